@@ -1,0 +1,1 @@
+//! All ports in memory, for development and as the reference.

@@ -1,0 +1,1 @@
+//! HTTP, worker loop, configuration and wiring: the binary tickets.

@@ -1,0 +1,128 @@
+//! Identifiers of shows and users.
+
+use std::fmt;
+
+use smol_str::{SmolStr, ToSmolStr};
+
+/// The longest identifier, in characters.
+pub const MAX_ID_LENGTH: usize = 64;
+
+/// Why a text is not an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The text is empty.
+    #[error("must not be empty; give 1 to {MAX_ID_LENGTH} characters")]
+    Empty,
+    /// The text is longer than [`MAX_ID_LENGTH`].
+    #[error("has {length} characters; at most {MAX_ID_LENGTH} are allowed")]
+    TooLong {
+        /// Length of the refused text, in characters.
+        length: usize,
+    },
+    /// A character is outside of `A-Za-z0-9._~-`.
+    #[error("contains {character:?}; only A-Z a-z 0-9 . _ ~ - are allowed")]
+    BadCharacter {
+        /// The first character that is not allowed.
+        character: char,
+    },
+}
+
+/// The characters that RFC 3986 calls unreserved: an identifier made of them
+/// stands in a URL, a header or a queue name without escaping.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-')
+}
+
+fn validated(text: &str) -> Result<SmolStr, IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if let Some(character) = text
+        .chars()
+        .find(|c| !u8::try_from(*c).is_ok_and(is_unreserved))
+    {
+        return Err(IdError::BadCharacter { character });
+    }
+    if text.len() > MAX_ID_LENGTH {
+        return Err(IdError::TooLong { length: text.len() });
+    }
+    Ok(SmolStr::new(text))
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(SmolStr);
+
+        impl $name {
+            /// Takes 1 to 64 characters of `A-Za-z0-9._~-`.
+            ///
+            /// # Errors
+            /// [`IdError`] says what is wrong with the text.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                validated(text).map(Self)
+            }
+
+            /// The identifier as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// A number stands for its decimal string.
+        impl From<u64> for $name {
+            fn from(number: u64) -> Self {
+                Self(number.to_smolstr())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+    };
+}
+
+identifier!(
+    /// Names a show.
+    ShowId
+);
+identifier!(
+    /// Names a user.
+    UserId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_every_allowed_character_and_length() {
+        for text in ["1", "230920", "Az09._~-", &"x".repeat(64)] {
+            assert_eq!(ShowId::new(text).unwrap().as_str(), text);
+        }
+        assert_eq!(UserId::from(1), UserId::new("1").unwrap());
+        assert_eq!(UserId::from(u64::MAX).as_str(), "18446744073709551615");
+    }
+
+    #[test]
+    fn refuses_empty_overlong_and_foreign_characters() {
+        assert_eq!(ShowId::new(""), Err(IdError::Empty));
+        assert_eq!(
+            ShowId::new(&"x".repeat(65)),
+            Err(IdError::TooLong { length: 65 })
+        );
+        for (text, character) in [("a b", ' '), ("a/b", '/'), ("é", 'é'), ("a\n", '\n')] {
+            assert_eq!(ShowId::new(text), Err(IdError::BadCharacter { character }));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The time.
+
+use crate::time::Timestamp;
+
+/// Tells the time. It may go back; nothing may rely on two readings growing.
+pub trait Clock: Send + Sync {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}

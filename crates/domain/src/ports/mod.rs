@@ -1,0 +1,32 @@
+//! What the domain needs of the outside, one port per file. Adapters implement
+//! these traits; `port-contracts` holds the cases that every adapter must pass.
+//!
+//! All ports are used behind `Arc<dyn Port>` by many tasks at once. The future
+//! of any method may be dropped at any await: what it was doing then either
+//! happened as a whole or not at all.
+
+mod clock;
+mod dead_letters;
+mod dependency;
+mod show_repository;
+mod ticket_consumer;
+mod ticket_events;
+mod ticket_ledger;
+mod ticket_publisher;
+mod user_repository;
+
+pub use clock::Clock;
+pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError};
+pub use dependency::{Dependency, DependencyDown};
+pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError};
+pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
+pub use ticket_events::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
+pub use ticket_ledger::{
+    ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionKind,
+    TransitionOutcome, TransitionReport, TransitionRequest,
+};
+pub use ticket_publisher::{PublishError, TicketPublisher};
+pub use user_repository::{CreateUserError, UserRepository, UserRepositoryError};
+
+/// What went wrong below a port; callers log it and look no further.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,68 @@
+//! Shows, as they are looked up. Their terms change in the ledger
+//! ([`super::TicketLedger::change_show`]), under the lock of their counters.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Cause;
+use crate::ids::ShowId;
+use crate::show::{Show, ShowStanding};
+
+/// The store did not answer; retrying is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowRepositoryError {
+    /// The store did not answer.
+    #[error("the shows' store is unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// Why a show was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateShowError {
+    /// There is a show with this id; it is unchanged.
+    #[error("the show exists")]
+    AlreadyExists,
+    /// The store did not answer; a retry finds out what happened.
+    #[error("the shows' store is unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// Keeps shows.
+#[async_trait]
+pub trait ShowRepository: Send + Sync {
+    /// The show of that id, called once per order. A found show may be a few
+    /// seconds old, so the answer may refuse an order early but must not be
+    /// used to sell; a miss is never remembered: a show that `create` answered
+    /// for is found by every process at once.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`] when the store did not answer.
+    async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError>;
+
+    /// The show with its seats as they are committed now. Does not wait for
+    /// the show's lock.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`] when the store did not answer.
+    async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError>;
+
+    /// Up to `limit` shows with an id greater than `after`, by id in byte
+    /// order. Does not wait for any show's lock.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`] when the store did not answer.
+    async fn list(
+        &self,
+        after: Option<&ShowId>,
+        limit: usize,
+    ) -> Result<Vec<ShowStanding>, ShowRepositoryError>;
+
+    /// Puts a show on sale, with all its seats available and the first entry
+    /// of its journal ([`crate::rule::ShowLedger::open`]), both or neither. Of
+    /// concurrent calls with one id exactly one succeeds.
+    ///
+    /// # Errors
+    /// [`CreateShowError`].
+    async fn create(&self, show: &Show) -> Result<(), CreateShowError>;
+}

@@ -1,0 +1,172 @@
+//! The only authority on seats.
+
+use async_trait::async_trait;
+
+use super::Cause;
+use crate::ids::{ShowId, UserId};
+use crate::journal::HistoryEntry;
+use crate::order::Order;
+use crate::receipt::TicketId;
+use crate::rule::{Decision, Refusal, TermsRefused};
+use crate::show::{ShowChange, ShowSeats, ShowStanding};
+use crate::ticket::Ticket;
+use crate::time::Timestamp;
+
+/// Why the ledger did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It would fail again: some row of the request breaks a constraint of the
+    /// store. Nothing was changed. Ask again with fewer orders to single it out.
+    #[error("the ledger cannot take this")]
+    Unprocessable(#[source] Cause),
+    /// The store did not answer, or a lock was not to be had: the outcome is
+    /// unknown, and asking again is safe.
+    #[error("the ledger is unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// Why a show was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeShowError {
+    /// There is no such show.
+    #[error("the show does not exist")]
+    NotFound,
+    /// The rule refuses the change; nothing changed.
+    #[error(transparent)]
+    Refused(#[from] TermsRefused),
+    /// The store did not answer; asking again is safe.
+    #[error("the ledger is unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// What deciding a batch did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecideReport {
+    /// One per order, in the same sequence.
+    pub decisions: Vec<Decision>,
+    /// Tickets that expired on the way.
+    pub released: Vec<Ticket>,
+    /// The shows of the batch, as they are now.
+    pub shows: Vec<ShowSeats>,
+}
+
+/// What a holder asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransitionKind {
+    /// Sell the held seats.
+    Confirm,
+    /// Give the seats back.
+    Cancel,
+}
+
+/// One request to confirm or cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransitionRequest {
+    /// The ticket.
+    pub ticket_id: TicketId,
+    /// What to do with it.
+    pub kind: TransitionKind,
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransitionOutcome {
+    /// The ticket changed to this.
+    Changed(Ticket),
+    /// The ticket was already what was asked for.
+    Unchanged(Ticket),
+    /// The ticket stays as it is.
+    Refused(Ticket, Refusal),
+    /// The ledger has no ticket of that id.
+    NotDecided,
+}
+
+/// What a batch of requests, or a sweep, did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransitionReport {
+    /// One per request, in the same sequence. A sweep reports what expired.
+    pub outcomes: Vec<TransitionOutcome>,
+    /// The shows that changed, as they are now.
+    pub shows: Vec<ShowSeats>,
+}
+
+/// A piece of a user's tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TicketPage {
+    /// At most this many.
+    pub limit: usize,
+    /// Only what sorts after this ticket: its `requested_at` and id.
+    pub after: Option<(Timestamp, TicketId)>,
+}
+
+/// Keeps shows' counters, decided tickets and the journal.
+///
+/// Every method that changes a show holds its lock from before it reads the
+/// counters or the clock until its changes are committed, all of them or none.
+/// Whoever needs several locks takes shows by id, then tickets.
+/// [`crate::rule`] says what changes; an implementation only loads, calls and saves.
+#[async_trait]
+pub trait TicketLedger: Send + Sync {
+    /// Decides orders in the given sequence, see [`crate::rule::decide_batch`].
+    /// An id that has a verdict keeps it, so deciding a batch again changes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError>;
+
+    /// Confirms and cancels tickets, each with an outcome of its own; several
+    /// requests for one ticket count in the given sequence. Concurrent calls
+    /// for one show share a transaction.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; asking again is safe, because repeating a request is a no-op.
+    async fn transition(
+        &self,
+        requests: &[TransitionRequest],
+    ) -> Result<TransitionReport, LedgerError>;
+
+    /// Expires up to `limit` tickets whose hold is over, the longest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError>;
+
+    /// Changes a show's title and terms and returns it as it is now. A change of terms is journaled.
+    ///
+    /// # Errors
+    /// [`ChangeShowError`].
+    async fn change_show(
+        &self,
+        id: &ShowId,
+        change: &ShowChange,
+    ) -> Result<ShowStanding, ChangeShowError>;
+
+    /// The decided tickets among `ids`, in any sequence. Does not wait for a show's lock.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError>;
+
+    /// A user's decided tickets, newest first by `requested_at`, then by id.
+    /// Does not wait for a show's lock.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn list_by_user(
+        &self,
+        user: &UserId,
+        page: TicketPage,
+    ) -> Result<Vec<Ticket>, LedgerError>;
+
+    /// Up to `limit` steps of a show's history with a number greater than
+    /// `after_seq`, in sequence. Empty for an unknown show.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    async fn history(
+        &self,
+        show: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, LedgerError>;
+}

@@ -1,0 +1,67 @@
+//! Users.
+
+use async_trait::async_trait;
+
+use super::Cause;
+use crate::ids::UserId;
+use crate::user::{User, UserChange};
+
+/// The store did not answer; the outcome is unknown and retrying is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum UserRepositoryError {
+    /// The store did not answer.
+    #[error("the users' store is unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// Why a user was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateUserError {
+    /// There is a user with this id; it is unchanged.
+    #[error("the user exists")]
+    AlreadyExists,
+    /// The store did not answer; a retry finds out what happened.
+    #[error("the users' store is unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// Keeps users.
+///
+/// A user that `create` or `change` answered for is found by every process at
+/// once: look-ups are never answered from memory of an earlier miss.
+#[async_trait]
+pub trait UserRepository: Send + Sync {
+    /// The user of that id. Called once per order: concurrent calls are to be
+    /// answered by one query.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`] when the store did not answer.
+    async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError>;
+
+    /// Up to `limit` users with an id greater than `after`, by id in byte order.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`] when the store did not answer.
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, UserRepositoryError>;
+
+    /// Adds a user. Of concurrent calls with one id exactly one succeeds.
+    ///
+    /// # Errors
+    /// [`CreateUserError`].
+    async fn create(&self, user: &User) -> Result<(), CreateUserError>;
+
+    /// Changes a user and returns it as it is now; `None` if there is none.
+    /// Concurrent changes of different fields both last.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`] when the store did not answer.
+    async fn change(
+        &self,
+        id: &UserId,
+        change: &UserChange,
+    ) -> Result<Option<User>, UserRepositoryError>;
+}

@@ -1,0 +1,74 @@
+//! Confirming and cancelling.
+
+use super::{BoxOffice, announce};
+use crate::ports::{
+    Cause, TicketEventsError, TransitionKind, TransitionOutcome, TransitionRequest,
+};
+use crate::receipt::TicketId;
+use crate::rule::Refusal;
+use crate::ticket::Ticket;
+
+/// A ticket that is now what was asked for.
+#[derive(Debug)]
+pub struct ChangedTicket {
+    /// The ticket as it stands.
+    pub ticket: Ticket,
+    /// Whether the change was announced. The change itself is committed either way.
+    pub announced: Result<(), TicketEventsError>,
+}
+
+/// Why a ticket was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeTicketError {
+    /// No ticket of that id was ever issued.
+    #[error("the ticket does not exist")]
+    NotFound,
+    /// The ticket is still in the queue.
+    #[error("the ticket is not decided yet")]
+    NotDecided,
+    /// The ticket stays as it is.
+    #[error("the ticket cannot change like this")]
+    Refused(Ticket, #[source] Refusal),
+    /// The store did not answer; asking again is safe.
+    #[error("the ledger is unavailable")]
+    StoreUnavailable(#[source] Cause),
+}
+
+impl BoxOffice {
+    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// [`ChangeTicketError`].
+    pub async fn change_ticket(
+        &self,
+        ticket_id: TicketId,
+        kind: TransitionKind,
+    ) -> Result<ChangedTicket, ChangeTicketError> {
+        let mut report = self
+            .ledger
+            .transition(&[TransitionRequest { ticket_id, kind }])
+            .await
+            .map_err(|error| ChangeTicketError::StoreUnavailable(Box::new(error)))?;
+        let events = announce::transitions(&report);
+        let announced = if events.is_empty() {
+            Ok(())
+        } else {
+            self.events.announce(events).await
+        };
+        match report.outcomes.pop() {
+            Some(TransitionOutcome::Changed(ticket) | TransitionOutcome::Unchanged(ticket)) => {
+                Ok(ChangedTicket { ticket, announced })
+            }
+            Some(TransitionOutcome::Refused(ticket, refusal)) => {
+                Err(ChangeTicketError::Refused(ticket, refusal))
+            }
+            Some(TransitionOutcome::NotDecided) | None => {
+                if self.receipts.has_issued(ticket_id) {
+                    Err(ChangeTicketError::NotDecided)
+                } else {
+                    Err(ChangeTicketError::NotFound)
+                }
+            }
+        }
+    }
+}

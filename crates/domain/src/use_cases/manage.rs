@@ -1,0 +1,124 @@
+//! Administration of shows and users.
+
+use super::BoxOffice;
+use crate::event::Event;
+use crate::ids::{ShowId, UserId};
+use crate::ports::{
+    ChangeShowError, CreateShowError, CreateUserError, ShowRepositoryError, TicketEventsError,
+    UserRepositoryError,
+};
+use crate::show::{SeatCounts, Show, ShowChange, ShowSeats, ShowStanding};
+use crate::user::{User, UserChange};
+
+/// A show that was changed.
+#[derive(Debug)]
+pub struct ChangedShow {
+    /// The show as it is now.
+    pub standing: ShowStanding,
+    /// Whether the change was announced. The change itself is committed either way.
+    pub announced: Result<(), TicketEventsError>,
+}
+
+impl BoxOffice {
+    /// Puts a show on sale and returns it as it started.
+    ///
+    /// # Errors
+    /// [`CreateShowError`].
+    pub async fn create_show(&self, show: Show) -> Result<ShowStanding, CreateShowError> {
+        self.shows.create(&show).await?;
+        Ok(ShowStanding {
+            seats: SeatCounts {
+                available: show.terms.capacity.seats(),
+                ..SeatCounts::default()
+            },
+            seq: 1,
+            show,
+        })
+    }
+
+    /// Changes a show's title and terms.
+    ///
+    /// # Errors
+    /// [`ChangeShowError`].
+    pub async fn change_show(
+        &self,
+        id: &ShowId,
+        change: &ShowChange,
+    ) -> Result<ChangedShow, ChangeShowError> {
+        let standing = self.ledger.change_show(id, change).await?;
+        let seats = Event::Show(ShowSeats {
+            show_id: id.clone(),
+            seats: standing.seats,
+            seq: standing.seq,
+        });
+        let announced = self.events.announce(vec![seats]).await;
+        Ok(ChangedShow {
+            standing,
+            announced,
+        })
+    }
+
+    /// A show with its seats.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`].
+    pub async fn read_show(
+        &self,
+        id: &ShowId,
+    ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        self.shows.standing(id).await
+    }
+
+    /// Up to `limit` shows after `after`, by id.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`].
+    pub async fn list_shows(
+        &self,
+        after: Option<&ShowId>,
+        limit: usize,
+    ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        self.shows.list(after, limit).await
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`CreateUserError`].
+    pub async fn create_user(&self, user: User) -> Result<User, CreateUserError> {
+        self.users.create(&user).await?;
+        Ok(user)
+    }
+
+    /// Changes a user; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`].
+    pub async fn change_user(
+        &self,
+        id: &UserId,
+        change: &UserChange,
+    ) -> Result<Option<User>, UserRepositoryError> {
+        self.users.change(id, change).await
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`].
+    pub async fn read_user(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
+        self.users.find(id).await
+    }
+
+    /// Up to `limit` users after `after`, by id.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`].
+    pub async fn list_users(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, UserRepositoryError> {
+        self.users.list(after, limit).await
+    }
+}

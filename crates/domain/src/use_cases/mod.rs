@@ -1,0 +1,45 @@
+//! What the service does, over the ports. The HTTP side works through
+//! [`BoxOffice`], the worker through [`DecidingDesk`].
+
+mod announce;
+mod change_ticket;
+mod decide_orders;
+mod manage;
+mod place_order;
+mod read_ticket;
+
+use std::sync::Arc;
+
+pub use change_ticket::{ChangeTicketError, ChangedTicket};
+pub use decide_orders::{DecideOrdersError, Decided, DecidingDesk};
+pub use manage::ChangedShow;
+pub use place_order::{OrderRequest, PlaceOrderError, PlacedOrder};
+pub use read_ticket::{ListTicketsError, ReadTicketError, TicketView};
+
+use crate::order::{Lanes, Quantity};
+use crate::ports::{
+    Clock, ShowRepository, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
+};
+use crate::receipt::Receipts;
+
+/// Where buyers and administrators come to: everything that HTTP asks for.
+pub struct BoxOffice {
+    /// Who may order.
+    pub users: Arc<dyn UserRepository>,
+    /// What is on sale.
+    pub shows: Arc<dyn ShowRepository>,
+    /// Where orders go.
+    pub publisher: Arc<dyn TicketPublisher>,
+    /// Where verdicts are.
+    pub ledger: Arc<dyn TicketLedger>,
+    /// Where confirmed and cancelled tickets are announced.
+    pub events: Arc<dyn TicketEvents>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Issues and recognises ticket ids.
+    pub receipts: Receipts,
+    /// How many lanes the queue has.
+    pub lanes: Lanes,
+    /// The most seats of one order.
+    pub max_quantity: Quantity,
+}

@@ -1,0 +1,152 @@
+//! Accepting an order: check, name, queue. The ledger is not written here.
+
+use super::BoxOffice;
+use crate::ids::{ShowId, UserId};
+use crate::order::{NewOrder, Order, Quantity};
+use crate::ports::{Cause, LedgerError, PublishError, ShowRepositoryError, UserRepositoryError};
+use crate::receipt::{IdempotencyKey, TicketId};
+use crate::show::SalesWindow;
+use crate::ticket::Ticket;
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct OrderRequest {
+    /// The show that seats are wanted of.
+    pub show_id: ShowId,
+    /// Who wants them.
+    pub user_id: UserId,
+    /// How many, all or none.
+    pub quantity: Quantity,
+    /// The client's name for this request, if it may repeat it.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlacedOrder {
+    /// The queue has it; it will be decided.
+    Queued(Order),
+    /// The same request was decided before; its ticket as it stands.
+    Replayed(Ticket),
+}
+
+/// Why an order was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceOrderError {
+    /// More seats than one order may have.
+    #[error("at most {} seats are allowed", max.seats())]
+    QuantityAboveLimit {
+        /// The configured limit.
+        max: Quantity,
+    },
+    /// There is no such show.
+    #[error("the show does not exist")]
+    ShowNotFound,
+    /// There is no such user.
+    #[error("the user does not exist")]
+    UserNotFound,
+    /// The show takes no orders now.
+    #[error("the show takes no orders now")]
+    SalesClosed(SalesWindow),
+    /// The user's key names another request's ticket, which is decided.
+    #[error("the idempotency key was used with another body")]
+    KeyConflict,
+    /// The order was not sent; the client may try again freely.
+    #[error("the order was not queued")]
+    NotQueued(#[source] PublishError),
+    /// The order may be in the queue.
+    #[error("the order may or may not be queued")]
+    OutcomeUnknown(TicketId),
+    /// A store did not answer; the order was not sent.
+    #[error("a store is unavailable")]
+    StoreUnavailable(#[source] Cause),
+}
+
+impl From<ShowRepositoryError> for PlaceOrderError {
+    fn from(error: ShowRepositoryError) -> Self {
+        Self::StoreUnavailable(Box::new(error))
+    }
+}
+
+impl From<UserRepositoryError> for PlaceOrderError {
+    fn from(error: UserRepositoryError) -> Self {
+        Self::StoreUnavailable(Box::new(error))
+    }
+}
+
+impl From<LedgerError> for PlaceOrderError {
+    fn from(error: LedgerError) -> Self {
+        Self::StoreUnavailable(Box::new(error))
+    }
+}
+
+impl BoxOffice {
+    /// Takes an order: once this returns [`PlacedOrder::Queued`], it reaches
+    /// exactly one verdict.
+    ///
+    /// # Errors
+    /// [`PlaceOrderError`].
+    pub async fn place_order(&self, request: OrderRequest) -> Result<PlacedOrder, PlaceOrderError> {
+        if request.quantity > self.max_quantity {
+            return Err(PlaceOrderError::QuantityAboveLimit {
+                max: self.max_quantity,
+            });
+        }
+        let keyed_id = match &request.key {
+            Some(key) => {
+                let ids = self.receipts.keyed(&request.user_id, key);
+                // Before everything else: a repetition gets its ticket even
+                // when the sale is over by now.
+                if let Some(ticket) = self.ledger.find(&ids).await?.into_iter().next() {
+                    return replay(ticket, &request);
+                }
+                ids.first().copied()
+            }
+            None => None,
+        };
+        let show = self
+            .shows
+            .find(&request.show_id)
+            .await?
+            .ok_or(PlaceOrderError::ShowNotFound)?;
+        let now = self.clock.now();
+        if !show.terms.window.contains(now) {
+            return Err(PlaceOrderError::SalesClosed(show.terms.window));
+        }
+        let user = self
+            .users
+            .find(&request.user_id)
+            .await?
+            .ok_or(PlaceOrderError::UserNotFound)?;
+        let class = user.priority;
+        let ticket_id = keyed_id.unwrap_or_else(|| {
+            self.receipts
+                .issue(now, self.lanes.of(&request.show_id), class)
+        });
+        let order = NewOrder {
+            ticket_id,
+            show_id: request.show_id,
+            user_id: request.user_id,
+            quantity: request.quantity,
+            class,
+        };
+        match self.publisher.publish(order).await {
+            Ok(order) => Ok(PlacedOrder::Queued(order)),
+            Err(PublishError::OutcomeUnknown) => Err(PlaceOrderError::OutcomeUnknown(ticket_id)),
+            Err(not_sent) => Err(PlaceOrderError::NotQueued(not_sent)),
+        }
+    }
+}
+
+fn replay(ticket: Ticket, request: &OrderRequest) -> Result<PlacedOrder, PlaceOrderError> {
+    let order = &ticket.order;
+    // The id is derived from the user too; a stored ticket of somebody else
+    // under it would be a collision, and is not to be shown.
+    if order.user_id != request.user_id
+        || order.show_id != request.show_id
+        || order.quantity != request.quantity
+    {
+        return Err(PlaceOrderError::KeyConflict);
+    }
+    Ok(PlacedOrder::Replayed(ticket))
+}

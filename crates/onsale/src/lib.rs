@@ -1,0 +1,1 @@
+//! Load client, baselines and benchmarks.
