@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An instant between 1970-01-01 and 9999-12-31 UTC, in whole microseconds,
+/// An instant between 1970-01-01 and 9998-12-31 UTC, in whole microseconds,
 /// so that it survives every store and wire format unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -11,8 +11,8 @@ pub struct Timestamp(i64);
 /// Why a value is not a [`Timestamp`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
-    /// Outside of the years that RFC 3339 can write.
-    #[error("must lie between 1970-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z")]
+    /// Outside of the years that [`Timestamp`] has.
+    #[error("must lie between 1970-01-01T00:00:00Z and 9998-12-31T23:59:59.999999Z")]
     OutOfRange,
     /// Not an RFC 3339 instant.
     #[error("must be an RFC 3339 instant such as 2026-05-01T18:00:00Z")]
@@ -22,8 +22,9 @@ pub enum TimestampError {
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const MIN: Self = Self(0);
-    /// 9999-12-31T23:59:59.999999Z.
-    pub const MAX: Self = Self(253_402_300_799_999_999);
+    /// 9998-12-31T23:59:59.999999Z: a whole year before RFC 3339 ends, so that no
+    /// offset and no library's limit gets in the way.
+    pub const MAX: Self = Self(253_370_764_799_999_999);
 
     /// Takes microseconds since 1970-01-01T00:00:00Z.
     ///
@@ -103,7 +104,7 @@ mod tests {
         let text = "2026-05-01T18:00:00.000001Z";
         let instant: Timestamp = text.parse().unwrap();
         assert_eq!(instant.to_string(), text);
-        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9998-12-31T23:59:59.999999Z");
         assert_eq!(Timestamp::MIN.to_string(), "1970-01-01T00:00:00.000000Z");
         let offset: Timestamp = "2026-05-01T20:00:00.0000019+02:00".parse().unwrap();
         assert_eq!(offset, instant);
