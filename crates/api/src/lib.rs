@@ -1,1 +1,13 @@
-//! HTTP, worker loop, configuration and wiring: the binary tickets.
+//! The on-sale engine as a program: HTTP in front, a worker behind, adapters
+//! chosen by configuration. [`wiring`] is where they meet.
+
+pub mod application;
+pub mod audit;
+pub mod cli;
+pub mod clock;
+pub mod configuration;
+mod http;
+mod seed;
+mod telemetry;
+pub mod wiring;
+mod worker;

@@ -1,0 +1,255 @@
+//! The running process: builds everything from settings, runs it, stops it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use anyhow::{Context, bail};
+use domain::ports::TicketConsumer;
+use domain::receipt::{ProcessId, Receipts};
+use domain::use_cases::{BoxOffice, DecidingDesk};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::clock::SystemClock;
+use crate::configuration::{QueueAdapter, Settings, StoreAdapter, TicketSettings};
+use crate::http::{self, HttpState};
+use crate::wiring::{self, Ports};
+use crate::worker::Worker;
+use crate::{seed, telemetry};
+
+/// Which sides of the service a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Both sides.
+    All,
+    /// Takes orders and requests.
+    Api,
+    /// Decides orders; serves health only.
+    Worker,
+}
+
+impl Role {
+    fn accepts(self) -> bool {
+        self != Self::Worker
+    }
+
+    fn decides(self) -> bool {
+        self != Self::Api
+    }
+
+    /// Memory adapters are seen by one process only, so that process has to do everything.
+    ///
+    /// # Errors
+    /// Names the settings that do not fit.
+    pub fn fits(self, settings: &Settings) -> anyhow::Result<()> {
+        let in_memory = settings.queue.adapter == QueueAdapter::Memory
+            || settings.store.adapter == StoreAdapter::Memory;
+        if self != Self::All && in_memory {
+            bail!(
+                "--role {}: with queue.adapter or store.adapter `memory` only --role all \
+                 works, because other processes cannot see this one's memory",
+                if self == Self::Api { "api" } else { "worker" }
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Everything built, not yet running.
+pub struct Application {
+    address: SocketAddr,
+    server: Server,
+    state: Arc<HttpState>,
+    consumer: Arc<dyn TicketConsumer>,
+    worker: Option<Worker>,
+    lanes: u8,
+    shutdown_deadline: Duration,
+}
+
+impl Application {
+    /// Connects the adapters, binds the port and adds what `seed_demo` asks for.
+    /// Does not check [`Role::fits`].
+    ///
+    /// # Errors
+    /// Says which setting or address is at fault.
+    pub async fn build(settings: Settings, role: Role) -> anyhow::Result<Self> {
+        telemetry::start(&settings.log);
+        let process = ProcessId::new(rand::random());
+        let receipts = receipts(&settings.tickets, process)?;
+        let ports = wiring::connect(&settings, Arc::new(SystemClock), process)?;
+        let worker = role.decides().then(|| worker(&settings, &ports));
+        let consumer = Arc::clone(&ports.consumer);
+        let office = BoxOffice {
+            users: ports.users,
+            shows: ports.shows,
+            publisher: ports.publisher,
+            ledger: ports.ledger,
+            events: ports.events,
+            clock: ports.clock,
+            receipts,
+            lanes: settings.queue.lanes,
+            max_quantity: settings.tickets.max_quantity,
+        };
+        if settings.store.seed_demo {
+            seed::demo(&office).await?;
+        }
+        let state = Arc::new(HttpState::new(
+            office,
+            ports.dependencies,
+            settings.admin_token.as_ref(),
+        ));
+        let address = SocketAddr::new(settings.server.host, settings.server.port);
+        let listener = TcpListener::bind(address)
+            .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        let server = http::serve(listener, Arc::clone(&state), role.accepts())?;
+        info!(
+            environment = settings.environment,
+            %address,
+            role = ?role,
+            process.id = process.get(),
+            queue.adapter = ?settings.queue.adapter,
+            store.adapter = ?settings.store.adapter,
+            adapters.compiled = wiring::COMPILED_ADAPTERS.join(","),
+            version = env!("CARGO_PKG_VERSION"),
+            "tickets is built"
+        );
+        Ok(Self {
+            address,
+            server,
+            state,
+            consumer,
+            worker,
+            lanes: settings.queue.lanes.count(),
+            shutdown_deadline: settings.server.shutdown_deadline,
+        })
+    }
+
+    /// Where it listens; with port 0 in the settings, the port that it got.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `stop` is cancelled, then stops in order: readiness fails and
+    /// no connection or order is taken any more; requests in flight get their
+    /// answers; orders that only this process has are decided; tasks end.
+    ///
+    /// # Errors
+    /// When a task ended by itself, or when the deadline came before the end
+    /// of that sequence; says how many accepted orders were left undecided.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let server = self.server.handle();
+        let mut tasks = JoinSet::new();
+        let http = self.server;
+        tasks.spawn(async move { ("HTTP server", http.await.map_err(anyhow::Error::from)) });
+        let worker_stop = self
+            .worker
+            .as_ref()
+            .map_or_else(CancellationToken::new, |worker| worker.stop.clone());
+        if let Some(worker) = self.worker {
+            let worker = Arc::new(worker);
+            for _ in 0..self.lanes {
+                let worker = Arc::clone(&worker);
+                tasks.spawn(async move {
+                    worker.serve_lanes().await;
+                    ("lane worker", Ok(()))
+                });
+            }
+            tasks.spawn(async move {
+                worker.sweep_holds().await;
+                ("hold sweeper", Ok(()))
+            });
+        }
+        let died = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = tasks.join_next() => Some(ended),
+        };
+        info!(
+            orders.undecided = self.consumer.volatile_orders(),
+            "stopping"
+        );
+        let stopping = shut_down(&self.state, &server, &*self.consumer, &worker_stop, tasks);
+        let in_time = timeout(self.shutdown_deadline, stopping).await.is_ok();
+        worker_stop.cancel();
+        server.stop(false).await;
+        let left = self.consumer.volatile_orders();
+        match died {
+            Some(Some(Ok((task, result)))) => {
+                let error = result
+                    .err()
+                    .unwrap_or_else(|| anyhow::anyhow!("it returned"));
+                Err(error.context(format!(
+                    "the {task} ended by itself; {left} accepted orders are left undecided"
+                )))
+            }
+            Some(Some(Err(panicked))) => Err(anyhow::Error::from(panicked).context(format!(
+                "a task died; {left} accepted orders are left undecided"
+            ))),
+            Some(None) | None if in_time && left == 0 => {
+                info!("stopped");
+                Ok(())
+            }
+            Some(None) | None => bail!(
+                "server.shutdown_deadline_seconds is over after {:?}: \
+                 {left} accepted orders are left undecided",
+                self.shutdown_deadline
+            ),
+        }
+    }
+}
+
+async fn shut_down<T: 'static>(
+    state: &HttpState,
+    server: &ServerHandle,
+    consumer: &dyn TicketConsumer,
+    worker_stop: &CancellationToken,
+    mut tasks: JoinSet<T>,
+) {
+    /// Short beside any deadline, long beside what a check costs.
+    const CHECK_AGAIN: Duration = Duration::from_millis(5);
+
+    state.traffic.stop();
+    server.pause().await;
+    while state.traffic.in_flight() > 0 {
+        sleep(CHECK_AGAIN).await;
+    }
+    while consumer.volatile_orders() > 0 {
+        sleep(CHECK_AGAIN).await;
+    }
+    worker_stop.cancel();
+    server.stop(false).await;
+    while tasks.join_next().await.is_some() {}
+}
+
+fn worker(settings: &Settings, ports: &Ports) -> Worker {
+    Worker {
+        desk: DecidingDesk {
+            ledger: Arc::clone(&ports.ledger),
+            events: Arc::clone(&ports.events),
+            dead_letters: Arc::clone(&ports.dead_letters),
+            clock: Arc::clone(&ports.clock),
+        },
+        consumer: Arc::clone(&ports.consumer),
+        settings: settings.worker.clone(),
+        stop: CancellationToken::new(),
+    }
+}
+
+fn receipts(settings: &TicketSettings, process: ProcessId) -> anyhow::Result<Receipts> {
+    let mut secrets: Vec<SecretString> = settings.id_secrets.clone();
+    if secrets.is_empty() {
+        warn!("tickets.id_secrets is not set: ids are recognised until this process ends");
+        secrets.push(SecretString::from(format!(
+            "{:032x}",
+            rand::random::<u128>()
+        )));
+    }
+    let secrets = secrets.iter().map(ExposeSecret::expose_secret);
+    Receipts::new(secrets, process).context("tickets.id_secrets")
+}

@@ -1,0 +1,502 @@
+//! The configuration: `base.toml`, then `{APP_ENV}.toml`, then `APP__SECTION__KEY`
+//! variables. Read and checked as a whole, so that every fault is listed at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use domain::order::{Lanes, MAX_LANES, Quantity};
+use domain::receipt::MIN_SECRET_LENGTH;
+use secrecy::SecretString;
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+/// The environment that needs no secrets.
+const DEVELOPMENT: &str = "development";
+/// Longest of all configured durations: a day.
+const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// The whole effective configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `APP_ENV`.
+    pub environment: String,
+    /// `server.*`
+    pub server: ServerSettings,
+    /// `log.*`
+    pub log: LogSettings,
+    /// `queue.*`
+    pub queue: QueueSettings,
+    /// `store.*`
+    pub store: StoreSettings,
+    /// `worker.*`
+    pub worker: WorkerSettings,
+    /// `tickets.*`
+    pub tickets: TicketSettings,
+    /// `admin.token`; administration is open to everybody without it.
+    pub admin_token: Option<SecretString>,
+}
+
+/// Where HTTP is served.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// How long a graceful stop may take.
+    pub shutdown_deadline: Duration,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// A filter such as `info` or `info,domain=debug`.
+    pub level: String,
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The orders' queue.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// Which adapter.
+    pub adapter: QueueAdapter,
+    /// How many lanes it has.
+    pub lanes: Lanes,
+    /// The most orders that may wait in memory.
+    pub capacity: usize,
+    /// How long an order may wait for its place in the queue.
+    pub publish_timeout: Duration,
+    /// Orders of class `high` per round.
+    pub high_weight: NonZeroU32,
+    /// Orders of class `standard` per round.
+    pub standard_weight: NonZeroU32,
+}
+
+/// The adapters of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueAdapter {
+    /// In this process.
+    Memory,
+    /// A RabbitMQ broker.
+    RabbitMq,
+}
+
+/// The users', shows' and tickets' store.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Which adapter.
+    pub adapter: StoreAdapter,
+    /// Whether user `1` and show `230920` are added at start.
+    pub seed_demo: bool,
+}
+
+/// The adapters of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreAdapter {
+    /// In this process.
+    Memory,
+    /// A MySQL or MariaDB server.
+    MySql,
+}
+
+/// The deciding side.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The most orders of one transaction.
+    pub batch_max: usize,
+    /// Time between two sweeps of due holds.
+    pub hold_sweep_interval: Duration,
+}
+
+/// Orders and their ids.
+#[derive(Debug, Clone)]
+pub struct TicketSettings {
+    /// The first signs, all verify; empty means: draw one at start.
+    pub id_secrets: Vec<SecretString>,
+    /// The most seats of one order.
+    pub max_quantity: Quantity,
+}
+
+/// Every fault of the configuration.
+#[derive(Debug)]
+pub struct ConfigurationFaults(Vec<String>);
+
+impl fmt::Display for ConfigurationFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration has {} fault(s):", self.0.len())?;
+        self.0
+            .iter()
+            .try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+impl std::error::Error for ConfigurationFaults {}
+
+impl Settings {
+    /// Reads the files of `directory` and the variables of the process.
+    ///
+    /// # Errors
+    /// [`ConfigurationFaults`], all at once.
+    pub fn load(
+        directory: &Path,
+        variables: HashMap<String, String>,
+    ) -> Result<Self, ConfigurationFaults> {
+        let environment = variables
+            .get("APP_ENV")
+            .map_or(DEVELOPMENT, String::as_str)
+            .to_owned();
+        let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
+        let variables = config::Environment::with_prefix("APP")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(variables));
+        let tree: Value = config::Config::builder()
+            .add_source(file("base"))
+            .add_source(file(&environment))
+            .add_source(variables)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| {
+                ConfigurationFaults(vec![format!(
+                    "{error} (APP_ENV is {environment}, APP_CONFIG_DIR is {})",
+                    directory.display()
+                )])
+            })?;
+        let mut reader = Reader::default();
+        flatten("", &tree, &mut reader.values);
+        read(environment, reader)
+    }
+}
+
+fn read(environment: String, mut reader: Reader) -> Result<Settings, ConfigurationFaults> {
+    let secrets_required = environment != DEVELOPMENT;
+    let server = reader.server();
+    let log = reader.log();
+    let queue = reader.queue();
+    let store = reader.store();
+    let worker = reader.worker();
+    let tickets = reader.tickets(secrets_required);
+    let admin_token = reader.admin_token(secrets_required);
+    // Named by the contract, meant for adapters that are not chosen here.
+    reader.duration_ms("clock.max_skew_ms", 1);
+    let unknown = std::mem::take(&mut reader.values);
+    reader.faults.extend(
+        unknown
+            .into_keys()
+            .map(|key| format!("{key}: is not a setting; remove it")),
+    );
+    let settings = (|| {
+        Some(Settings {
+            environment,
+            server: server?,
+            log: log?,
+            queue: queue?,
+            store: store?,
+            worker: worker?,
+            tickets: tickets?,
+            admin_token,
+        })
+    })();
+    match settings {
+        Some(settings) if reader.faults.is_empty() => Ok(settings),
+        _ => Err(ConfigurationFaults(reader.faults)),
+    }
+}
+
+/// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
+fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    let text = match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let key = if prefix.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{prefix}.{name}")
+                };
+                flatten(&key, value, into);
+            }
+            return;
+        }
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    };
+    into.insert(prefix.to_owned(), text);
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Takes settings out of the flat tree; what is left at the end is unknown.
+#[derive(Default)]
+struct Reader {
+    values: BTreeMap<String, String>,
+    faults: Vec<String>,
+}
+
+impl Reader {
+    fn fault(&mut self, key: &str, what: impl fmt::Display) {
+        // The value itself is not repeated: it may be a secret.
+        self.faults.push(format!("{key}: {what}"));
+    }
+
+    fn take<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let Some(text) = self.values.remove(key) else {
+            let variable = key.to_uppercase().replace('.', "__");
+            self.fault(key, format_args!("is missing; set APP__{variable}"));
+            return None;
+        };
+        read(text.trim())
+            .map_err(|what| self.fault(key, what))
+            .ok()
+    }
+
+    fn number<T: FromStr + PartialOrd + fmt::Display>(
+        &mut self,
+        key: &str,
+        min: T,
+        max: T,
+    ) -> Option<T> {
+        self.take(key, |text| match text.parse() {
+            Ok(number) if min <= number && number <= max => Ok(number),
+            _ => Err(format!("must be a whole number from {min} to {max}")),
+        })
+    }
+
+    fn duration_ms(&mut self, key: &str, min: u64) -> Option<Duration> {
+        self.number(key, min, MAX_DURATION_MS)
+            .map(Duration::from_millis)
+    }
+
+    fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        self.take(key, |text| {
+            choices
+                .iter()
+                .find(|(name, _)| *name == text)
+                .map(|(_, choice)| *choice)
+                .ok_or_else(|| {
+                    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+                    format!("must be one of: {}", names.join(", "))
+                })
+        })
+    }
+
+    fn server(&mut self) -> Option<ServerSettings> {
+        let host = self.take("server.host", |text| {
+            text.parse()
+                .map_err(|_| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
+        });
+        let port = self.number("server.port", 0, u16::MAX);
+        let deadline = self.number("server.shutdown_deadline_seconds", 1_u64, 3_600);
+        Some(ServerSettings {
+            host: host?,
+            port: port?,
+            shutdown_deadline: Duration::from_secs(deadline?),
+        })
+    }
+
+    fn log(&mut self) -> Option<LogSettings> {
+        let level = self.take("log.level", |text| {
+            EnvFilter::try_new(text)
+                .map(|_| text.to_owned())
+                .map_err(|_| "must be a filter such as info or info,api=debug".to_owned())
+        });
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let format = self.choice("log.format", &formats);
+        Some(LogSettings {
+            level: level?,
+            format: format?,
+        })
+    }
+
+    fn queue(&mut self) -> Option<QueueSettings> {
+        let adapters = [
+            ("memory", QueueAdapter::Memory),
+            ("rabbitmq", QueueAdapter::RabbitMq),
+        ];
+        let adapter = self.choice("queue.adapter", &adapters);
+        let lanes = self
+            .number("queue.lanes", 1, MAX_LANES)
+            .and_then(Lanes::new);
+        let capacity = self.number("queue.capacity", 1, 100_000_000);
+        let publish_timeout = self.duration_ms("queue.publish_timeout_ms", 1);
+        let high_weight = self.number("queue.high_weight", NonZeroU32::MIN, MAX_WEIGHT);
+        let standard_weight = self.number("queue.standard_weight", NonZeroU32::MIN, MAX_WEIGHT);
+        Some(QueueSettings {
+            adapter: adapter?,
+            lanes: lanes?,
+            capacity: capacity?,
+            publish_timeout: publish_timeout?,
+            high_weight: high_weight?,
+            standard_weight: standard_weight?,
+        })
+    }
+
+    fn store(&mut self) -> Option<StoreSettings> {
+        let adapters = [
+            ("memory", StoreAdapter::Memory),
+            ("mysql", StoreAdapter::MySql),
+        ];
+        let adapter = self.choice("store.adapter", &adapters);
+        let seed_demo = self.choice("store.seed_demo", &[("true", true), ("false", false)]);
+        Some(StoreSettings {
+            adapter: adapter?,
+            seed_demo: seed_demo?,
+        })
+    }
+
+    fn worker(&mut self) -> Option<WorkerSettings> {
+        let batch_max = self.number("worker.batch_max", 1, 10_000);
+        let hold_sweep_interval = self.duration_ms("worker.hold_sweep_interval_ms", 10);
+        Some(WorkerSettings {
+            batch_max: batch_max?,
+            hold_sweep_interval: hold_sweep_interval?,
+        })
+    }
+
+    fn tickets(&mut self, secrets_required: bool) -> Option<TicketSettings> {
+        let key = "tickets.id_secrets";
+        let id_secrets = if secrets_required || self.values.contains_key(key) {
+            self.take(key, |text| {
+                text.split(',')
+                    .map(|secret| long_enough(secret.trim()))
+                    .collect()
+            })
+        } else {
+            Some(Vec::new())
+        };
+        let max_quantity = self
+            .number("tickets.max_quantity", 1, 10_000)
+            .and_then(Quantity::new);
+        Some(TicketSettings {
+            id_secrets: id_secrets?,
+            max_quantity: max_quantity?,
+        })
+    }
+
+    fn admin_token(&mut self, required: bool) -> Option<SecretString> {
+        let key = "admin.token";
+        if required || self.values.contains_key(key) {
+            self.take(key, long_enough)
+        } else {
+            None
+        }
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "evaluated by the compiler")]
+const MAX_WEIGHT: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+fn long_enough(secret: &str) -> Result<SecretString, String> {
+    if secret.len() < MIN_SECRET_LENGTH {
+        return Err(format!(
+            "every secret needs at least {MIN_SECRET_LENGTH} bytes; `openssl rand -hex 32` makes one"
+        ));
+    }
+    Ok(SecretString::from(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings, ConfigurationFaults> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Settings::load(&directory, variables)
+    }
+
+    #[test]
+    fn development_needs_nothing() {
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.server.port, 3001);
+        assert!(settings.store.seed_demo);
+        assert!(settings.tickets.id_secrets.is_empty() && settings.admin_token.is_none());
+    }
+
+    #[test]
+    fn production_needs_its_secrets() {
+        let faults = load(&[("APP_ENV", "production")]).unwrap_err().to_string();
+        assert!(faults.contains("2 fault(s)"), "{faults}");
+        assert!(faults.contains("APP__TICKETS__ID_SECRETS"), "{faults}");
+        assert!(faults.contains("APP__ADMIN__TOKEN"), "{faults}");
+        let settings = load(&[
+            ("APP_ENV", "production"),
+            (
+                "APP__TICKETS__ID_SECRETS",
+                "0123456789abcdef,fedcba9876543210",
+            ),
+            ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ])
+        .unwrap();
+        assert_eq!(settings.tickets.id_secrets.len(), 2);
+        assert!(!settings.store.seed_demo);
+        assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn variables_override_files() {
+        let settings = load(&[("APP__SERVER__PORT", "0"), ("APP__QUEUE__LANES", "7")]).unwrap();
+        assert_eq!(settings.server.port, 0);
+        assert_eq!(settings.queue.lanes.count(), 7);
+    }
+
+    #[test]
+    fn every_fault_is_listed_with_its_setting() {
+        let faults = load(&[
+            ("APP__SERVER__PORT", "70000"),
+            ("APP__SERVER__HOST", "localhost"),
+            ("APP__QUEUE__ADAPTER", "kafka"),
+            ("APP__QUEUE__LANES", "65"),
+            ("APP__WORKER__BATCH_MAX", "0"),
+            ("APP__ADMIN__TOKEN", "hunter2"),
+            ("APP__SERVER__PROT", "1"),
+            ("APP__LOG__LEVEL", "=="),
+        ])
+        .unwrap_err()
+        .to_string();
+        for key in [
+            "server.port:",
+            "server.host:",
+            "queue.adapter:",
+            "queue.lanes:",
+            "worker.batch_max:",
+            "admin.token:",
+            "server.prot:",
+            "log.level:",
+        ] {
+            assert!(faults.contains(key), "{key} in {faults}");
+        }
+        assert!(faults.contains("8 fault(s)"), "{faults}");
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let faults = load(&[("APP_ENV", "moon")]).unwrap_err().to_string();
+        assert!(faults.contains("moon.toml"), "{faults}");
+    }
+}

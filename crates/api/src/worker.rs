@@ -1,0 +1,181 @@
+//! The deciding side: one task per lane that this process may own, and one that
+//! sweeps holds. What happens to an order is [`DecidingDesk`]'s; here is only
+//! when, how often again, and when it is settled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
+use domain::use_cases::{DecideOrdersError, DecidingDesk};
+use rand::RngExt;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::configuration::WorkerSettings;
+
+/// Due holds released in one transaction.
+const SWEEP_MAX: usize = 1_000;
+
+/// What the worker's tasks share.
+pub(crate) struct Worker {
+    pub(crate) desk: DecidingDesk,
+    pub(crate) consumer: Arc<dyn TicketConsumer>,
+    pub(crate) settings: WorkerSettings,
+    /// Ends the tasks; a batch that is being decided then is dropped unsettled
+    /// unless it is committed already.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Worker {
+    /// Claims a lane and serves it, again and again, until the stop.
+    pub(crate) async fn serve_lanes(&self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            let claimed = tokio::select! {
+                () = self.stop.cancelled() => return,
+                claimed = self.consumer.claim_lane() => claimed,
+            };
+            let ended = match claimed {
+                Ok(mut lane) => {
+                    backoff.reset("queue");
+                    self.serve(lane.as_mut()).await
+                }
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(()) => return,
+                Err(ConsumeError::LaneLost) => {}
+                Err(error) => backoff.failed("queue", &error, &self.stop).await,
+            }
+        }
+    }
+
+    /// Serves one lane until it is lost (an error) or the stop.
+    async fn serve(&self, lane: &mut dyn LaneConsumer) -> Result<(), ConsumeError> {
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                batch = lane.next_batch(self.settings.batch_max) => batch?,
+            };
+            let started = Instant::now();
+            if !self.decide(batch.as_ref()).await {
+                return Ok(());
+            }
+            batch.ack().await?;
+            pace(started).await;
+        }
+    }
+
+    /// Decides the batch, however often it takes; false if the stop came first.
+    async fn decide(&self, batch: &dyn DeliveryBatch) -> bool {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.desk.decide_orders(batch.orders()).await {
+                Ok(decided) => {
+                    backoff.reset("ledger");
+                    if decided.conflicts > 0 {
+                        info!(
+                            orders.conflicting = decided.conflicts,
+                            "dropped orders whose idempotency key was used with another body"
+                        );
+                    }
+                    if decided.dead > 0 {
+                        error!(orders.dead = decided.dead, "put undecidable orders aside");
+                    }
+                    return true;
+                }
+                Err(error) => backoff.failed("ledger", &error, &self.stop).await,
+            }
+            if self.stop.is_cancelled() {
+                return false;
+            }
+        }
+    }
+
+    /// Gives the seats of due holds back, also of shows that nobody orders.
+    pub(crate) async fn sweep_holds(&self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            let due = Instant::now() + self.settings.hold_sweep_interval;
+            match self.sweep_all().await {
+                Ok(()) => backoff.reset("sweep"),
+                Err(error) => backoff.failed("sweep", &error, &self.stop).await,
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = sleep_until(due) => {}
+            }
+        }
+    }
+
+    async fn sweep_all(&self) -> Result<(), DecideOrdersError> {
+        while !self.stop.is_cancelled() && self.desk.sweep_holds(SWEEP_MAX).await? == SWEEP_MAX {}
+        Ok(())
+    }
+}
+
+/// Starts at most one batch per lane and millisecond. An idle lane is not
+/// delayed, and a store that takes longer than that isn't either; a store in
+/// memory would otherwise have the worker woken for every single order, which
+/// costs the accepting side a third of its rate.
+async fn pace(started: Instant) {
+    const BATCH_INTERVAL: Duration = Duration::from_millis(1);
+    if started.elapsed() < BATCH_INTERVAL {
+        sleep_until(started + BATCH_INTERVAL).await;
+    }
+}
+
+/// Waits longer after each failure in a row, with jitter, and logs only the
+/// first of them and the recovery.
+#[derive(Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    const FIRST_MS: u64 = 50;
+    const LONGEST_MS: u64 = 2_000;
+
+    fn reset(&mut self, what: &'static str) {
+        if self.failures > 0 {
+            info!(component = what, failures = self.failures, "works again");
+            self.failures = 0;
+        }
+    }
+
+    async fn failed(
+        &mut self,
+        what: &'static str,
+        error: &(dyn std::error::Error + Send + Sync),
+        stop: &CancellationToken,
+    ) {
+        if self.failures == 0 {
+            warn!(
+                component = what,
+                error = chain(error),
+                "failed; trying again until it works"
+            );
+        }
+        let longest = (Self::FIRST_MS << self.failures.min(10)).min(Self::LONGEST_MS);
+        self.failures = self.failures.saturating_add(1);
+        let wait = rand::rng().random_range(longest / 2..=longest);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(Duration::from_millis(wait)) => {}
+        }
+    }
+}
+
+/// An error with everything below it, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
