@@ -172,6 +172,12 @@ pub struct VerdictCounts {
 }
 
 impl VerdictCounts {
+    /// How often an order was rejected for `reason`.
+    #[must_use]
+    pub fn rejected_for(&self, reason: RejectionReason) -> u64 {
+        self.rejected[reason_index(reason)]
+    }
+
     /// All verdicts.
     #[must_use]
     pub fn total(&self) -> u64 {

@@ -1,0 +1,292 @@
+//! JSON bodies: one object of known fields. Every fault is found, not only the first.
+
+use std::fmt::{self, Display};
+
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpRequest};
+use domain::ids::{IdError, ShowId, UserId};
+use domain::time::Timestamp;
+use domain::user::PriorityClass;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::problem::{ApiError, Fault};
+
+/// What actix gives for a body that it may have failed to read.
+pub(super) type Body = Result<Bytes, Error>;
+
+/// The fields of a body, to be taken one by one.
+pub(super) struct Fields {
+    left: Vec<(String, Value)>,
+    faults: Vec<Fault>,
+}
+
+impl Fields {
+    /// Checks media type, length and syntax, in this sequence.
+    pub(super) fn parse(request: &HttpRequest, body: Body) -> Result<Self, ApiError> {
+        if !is_json(request) {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let body = body.map_err(|error| match error.as_error::<PayloadError>() {
+            Some(PayloadError::Overflow) => ApiError::BodyTooLarge,
+            _ => ApiError::BodyIncomplete,
+        })?;
+        Self::of(&body)
+    }
+
+    fn of(body: &[u8]) -> Result<Self, ApiError> {
+        match serde_json::from_slice(body) {
+            Ok(Document::Object(left)) => Ok(Self {
+                left,
+                faults: Vec::new(),
+            }),
+            Ok(Document::Other) => Err(ApiError::InvalidFields(vec![Fault::field(
+                "",
+                "must be a JSON object",
+            )])),
+            Err(error) => Err(ApiError::NotJson {
+                detail: error.to_string(),
+            }),
+        }
+    }
+
+    /// The field's value; `None` if it is missing or wrong, which is noted.
+    pub(super) fn required<T, E: Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.left.iter().any(|(field, _)| field == name) {
+            self.faults.push(Fault::field(name, "is missing"));
+        }
+        self.optional(name, read)
+    }
+
+    /// The field's value; `None` if it is missing, or wrong, which is noted.
+    pub(super) fn optional<T, E: Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Option<T> {
+        let index = self.left.iter().position(|(field, _)| field == name)?;
+        let (_, value) = self.left.remove(index);
+        if self.left.iter().any(|(field, _)| field == name) {
+            self.left.retain(|(field, _)| field != name);
+            self.faults
+                .push(Fault::field(name, "is given more than once"));
+            return None;
+        }
+        read(&value)
+            .map_err(|what| self.faults.push(Fault::field(name, what)))
+            .ok()
+    }
+
+    /// The result of `build` if nothing was wrong and nothing is left; `build`
+    /// gives `None` only where a fault was noted.
+    pub(super) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
+        let unknown = self.left.iter();
+        self.faults.extend(
+            unknown.map(|(name, _)| Fault::field(name, "is not a field of this request")),
+        );
+        match build() {
+            Some(built) if self.faults.is_empty() => Ok(built),
+            _ => Err(ApiError::InvalidFields(self.faults)),
+        }
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let Some(Ok(value)) = request.headers().get(CONTENT_TYPE).map(|v| v.to_str()) else {
+        return false;
+    };
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+        // RFC 7396, for PATCH.
+        || media_type.eq_ignore_ascii_case("application/merge-patch+json")
+}
+
+/// A JSON text; an object with its fields as they stand, repeated ones included.
+enum Document {
+    Object(Vec<(String, Value)>),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DocumentVisitor;
+
+        impl<'de> Visitor<'de> for DocumentVisitor {
+            type Value = Document;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+                let mut fields = Vec::with_capacity(4);
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Document::Object(fields))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut items: A,
+            ) -> Result<Document, A::Error> {
+                while items.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Document::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Document, E> {
+                Ok(Document::Other)
+            }
+        }
+
+        deserializer.deserialize_any(DocumentVisitor)
+    }
+}
+
+/// A show's id: a string, or a number that stands for its digits.
+pub(super) fn show_id(value: &Value) -> Result<ShowId, String> {
+    identifier(value, ShowId::new)
+}
+
+/// A user's id, like [`show_id`].
+pub(super) fn user_id(value: &Value) -> Result<UserId, String> {
+    identifier(value, UserId::new)
+}
+
+fn identifier<T: From<u64>>(
+    value: &Value,
+    new: impl FnOnce(&str) -> Result<T, IdError>,
+) -> Result<T, String> {
+    match value {
+        Value::String(text) => new(text).map_err(|error| error.to_string()),
+        Value::Number(number) => number
+            .as_u64()
+            .map(T::from)
+            .ok_or_else(|| "must be a string or a non-negative whole number".to_owned()),
+        _ => Err("must be a string or a non-negative whole number".to_owned()),
+    }
+}
+
+/// A whole number of at least `min`.
+pub(super) fn number(min: u32) -> impl Fn(&Value) -> Result<u32, String> {
+    move |value| {
+        value
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| *number >= min)
+            .ok_or_else(|| format!("must be a whole number from {min} to {}", u32::MAX))
+    }
+}
+
+/// A string that `new` takes.
+pub(super) fn text<T, E: Display>(
+    new: impl Fn(&str) -> Result<T, E>,
+) -> impl Fn(&Value) -> Result<T, String> {
+    move |value| match value {
+        Value::String(text) => new(text).map_err(|error| error.to_string()),
+        _ => Err("must be a string".to_owned()),
+    }
+}
+
+/// An RFC 3339 instant, or null for none.
+pub(super) fn instant(value: &Value) -> Result<Option<Timestamp>, String> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    text(str::parse)(value).map(Some)
+}
+
+/// A priority class by its name.
+pub(super) fn priority(value: &Value) -> Result<PriorityClass, String> {
+    value
+        .as_str()
+        .and_then(PriorityClass::parse)
+        .ok_or_else(|| "must be one of: standard, high".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(body: &str) -> Vec<Fault> {
+        let mut fields = Fields::of(body.as_bytes()).ok().unwrap();
+        let id = fields.required("show_id", show_id);
+        let quantity = fields.optional("quantity", number(1));
+        match fields.finish(|| Some((id?, quantity))) {
+            Ok(_) => Vec::new(),
+            Err(ApiError::InvalidFields(faults)) => faults,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        assert_eq!(faults(r#"{"show_id": 1}"#), []);
+        assert_eq!(
+            faults(r#"{"quantity": 0, "seats": 1, "a/b~c": null}"#),
+            [
+                Fault::field("show_id", "is missing"),
+                Fault::field("quantity", "must be a whole number from 1 to 4294967295"),
+                Fault::field("seats", "is not a field of this request"),
+                Fault::field("a/b~c", "is not a field of this request"),
+            ]
+        );
+        assert_eq!(
+            faults(r#"{"show_id": 1, "show_id": 2}"#),
+            [Fault::field("show_id", "is given more than once")]
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_no_ids_are_refused() {
+        for id in ["-1", "1.5", "1e3", "18446744073709551616", "true", "null", "[]"] {
+            assert_eq!(
+                faults(&format!(r#"{{"show_id": {id}}}"#)),
+                [Fault::field(
+                    "show_id",
+                    "must be a string or a non-negative whole number"
+                )],
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_told_apart_from_what_is_not_json() {
+        for body in ["[]", "1", "-1", "1.5", "\"a\"", "null", "true", "[{}]"] {
+            let error = Fields::of(body.as_bytes()).err().unwrap();
+            assert_eq!(error.to_string(), "invalid_fields", "{body}");
+        }
+        for body in ["", "{", "{}}", "show_id=1", "{\"a\": }", "\u{feff}{}", "[1"] {
+            let error = Fields::of(body.as_bytes()).err().unwrap();
+            assert_eq!(error.to_string(), "not_json", "{body}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What stands in a path or a query.
+
+use std::fmt::Display;
+
+use actix_web::error::PathError;
+use actix_web::{Error, HttpRequest, web};
+use domain::receipt::TicketId;
+use domain::time::Timestamp;
+
+use super::problem::{ApiError, Fault};
+
+/// Items of one page, unless the client says otherwise.
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 500;
+
+/// The query's parameters, to be taken one by one.
+pub(super) struct Parameters {
+    left: Vec<(String, String)>,
+    faults: Vec<Fault>,
+}
+
+impl Parameters {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let left = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|_| {
+                ApiError::InvalidParameters(vec![Fault::parameter("", "is not a query string")])
+            })?
+            .into_inner();
+        Ok(Self {
+            left,
+            faults: Vec::new(),
+        })
+    }
+
+    /// The parameter's value; `None` if it is missing, or wrong, which is noted.
+    pub(super) fn optional<T, E: Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let index = self.left.iter().position(|(found, _)| found == name)?;
+        let (_, value) = self.left.remove(index);
+        read(&value)
+            .map_err(|what| self.faults.push(Fault::parameter(name, what)))
+            .ok()
+    }
+
+    /// The parameter's value; `None` if it is missing or wrong, which is noted.
+    pub(super) fn required<T, E: Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if !self.left.iter().any(|(found, _)| found == name) {
+            self.faults.push(Fault::parameter(name, "is missing"));
+        }
+        self.optional(name, read)
+    }
+
+    /// How many items the client wants.
+    pub(super) fn limit(&mut self) -> usize {
+        self.optional("limit", |text| {
+            text.parse()
+                .ok()
+                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+                .ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
+        })
+        .unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// Like [`super::body::Fields::finish`].
+    pub(super) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
+        // What is left was never asked for, or is there a second time.
+        self.faults.extend(self.left.iter().map(|(name, _)| {
+            Fault::parameter(name, "is unknown or given more than once; leave it out")
+        }));
+        match build() {
+            Some(built) if self.faults.is_empty() => Ok(built),
+            _ => Err(ApiError::InvalidParameters(self.faults)),
+        }
+    }
+}
+
+/// The `{id}` of a path.
+pub(super) fn path_id<T, E: Display>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, ApiError> {
+    read(text).map_err(|what| ApiError::InvalidParameters(vec![Fault::parameter("id", what)]))
+}
+
+/// For a path that does not even decode.
+pub(super) fn malformed_path(error: PathError, _: &HttpRequest) -> Error {
+    ApiError::InvalidParameters(vec![Fault::parameter("id", error)]).into()
+}
+
+/// Where the next page of tickets starts, as `<requested_at in µs>.<ticket id>`.
+pub(super) fn write_cursor((requested_at, id): (Timestamp, TicketId)) -> String {
+    format!("{}.{id}", requested_at.as_micros())
+}
+
+/// Takes what [`write_cursor`] gave.
+pub(super) fn read_cursor(text: &str) -> Result<(Timestamp, TicketId), &'static str> {
+    text.split_once('.')
+        .and_then(|(micros, id)| {
+            let requested_at = Timestamp::from_micros(micros.parse().ok()?).ok()?;
+            Some((requested_at, id.parse().ok()?))
+        })
+        .ok_or("must be the next_cursor of an earlier answer")
+}

@@ -1,0 +1,536 @@
+//! Every error as a client sees it: RFC 9457 `application/problem+json`.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use domain::ports::{
+    Cause, ChangeShowError, CreateShowError, CreateUserError, LedgerError, PublishError,
+    ShowRepositoryError, UserRepositoryError,
+};
+use domain::receipt::TicketId;
+use domain::rule::{Refusal, TermsRefused};
+use domain::show::{SalesWindow, TermsError};
+use domain::ticket::Status;
+use domain::use_cases::{ChangeTicketError, ListTicketsError, PlaceOrderError, ReadTicketError};
+use serde::{Serialize, Serializer};
+use tracing::warn;
+
+use super::MAX_BODY;
+use crate::worker::chain;
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Fault {
+    #[serde(flatten)]
+    place: Place,
+    detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    /// RFC 6901, into the body.
+    Pointer(String),
+    /// Of the path or the query.
+    Parameter(String),
+    Header(String),
+}
+
+impl Fault {
+    /// A field of the body's object; the empty name is the whole body.
+    pub(super) fn field(name: &str, detail: impl fmt::Display) -> Self {
+        let pointer = if name.is_empty() {
+            String::new()
+        } else {
+            format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+        };
+        Self::at(Place::Pointer(pointer), detail)
+    }
+
+    pub(super) fn parameter(name: &str, detail: impl fmt::Display) -> Self {
+        Self::at(Place::Parameter(name.to_owned()), detail)
+    }
+
+    pub(super) fn header(name: &str, detail: impl fmt::Display) -> Self {
+        Self::at(Place::Header(name.to_owned()), detail)
+    }
+
+    fn at(place: Place, detail: impl fmt::Display) -> Self {
+        let detail = detail.to_string();
+        Self { place, detail }
+    }
+}
+
+/// Everything that a request can be refused for.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    UnsupportedMediaType,
+    BodyTooLarge,
+    BodyIncomplete,
+    NotJson { detail: String },
+    InvalidFields(Vec<Fault>),
+    InvalidParameters(Vec<Fault>),
+    Unauthorized,
+    RouteNotFound,
+    MethodNotAllowed { allows: &'static str },
+    ShowNotFound,
+    UserNotFound,
+    TicketNotFound,
+    ShowExists,
+    UserExists,
+    CapacityInUse { held: u32, sold: u32 },
+    SalesClosed(SalesWindow),
+    IdempotencyConflict,
+    NotDecided,
+    HoldExpired,
+    NotReserved(Status),
+    TicketRejected,
+    QueueUnavailable(PublishError),
+    OutcomeUnknown(TicketId),
+    StoreUnavailable(Cause),
+    ShuttingDown,
+}
+
+/// An [`ApiError`] as the client gets it, without what is the same for all.
+struct Told {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+fn told(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Told {
+    Told {
+        status,
+        code,
+        detail: detail.into(),
+    }
+}
+
+impl ApiError {
+    /// Status, stable code, and what the client can do.
+    fn told(&self) -> Told {
+        use StatusCode as S;
+        match self {
+            Self::UnsupportedMediaType => told(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as JSON with the header Content-Type: application/json.",
+            ),
+            Self::BodyTooLarge => told(
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("Send a body of at most {MAX_BODY} bytes."),
+            ),
+            Self::BodyIncomplete => told(
+                S::BAD_REQUEST,
+                "body_incomplete",
+                "The body broke off or could not be decoded. Send the request again.",
+            ),
+            Self::NotJson { detail } => told(
+                S::BAD_REQUEST,
+                "not_json",
+                format!("The body is not JSON: {detail}. Send one JSON object."),
+            ),
+            Self::InvalidFields(_) => told(
+                S::UNPROCESSABLE_ENTITY,
+                "invalid_fields",
+                "Correct the fields named in errors.",
+            ),
+            Self::InvalidParameters(_) => told(
+                S::BAD_REQUEST,
+                "invalid_parameter",
+                "Correct the parameters named in errors.",
+            ),
+            Self::Unauthorized => told(
+                S::UNAUTHORIZED,
+                "unauthorized",
+                "Administration needs the header Authorization: Bearer <admin.token>.",
+            ),
+            Self::RouteNotFound => told(
+                S::NOT_FOUND,
+                "route_not_found",
+                "There is nothing at this path.",
+            ),
+            Self::MethodNotAllowed { allows } => told(
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                format!("This path takes {allows}."),
+            ),
+            Self::ShowNotFound => told(
+                S::NOT_FOUND,
+                "show_not_found",
+                "There is no show with this id.",
+            ),
+            Self::UserNotFound => told(
+                S::NOT_FOUND,
+                "user_not_found",
+                "There is no user with this id.",
+            ),
+            Self::TicketNotFound => told(
+                S::NOT_FOUND,
+                "ticket_not_found",
+                "No ticket with this id was ever issued. Use the ticket_id of an order's answer.",
+            ),
+            Self::ShowExists => told(
+                S::CONFLICT,
+                "show_exists",
+                "There is a show with this id; PATCH /shows/{id} changes it.",
+            ),
+            Self::UserExists => told(
+                S::CONFLICT,
+                "user_exists",
+                "There is a user with this id; PATCH /users/{id} changes it.",
+            ),
+            Self::CapacityInUse { held, sold } => told(
+                S::CONFLICT,
+                "capacity_in_use",
+                format!(
+                    "{held} seats are held and {sold} sold; give a capacity of at least {}.",
+                    u64::from(*held) + u64::from(*sold)
+                ),
+            ),
+            Self::SalesClosed(window) => {
+                told(S::CONFLICT, "sales_closed", sales_closed_detail(window))
+            }
+            Self::IdempotencyConflict => told(
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_conflict",
+                "This Idempotency-Key belongs to an order with another body. \
+                 Repeat that body, or use a new key.",
+            ),
+            Self::NotDecided => told(
+                S::CONFLICT,
+                "not_decided",
+                "The order still waits for its verdict. Try again when GET /tickets/{id} \
+                 shows another status than processing.",
+            ),
+            Self::HoldExpired => told(
+                S::CONFLICT,
+                "hold_expired",
+                "The hold is over and its seats went back on sale. Place a new order.",
+            ),
+            Self::NotReserved(status) => told(
+                S::CONFLICT,
+                "not_reserved",
+                format!(
+                    "Only a reserved ticket can be confirmed; this one is {}.",
+                    status.as_str()
+                ),
+            ),
+            Self::TicketRejected => told(
+                S::CONFLICT,
+                "ticket_rejected",
+                "The order was rejected, so there are no seats to give back.",
+            ),
+            Self::QueueUnavailable(PublishError::Full { .. }) => told(
+                S::SERVICE_UNAVAILABLE,
+                "queue_unavailable",
+                "Too many orders wait already. This one was not queued; send it again later.",
+            ),
+            Self::QueueUnavailable(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "queue_unavailable",
+                "The queue cannot be reached. The order was not queued; send it again later.",
+            ),
+            Self::OutcomeUnknown(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "outcome_unknown",
+                "The order may or may not be queued. Poll GET /tickets/{ticket_id}, \
+                 or send it again with the same Idempotency-Key; without one a repeated \
+                 order can be a second order.",
+            ),
+            Self::StoreUnavailable(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "store_unavailable",
+                "The store cannot be reached. Send the request again later.",
+            ),
+            Self::ShuttingDown => told(
+                S::SERVICE_UNAVAILABLE,
+                "shutting_down",
+                "This process stops and takes no orders any more. Send the order again.",
+            ),
+        }
+    }
+
+    /// The answer to the client. Nothing from below a port is in it.
+    pub(super) fn response(&self, request_id: &RequestId) -> HttpResponse {
+        #[derive(Serialize)]
+        struct Problem<'a> {
+            #[serde(rename = "type")]
+            kind: String,
+            title: &'a str,
+            status: u16,
+            code: &'a str,
+            detail: &'a str,
+            request_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written")]
+            ticket_id: Option<TicketId>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            errors: &'a [Fault],
+        }
+        let Told {
+            status,
+            code,
+            detail,
+        } = self.told();
+        let mut response = HttpResponse::build(status);
+        response.content_type("application/problem+json");
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, "1"));
+        }
+        match self {
+            Self::Unauthorized => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"administration\""));
+            }
+            Self::MethodNotAllowed { allows } => {
+                response.insert_header((ALLOW, *allows));
+            }
+            _ => {}
+        }
+        response.json(Problem {
+            kind: format!("urn:tickets:problem:{code}"),
+            title: status.canonical_reason().unwrap_or(code),
+            status: status.as_u16(),
+            code,
+            detail: &detail,
+            request_id: &request_id.0,
+            ticket_id: match self {
+                Self::OutcomeUnknown(id) => Some(*id),
+                _ => None,
+            },
+            errors: match self {
+                Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults,
+                _ => &[],
+            },
+        })
+    }
+
+    /// What went wrong on our side, for the log.
+    fn failure(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::StoreUnavailable(cause) => Some(cause.as_ref()),
+            // A full queue is the limit doing its duty.
+            Self::QueueUnavailable(PublishError::Full { .. }) => None,
+            Self::QueueUnavailable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn written<S: Serializer>(id: &Option<TicketId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn sales_closed_detail(window: &SalesWindow) -> String {
+    match (window.open_at(), window.close_at()) {
+        (None, None) => "The show takes no orders now.".to_owned(),
+        (Some(open), None) => format!("The sale opens at {open}."),
+        (None, Some(close)) => format!("The sale closed at {close}."),
+        (Some(open), Some(close)) => format!("The show is on sale from {open} until {close}."),
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.told().code)
+    }
+}
+
+/// Only the status: `traffic::watch` writes the rest, because only there the
+/// request's id is known.
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.told().status
+    }
+}
+
+impl From<PlaceOrderError> for ApiError {
+    fn from(error: PlaceOrderError) -> Self {
+        match error {
+            PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(vec![Fault::field(
+                "quantity",
+                format_args!("must be at most {}", max.seats()),
+            )]),
+            PlaceOrderError::ShowNotFound => Self::ShowNotFound,
+            PlaceOrderError::UserNotFound => Self::UserNotFound,
+            PlaceOrderError::SalesClosed(window) => Self::SalesClosed(window),
+            PlaceOrderError::KeyConflict => Self::IdempotencyConflict,
+            PlaceOrderError::NotQueued(error) => Self::QueueUnavailable(error),
+            PlaceOrderError::OutcomeUnknown(id) => Self::OutcomeUnknown(id),
+            PlaceOrderError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ReadTicketError> for ApiError {
+    fn from(error: ReadTicketError) -> Self {
+        match error {
+            ReadTicketError::NotFound => Self::TicketNotFound,
+            ReadTicketError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ListTicketsError> for ApiError {
+    fn from(error: ListTicketsError) -> Self {
+        match error {
+            ListTicketsError::UserNotFound => Self::UserNotFound,
+            ListTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ChangeTicketError> for ApiError {
+    fn from(error: ChangeTicketError) -> Self {
+        match error {
+            ChangeTicketError::NotFound => Self::TicketNotFound,
+            ChangeTicketError::NotDecided => Self::NotDecided,
+            ChangeTicketError::Refused(_, Refusal::HoldExpired) => Self::HoldExpired,
+            ChangeTicketError::Refused(ticket, Refusal::NotReserved) => {
+                Self::NotReserved(ticket.status)
+            }
+            ChangeTicketError::Refused(_, Refusal::Rejected) => Self::TicketRejected,
+            ChangeTicketError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<TermsError> for ApiError {
+    fn from(error: TermsError) -> Self {
+        let field = match error {
+            TermsError::CapacityTooLarge { .. } => "capacity",
+            TermsError::HoldTooLong { .. } => "hold_seconds",
+            TermsError::WindowReversed => "sales_close_at",
+        };
+        Self::InvalidFields(vec![Fault::field(field, error)])
+    }
+}
+
+impl From<ChangeShowError> for ApiError {
+    fn from(error: ChangeShowError) -> Self {
+        match error {
+            ChangeShowError::NotFound => Self::ShowNotFound,
+            ChangeShowError::Refused(TermsRefused::Terms(error)) => error.into(),
+            ChangeShowError::Refused(TermsRefused::BelowHeldAndSold { held, sold }) => {
+                Self::CapacityInUse { held, sold }
+            }
+            ChangeShowError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<CreateShowError> for ApiError {
+    fn from(error: CreateShowError) -> Self {
+        match error {
+            CreateShowError::AlreadyExists => Self::ShowExists,
+            CreateShowError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<CreateUserError> for ApiError {
+    fn from(error: CreateUserError) -> Self {
+        match error {
+            CreateUserError::AlreadyExists => Self::UserExists,
+            CreateUserError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ShowRepositoryError> for ApiError {
+    fn from(error: ShowRepositoryError) -> Self {
+        match error {
+            ShowRepositoryError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<UserRepositoryError> for ApiError {
+    fn from(error: UserRepositoryError) -> Self {
+        match error {
+            UserRepositoryError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        Self::StoreUnavailable(Box::new(error))
+    }
+}
+
+/// Ties a client's problem to the log.
+pub(super) struct RequestId(String);
+
+impl RequestId {
+    /// The client's `X-Request-Id`, if it is one that can be logged: 1 to 64
+    /// visible ASCII characters.
+    pub(super) fn given_by(headers: &HeaderMap) -> Option<Self> {
+        let id = headers.get("x-request-id")?.to_str().ok()?;
+        let fits = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(id.to_owned()))
+    }
+
+    pub(super) fn random() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()))
+    }
+}
+
+/// Logs what clients are refused for on our account, one line per second: an
+/// outage under full load would otherwise fill the disk too.
+pub(super) struct FailureLog {
+    started: Instant,
+    /// Second since the start in which the next line may be written.
+    next: AtomicU64,
+    unlogged: AtomicU64,
+}
+
+impl Default for FailureLog {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            next: AtomicU64::new(0),
+            unlogged: AtomicU64::new(0),
+        }
+    }
+}
+
+impl FailureLog {
+    pub(super) fn log(&self, error: &ApiError, request_id: &RequestId) {
+        if let Some(cause) = error.failure() {
+            self.write(error.told().code, cause, &request_id.0);
+        }
+    }
+
+    /// A committed change that was not announced. The client is not told: its change is done.
+    pub(super) fn unannounced(&self, error: &(dyn std::error::Error + 'static)) {
+        self.write("not_announced", error, "");
+    }
+
+    fn write(&self, code: &str, error: &(dyn std::error::Error + 'static), request_id: &str) {
+        let second = self.started.elapsed().as_secs();
+        let due = self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                (second >= next).then_some(second + 1)
+            });
+        if due.is_err() {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        warn!(
+            code,
+            request.id = request_id,
+            error = chain(error),
+            failures.unlogged = self.unlogged.swap(0, Ordering::Relaxed),
+            "a request failed"
+        );
+    }
+}

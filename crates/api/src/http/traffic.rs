@@ -1,0 +1,83 @@
+//! What every request passes: it is counted, and what went wrong is written as a problem.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage};
+
+use super::State;
+use super::problem::{ApiError, RequestId};
+
+/// Requests that have no answer yet, and whether new orders are still taken.
+///
+/// A request is counted before it looks at `stopping`, and the stop looks at
+/// the count after it set `stopping`: with one order of all four steps in all
+/// threads, no order slips in between. Hence the sequential consistency.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    stopping: AtomicBool,
+    in_flight: AtomicUsize,
+}
+
+impl Traffic {
+    /// From now on orders are refused and connections closed after their next answer.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+}
+
+/// Counts down also when the client goes away and the handler is dropped.
+struct InFlight(State);
+
+impl InFlight {
+    fn enter(state: State) -> Self {
+        state.traffic.in_flight.fetch_add(1, Ordering::SeqCst);
+        Self(state)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.traffic.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The middleware around every handler.
+pub(super) async fn watch(
+    state: State,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
+    let in_flight = InFlight::enter(state);
+    let state = &in_flight.0;
+    let request_id = RequestId::given_by(request.headers());
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let failure = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<ApiError>());
+    if let Some(error) = failure {
+        let request_id = request_id.unwrap_or_else(RequestId::random);
+        state.failures.log(error, &request_id);
+        let problem = error.response(&request_id);
+        response = response.into_response(problem);
+    }
+    if state.traffic.is_stopping() {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
+}
