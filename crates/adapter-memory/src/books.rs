@@ -1,0 +1,233 @@
+//! What the ledger has committed. It only loads and saves; what changes and
+//! how is said by [`domain::rule`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use domain::ids::{ShowId, UserId};
+use domain::journal::{HistoryEntry, JournalEntry};
+use domain::order::Order;
+use domain::receipt::TicketId;
+use domain::rule::{BatchShow, BatchState, ShowLedger};
+use domain::show::{Show, ShowStanding};
+use domain::ticket::Ticket;
+use domain::time::Timestamp;
+
+#[derive(Default)]
+pub(crate) struct Books {
+    shows: BTreeMap<ShowId, ShowBook>,
+    tickets: HashMap<TicketId, Ticket>,
+    /// By `requested_at`, then id.
+    of_user: HashMap<UserId, Vec<(Timestamp, TicketId)>>,
+}
+
+/// One show.
+pub(crate) struct ShowBook {
+    /// Title and terms, as look-ups share them.
+    pub(crate) show: Arc<Show>,
+    pub(crate) ledger: ShowLedger,
+    /// Reserved and confirmed seats of those who have any.
+    live_seats: HashMap<UserId, u32>,
+    /// Reserved tickets by the end of their hold.
+    holds: BTreeSet<(Timestamp, TicketId)>,
+    /// The change with the number n is at n - 1.
+    history: Vec<Step>,
+}
+
+enum Step {
+    Decided(TicketId),
+    /// Boxed, because it is several times as large as the common step.
+    Changed(Box<JournalEntry>),
+}
+
+impl ShowBook {
+    pub(crate) fn standing(&self) -> ShowStanding {
+        ShowStanding {
+            show: Show::clone(&self.show),
+            seats: self.ledger.seats(),
+            seq: self.ledger.seq(),
+        }
+    }
+
+    /// Tickets whose hold is over at `now`, the longest first.
+    pub(crate) fn due_holds(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, TicketId)> {
+        self.holds
+            .iter()
+            .copied()
+            .take_while(move |(expires, _)| *expires <= now)
+    }
+
+    /// Follows a ticket from what it was before (`None`: undecided) to what it is now.
+    fn follow(&mut self, before: Option<&Ticket>, ticket: &Ticket) {
+        let id = ticket.order.ticket_id;
+        if let Some(expires) = before.and_then(Ticket::hold_expires_at) {
+            self.holds.remove(&(expires, id));
+        }
+        if let Some(expires) = ticket.hold_expires_at() {
+            self.holds.insert((expires, id));
+        }
+        let seats = ticket.order.quantity.seats();
+        let user = &ticket.order.user_id;
+        let was_live = before.is_some_and(|before| before.status.is_live());
+        match (was_live, ticket.status.is_live()) {
+            (false, true) => *self.live_seats.entry(user.clone()).or_default() += seats,
+            (true, false) => {
+                if let Some(live) = self.live_seats.get_mut(user) {
+                    *live -= seats;
+                    if *live == 0 {
+                        self.live_seats.remove(user);
+                    }
+                }
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+}
+
+impl Books {
+    pub(crate) fn show(&self, id: &ShowId) -> Option<&ShowBook> {
+        self.shows.get(id)
+    }
+
+    pub(crate) fn shows_after(&self, after: Bound<&ShowId>) -> impl Iterator<Item = &ShowBook> {
+        self.shows
+            .range::<ShowId, _>((after, Bound::Unbounded))
+            .map(|(_, book)| book)
+    }
+
+    pub(crate) fn ticket(&self, id: TicketId) -> Option<&Ticket> {
+        self.tickets.get(&id)
+    }
+
+    /// A user's tickets before `before`, the latest first.
+    pub(crate) fn tickets_of(
+        &self,
+        user: &UserId,
+        before: Option<(Timestamp, TicketId)>,
+    ) -> impl Iterator<Item = &Ticket> {
+        let all = self.of_user.get(user).map_or(&[][..], Vec::as_slice);
+        let end = before.map_or(all.len(), |before| {
+            all.partition_point(|place| *place < before)
+        });
+        all[..end]
+            .iter()
+            .rev()
+            .filter_map(|(_, id)| self.tickets.get(id))
+    }
+
+    /// The changes of a show with numbers greater than `after_seq`, in sequence.
+    pub(crate) fn history(
+        &self,
+        show: &ShowId,
+        after_seq: u64,
+    ) -> impl Iterator<Item = HistoryEntry> {
+        let after = usize::try_from(after_seq).unwrap_or(usize::MAX);
+        self.shows
+            .get(show)
+            .and_then(|book| book.history.get(after..))
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|step| match step {
+                Step::Decided(id) => self.tickets.get(id).cloned().map(HistoryEntry::Decided),
+                Step::Changed(entry) => Some(HistoryEntry::Changed(JournalEntry::clone(entry))),
+            })
+    }
+
+    /// All that the rule needs to decide `orders`.
+    pub(crate) fn load_batch(
+        &self,
+        orders: &[Order],
+        user_exists: impl Fn(&UserId) -> bool,
+        now: Timestamp,
+    ) -> BatchState {
+        let mut state = BatchState::default();
+        for order in orders {
+            if let Some(ticket) = self.tickets.get(&order.ticket_id) {
+                state.known.insert(order.ticket_id, ticket.clone());
+            }
+            let Some(book) = self.shows.get(&order.show_id) else {
+                continue;
+            };
+            let show = state
+                .shows
+                .entry(order.show_id.clone())
+                .or_insert_with(|| BatchShow {
+                    ledger: book.ledger.clone(),
+                    live_seats: HashMap::new(),
+                    due_holds: book
+                        .due_holds(now)
+                        .filter_map(|(_, id)| self.tickets.get(&id).cloned())
+                        .collect(),
+                });
+            if user_exists(&order.user_id) {
+                let live = book.live_seats.get(&order.user_id);
+                show.live_seats
+                    .insert(order.user_id.clone(), live.copied().unwrap_or_default());
+            }
+        }
+        state
+    }
+
+    /// Puts a show on sale.
+    pub(crate) fn open(&mut self, show: Show, now: Timestamp) {
+        let (ledger, entry) = ShowLedger::open(show.id.clone(), show.terms.clone(), now);
+        self.shows.insert(
+            show.id.clone(),
+            ShowBook {
+                show: Arc::new(show),
+                ledger,
+                live_seats: HashMap::new(),
+                holds: BTreeSet::new(),
+                history: vec![Step::Changed(Box::new(entry))],
+            },
+        );
+    }
+
+    /// Saves a first verdict.
+    pub(crate) fn add_ticket(&mut self, ticket: Ticket) {
+        let id = ticket.order.ticket_id;
+        if let Some(seq) = ticket.decision_seq
+            && let Some(book) = self.shows.get_mut(&ticket.order.show_id)
+        {
+            book.follow(None, &ticket);
+            book.history.push(Step::Decided(id));
+            debug_assert_eq!(book.history.len() as u64, seq);
+        }
+        let of_user = self
+            .of_user
+            .entry(ticket.order.user_id.clone())
+            .or_default();
+        let place = (ticket.order.requested_at, id);
+        // Nearly always at the end, because orders are decided as they come.
+        of_user.insert(of_user.partition_point(|other| *other < place), place);
+        self.tickets.insert(id, ticket);
+    }
+
+    /// Saves a change of a decided ticket with its journal entry.
+    pub(crate) fn change_ticket(&mut self, ticket: Ticket, entry: JournalEntry) {
+        let before = self.tickets.insert(ticket.order.ticket_id, ticket.clone());
+        if let Some(book) = self.shows.get_mut(&entry.show_id) {
+            book.follow(before.as_ref(), &ticket);
+            book.history.push(Step::Changed(Box::new(entry)));
+        }
+    }
+
+    /// Saves a show's new counters.
+    pub(crate) fn set_ledger(&mut self, ledger: ShowLedger) {
+        if let Some(book) = self.shows.get_mut(ledger.show_id()) {
+            debug_assert_eq!(book.history.len() as u64, ledger.seq());
+            book.ledger = ledger;
+        }
+    }
+
+    /// Saves a show's new title and terms with the terms' journal entry, if they changed.
+    pub(crate) fn set_show(&mut self, show: Show, ledger: ShowLedger, entry: Option<JournalEntry>) {
+        if let Some(book) = self.shows.get_mut(&show.id) {
+            book.show = Arc::new(show);
+            book.ledger = ledger;
+            book.history
+                .extend(entry.map(|entry| Step::Changed(Box::new(entry))));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Shows.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::ids::ShowId;
+use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
+use domain::show::{Show, ShowStanding};
+use parking_lot::RwLockUpgradableReadGuard;
+
+use crate::MemoryStore;
+
+#[async_trait]
+impl ShowRepository for MemoryStore {
+    async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
+        let books = self.books.read();
+        Ok(books.show(id).map(|book| Arc::clone(&book.show)))
+    }
+
+    async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        let books = self.books.read();
+        Ok(books.show(id).map(|book| book.standing()))
+    }
+
+    async fn list(
+        &self,
+        after: Option<&ShowId>,
+        limit: usize,
+    ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let books = self.books.read();
+        Ok(books
+            .shows_after(after)
+            .take(limit)
+            .map(|book| book.standing())
+            .collect())
+    }
+
+    async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
+        let books = self.books.upgradable_read();
+        if books.show(&show.id).is_some() {
+            return Err(CreateShowError::AlreadyExists);
+        }
+        let now = self.clock.now();
+        RwLockUpgradableReadGuard::upgrade(books).open(show.clone(), now);
+        Ok(())
+    }
+}
