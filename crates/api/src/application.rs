@@ -223,7 +223,7 @@ async fn shut_down<T: 'static>(
         sleep(CHECK_AGAIN).await;
     }
     worker_stop.cancel();
-    server.stop(false).await;
+    server.stop(true).await;
     while tasks.join_next().await.is_some() {}
 }
 

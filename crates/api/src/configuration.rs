@@ -266,9 +266,7 @@ impl Reader {
             self.fault(key, format_args!("is missing; set APP__{variable}"));
             return None;
         };
-        read(text.trim())
-            .map_err(|what| self.fault(key, what))
-            .ok()
+        read(text.trim()).map_err(|what| self.fault(key, what)).ok()
     }
 
     fn number<T: FromStr + PartialOrd + fmt::Display>(
@@ -404,7 +402,6 @@ impl Reader {
     }
 }
 
-#[expect(clippy::unwrap_used, reason = "evaluated by the compiler")]
 const MAX_WEIGHT: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 fn long_enough(secret: &str) -> Result<SecretString, String> {

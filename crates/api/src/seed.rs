@@ -9,7 +9,6 @@ use domain::show::{Capacity, HoldSeconds, SalesWindow, Show, Terms, Title};
 use domain::use_cases::BoxOffice;
 use domain::user::{PriorityClass, User, UserName};
 
-#[expect(clippy::unwrap_used, reason = "evaluated by the compiler")]
 const MAX_PER_USER: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Adds user `1` and show `230920` unless they exist.

@@ -64,19 +64,13 @@ pub fn connect(
     process: ProcessId,
 ) -> anyhow::Result<Ports> {
     let store = match settings.store.adapter {
-        #[cfg(feature = "memory")]
         StoreAdapter::Memory => memory_store(Arc::clone(&clock)),
-        #[cfg(not(feature = "memory"))]
-        StoreAdapter::Memory => return not_compiled("store.adapter", "memory"),
-        StoreAdapter::MySql => return not_compiled("store.adapter", "mysql"),
-    };
+        StoreAdapter::MySql => not_compiled("store.adapter", "mysql"),
+    }?;
     let queue = match settings.queue.adapter {
-        #[cfg(feature = "memory")]
         QueueAdapter::Memory => memory_queue(settings, Arc::clone(&clock), process),
-        #[cfg(not(feature = "memory"))]
-        QueueAdapter::Memory => return not_compiled("queue.adapter", "memory"),
-        QueueAdapter::RabbitMq => return not_compiled("queue.adapter", "rabbitmq"),
-    };
+        QueueAdapter::RabbitMq => not_compiled("queue.adapter", "rabbitmq"),
+    }?;
     Ok(Ports {
         clock,
         users: store.users,
@@ -99,18 +93,27 @@ fn not_compiled<T>(setting: &str, feature: &str) -> anyhow::Result<T> {
 }
 
 #[cfg(feature = "memory")]
-fn memory_store(clock: Arc<dyn Clock>) -> StorePorts {
+fn memory_store(clock: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
     let store = Arc::new(adapter_memory::MemoryStore::new(clock));
-    StorePorts {
+    Ok(StorePorts {
         users: store.clone(),
         shows: store.clone(),
         ledger: store.clone(),
         dependency: store,
-    }
+    })
+}
+
+#[cfg(not(feature = "memory"))]
+fn memory_store(_: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
+    not_compiled("store.adapter", "memory")
 }
 
 #[cfg(feature = "memory")]
-fn memory_queue(settings: &Settings, clock: Arc<dyn Clock>, process: ProcessId) -> QueuePorts {
+fn memory_queue(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    process: ProcessId,
+) -> anyhow::Result<QueuePorts> {
     use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryTicketEvents};
     use domain::schedule::ClassSchedule;
 
@@ -125,11 +128,16 @@ fn memory_queue(settings: &Settings, clock: Arc<dyn Clock>, process: ProcessId) 
         schedule: ClassSchedule::new(settings.queue.high_weight, settings.queue.standard_weight),
     };
     let queue = Arc::new(MemoryQueue::new(config, clock, process));
-    QueuePorts {
+    Ok(QueuePorts {
         publisher: queue.clone(),
         consumer: queue.clone(),
         dead_letters: queue.clone(),
         events: Arc::new(MemoryTicketEvents::new(EVENTS_BUFFERED)),
         dependency: queue,
-    }
+    })
+}
+
+#[cfg(not(feature = "memory"))]
+fn memory_queue(_: &Settings, _: Arc<dyn Clock>, _: ProcessId) -> anyhow::Result<QueuePorts> {
+    not_compiled("queue.adapter", "memory")
 }

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
+use domain::order::Order;
+use domain::ports::{ConsumeError, LaneConsumer, TicketConsumer};
 use domain::use_cases::{DecideOrdersError, DecidingDesk};
 use rand::RngExt;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -60,7 +61,7 @@ impl Worker {
                 batch = lane.next_batch(self.settings.batch_max) => batch?,
             };
             let started = Instant::now();
-            if !self.decide(batch.as_ref()).await {
+            if !self.decide(batch.orders()).await {
                 return Ok(());
             }
             batch.ack().await?;
@@ -68,11 +69,11 @@ impl Worker {
         }
     }
 
-    /// Decides the batch, however often it takes; false if the stop came first.
-    async fn decide(&self, batch: &dyn DeliveryBatch) -> bool {
+    /// Decides the orders, however often it takes; false if the stop came first.
+    async fn decide(&self, orders: &[Order]) -> bool {
         let mut backoff = Backoff::default();
         loop {
-            match self.desk.decide_orders(batch.orders()).await {
+            match self.desk.decide_orders(orders).await {
                 Ok(decided) => {
                     backoff.reset("ledger");
                     if decided.conflicts > 0 {

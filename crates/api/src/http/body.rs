@@ -88,9 +88,8 @@ impl Fields {
     /// gives `None` only where a fault was noted.
     pub(super) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
         let unknown = self.left.iter();
-        self.faults.extend(
-            unknown.map(|(name, _)| Fault::field(name, "is not a field of this request")),
-        );
+        self.faults
+            .extend(unknown.map(|(name, _)| Fault::field(name, "is not a field of this request")));
         match build() {
             Some(built) if self.faults.is_empty() => Ok(built),
             _ => Err(ApiError::InvalidFields(self.faults)),
@@ -266,7 +265,15 @@ mod tests {
 
     #[test]
     fn numbers_that_are_no_ids_are_refused() {
-        for id in ["-1", "1.5", "1e3", "18446744073709551616", "true", "null", "[]"] {
+        for id in [
+            "-1",
+            "1.5",
+            "1e3",
+            "18446744073709551616",
+            "true",
+            "null",
+            "[]",
+        ] {
             assert_eq!(
                 faults(&format!(r#"{{"show_id": {id}}}"#)),
                 [Fault::field(

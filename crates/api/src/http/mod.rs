@@ -99,9 +99,7 @@ fn routes(services: &mut web::ServiceConfig, accepts: bool) {
                 .route(get().to(tickets::list)),
         )
         .service(resource("/tickets/{id}", "GET, HEAD").route(get().to(tickets::read)))
-        .service(
-            resource("/tickets/{id}/confirm", "POST").route(web::post().to(tickets::confirm)),
-        )
+        .service(resource("/tickets/{id}/confirm", "POST").route(web::post().to(tickets::confirm)))
         .service(resource("/tickets/{id}/cancel", "POST").route(web::post().to(tickets::cancel)))
         .service(
             resource("/shows", "GET, HEAD, POST")

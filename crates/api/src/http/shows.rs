@@ -18,7 +18,6 @@ use super::problem::ApiError;
 use super::{Answer, State};
 
 /// Seats per user where a show does not say.
-#[expect(clippy::unwrap_used, reason = "evaluated by the compiler")]
 const DEFAULT_MAX_PER_USER: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// No hold: an order that gets seats is confirmed at once.
 const DEFAULT_HOLD_SECONDS: u32 = 0;
@@ -91,10 +90,7 @@ fn read_new(request: &HttpRequest, body: Body) -> Result<Show, ApiError> {
     let rest = read_change(&mut fields);
     let (id, title, capacity) = fields.finish(|| Some((id?, title?, capacity?)))?;
     let default_hold = HoldSeconds::new(DEFAULT_HOLD_SECONDS)?;
-    let window = SalesWindow::new(
-        rest.sales_open_at.flatten(),
-        rest.sales_close_at.flatten(),
-    )?;
+    let window = SalesWindow::new(rest.sales_open_at.flatten(), rest.sales_close_at.flatten())?;
     Ok(Show {
         id,
         title,

@@ -1,7 +1,7 @@
 //! `/tickets`.
 
-use actix_web::http::header::LOCATION;
 use actix_web::http::StatusCode;
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::UserId;
 use domain::order::{Order, Quantity};
@@ -34,11 +34,20 @@ struct TicketBody<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written_if_some")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "written_if_some"
+    )]
     hold_expires_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written_if_some")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "written_if_some"
+    )]
     requested_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written_if_some")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "written_if_some"
+    )]
     decided_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_seq: Option<u64>,

@@ -1,0 +1,40 @@
+//! Health, for people and for orchestrators.
+
+use api::application::Role;
+use serde_json::json;
+
+use crate::helpers::TestService;
+
+#[tokio::test]
+async fn health_is_as_documented() {
+    let service = TestService::start().await;
+    let up = json!({"status": "OK", "message": "Server UP!"});
+    assert_eq!(service.get("/health").await.body, up);
+    assert_eq!(service.get("/health/live").await.body, up);
+    let ready = service.get("/health/ready").await;
+    assert_eq!(
+        (ready.status, ready.text("status")),
+        (200, "ready".to_owned())
+    );
+    let dependencies = ready.body["dependencies"].as_array().unwrap();
+    let names: Vec<_> = dependencies
+        .iter()
+        .map(|d| d["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["queue", "store"]);
+    assert!(
+        dependencies
+            .iter()
+            .all(|d| d["status"] == "up" && d["latency_ms"].is_f64())
+    );
+}
+
+#[tokio::test]
+async fn a_worker_serves_health_only() {
+    let service = TestService::with(Role::Worker, &[]).await;
+    assert_eq!(service.get("/health/ready").await.status, 200);
+    service
+        .get("/shows")
+        .await
+        .assert_problem(404, "route_not_found");
+}

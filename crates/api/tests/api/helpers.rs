@@ -1,0 +1,209 @@
+//! A running service, and a client that reads its answers.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use api::application::{Application, Role};
+use api::configuration::Settings;
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Long beside what any of these waits takes on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) const USER: &str = "1";
+pub(crate) const SHOW: &str = "230920";
+
+pub(crate) struct TestService {
+    pub(crate) url: String,
+    client: Client,
+    stop: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl TestService {
+    /// Accepts and decides, with the demo user and show.
+    pub(crate) async fn start() -> Self {
+        Self::with(Role::All, &[]).await
+    }
+
+    /// Accepts and never decides.
+    pub(crate) async fn undecided() -> Self {
+        Self::with(Role::Api, &[]).await
+    }
+
+    pub(crate) async fn with(role: Role, variables: &[(&str, &str)]) -> Self {
+        let application = Application::build(settings(variables), role).await.unwrap();
+        let stop = CancellationToken::new();
+        Self {
+            url: format!("http://{}", application.address()),
+            client: Client::new(),
+            running: tokio::spawn(application.run_until_stopped(stop.clone())),
+            stop,
+        }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::to(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        Answer::to(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        Answer::to(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    /// The demo user's order for `quantity` seats of the demo show.
+    pub(crate) async fn order(&self, body: Value) -> Answer {
+        self.post("/tickets", body).await
+    }
+
+    pub(crate) async fn keyed(&self, key: &str, body: Value) -> Answer {
+        let request = self.request(Method::POST, "/tickets").json(&body);
+        Answer::to(request.header("Idempotency-Key", key)).await
+    }
+
+    pub(crate) async fn create_show(&self, show: Value) {
+        let created = self.post("/shows", show).await;
+        assert_eq!(created.status, 201, "{:?}", created.body);
+    }
+
+    pub(crate) async fn create_user(&self, id: &str) {
+        let user = json!({"id": id, "name": format!("user {id}")});
+        let created = self.post("/users", user).await;
+        assert_eq!(created.status, 201, "{:?}", created.body);
+    }
+
+    /// Places an order that is taken, and returns its id.
+    pub(crate) async fn placed(&self, body: Value) -> String {
+        let answer = self.order(body).await;
+        assert_eq!(answer.status, 202, "{:?}", answer.body);
+        answer.text("ticket_id")
+    }
+
+    /// The ticket, once `done` likes its status.
+    pub(crate) async fn ticket_when(&self, id: &str, done: impl Fn(&str) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let answer = self.get(&format!("/tickets/{id}")).await;
+            assert_eq!(answer.status, 200, "{:?}", answer.body);
+            if done(&answer.text("status")) {
+                return answer.body;
+            }
+            assert!(started.elapsed() < DEADLINE, "still {:?}", answer.body);
+        }
+    }
+
+    pub(crate) async fn decided(&self, id: &str) -> Value {
+        self.ticket_when(id, |status| status != "processing").await
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.running.await.unwrap()
+    }
+}
+
+pub(crate) fn settings(variables: &[(&str, &str)]) -> Settings {
+    let mut all: HashMap<String, String> = HashMap::from([
+        ("APP__SERVER__PORT".to_owned(), "0".to_owned()),
+        ("APP__LOG__LEVEL".to_owned(), "warn".to_owned()),
+    ]);
+    all.extend(
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    );
+    Settings::load(&config_dir(), all).unwrap()
+}
+
+pub(crate) fn config_dir() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().await.unwrap();
+        Self {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        }
+    }
+
+    pub(crate) fn text(&self, field: &str) -> String {
+        let value = &self.body[field];
+        let text = value.as_str();
+        text.unwrap_or_else(|| panic!("no text {field} in {:?}", self.body))
+            .to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    /// Checks everything that problems have in common.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        let body = &self.body;
+        assert_eq!(
+            (self.status, &body["code"]),
+            (status, &json!(code)),
+            "{body}"
+        );
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], format!("urn:tickets:problem:{code}"));
+        assert!(!self.text("detail").is_empty() && !self.text("title").is_empty());
+        assert!(!self.text("request_id").is_empty());
+        assert_eq!(status == 503, self.headers.contains_key("retry-after"));
+    }
+
+    /// A 422 with exactly these fields at fault, as JSON pointers.
+    #[track_caller]
+    pub(crate) fn assert_invalid_fields(&self, pointers: &[&str]) {
+        self.assert_problem(422, "invalid_fields");
+        let errors = self.body["errors"].as_array().unwrap();
+        let found: Vec<_> = errors
+            .iter()
+            .map(|e| e["pointer"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, pointers, "{}", self.body);
+        assert!(
+            errors
+                .iter()
+                .all(|e| e["detail"].as_str().is_some_and(|d| !d.is_empty()))
+        );
+    }
+
+    /// A 400 that names this parameter.
+    #[track_caller]
+    pub(crate) fn assert_invalid_parameter(&self, parameter: &str) {
+        self.assert_problem(400, "invalid_parameter");
+        assert_eq!(
+            self.body["errors"][0]["parameter"], parameter,
+            "{}",
+            self.body
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! The binary: signals, exit codes, messages.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use crate::helpers::config_dir;
+
+fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickets"));
+    command
+        .args(arguments)
+        .env("APP_CONFIG_DIR", config_dir())
+        .env("APP__SERVER__PORT", "0")
+        .envs(variables.iter().copied())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
+}
+
+fn ended(arguments: &[&str], variables: &[(&str, &str)]) -> (Output, String) {
+    let output = tickets(arguments, variables).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output, stderr)
+}
+
+/// A serving process; killed if the test fails half-way.
+struct Serving {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+impl Serving {
+    fn start(variables: &[(&str, &str)]) -> Self {
+        let mut command = tickets(&["serve"], variables);
+        let mut process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
+        let mut serving = Self {
+            log: BufReader::new(process.stderr.take().unwrap()),
+            process,
+            address: String::new(),
+        };
+        let built = serving.log_line("tickets is built");
+        assert_eq!(built["adapters.compiled"], "memory");
+        serving.address = built["address"].as_str().unwrap().to_owned();
+        serving
+    }
+
+    /// Reads the log up to the line with this message.
+    fn log_line(&mut self, message: &str) -> serde_json::Value {
+        loop {
+            let mut line = String::new();
+            assert_ne!(
+                self.log.read_line(&mut line).unwrap(),
+                0,
+                "no `{message}` in the log"
+            );
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn exit_code(&mut self) -> i32 {
+        self.process.wait().unwrap().code().unwrap()
+    }
+
+    /// Many orders at once on one connection; returns how many were taken.
+    fn pipeline_orders(&self, count: usize) -> usize {
+        let body = r#"{"show_id":"230920","user_id":1}"#;
+        let request = format!(
+            "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut answers = BufReader::new(stream.try_clone().unwrap());
+        let writer = std::thread::spawn(move || {
+            for _ in 0..count {
+                stream.write_all(request.as_bytes()).unwrap();
+            }
+            stream
+        });
+        let mut taken = 0;
+        for _ in 0..count {
+            let mut line = String::new();
+            let mut length = 0;
+            answers.read_line(&mut line).unwrap();
+            taken += usize::from(line.starts_with("HTTP/1.1 202"));
+            while line != "\r\n" {
+                line.clear();
+                answers.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            std::io::Read::read_exact(&mut answers, &mut body).unwrap();
+        }
+        drop(writer.join().unwrap());
+        taken
+    }
+}
+
+#[test]
+fn sigterm_decides_what_was_accepted_and_exits_0() {
+    let mut serving = Serving::start(&[]);
+    assert_eq!(serving.pipeline_orders(5_000), 5_000);
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+    assert_eq!(serving.log_line("asked to stop")["signal"], "SIGTERM");
+    serving.log_line("stopped");
+}
+
+#[test]
+fn a_second_signal_forces_the_stop() {
+    let mut serving = Serving::start(&[]);
+    // A request whose body never comes keeps the graceful stop waiting.
+    let mut stream = TcpStream::connect(&serving.address).unwrap();
+    let head = "POST /tickets HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+        Content-Type: application/json\r\nContent-Length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream.try_clone().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+    serving.signal("-INT");
+    serving.log_line("stopping");
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 1);
+    serving.log_line("forced to stop; accepted orders may be left undecided");
+}
+
+#[test]
+fn every_configuration_fault_is_printed_and_no_secret() {
+    let variables = [
+        ("APP_ENV", "production"),
+        ("APP__QUEUE__LANES", "0"),
+        ("APP__ADMIN__TOKEN", "hunter2"),
+    ];
+    let (output, stderr) = ended(&["serve"], &variables);
+    assert_eq!(output.status.code(), Some(1));
+    for part in [
+        "queue.lanes",
+        "admin.token",
+        "tickets.id_secrets",
+        "3 fault(s)",
+    ] {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+}
+
+#[test]
+fn an_adapter_that_is_not_compiled_in_is_named_with_its_feature() {
+    for (setting, adapter) in [("QUEUE", "rabbitmq"), ("STORE", "mysql")] {
+        let variable = format!("APP__{setting}__ADAPTER");
+        let (output, stderr) = ended(&["serve"], &[(&variable, adapter)]);
+        assert_eq!(output.status.code(), Some(1));
+        let feature = format!("cargo feature `{adapter}`");
+        assert!(stderr.contains(&feature), "{stderr}");
+    }
+}
+
+#[test]
+fn a_role_that_memory_cannot_serve_is_refused() {
+    for role in ["api", "worker"] {
+        let (output, stderr) = ended(&["serve", "--role", role], &[]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr.contains(&format!("--role {role}")), "{stderr}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (output, stderr) = ended(&["serve"], &[("APP__SERVER__PORT", &port)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("server.port") && stderr.contains(&port),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn audit_prints_a_table_or_json_and_exits_0() {
+    let serving = Serving::start(&[]);
+    assert_eq!(serving.pipeline_orders(20), 20);
+    let url = format!("http://{}", serving.address);
+    let (output, stderr) = ended(&["audit", "--url", &url], &[]);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        table.trim_end().ends_with("1 shows, 0 violations"),
+        "{table}"
+    );
+    let (output, _) = ended(&["audit", "--json", "--url", &url], &[]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["violations"], 0);
+}
+
+#[test]
+fn audit_without_a_service_says_so() {
+    let (output, stderr) = ended(&["audit", "--url", "http://127.0.0.1:9"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("no answer from http://127.0.0.1:9"),
+        "{stderr}"
+    );
+}
