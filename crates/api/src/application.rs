@@ -253,3 +253,43 @@ fn receipts(settings: &TicketSettings, process: ProcessId) -> anyhow::Result<Rec
     let secrets = secrets.iter().map(ExposeSecret::expose_secret);
     Receipts::new(secrets, process).context("tickets.id_secrets")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use domain::ids::{ShowId, UserId};
+    use domain::order::Quantity;
+    use domain::use_cases::{OrderRequest, PlacedOrder};
+
+    use super::*;
+
+    /// Only from inside can the store be asked after the process side has ended.
+    #[tokio::test]
+    async fn what_was_accepted_before_the_stop_is_decided_after_it() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        let variables = HashMap::from([("APP__SERVER__PORT".to_owned(), "0".to_owned())]);
+        let settings = Settings::load(&directory, variables).unwrap();
+        let application = Application::build(settings, Role::All).await.unwrap();
+        let state = Arc::clone(&application.state);
+        let order = OrderRequest {
+            show_id: ShowId::from(230_920),
+            user_id: UserId::from(1),
+            quantity: Quantity::ONE,
+            key: None,
+        };
+        let mut ids = Vec::new();
+        for _ in 0..20_000 {
+            match state.office.place_order(order.clone()).await.unwrap() {
+                PlacedOrder::Queued(order) => ids.push(order.ticket_id),
+                PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
+            }
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        application.run_until_stopped(stop).await.unwrap();
+        let decided = state.office.ledger.find(&ids).await.unwrap();
+        assert_eq!(decided.len(), ids.len());
+    }
+}

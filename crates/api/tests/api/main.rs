@@ -15,5 +15,6 @@ mod holds;
 mod idempotency;
 mod orders;
 mod program;
+mod queueing;
 mod reading;
 mod stopping;

@@ -1,10 +1,9 @@
 //! The binary: signals, exit codes, messages.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use crate::helpers::config_dir;
+use crate::helpers::{Connection, config_dir, pipeline_orders};
 
 fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickets"));
@@ -79,48 +78,12 @@ impl Serving {
     fn exit_code(&mut self) -> i32 {
         self.process.wait().unwrap().code().unwrap()
     }
-
-    /// Many orders at once on one connection; returns how many were taken.
-    fn pipeline_orders(&self, count: usize) -> usize {
-        let body = r#"{"show_id":"230920","user_id":1}"#;
-        let request = format!(
-            "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let mut answers = BufReader::new(stream.try_clone().unwrap());
-        let writer = std::thread::spawn(move || {
-            for _ in 0..count {
-                stream.write_all(request.as_bytes()).unwrap();
-            }
-            stream
-        });
-        let mut taken = 0;
-        for _ in 0..count {
-            let mut line = String::new();
-            let mut length = 0;
-            answers.read_line(&mut line).unwrap();
-            taken += usize::from(line.starts_with("HTTP/1.1 202"));
-            while line != "\r\n" {
-                line.clear();
-                answers.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-            }
-            let mut body = vec![0; length];
-            std::io::Read::read_exact(&mut answers, &mut body).unwrap();
-        }
-        drop(writer.join().unwrap());
-        taken
-    }
 }
 
 #[test]
 fn sigterm_decides_what_was_accepted_and_exits_0() {
     let mut serving = Serving::start(&[]);
-    assert_eq!(serving.pipeline_orders(5_000), 5_000);
+    assert_eq!(pipeline_orders(&serving.address, 5_000), 5_000);
     serving.signal("-TERM");
     assert_eq!(serving.exit_code(), 0);
     assert_eq!(serving.log_line("asked to stop")["signal"], "SIGTERM");
@@ -131,15 +94,13 @@ fn sigterm_decides_what_was_accepted_and_exits_0() {
 fn a_second_signal_forces_the_stop() {
     let mut serving = Serving::start(&[]);
     // A request whose body never comes keeps the graceful stop waiting.
-    let mut stream = TcpStream::connect(&serving.address).unwrap();
-    let head = "POST /tickets HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
-        Content-Type: application/json\r\nContent-Length: 9\r\n\r\n";
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut line = String::new();
-    BufReader::new(stream.try_clone().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+    let mut connection = Connection::open(&serving.address);
+    connection.send(
+        "POST /tickets HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+    );
+    let (go_on, _) = connection.receive();
+    assert!(go_on.starts_with("HTTP/1.1 100"), "{go_on}");
     serving.signal("-INT");
     serving.log_line("stopping");
     serving.signal("-TERM");
@@ -202,7 +163,7 @@ fn a_taken_port_is_named() {
 #[test]
 fn audit_prints_a_table_or_json_and_exits_0() {
     let serving = Serving::start(&[]);
-    assert_eq!(serving.pipeline_orders(20), 20);
+    assert_eq!(pipeline_orders(&serving.address, 20), 20);
     let url = format!("http://{}", serving.address);
     let (output, stderr) = ended(&["audit", "--url", &url], &[]);
     assert_eq!(output.status.code(), Some(0), "{stderr}");

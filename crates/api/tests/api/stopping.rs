@@ -1,9 +1,11 @@
 //! The graceful stop, from inside of the process.
 
+use std::time::Instant;
+
 use api::application::Role;
 use serde_json::json;
 
-use crate::helpers::{SHOW, TestService};
+use crate::helpers::{Connection, DEADLINE, SHOW, TestService, raw_order};
 
 #[tokio::test]
 async fn the_deadline_ends_a_stop_and_says_what_is_left() {
@@ -29,4 +31,34 @@ async fn an_idle_service_stops_without_an_error() {
     let id = service.placed(json!({"show_id": SHOW, "user_id": 1})).await;
     service.decided(&id).await;
     service.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_stopping_orders_are_refused_and_readiness_fails() {
+    let variables = [("APP__SERVER__SHUTDOWN_DEADLINE_SECONDS", "2")];
+    let service = TestService::with(Role::Api, &variables).await;
+    let mut buyer = Connection::open(&service.url);
+    let mut probe = Connection::open(&service.url);
+    let ready = "GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n";
+    // Its order is never decided, so the stop lasts until its deadline.
+    buyer.send(&raw_order());
+    assert!(buyer.receive().0.starts_with("HTTP/1.1 202"));
+    service.begin_stop();
+    let started = Instant::now();
+    let (head, body) = loop {
+        probe.send(ready);
+        let (head, body) = probe.receive();
+        if !head.starts_with("HTTP/1.1 200") {
+            break (head, body);
+        }
+        assert!(started.elapsed() < DEADLINE, "still {body}");
+    };
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(body.contains("\"stopping\""), "{body}");
+    buyer.send(&raw_order());
+    let (head, body) = buyer.receive();
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(head.to_lowercase().contains("connection: close"), "{head}");
+    assert!(body.contains("\"shutting_down\""), "{body}");
+    service.stop().await.unwrap_err();
 }
