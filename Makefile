@@ -1,0 +1,67 @@
+# Every target sets up what it needs. `make help` lists them.
+
+CARGO ?= cargo
+CARGO_FLAGS := --locked
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Lists the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Runs the service on port 3001, everything in memory.
+	$(CARGO) run $(CARGO_FLAGS) -p api -- serve
+
+.PHONY: prod
+prod: .env release ## Runs the release build with the production configuration.
+	set -a && . ./.env && APP_ENV=production exec target/release/tickets serve
+
+.PHONY: build
+build: release ## Compiles the release binaries, all adapters included.
+
+.PHONY: release
+release:
+	$(CARGO) build $(CARGO_FLAGS) --release --workspace --all-features
+
+# Secrets of this machine, made once. Only their owner can read them.
+.env:
+	@umask 077 && { \
+		echo "APP__TICKETS__ID_SECRETS=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')"; \
+		echo "APP__ADMIN__TOKEN=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')"; \
+	} > $@ && echo "made $@ with new secrets"
+
+.PHONY: test
+test: nextest ## Runs all tests.
+	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
+	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
+
+.PHONY: nextest
+nextest:
+	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
+
+.PHONY: check
+check: ## Formatting, lints on every feature set, documentation.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy $(CARGO_FLAGS) -p api --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
+
+.PHONY: check-dependencies
+check-dependencies: ## Licences, advisories, sources and unused dependencies; needs the network.
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@$(CARGO) machete --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-machete
+	$(CARGO) deny check
+	$(CARGO) machete
+
+.PHONY: bench
+bench: release ## Accept throughput beside a bare handler, then the audit.
+	target/release/onsale bench
+
+.PHONY: flash-sale
+flash-sale: release ## 100,000 orders for 10,000 seats, then the audit.
+	target/release/onsale flash-sale
+
+.PHONY: soak
+soak: release ## A minute of requests that store nothing; memory must not grow.
+	target/release/onsale soak
