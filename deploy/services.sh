@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# Finds or starts the real servers that tests and `make prod` need, and writes
+# where they are to .local/services.env. Running it again is cheap.
+#
+#   1. What TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL name, if set.
+#   2. What an earlier run started, if it still answers.
+#   3. Containers, if a Docker engine answers.
+#   4. Debian's packages, if this is Debian and we are root.
+#
+# Everything listens on loopback only. `deploy/services.sh stop` ends what 4. started.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+readonly STATE="$PWD/.local/services"
+readonly ENV_FILE="$PWD/.local/services.env"
+readonly MYSQL_IMAGE="mysql:8.4" RABBITMQ_IMAGE="rabbitmq:4.1-management"
+
+fail() {
+    echo "services: $*" >&2
+    exit 1
+}
+
+# Whether something listens at HOST:PORT of a URL such as amqp://user:pw@host:1234/x.
+answers() {
+    local authority=${1#*://}
+    authority=${authority##*@}
+    authority=${authority%%/*}
+    timeout 2 bash -c "exec 3<>/dev/tcp/${authority%:*}/${authority##*:}" 2>/dev/null
+}
+
+free_port() {
+    local port=$1
+    while answers "tcp://127.0.0.1:$port"; do port=$((port + 1)); done
+    echo "$port"
+}
+
+# Runs a command until it succeeds, for at most $1 seconds.
+wait_for() {
+    local seconds=$1 deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || fail "gave up after $seconds s: $*"
+        sleep 0.3
+    done
+}
+
+secret() {
+    od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
+}
+
+write_env() {
+    (
+        umask 077
+        printf 'TICKETS_TEST_MYSQL_URL=%s\nTICKETS_TEST_RABBITMQ_URL=%s\n' "$1" "$2" >"$ENV_FILE"
+    )
+    echo "services: MySQL and RabbitMQ answer; see ${ENV_FILE#"$PWD"/}"
+}
+
+with_docker() {
+    local mysql_port rabbitmq_port password
+    mysql_port=$(free_port 33306) rabbitmq_port=$(free_port 35672) password=$(secret)
+    docker rm -f tickets-mysql tickets-rabbitmq >/dev/null 2>&1 || true
+    docker run -d --name tickets-mysql -p "127.0.0.1:$mysql_port:3306" \
+        -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" >/dev/null
+    docker run -d --name tickets-rabbitmq -p "127.0.0.1:$rabbitmq_port:5672" \
+        "$RABBITMQ_IMAGE" >/dev/null
+    wait_for 180 docker exec tickets-mysql mysql -h127.0.0.1 -uroot "-p$password" -e 'SELECT 1'
+    wait_for 180 docker exec tickets-rabbitmq rabbitmq-diagnostics -q check_port_connectivity
+    write_env "mysql://root:$password@127.0.0.1:$mysql_port" \
+        "amqp://guest:guest@127.0.0.1:$rabbitmq_port"
+}
+
+install_packages() {
+    local missing=()
+    [ -x /usr/sbin/mariadbd ] || missing+=(mariadb-server)
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "services: installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$STATE/apt.log" 2>&1 ||
+        fail "apt-get failed: $(tail -5 "$STATE/apt.log")"
+}
+
+# The servers run as users of their own, which must get through to their data:
+# below a private folder, such as a temporary one, they don't.
+data_folder() {
+    local parent=$STATE
+    while [ "$parent" != / ]; do
+        if [ "$(stat -c %A "$parent" | cut -c10)" != x ]; then
+            parent=$(mktemp -d /var/tmp/tickets-services.XXXXXX)
+            chmod 755 "$parent"
+            echo "$parent"
+            return
+        fi
+        parent=$(dirname "$parent")
+    done
+    echo "$STATE"
+}
+
+start_mariadb() {
+    local dir="$data/mariadb" password
+    port=$(free_port 33306) password=$(secret)
+    rm -rf "$dir" && mkdir -p "$dir/data"
+    chown -R mysql "$dir"
+    mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" \
+        --auth-root-authentication-method=normal --skip-test-db >"$dir/install.log" 2>&1 ||
+        fail "mariadb-install-db failed: $(tail -5 "$dir/install.log")"
+    setsid nohup mariadbd --no-defaults --user=mysql --datadir="$dir/data" \
+        --bind-address=127.0.0.1 --port="$port" --socket="$dir/socket" \
+        --pid-file="$dir/pid" --max-connections=400 \
+        >"$dir/log" 2>&1 </dev/null &
+    wait_for 60 mariadb-admin --no-defaults --socket="$dir/socket" -uroot ping
+    mariadb --no-defaults --socket="$dir/socket" -uroot <<SQL
+CREATE USER 'tickets'@'%' IDENTIFIED BY '$password';
+GRANT ALL PRIVILEGES ON *.* TO 'tickets'@'%';
+SQL
+    cp "$dir/pid" "$STATE/mariadb.pid"
+    mysql_url="mysql://tickets:$password@127.0.0.1:$port"
+}
+
+start_rabbitmq() {
+    local dir="$data/rabbitmq" dist_port
+    port=$(free_port 35672) dist_port=$(free_port 35673)
+    [ "$dist_port" != "$port" ] || dist_port=$(free_port $((port + 1)))
+    rm -rf "$dir" && mkdir -p "$dir"
+    printf '[].\n' >"$dir/plugins"
+    : >"$dir/rabbitmq.conf"
+    chown -R rabbitmq "$dir"
+    # The package's own start goes through su, which caps open files at 1024.
+    ulimit -n 20000 2>/dev/null || true
+    env HOME=/var/lib/rabbitmq RABBITMQ_NODENAME="tickets$port@localhost" \
+        RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$port" \
+        RABBITMQ_DIST_PORT="$dist_port" RABBITMQ_MNESIA_BASE="$dir/data" \
+        RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" \
+        RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" RABBITMQ_PID_FILE="$dir/pid" \
+        ERL_EPMD_ADDRESS=127.0.0.1 \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
+        setsid nohup setpriv --reuid rabbitmq --regid rabbitmq --init-groups \
+        /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/console" 2>&1 </dev/null &
+    rabbitmq_url="amqp://guest:guest@127.0.0.1:$port"
+    # The port opens before the broker takes logins; its log says when it does.
+    wait_for 120 grep -q "completed with" "$dir/console"
+    wait_for 20 answers "$rabbitmq_url"
+    cp "$dir/pid" "$STATE/rabbitmq.pid"
+}
+
+with_debian() {
+    local port mysql_url rabbitmq_url data
+    data=$(data_folder)
+    install_packages
+    start_mariadb
+    start_rabbitmq
+    write_env "$mysql_url" "$rabbitmq_url"
+}
+
+stop_started() {
+    local pid_file
+    for pid_file in "$STATE"/*.pid; do
+        [ -e "$pid_file" ] || continue
+        kill "$(cat "$pid_file")" 2>/dev/null || true
+        rm -f "$pid_file"
+    done
+    rm -f "$ENV_FILE"
+}
+
+if [ "${1:-}" = stop ]; then
+    stop_started
+    exit
+fi
+
+mkdir -p "$STATE"
+exec 9>"$STATE/lock"
+flock 9
+
+if [ -n "${TICKETS_TEST_MYSQL_URL:-}" ] && [ -n "${TICKETS_TEST_RABBITMQ_URL:-}" ]; then
+    answers "$TICKETS_TEST_MYSQL_URL" || fail "nothing answers at TICKETS_TEST_MYSQL_URL"
+    answers "$TICKETS_TEST_RABBITMQ_URL" || fail "nothing answers at TICKETS_TEST_RABBITMQ_URL"
+    write_env "$TICKETS_TEST_MYSQL_URL" "$TICKETS_TEST_RABBITMQ_URL"
+    exit
+fi
+if [ -f "$ENV_FILE" ]; then
+    . "$ENV_FILE"
+    if answers "$TICKETS_TEST_MYSQL_URL" && answers "$TICKETS_TEST_RABBITMQ_URL"; then
+        echo "services: MySQL and RabbitMQ answer already"
+        exit
+    fi
+fi
+if docker info >/dev/null 2>&1; then
+    with_docker
+elif [ "$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then
+    with_debian 9>&-
+else
+    fail "no MySQL and RabbitMQ: set TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL, \
+start a Docker engine, or run as root on Debian"
+fi
