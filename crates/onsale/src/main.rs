@@ -1,0 +1,45 @@
+//! The binary `onsale`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use onsale::bench::{self, BenchArgs};
+use onsale::flash_sale::{self, FlashSaleArgs};
+use onsale::soak::{self, SoakArgs};
+
+/// Puts the service under load and checks what came of it.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Accept throughput beside a bare handler, then the audit.
+    Bench(BenchArgs),
+    /// More orders than seats, reconciled to the last ticket.
+    FlashSale(FlashSaleArgs),
+    /// Requests that store nothing: memory must not grow.
+    Soak(SoakArgs),
+}
+
+/// One thread: the client shares the machine with what it measures.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Bench(args) => bench::run(args).await,
+        Command::FlashSale(args) => flash_sale::run(args).await,
+        Command::Soak(args) => soak::run(args).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if stderr is closed.
+            let _written = writeln!(io::stderr(), "onsale: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Processes under load: started, watched, ended.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use crate::client::{Connection, write_request};
+
+/// Linux counts CPU time of processes in hundredths of a second (`sysconf(_SC_CLK_TCK)`).
+const MICROS_PER_TICK: u64 = 10_000;
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A program that listens on a loopback port; killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    id: u32,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `program` with a free port put in by `with_port` and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, ends, or is not ready within 30 s.
+    pub async fn start(
+        program: &Path,
+        with_port: impl FnOnce(&mut Command, u16),
+        ready_path: &str,
+    ) -> anyhow::Result<Self> {
+        let name = program.display().to_string();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let mut command = Command::new(program);
+        with_port(&mut command, port);
+        let child = command
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {name}; `make build` builds it"))?;
+        let mut process = Self {
+            id: child.id().context("no process id")?,
+            name,
+            child,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        };
+        process.wait_until_ready(ready_path).await?;
+        Ok(process)
+    }
+
+    async fn wait_until_ready(&mut self, path: &str) -> anyhow::Result<()> {
+        let mut request = Vec::new();
+        write_request(&mut request, "GET", path, None, "");
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended at its start: {status}", self.name);
+            }
+            if let Ok(mut connection) = Connection::open(self.address).await
+                && let Ok(answer) = connection.exchange(&request).await
+                && answer.status == 200
+            {
+                return Ok(());
+            }
+            ensure!(
+                started.elapsed() < START_DEADLINE,
+                "{} is not ready after {START_DEADLINE:?}",
+                self.name
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// CPU time of all its threads, user and system, in µs.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu_micros(&self) -> anyhow::Result<u64> {
+        cpu_micros(&self.id.to_string())
+    }
+
+    /// Resident memory now, in KiB.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most resident memory it ever had, in KiB.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn peak_resident_kib(&self) -> anyhow::Result<u64> {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> anyhow::Result<u64> {
+        let path = format!("/proc/{}/status", self.id);
+        fs::read_to_string(&path)?
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix(field)?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .with_context(|| format!("no {field} in {path}"))
+    }
+
+    /// Ends it by SIGTERM, as an operator would.
+    ///
+    /// # Errors
+    /// When it does not end within a minute, or not with 0.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.id.to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await?;
+        ensure!(sent.success(), "SIGTERM could not be sent to {}", self.name);
+        let status = tokio::time::timeout(STOP_DEADLINE, self.child.wait())
+            .await
+            .with_context(|| format!("{} does not end", self.name))??;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(())
+    }
+}
+
+/// CPU time of this process, in µs.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn own_cpu_micros() -> anyhow::Result<u64> {
+    cpu_micros("self")
+}
+
+fn cpu_micros(id: &str) -> anyhow::Result<u64> {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path)?;
+    cpu_ticks(&stat)
+        .map(|ticks| ticks * MICROS_PER_TICK)
+        .with_context(|| format!("{path} is not as proc(5) says"))
+}
+
+/// `utime + stime`, the fields 14 and 15 of proc(5)'s stat. The second field,
+/// the name, may contain spaces and ends with the last bracket.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    let mut fields = after_name.split(' ').skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+/// A binary beside the running one.
+///
+/// # Errors
+/// When the running one cannot be found.
+pub fn sibling(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_found_behind_a_name_with_spaces() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 0 0 0 150 25 0 0 20 0 1 0 9 0 0";
+        assert_eq!(cpu_ticks(stat), Some(175));
+    }
+}
