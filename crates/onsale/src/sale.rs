@@ -50,6 +50,7 @@ impl Service {
             command
                 .arg("serve")
                 .env("APP__SERVER__PORT", port.to_string())
+                .env("APP__STORE__SEED_DEMO", "false")
                 .env("APP__LOG__LEVEL", "error")
                 .env("APP__ADMIN__TOKEN", &token);
         };
