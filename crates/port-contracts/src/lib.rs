@@ -1,1 +1,63 @@
-//! The contract of each port, as cases that every adapter runs.
+//! The contract of each port, written once as cases that every adapter runs.
+//!
+//! An adapter's test file names a function that builds a fresh harness, and
+//! gets one test per case:
+//!
+//! ```ignore
+//! async fn store() -> StoreHarness { /* an empty store, and a second connection to it */ }
+//! port_contracts::user_repository_contract!(store);
+//! port_contracts::ticket_ledger_contract!(store);
+//! ```
+//!
+//! The adapter's crate needs tokio with `macros` and `rt-multi-thread` for it.
+//! A case may take as long as [`DEADLINE`]; it waits for what must happen, never
+//! for time to pass, except where something must *not* happen meanwhile.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "every line here is part of a test"
+)]
+
+mod clock;
+pub mod dead_letters;
+pub mod dependency;
+pub mod fixtures;
+mod harness;
+pub mod services;
+pub mod show_repository;
+mod support;
+pub mod ticket_consumer;
+pub mod ticket_events;
+pub mod ticket_ledger;
+pub mod ticket_publisher;
+pub mod user_repository;
+
+pub use clock::{ClockStall, ManualClock};
+pub use harness::{
+    Connect, DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, Harness, LANES,
+    QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
+};
+pub use support::{DEADLINE, within};
+
+/// One test per case of a port. The module of the tests is called like the port's.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($port:ident, $harness:path, [$($case:ident),* $(,)?]) => {
+        mod $port {
+            #[allow(unused_imports, reason = "the harness may be named by its full path")]
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    let harness = $harness().await;
+                    $crate::within(stringify!($case), $crate::$port::$case(&harness)).await;
+                    $crate::Harness::verify(&harness).await;
+                }
+            )*
+        }
+    };
+}

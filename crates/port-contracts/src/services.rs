@@ -31,7 +31,8 @@ fn url(name: &str) -> String {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
             .map(str::to_owned)
     };
-    env::var(name).ok().or_else(from_file).unwrap_or_else(|| {
-        panic!("{name} is not set and no server is known; run `make services`")
-    })
+    env::var(name)
+        .ok()
+        .or_else(from_file)
+        .unwrap_or_else(|| panic!("{name} is not set and no server is known; run `make services`"))
 }

@@ -1,0 +1,224 @@
+//! What an adapter hands to the cases.
+
+use std::any::Any;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use domain::audit::audit_show;
+use domain::order::{Lane, Lanes, Order};
+use domain::ports::{
+    DeadLetters, DecideReport, Dependency, ShowRepository, TicketConsumer, TicketEvents,
+    TicketLedger, TicketPublisher, TransitionKind, TransitionOutcome, TransitionRequest,
+    UserRepository,
+};
+use domain::receipt::TicketId;
+use domain::show::{SeatCounts, Show, ShowStanding};
+use domain::ticket::Ticket;
+use futures_util::future::BoxFuture;
+
+use crate::clock::ManualClock;
+use crate::fixtures::{show_id, user};
+use crate::support::within;
+
+/// Lanes of a harness's queue.
+pub const LANES: Lanes = Lanes::new(4).unwrap();
+/// Turns of the class high while both classes wait.
+pub const HIGH_WEIGHT: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// Turns of the class standard while both classes wait.
+pub const STANDARD_WEIGHT: NonZeroU32 = NonZeroU32::new(1).unwrap();
+/// `queue.capacity` of a harness's queue, in orders.
+pub const QUEUE_CAPACITY: usize = 500;
+/// The most dead letters of a harness's queue.
+pub const DEAD_LETTER_CAPACITY: usize = 20;
+/// Single events that a harness's feed can be behind before it gets a gap.
+pub const EVENT_BUFFER: usize = 64;
+
+/// Opens the same store or queue once more, as another process would.
+pub type Connect<P> = Box<dyn Fn() -> BoxFuture<'static, P> + Send + Sync>;
+
+/// What a case is run with.
+pub trait Harness: Sync {
+    /// Called at the end of every case; panics if something is broken that no
+    /// case may break.
+    fn verify(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// The ports of a store, as one process has them.
+#[derive(Clone)]
+pub struct StorePorts {
+    /// Who may order.
+    pub users: Arc<dyn UserRepository>,
+    /// What is on sale.
+    pub shows: Arc<dyn ShowRepository>,
+    /// Seats, tickets, journal.
+    pub ledger: Arc<dyn TicketLedger>,
+}
+
+/// A store that nothing else uses, empty at first.
+pub struct StoreHarness {
+    /// The ports of the first process.
+    pub ports: StorePorts,
+    /// The time of all processes.
+    pub clock: Arc<ManualClock>,
+    /// Opens the store as another process.
+    pub connect: Connect<StorePorts>,
+    /// Whatever must live as long as the case: a database to drop, for example.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Harness for StoreHarness {
+    /// Replays the whole history of every show: no gap, no seat too many, none too few.
+    async fn verify(&self) {
+        for standing in self.all_shows().await {
+            let audit = audit_show(self.ports.ledger.as_ref(), &standing)
+                .await
+                .unwrap();
+            assert_eq!(audit.violations, 0, "{:#?}", audit.examples);
+        }
+    }
+}
+
+impl StoreHarness {
+    /// Puts shows on sale and adds users of the class standard.
+    pub async fn given(&self, shows: &[Show], users: &[&str]) {
+        for show in shows {
+            self.ports.shows.create(show).await.unwrap();
+        }
+        for id in users {
+            self.ports.users.create(&user(id)).await.unwrap();
+        }
+    }
+
+    /// Decides orders.
+    pub async fn decide(&self, orders: &[Order]) -> DecideReport {
+        within("decide", self.ports.ledger.decide(orders))
+            .await
+            .unwrap()
+    }
+
+    /// Confirms or cancels one ticket.
+    pub async fn transition(&self, kind: TransitionKind, id: TicketId) -> TransitionOutcome {
+        let request = TransitionRequest {
+            ticket_id: id,
+            kind,
+        };
+        let report = within("transition", self.ports.ledger.transition(&[request]))
+            .await
+            .unwrap();
+        let [outcome] = <[_; 1]>::try_from(report.outcomes).unwrap();
+        outcome
+    }
+
+    /// Expires due holds and returns their tickets.
+    pub async fn expire_due(&self, limit: usize) -> Vec<Ticket> {
+        let report = within("expire_due", self.ports.ledger.expire_due(limit))
+            .await
+            .unwrap();
+        report.outcomes.into_iter().map(changed).collect()
+    }
+
+    /// The ticket of that id, if it is decided.
+    pub async fn ticket(&self, id: TicketId) -> Option<Ticket> {
+        let found = self.ports.ledger.find(&[id]).await.unwrap();
+        found.into_iter().next()
+    }
+
+    /// A show as it is now.
+    pub async fn standing(&self, show: &str) -> ShowStanding {
+        let standing = self.ports.shows.standing(&show_id(show)).await.unwrap();
+        standing.expect("the show exists")
+    }
+
+    /// Where a show's seats are now.
+    pub async fn seats(&self, show: &str) -> SeatCounts {
+        self.standing(show).await.seats
+    }
+
+    async fn all_shows(&self) -> Vec<ShowStanding> {
+        let mut all: Vec<ShowStanding> = Vec::new();
+        loop {
+            let after = all.last().map(|standing| standing.show.id.clone());
+            let page = self.ports.shows.list(after.as_ref(), 100).await.unwrap();
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
+    }
+}
+
+/// The ticket of an outcome that must be a change.
+pub(crate) fn changed(outcome: TransitionOutcome) -> Ticket {
+    match outcome {
+        TransitionOutcome::Changed(ticket) => ticket,
+        other => panic!("expected a change, got {other:?}"),
+    }
+}
+
+/// The ports of a queue, as one process has them.
+#[derive(Clone)]
+pub struct QueuePorts {
+    /// Orders in.
+    pub publisher: Arc<dyn TicketPublisher>,
+    /// Orders out.
+    pub consumer: Arc<dyn TicketConsumer>,
+    /// Orders that cannot be decided.
+    pub dead_letters: Arc<dyn DeadLetters>,
+}
+
+/// A queue that nothing else uses, empty at first: [`LANES`],
+/// [`QUEUE_CAPACITY`], [`DEAD_LETTER_CAPACITY`], [`HIGH_WEIGHT`] and
+/// [`STANDARD_WEIGHT`] are its configuration.
+pub struct QueueHarness {
+    /// The ports of the first process.
+    pub ports: QueuePorts,
+    /// The time of all processes.
+    pub clock: Arc<ManualClock>,
+    /// Opens the queue as another process.
+    pub connect: Connect<QueuePorts>,
+    /// With `true`: from now on the queue accepts nothing durably and settles
+    /// nothing, as if the broker had stopped; with `false` it goes on. A queue
+    /// whose capacity counts what waits in it need not do anything.
+    pub stall: Box<dyn Fn(bool) -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Whether the queue dies with the process.
+    pub is_volatile: bool,
+    /// Whatever must live as long as the case.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Harness for QueueHarness {}
+
+impl QueueHarness {
+    /// Publishes one order of the class standard for each user, one after the other.
+    pub async fn publish(&self, orders: Vec<domain::order::NewOrder>) -> Vec<Order> {
+        let mut accepted = Vec::with_capacity(orders.len());
+        for order in orders {
+            let order = within("publish", self.ports.publisher.publish(order)).await;
+            accepted.push(order.unwrap());
+        }
+        accepted
+    }
+
+    /// The lane of a show.
+    #[must_use]
+    pub fn lane_of(&self, show: &str) -> Lane {
+        LANES.of(&show_id(show))
+    }
+}
+
+/// Events that nothing else uses; its feeds keep [`EVENT_BUFFER`].
+pub struct EventsHarness {
+    /// The port of the first process.
+    pub events: Arc<dyn TicketEvents>,
+    /// Opens the port as another process.
+    pub connect: Connect<Arc<dyn TicketEvents>>,
+    /// Whatever must live as long as the case.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Harness for EventsHarness {}
+
+impl Harness for Arc<dyn Dependency> {}

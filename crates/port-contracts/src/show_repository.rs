@@ -1,0 +1,225 @@
+//! The contract of [`domain::ports::ShowRepository`].
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::ids::ShowId;
+use domain::journal::{Change, HistoryEntry, JournalEntry};
+use domain::ports::{CreateShowError, ShowRepository};
+use domain::show::{
+    Capacity, HoldSeconds, MAX_CAPACITY, MAX_HOLD_SECONDS, SalesWindow, Show, ShowStanding, Title,
+};
+use domain::time::Timestamp;
+
+use crate::fixtures::{OrderSource, holding_show, seats, show, show_id, start};
+use crate::harness::StoreHarness;
+use crate::support::{Background, concurrently};
+
+/// Makes a test of every case; `$harness` is an async function that returns a
+/// fresh [`StoreHarness`].
+#[macro_export]
+macro_rules! show_repository_contract {
+    ($harness:path) => {
+        $crate::__tests!(
+            show_repository,
+            $harness,
+            [
+                a_show_is_found_as_created,
+                a_new_show_has_all_seats_and_the_first_journal_entry,
+                ids_differ_in_every_byte,
+                of_concurrent_creations_exactly_one_wins,
+                a_miss_is_not_remembered,
+                a_look_up_under_way_does_not_hide_a_new_show,
+                a_standing_is_what_is_committed_now,
+                shows_are_listed_by_id_in_pages,
+            ]
+        );
+    };
+}
+
+async fn find(shows: &Arc<dyn ShowRepository>, id: &str) -> Option<Show> {
+    let found = shows.find(&show_id(id)).await.unwrap();
+    found.map(|show| Show::clone(&show))
+}
+
+fn titled(id: &str, title: &str) -> Show {
+    Show {
+        title: Title::new(title).unwrap(),
+        ..show(id, 1)
+    }
+}
+
+/// Every field, at its limits, in every process.
+pub async fn a_show_is_found_as_created(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let mut largest = titled(&"~".repeat(64), &"🎟".repeat(200));
+    largest.terms.capacity = Capacity::new(MAX_CAPACITY).unwrap();
+    largest.terms.max_per_user = NonZeroU32::MAX;
+    largest.terms.hold = HoldSeconds::new(MAX_HOLD_SECONDS).unwrap();
+    largest.terms.window = SalesWindow::new(Some(Timestamp::MIN), Some(Timestamp::MAX)).unwrap();
+    let mut smallest = titled("0", "Zoë");
+    smallest.terms.capacity = Capacity::new(0).unwrap();
+    smallest.terms.max_per_user = NonZeroU32::MIN;
+    let mut opening = show("1", 10);
+    opening.terms.window = SalesWindow::new(Some(start().plus_micros(1)), None).unwrap();
+    let mut closing = show("2", 10);
+    closing.terms.window = SalesWindow::new(None, Some(start().plus_micros(1))).unwrap();
+    for show in [largest, smallest, opening, closing] {
+        h.ports.shows.create(&show).await.unwrap();
+        for shows in [&h.ports.shows, &other.shows] {
+            assert_eq!(find(shows, show.id.as_str()).await.as_ref(), Some(&show));
+            let standing = shows.standing(&show.id).await.unwrap().unwrap();
+            assert_eq!(standing.show, show);
+        }
+    }
+    assert_eq!(find(&other.shows, "3").await, None);
+    assert_eq!(other.shows.standing(&show_id("3")).await.unwrap(), None);
+}
+
+/// Both or neither, dated by the clock.
+pub async fn a_new_show_has_all_seats_and_the_first_journal_entry(h: &StoreHarness) {
+    h.clock.set(start().plus_micros(7));
+    let show = holding_show("a", 12, 5);
+    h.given(std::slice::from_ref(&show), &[]).await;
+    let opened = JournalEntry {
+        show_id: show_id("a"),
+        seq: 1,
+        at: start().plus_micros(7),
+        change: Change::TermsSet(show.terms.clone()),
+    };
+    let history = h.ports.ledger.history(&show_id("a"), 0, 10).await.unwrap();
+    assert_eq!(history, [HistoryEntry::Changed(opened)]);
+    assert_eq!(
+        h.standing("a").await,
+        ShowStanding {
+            show,
+            seats: seats(12, 0, 0),
+            seq: 1,
+        }
+    );
+}
+
+/// A store's collation must not take `a` for `A`.
+pub async fn ids_differ_in_every_byte(h: &StoreHarness) {
+    for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
+        assert_eq!(find(&h.ports.shows, id).await, None);
+        h.ports.shows.create(&titled(id, id)).await.unwrap();
+    }
+    for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
+        assert_eq!(find(&h.ports.shows, id).await, Some(titled(id, id)));
+    }
+}
+
+/// Sixteen callers of two processes, one winner, whose show stays.
+pub async fn of_concurrent_creations_exactly_one_wins(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let results = concurrently(16, |number| {
+        let shows = Arc::clone([&h.ports.shows, &other.shows][number % 2]);
+        async move { shows.create(&titled("a", &number.to_string())).await }
+    })
+    .await;
+    let mut winners = Vec::new();
+    for (number, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(()) => winners.push(number),
+            Err(CreateShowError::AlreadyExists) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let [winner] = winners[..] else {
+        panic!("created by {winners:?}");
+    };
+    let standing = h.standing("a").await;
+    assert_eq!(standing.show, titled("a", &winner.to_string()));
+    assert_eq!((standing.seats, standing.seq), (seats(1, 0, 0), 1));
+}
+
+/// Looked up before it existed, found by both processes as soon as it does.
+pub async fn a_miss_is_not_remembered(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    assert_eq!(find(&h.ports.shows, "a").await, None);
+    assert_eq!(find(&other.shows, "a").await, None);
+    h.given(&[show("a", 1)], &[]).await;
+    assert_eq!(find(&h.ports.shows, "a").await, Some(show("a", 1)));
+    assert_eq!(find(&other.shows, "a").await, Some(show("a", 1)));
+}
+
+/// A look-up that begins after the creation must not share the answer of one
+/// that began before it.
+pub async fn a_look_up_under_way_does_not_hide_a_new_show(h: &StoreHarness) {
+    const ROUNDS: usize = 30;
+    let round = Arc::new(AtomicUsize::new(0));
+    let looking = Background::repeat(4, {
+        let (shows, round) = (Arc::clone(&h.ports.shows), Arc::clone(&round));
+        move || {
+            let (shows, round) = (Arc::clone(&shows), Arc::clone(&round));
+            async move {
+                find(&shows, &round.load(Ordering::Relaxed).to_string()).await;
+            }
+        }
+    });
+    for number in 0..ROUNDS {
+        round.store(number, Ordering::Relaxed);
+        let id = number.to_string();
+        assert_eq!(find(&h.ports.shows, &id).await, None);
+        h.given(&[show(&id, 1)], &[]).await;
+        assert_eq!(find(&h.ports.shows, &id).await, Some(show(&id, 1)));
+    }
+    looking.stop().await;
+}
+
+/// Unlike `find`, which may be seconds old; in every process, and in the list.
+pub async fn a_standing_is_what_is_committed_now(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    h.given(&[show("a", 9), holding_show("b", 9, 60)], &["1"])
+        .await;
+    let source = OrderSource::new(1);
+    for sold in 1..=5 {
+        h.decide(&[source.order("a", "1"), source.order("b", "1")])
+            .await;
+        let listed = other.shows.list(None, 10).await.unwrap();
+        for shows in [&h.ports.shows, &other.shows] {
+            let of = async |id: &str| shows.standing(&show_id(id)).await.unwrap().unwrap();
+            let (a, b) = (of("a").await, of("b").await);
+            assert_eq!(
+                (a.seats, a.seq),
+                (seats(9 - sold, 0, sold), 1 + u64::from(sold))
+            );
+            assert_eq!(
+                (b.seats, b.seq),
+                (seats(9 - sold, sold, 0), 1 + u64::from(sold))
+            );
+            assert_eq!(listed, [a, b]);
+        }
+    }
+}
+
+/// In byte order, whatever the sequence of creation or the collation.
+pub async fn shows_are_listed_by_id_in_pages(h: &StoreHarness) {
+    let shows = &h.ports.shows;
+    assert_eq!(shows.list(None, 10).await.unwrap(), []);
+    let sorted = ["-", ".", "0", "10", "9", "A", "B", "_", "a", "b", "~"];
+    for id in ["b", "9", "~", "A", "0", "a", "_", "10", ".", "B", "-"] {
+        shows.create(&show(id, 1)).await.unwrap();
+    }
+    let mut listed: Vec<ShowId> = Vec::new();
+    loop {
+        let page = shows.list(listed.last(), 4).await.unwrap();
+        let is_last = page.len() < 4;
+        listed.extend(page.into_iter().map(|standing| standing.show.id));
+        if is_last {
+            break;
+        }
+    }
+    let listed: Vec<_> = listed.iter().map(ShowId::as_str).collect();
+    assert_eq!(listed, sorted);
+    // Between two ids: `after` need not exist.
+    let page = shows.list(Some(&show_id("1")), 2).await.unwrap();
+    let ids: Vec<_> = page
+        .iter()
+        .map(|standing| standing.show.id.as_str())
+        .collect();
+    assert_eq!(ids, ["10", "9"]);
+    assert_eq!(shows.list(Some(&show_id("~")), 9).await.unwrap(), []);
+}

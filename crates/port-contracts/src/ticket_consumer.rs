@@ -1,0 +1,287 @@
+//! The contract of [`domain::ports::TicketConsumer`] and what it hands out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::order::{NewOrder, Order};
+use domain::ports::TicketConsumer;
+use domain::user::PriorityClass;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use crate::fixtures::OrderSource;
+use crate::harness::{LANES, QueueHarness};
+use crate::support::{LaneOwners, concurrently, give_up_after, within};
+
+/// Long enough for something wrong to show; nothing waits for it to pass otherwise.
+const MEANWHILE: Duration = Duration::from_millis(300);
+
+/// Makes a test of every case; `$harness` is an async function that returns a
+/// fresh [`QueueHarness`].
+#[macro_export]
+macro_rules! ticket_consumer_contract {
+    ($harness:path) => {
+        $crate::__tests!(
+            ticket_consumer,
+            $harness,
+            [
+                orders_come_in_the_sequence_of_the_queue,
+                an_idle_lane_is_woken_by_an_order,
+                unsettled_orders_come_back_before_later_ones,
+                orders_survive_many_redeliveries,
+                a_batch_that_outlives_its_lanes_owner_comes_back,
+                settled_orders_never_come_back,
+                nothing_is_delivered_while_a_batch_is_unsettled,
+                a_lane_has_one_owner_at_a_time,
+                two_consumers_never_hold_one_delivery,
+                waiting_for_a_batch_can_be_given_up,
+                high_comes_before_standard_by_weight,
+                a_class_that_is_alone_gets_every_turn,
+                volatile_orders_are_those_that_a_stop_would_lose,
+            ]
+        );
+    };
+}
+
+async fn published(h: &QueueHarness, count: usize, class: PriorityClass) -> Vec<Order> {
+    let source = OrderSource::new(1);
+    let order = || NewOrder {
+        class,
+        ..source.new_order("a", "1")
+    };
+    h.publish((0..count).map(|_| order()).collect()).await
+}
+
+/// Whatever the sizes of the batches.
+pub async fn orders_come_in_the_sequence_of_the_queue(h: &QueueHarness) {
+    let orders = published(h, 60, PriorityClass::Standard).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let mut delivered = Vec::new();
+    for (count, max) in [(1, 1), (9, 4), (50, 100)] {
+        delivered.extend(owners.drain(lane, count, max).await);
+    }
+    assert_eq!(delivered, orders);
+}
+
+/// By the first one, without waiting for a second.
+pub async fn an_idle_lane_is_woken_by_an_order(h: &QueueHarness) {
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    for _ in 0..20 {
+        let (delivered, published) = tokio::join!(
+            owners.drain(h.lane_of("a"), 1, 100),
+            published(h, 1, PriorityClass::Standard)
+        );
+        assert_eq!(delivered, published);
+    }
+}
+
+/// At their old places, of both classes.
+pub async fn unsettled_orders_come_back_before_later_ones(h: &QueueHarness) {
+    let mut first = published(h, 6, PriorityClass::Standard).await;
+    let high = published(h, 6, PriorityClass::High).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let batch = owners.next_batch(lane, 8).await;
+    assert!(!batch.orders().is_empty());
+    first.extend(published(h, 6, PriorityClass::Standard).await);
+    drop(batch);
+    let delivered = owners.drain(lane, 18, 5).await;
+    let of = |class| -> Vec<_> {
+        let orders = delivered.iter().filter(|order| order.class == class);
+        orders.cloned().collect()
+    };
+    assert_eq!(of(PriorityClass::Standard), first);
+    assert_eq!(of(PriorityClass::High), high);
+}
+
+/// More than a broker's default limit of deliveries, in sequence.
+pub async fn orders_survive_many_redeliveries(h: &QueueHarness) {
+    let orders = published(h, 10, PriorityClass::Standard).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    for _ in 0..25 {
+        let batch = owners.next_batch(lane, 10).await;
+        assert_eq!(batch.orders()[0], orders[0]);
+        drop(batch);
+        owners.release(lane);
+    }
+    assert_eq!(owners.drain(lane, 10, 10).await, orders);
+}
+
+/// A worker that lost its lane in the middle of a transaction.
+pub async fn a_batch_that_outlives_its_lanes_owner_comes_back(h: &QueueHarness) {
+    let orders = published(h, 10, PriorityClass::Standard).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let batch = owners.next_batch(lane, 4).await;
+    owners.release(lane);
+    drop(batch);
+    assert_eq!(owners.drain(lane, 10, 10).await, orders);
+}
+
+/// Also not to the lane's next owner.
+pub async fn settled_orders_never_come_back(h: &QueueHarness) {
+    let orders = published(h, 10, PriorityClass::Standard).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let mut delivered = owners.drain(lane, 4, 4).await;
+    owners.release(lane);
+    delivered.extend(owners.drain(lane, 6, 10).await);
+    owners.release(lane);
+    assert_eq!(delivered, orders);
+    let next = published(h, 1, PriorityClass::Standard).await;
+    assert_eq!(owners.drain(lane, 1, 10).await, next);
+}
+
+/// Else a batch that comes back would be overtaken.
+pub async fn nothing_is_delivered_while_a_batch_is_unsettled(h: &QueueHarness) {
+    let orders = published(h, 10, PriorityClass::Standard).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let batch = owners.next_batch(lane, 4).await;
+    let held = batch.orders().len();
+    let consumer = owners.lane(lane).await;
+    if let Ok(Ok(early)) = timeout(MEANWHILE, consumer.next_batch(10)).await {
+        panic!("{:?} was overtaken by {:?}", batch.orders(), early.orders());
+    }
+    batch.ack().await.unwrap();
+    let rest = owners.drain(lane, 10 - held, 10).await;
+    assert_eq!(rest, orders[held..]);
+}
+
+/// Whoever comes too late waits, and gets the lane that is given up.
+pub async fn a_lane_has_one_owner_at_a_time(h: &QueueHarness) {
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let claim = timeout(MEANWHILE, h.ports.consumer.claim_lane()).await;
+    assert!(claim.is_err(), "a fifth of four lanes was claimed");
+    let given_up = LANES.get(2).unwrap();
+    owners.release(given_up);
+    let claimed = within("claim_lane", h.ports.consumer.claim_lane()).await;
+    assert_eq!(claimed.unwrap().lane(), given_up);
+}
+
+/// Workers of two processes that settle all they get: each order comes once.
+pub async fn two_consumers_never_hold_one_delivery(h: &QueueHarness) {
+    const EACH: usize = 60;
+    let other = (h.connect)().await;
+    let source = OrderSource::new(1);
+    let mut expected = HashSet::new();
+    for n in 0..4 * EACH {
+        let order = source.new_order(["a", "b", "c", "d", "e"][n % 5], "1");
+        let accepted = h.publish(vec![order]).await;
+        expected.insert(accepted[0].ticket_id);
+    }
+    let left = Arc::new(Mutex::new(expected));
+    let held = Arc::new(Mutex::new(HashSet::new()));
+    concurrently(8, |task| {
+        let consumer = Arc::clone([&h.ports.consumer, &other.consumer][task % 2]);
+        let (left, held) = (Arc::clone(&left), Arc::clone(&held));
+        async move {
+            while !left.lock().is_empty() {
+                // A task that finds no lane, or whose lane is empty, looks up now and then.
+                let one = timeout(MEANWHILE, settle_one_batch(&consumer, &left, &held));
+                let _settled = one.await;
+            }
+        }
+    })
+    .await;
+}
+
+async fn settle_one_batch(
+    consumer: &Arc<dyn TicketConsumer>,
+    left: &Mutex<HashSet<domain::receipt::TicketId>>,
+    held: &Mutex<HashSet<domain::receipt::TicketId>>,
+) {
+    let Ok(mut lane) = consumer.claim_lane().await else {
+        return;
+    };
+    let Ok(batch) = lane.next_batch(7).await else {
+        return;
+    };
+    let ids: Vec<_> = batch.orders().iter().map(|order| order.ticket_id).collect();
+    for id in &ids {
+        assert!(held.lock().insert(*id), "{id} is held twice");
+        assert!(left.lock().contains(id), "{id} came back after its ack");
+    }
+    tokio::task::yield_now().await;
+    for id in &ids {
+        held.lock().remove(id);
+        left.lock().remove(id);
+    }
+    batch.ack().await.unwrap();
+}
+
+/// At any moment; nothing is taken then.
+pub async fn waiting_for_a_batch_can_be_given_up(h: &QueueHarness) {
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    for polls in 0..3 {
+        let consumer = owners.lane(lane).await;
+        let waiting = timeout(MEANWHILE, give_up_after(polls, consumer.next_batch(10))).await;
+        assert!(!matches!(waiting, Ok(Some(_))), "a batch of an empty lane");
+    }
+    let orders = published(h, 10, PriorityClass::Standard).await;
+    for polls in 0..3 {
+        let consumer = owners.lane(lane).await;
+        let taken = timeout(MEANWHILE, give_up_after(polls, consumer.next_batch(10))).await;
+        if let Ok(Some(Ok(batch))) = taken {
+            drop(batch);
+        }
+    }
+    assert_eq!(owners.drain(lane, 10, 10).await, orders);
+}
+
+/// Four to one while both wait, FIFO in each.
+pub async fn high_comes_before_standard_by_weight(h: &QueueHarness) {
+    let standard = published(h, 200, PriorityClass::Standard).await;
+    let high = published(h, 200, PriorityClass::High).await;
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let mut delivered = owners.drain(lane, 200, 50).await;
+    let high_at_first = delivered
+        .iter()
+        .filter(|order| order.class == PriorityClass::High)
+        .count();
+    assert!(
+        (152..=168).contains(&high_at_first),
+        "{high_at_first} of 200"
+    );
+    delivered.extend(owners.drain(lane, 200, 50).await);
+    for (class, orders) in [
+        (PriorityClass::High, high),
+        (PriorityClass::Standard, standard),
+    ] {
+        let of_class = delivered.iter().filter(|order| order.class == class);
+        assert_eq!(of_class.cloned().collect::<Vec<_>>(), orders);
+    }
+}
+
+/// No turn is kept free for the other.
+pub async fn a_class_that_is_alone_gets_every_turn(h: &QueueHarness) {
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    for class in PriorityClass::ALL {
+        let orders = published(h, 30, class).await;
+        assert_eq!(owners.drain(h.lane_of("a"), 30, 10).await, orders);
+    }
+}
+
+/// Queued or unsettled, in a queue that dies with the process.
+pub async fn volatile_orders_are_those_that_a_stop_would_lose(h: &QueueHarness) {
+    let expect = |orders: usize| {
+        let expected = if h.is_volatile { orders } else { 0 };
+        assert_eq!(h.ports.consumer.volatile_orders(), expected);
+    };
+    expect(0);
+    published(h, 3, PriorityClass::Standard).await;
+    expect(3);
+    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let lane = h.lane_of("a");
+    let batch = owners.next_batch(lane, 1).await;
+    expect(3);
+    batch.ack().await.unwrap();
+    expect(2);
+    owners.drain(lane, 2, 10).await;
+    expect(0);
+}

@@ -1,0 +1,137 @@
+//! The contract of [`domain::ports::TicketEvents`].
+
+use domain::event::Event;
+use domain::ports::{EventFeed, EventFeedError};
+use domain::show::ShowSeats;
+
+use crate::fixtures::{seats, show_id};
+use crate::harness::{EVENT_BUFFER, EventsHarness};
+use crate::support::{give_up_after, within};
+
+/// Makes a test of every case; `$harness` is an async function that returns a
+/// fresh [`EventsHarness`].
+#[macro_export]
+macro_rules! ticket_events_contract {
+    ($harness:path) => {
+        $crate::__tests!(
+            ticket_events,
+            $harness,
+            [
+                every_feed_hears_everything_in_sequence,
+                a_feed_begins_with_its_subscription,
+                a_slow_feed_gets_a_gap_and_goes_on,
+                a_slow_feed_holds_nobody_up,
+                waiting_for_an_event_can_be_given_up,
+            ]
+        );
+    };
+}
+
+/// An event that tells its number.
+fn event(number: u64) -> Event {
+    Event::Show(ShowSeats {
+        show_id: show_id("a"),
+        seats: seats(1, 2, 3),
+        seq: number,
+    })
+}
+
+async fn announce(h: &EventsHarness, numbers: impl IntoIterator<Item = u64>) {
+    let events = numbers.into_iter().map(event).collect();
+    within("announce", h.events.announce(events)).await.unwrap();
+}
+
+/// The next `count` events.
+async fn hear(feed: &mut dyn EventFeed, count: usize) -> Vec<Event> {
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        let announced = within("an event", feed.next()).await.unwrap();
+        heard.extend_from_slice(&announced);
+    }
+    heard
+}
+
+fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<Event> {
+    numbers.into_iter().map(event).collect()
+}
+
+/// Of every process, whoever announces.
+pub async fn every_feed_hears_everything_in_sequence(h: &EventsHarness) {
+    let other = (h.connect)().await;
+    let mut feeds = [
+        h.events.subscribe().await.unwrap(),
+        h.events.subscribe().await.unwrap(),
+        other.subscribe().await.unwrap(),
+    ];
+    announce(h, 0..3).await;
+    announce(h, 3..4).await;
+    announce(h, 4..10).await;
+    for feed in &mut feeds {
+        assert_eq!(hear(feed.as_mut(), 10).await, events(0..10));
+    }
+    other.announce(events(10..11)).await.unwrap();
+    for feed in &mut feeds {
+        assert_eq!(hear(feed.as_mut(), 1).await, events(10..11));
+    }
+}
+
+/// What was announced before is read, not heard.
+pub async fn a_feed_begins_with_its_subscription(h: &EventsHarness) {
+    announce(h, 0..5).await;
+    let mut feed = h.events.subscribe().await.unwrap();
+    announce(h, 5..6).await;
+    assert_eq!(hear(feed.as_mut(), 1).await, events(5..6));
+}
+
+/// And what it hears afterwards is in sequence, up to the newest.
+pub async fn a_slow_feed_gets_a_gap_and_goes_on(h: &EventsHarness) {
+    let last = 4 * EVENT_BUFFER as u64;
+    let mut feed = h.events.subscribe().await.unwrap();
+    for number in 0..=last {
+        announce(h, [number]).await;
+    }
+    let mut gaps = 0;
+    let mut heard = Vec::new();
+    while heard.last() != Some(&event(last)) {
+        match within("an event", feed.next()).await {
+            Ok(announced) => heard.extend_from_slice(&announced),
+            Err(EventFeedError::Gap) => {
+                gaps += 1;
+                heard.clear();
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(gaps > 0, "{} events without a gap", heard.len());
+    let first = last + 1 - heard.len() as u64;
+    assert_eq!(heard, events(first..=last));
+    announce(h, [last + 1]).await;
+    assert_eq!(hear(feed.as_mut(), 1).await, events([last + 1]));
+}
+
+/// Neither the announcer nor other feeds.
+pub async fn a_slow_feed_holds_nobody_up(h: &EventsHarness) {
+    let last = 4 * EVENT_BUFFER as u64;
+    let _slow = h.events.subscribe().await.unwrap();
+    let mut quick = h.events.subscribe().await.unwrap();
+    for number in 0..=last {
+        announce(h, [number]).await;
+        assert_eq!(hear(quick.as_mut(), 1).await, events([number]));
+    }
+}
+
+/// At any moment; nothing is missed.
+pub async fn waiting_for_an_event_can_be_given_up(h: &EventsHarness) {
+    let mut feed = h.events.subscribe().await.unwrap();
+    let mut heard = Vec::new();
+    for number in 0..30 {
+        assert!(give_up_after(1, feed.next()).await.is_none_or(|next| {
+            heard.extend_from_slice(&next.unwrap());
+            true
+        }));
+        announce(h, [number]).await;
+    }
+    let missing = 30 - heard.len();
+    heard.extend(hear(feed.as_mut(), missing).await);
+    assert_eq!(heard, events(0..30));
+}

@@ -1,0 +1,214 @@
+//! The contract of [`domain::ports::UserRepository`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::ids::UserId;
+use domain::ports::{CreateUserError, UserRepository};
+use domain::user::{PriorityClass, User, UserChange, UserName};
+
+use crate::fixtures::{user, user_id};
+use crate::harness::StoreHarness;
+use crate::support::{Background, concurrently};
+
+/// Makes a test of every case; `$harness` is an async function that returns a
+/// fresh [`StoreHarness`].
+#[macro_export]
+macro_rules! user_repository_contract {
+    ($harness:path) => {
+        $crate::__tests!(
+            user_repository,
+            $harness,
+            [
+                a_user_is_found_as_created,
+                ids_differ_in_every_byte,
+                of_concurrent_creations_exactly_one_wins,
+                a_miss_is_not_remembered,
+                a_look_up_under_way_does_not_hide_a_new_user,
+                a_change_touches_only_what_it_names,
+                concurrent_changes_of_different_fields_both_last,
+                users_are_listed_by_id_in_pages,
+            ]
+        );
+    };
+}
+
+fn named(id: &str, name: &str) -> User {
+    User {
+        name: UserName::new(name).unwrap(),
+        ..user(id)
+    }
+}
+
+async fn find(users: &Arc<dyn UserRepository>, id: &str) -> Option<User> {
+    users.find(&user_id(id)).await.unwrap()
+}
+
+/// Every field, at its limits, in every process.
+pub async fn a_user_is_found_as_created(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let longest_id = "~".repeat(64);
+    let high = User {
+        priority: PriorityClass::High,
+        ..named("1", "Zoë 🎟")
+    };
+    for user in [high, named(&longest_id, &"🎟".repeat(200))] {
+        h.ports.users.create(&user).await.unwrap();
+        for users in [&h.ports.users, &other.users] {
+            assert_eq!(find(users, user.id.as_str()).await.as_ref(), Some(&user));
+        }
+    }
+    assert_eq!(find(&other.users, "2").await, None);
+}
+
+/// A store's collation must not take `a` for `A`.
+pub async fn ids_differ_in_every_byte(h: &StoreHarness) {
+    for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
+        assert_eq!(find(&h.ports.users, id).await, None);
+        h.ports.users.create(&named(id, id)).await.unwrap();
+    }
+    for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
+        assert_eq!(find(&h.ports.users, id).await, Some(named(id, id)));
+    }
+}
+
+/// Sixteen callers of two processes, one winner, whose user stays.
+pub async fn of_concurrent_creations_exactly_one_wins(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let results = concurrently(16, |number| {
+        let users = Arc::clone([&h.ports.users, &other.users][number % 2]);
+        async move { users.create(&named("1", &number.to_string())).await }
+    })
+    .await;
+    let mut winners = Vec::new();
+    for (number, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(()) => winners.push(number),
+            Err(CreateUserError::AlreadyExists) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let [winner] = winners[..] else {
+        panic!("created by {winners:?}");
+    };
+    let expected = named("1", &winner.to_string());
+    assert_eq!(find(&other.users, "1").await, Some(expected));
+}
+
+/// Looked up before it existed, found by both processes as soon as it does.
+pub async fn a_miss_is_not_remembered(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    assert_eq!(find(&h.ports.users, "1").await, None);
+    assert_eq!(find(&other.users, "1").await, None);
+    h.ports.users.create(&user("1")).await.unwrap();
+    assert_eq!(find(&h.ports.users, "1").await, Some(user("1")));
+    assert_eq!(find(&other.users, "1").await, Some(user("1")));
+}
+
+/// A look-up that begins after the creation must not share the answer of one
+/// that began before it.
+pub async fn a_look_up_under_way_does_not_hide_a_new_user(h: &StoreHarness) {
+    const ROUNDS: usize = 30;
+    let round = Arc::new(AtomicUsize::new(0));
+    let looking = Background::repeat(4, {
+        let (users, round) = (Arc::clone(&h.ports.users), Arc::clone(&round));
+        move || {
+            let (users, round) = (Arc::clone(&users), Arc::clone(&round));
+            async move {
+                find(&users, &round.load(Ordering::Relaxed).to_string()).await;
+            }
+        }
+    });
+    for number in 0..ROUNDS {
+        round.store(number, Ordering::Relaxed);
+        let id = number.to_string();
+        assert_eq!(find(&h.ports.users, &id).await, None);
+        h.ports.users.create(&user(&id)).await.unwrap();
+        assert_eq!(find(&h.ports.users, &id).await, Some(user(&id)));
+    }
+    looking.stop().await;
+}
+
+/// `None` leaves a field as it is; an unknown user is not created.
+pub async fn a_change_touches_only_what_it_names(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let users = &h.ports.users;
+    h.given(&[], &["1", "2"]).await;
+    let rename = UserChange {
+        name: Some(UserName::new("Ann").unwrap()),
+        priority: None,
+    };
+    let promote = UserChange {
+        name: None,
+        priority: Some(PriorityClass::High),
+    };
+    let renamed = users.change(&user_id("1"), &rename).await.unwrap();
+    assert_eq!(renamed, Some(named("1", "Ann")));
+    let promoted = User {
+        priority: PriorityClass::High,
+        ..named("1", "Ann")
+    };
+    let changed = users.change(&user_id("1"), &promote).await.unwrap();
+    assert_eq!(changed.as_ref(), Some(&promoted));
+    assert_eq!(find(&other.users, "1").await.as_ref(), Some(&promoted));
+    let unchanged = users
+        .change(&user_id("1"), &UserChange::default())
+        .await
+        .unwrap();
+    assert_eq!(unchanged, Some(promoted));
+    assert_eq!(find(users, "2").await, Some(user("2")));
+    assert_eq!(users.change(&user_id("3"), &rename).await.unwrap(), None);
+    assert_eq!(find(users, "3").await, None);
+}
+
+/// Read, change, write back without a lock would lose one of them.
+pub async fn concurrent_changes_of_different_fields_both_last(h: &StoreHarness) {
+    const ROUNDS: usize = 50;
+    let other = (h.connect)().await;
+    h.given(&[], &["1"]).await;
+    for round in 0..ROUNDS {
+        let name = UserName::new(&round.to_string()).unwrap();
+        let priority = PriorityClass::ALL[round % 2];
+        concurrently(2, |number| {
+            let (users, change) = if number == 0 {
+                let name = Some(name.clone());
+                let priority = None;
+                (Arc::clone(&h.ports.users), UserChange { name, priority })
+            } else {
+                let name = None;
+                let priority = Some(priority);
+                (Arc::clone(&other.users), UserChange { name, priority })
+            };
+            async move { users.change(&user_id("1"), &change).await.unwrap() }
+        })
+        .await;
+        let user = find(&h.ports.users, "1").await.unwrap();
+        assert_eq!((user.name, user.priority), (name, priority));
+    }
+}
+
+/// In byte order, whatever the sequence of creation or the collation.
+pub async fn users_are_listed_by_id_in_pages(h: &StoreHarness) {
+    let users = &h.ports.users;
+    assert_eq!(users.list(None, 10).await.unwrap(), []);
+    let sorted = ["-", ".", "0", "10", "9", "A", "B", "_", "a", "b", "~"];
+    for id in ["b", "9", "~", "A", "0", "a", "_", "10", ".", "B", "-"] {
+        users.create(&user(id)).await.unwrap();
+    }
+    let mut listed: Vec<UserId> = Vec::new();
+    loop {
+        let page = users.list(listed.last(), 4).await.unwrap();
+        let is_last = page.len() < 4;
+        listed.extend(page.into_iter().map(|user| user.id));
+        if is_last {
+            break;
+        }
+    }
+    let listed: Vec<_> = listed.iter().map(UserId::as_str).collect();
+    assert_eq!(listed, sorted);
+    // Between two ids, and before all: `after` need not exist.
+    let page = users.list(Some(&user_id("1")), 2).await.unwrap();
+    assert_eq!(page, [user("10"), user("9")]);
+    assert_eq!(users.list(None, 1).await.unwrap(), [user("-")]);
+    assert_eq!(users.list(Some(&user_id("~")), 9).await.unwrap(), []);
+}
