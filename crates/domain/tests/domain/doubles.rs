@@ -1,0 +1,314 @@
+//! Doubles of the ports that use cases are tested with. Each records its calls
+//! in one common list, so that a test sees their sequence, and fails as told.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::event::Event;
+use domain::ids::{ShowId, UserId};
+use domain::journal::HistoryEntry;
+use domain::order::{Lanes, NewOrder, Order, Quantity};
+use domain::ports::{
+    ChangeShowError, Clock, CreateShowError, CreateUserError, DeadLetter, DeadLetters,
+    DeadLettersError, DecideReport, EventFeed, LedgerError, PublishError, ShowRepository,
+    ShowRepositoryError, TicketEvents, TicketEventsError, TicketLedger, TicketPage,
+    TicketPublisher, TransitionOutcome, TransitionReport, TransitionRequest, UserRepository,
+    UserRepositoryError,
+};
+use domain::receipt::TicketId;
+use domain::rule::Decision;
+use domain::show::{
+    Capacity, HoldSeconds, SalesWindow, Show, ShowChange, ShowStanding, Terms, Title,
+};
+use domain::ticket::{Status, Ticket, Verdict};
+use domain::time::Timestamp;
+use domain::use_cases::{BoxOffice, DecidingDesk};
+use domain::user::{PriorityClass, User, UserChange, UserName};
+use parking_lot::Mutex;
+
+use crate::book::{at, receipts};
+
+/// Everything outside of the domain.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) users: Mutex<HashMap<UserId, User>>,
+    pub(crate) shows: Mutex<HashMap<ShowId, Show>>,
+    pub(crate) tickets: Mutex<HashMap<TicketId, Ticket>>,
+    pub(crate) published: Mutex<Vec<NewOrder>>,
+    pub(crate) announced: Mutex<Vec<Event>>,
+    pub(crate) letters: Mutex<Vec<DeadLetter>>,
+    pub(crate) transitions: Mutex<VecDeque<TransitionOutcome>>,
+    /// Names of the calls that reached a port.
+    pub(crate) calls: Mutex<Vec<&'static str>>,
+    /// Names of the calls that find their port unavailable.
+    pub(crate) unavailable: Mutex<HashSet<&'static str>>,
+    pub(crate) publish_error: Mutex<Option<PublishError>>,
+    /// Orders that make every batch they are in unprocessable.
+    pub(crate) poison: Mutex<HashSet<TicketId>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Arc<Self> {
+        let world = Self::default();
+        world.add_user("1", PriorityClass::Standard);
+        world.add_show("a", SalesWindow::default());
+        Arc::new(world)
+    }
+
+    pub(crate) fn add_user(&self, id: &str, priority: PriorityClass) {
+        let id = UserId::new(id).unwrap();
+        let name = UserName::new("Ada").unwrap();
+        let user = User {
+            id: id.clone(),
+            name,
+            priority,
+        };
+        self.users.lock().insert(id, user);
+    }
+
+    pub(crate) fn add_show(&self, id: &str, window: SalesWindow) {
+        let id = ShowId::new(id).unwrap();
+        let show = Show {
+            id: id.clone(),
+            title: Title::new("Show").unwrap(),
+            terms: Terms {
+                capacity: Capacity::new(9).unwrap(),
+                max_per_user: NonZeroU32::new(9).unwrap(),
+                hold: HoldSeconds::new(0).unwrap(),
+                window,
+            },
+        };
+        self.shows.lock().insert(id, show);
+    }
+
+    pub(crate) fn break_down(&self, call: &'static str) {
+        self.unavailable.lock().insert(call);
+    }
+
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().clone()
+    }
+
+    /// Notes the call; an error if it was told to break down.
+    fn called(&self, call: &'static str) -> Result<(), &'static str> {
+        self.calls.lock().push(call);
+        if self.unavailable.lock().contains(call) {
+            return Err("told to break down");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn office(self: &Arc<Self>) -> BoxOffice {
+        BoxOffice {
+            users: self.clone(),
+            shows: self.clone(),
+            publisher: self.clone(),
+            ledger: self.clone(),
+            events: self.clone(),
+            clock: self.clone(),
+            receipts: receipts(),
+            lanes: Lanes::new(4).unwrap(),
+            max_quantity: Quantity::new(4).unwrap(),
+        }
+    }
+
+    pub(crate) fn desk(self: &Arc<Self>) -> DecidingDesk {
+        DecidingDesk {
+            ledger: self.clone(),
+            events: self.clone(),
+            dead_letters: self.clone(),
+            clock: self.clone(),
+        }
+    }
+}
+
+/// A confirmed ticket of the order.
+pub(crate) fn confirmed(order: &Order) -> Ticket {
+    Ticket {
+        order: order.clone(),
+        verdict: Verdict::Confirmed,
+        decided_at: at(7),
+        decision_seq: Some(2),
+        status: Status::Confirmed,
+        version: 1,
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        at(1_000_000)
+    }
+}
+
+#[async_trait]
+impl UserRepository for World {
+    async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
+        self.called("find user")
+            .map_err(|error| UserRepositoryError::Unavailable(error.into()))?;
+        Ok(self.users.lock().get(id).cloned())
+    }
+
+    async fn list(&self, _: Option<&UserId>, _: usize) -> Result<Vec<User>, UserRepositoryError> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, _: &User) -> Result<(), CreateUserError> {
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        _: &UserId,
+        _: &UserChange,
+    ) -> Result<Option<User>, UserRepositoryError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl ShowRepository for World {
+    async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
+        self.called("find show")
+            .map_err(|error| ShowRepositoryError::Unavailable(error.into()))?;
+        Ok(self.shows.lock().get(id).cloned().map(Arc::new))
+    }
+
+    async fn standing(&self, _: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        Ok(None)
+    }
+
+    async fn list(
+        &self,
+        _: Option<&ShowId>,
+        _: usize,
+    ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, _: &Show) -> Result<(), CreateShowError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TicketPublisher for World {
+    async fn publish(&self, order: NewOrder) -> Result<Order, PublishError> {
+        self.calls.lock().push("publish");
+        if let Some(error) = self.publish_error.lock().take() {
+            return Err(error);
+        }
+        self.published.lock().push(order.clone());
+        Ok(order.accepted(at(1), receipts().process()))
+    }
+}
+
+#[async_trait]
+impl TicketLedger for World {
+    /// Confirms every order, unless one of them is poison.
+    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+        self.called("decide")
+            .map_err(|error| LedgerError::Unavailable(error.into()))?;
+        let poison = self.poison.lock();
+        if orders.iter().any(|order| poison.contains(&order.ticket_id)) {
+            return Err(LedgerError::Unprocessable("poison".into()));
+        }
+        let mut tickets = self.tickets.lock();
+        let decisions = orders.iter().map(|order| {
+            let ticket = confirmed(order);
+            match tickets.insert(order.ticket_id, ticket.clone()) {
+                None => Decision::First(ticket),
+                Some(known) if known.order.asks_the_same_as(order) => Decision::Replayed(ticket),
+                Some(known) => Decision::Conflict(known),
+            }
+        });
+        Ok(DecideReport {
+            decisions: decisions.collect(),
+            released: Vec::new(),
+            shows: Vec::new(),
+        })
+    }
+
+    async fn transition(&self, _: &[TransitionRequest]) -> Result<TransitionReport, LedgerError> {
+        self.called("transition")
+            .map_err(|error| LedgerError::Unavailable(error.into()))?;
+        let outcome = self.transitions.lock().pop_front();
+        Ok(TransitionReport {
+            outcomes: vec![outcome.unwrap_or(TransitionOutcome::NotDecided)],
+            shows: Vec::new(),
+        })
+    }
+
+    async fn expire_due(&self, _: usize) -> Result<TransitionReport, LedgerError> {
+        self.called("expire")
+            .map_err(|error| LedgerError::Unavailable(error.into()))?;
+        Ok(TransitionReport {
+            outcomes: self.transitions.lock().drain(..).collect(),
+            shows: Vec::new(),
+        })
+    }
+
+    async fn change_show(
+        &self,
+        _: &ShowId,
+        _: &ShowChange,
+    ) -> Result<ShowStanding, ChangeShowError> {
+        Err(ChangeShowError::NotFound)
+    }
+
+    async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
+        self.called("find ticket")
+            .map_err(|error| LedgerError::Unavailable(error.into()))?;
+        let tickets = self.tickets.lock();
+        Ok(ids
+            .iter()
+            .filter_map(|id| tickets.get(id).cloned())
+            .collect())
+    }
+
+    async fn list_by_user(&self, _: &UserId, _: TicketPage) -> Result<Vec<Ticket>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    async fn history(
+        &self,
+        _: &ShowId,
+        _: u64,
+        _: usize,
+    ) -> Result<Vec<HistoryEntry>, LedgerError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl TicketEvents for World {
+    async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
+        self.called("announce")
+            .map_err(|error| TicketEventsError::Unavailable(error.into()))?;
+        self.announced.lock().extend(events);
+        Ok(())
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
+        Err(TicketEventsError::Unavailable("nobody listens".into()))
+    }
+}
+
+#[async_trait]
+impl DeadLetters for World {
+    async fn put(&self, letter: DeadLetter) -> Result<(), DeadLettersError> {
+        self.called("put aside")
+            .map_err(|error| DeadLettersError::Unavailable(error.into()))?;
+        self.letters.lock().push(letter);
+        Ok(())
+    }
+
+    async fn list(&self, _: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {
+        Ok(self.letters.lock().clone())
+    }
+
+    async fn redrive(&self, _: usize) -> Result<usize, DeadLettersError> {
+        Ok(0)
+    }
+}
