@@ -36,6 +36,10 @@ test: nextest ## Runs all tests.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
 
+.PHONY: services
+services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
+	deploy/services.sh
+
 .PHONY: nextest
 nextest:
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
