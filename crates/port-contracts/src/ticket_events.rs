@@ -19,6 +19,7 @@ macro_rules! ticket_events_contract {
             [
                 every_feed_hears_everything_in_sequence,
                 a_feed_begins_with_its_subscription,
+                a_waiting_feed_is_woken,
                 a_slow_feed_gets_a_gap_and_goes_on,
                 a_slow_feed_holds_nobody_up,
                 waiting_for_an_event_can_be_given_up,
@@ -81,6 +82,15 @@ pub async fn a_feed_begins_with_its_subscription(h: &EventsHarness) {
     let mut feed = h.events.subscribe().await.unwrap();
     announce(h, 5..6).await;
     assert_eq!(hear(feed.as_mut(), 1).await, events(5..6));
+}
+
+/// By the next announcement, each time.
+pub async fn a_waiting_feed_is_woken(h: &EventsHarness) {
+    let mut feed = h.events.subscribe().await.unwrap();
+    for number in 0..20 {
+        let (heard, ()) = tokio::join!(hear(feed.as_mut(), 1), announce(h, [number]));
+        assert_eq!(heard, events([number]));
+    }
 }
 
 /// And what it hears afterwards is in sequence, up to the newest.

@@ -18,7 +18,8 @@ const USERS: u64 = 4;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Order(Vec<NewOrder>),
+    /// New orders; the first may be in the batch twice.
+    Order(Vec<NewOrder>, bool),
     /// Delivers an earlier order again, possibly in one batch with a new one.
     Replay(prop::sample::Index, Option<NewOrder>),
     /// An earlier order's id with another quantity.
@@ -58,7 +59,8 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
     prop_oneof![
-        6 => prop::collection::vec(new_order(), 1..6).prop_map(Step::Order),
+        6 => (prop::collection::vec(new_order(), 1..6), prop::bool::weighted(0.2))
+            .prop_map(|(orders, twice)| Step::Order(orders, twice)),
         2 => (index(), prop::option::of(new_order())).prop_map(|(i, n)| Step::Replay(i, n)),
         1 => index().prop_map(Step::Conflict),
         4 => index().prop_map(Step::Confirm),
@@ -258,14 +260,19 @@ fn run(steps: Vec<Step>) -> TestCaseResult {
         let now = at(model.now);
         let count = model.tickets.len();
         match step {
-            Step::Order(new_orders) => {
-                let orders: Vec<_> = new_orders
+            Step::Order(new_orders, twice) => {
+                let mut orders: Vec<_> = new_orders
                     .iter()
                     .map(|new| accept(*new, model.closes))
                     .collect();
+                orders.extend(orders.first().filter(|_| twice).cloned());
                 let decisions = book.decide(&orders, USERS, now);
                 model.expire();
                 prop_assert_eq!(decisions.len(), orders.len());
+                if twice {
+                    let first = decisions[0].ticket().clone();
+                    prop_assert_eq!(decisions.last(), Some(&Decision::Replayed(first)));
+                }
                 for ((new, order), decision) in new_orders.iter().zip(orders).zip(&decisions) {
                     same(decision, model.decide(order, *new))?;
                 }
