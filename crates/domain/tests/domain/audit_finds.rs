@@ -2,10 +2,10 @@
 
 use domain::audit::Violation;
 use domain::journal::{Change, HistoryEntry, SeatsFrom};
-use domain::show::{SalesWindow, ShowChange, ShowStanding};
+use domain::show::{Capacity, SalesWindow, SeatCounts, ShowChange, ShowStanding};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 
-use crate::book::{Book, at, audit, order, receipts, terms};
+use crate::book::{Book, at, audit, order, receipts, terms, user_id};
 
 const SECOND: i64 = 1_000_000;
 
@@ -69,10 +69,12 @@ fn after(plant: impl FnOnce(&mut Vec<HistoryEntry>, &mut ShowStanding)) -> Vec<V
     found(history, &standing)
 }
 
+/// These and nothing else; tickets are compared with the ledger in no particular sequence.
 macro_rules! assert_finds {
     ($found:expr, $($violation:pat),+ $(,)?) => {{
         let found = $found;
-        $(assert!(found.iter().any(|one| matches!(one, $violation)), "{found:?}");)+
+        $(assert!(found.iter().any(|one| matches!(one, $violation)), "{found:#?}");)+
+        assert_eq!(found.len(), [$(stringify!($violation)),+].len(), "{found:#?}");
     }};
 }
 
@@ -105,8 +107,17 @@ fn a_missing_end() {
 
 #[test]
 fn a_show_without_terms() {
-    let only_orders = after(|history, _| drop(history.remove(0)));
-    assert_finds!(only_orders, Violation::NoTerms { seq: 2 });
+    let only_an_order = after(|history, standing| {
+        *history = vec![history.swap_remove(4)];
+        ticket(history, 0).decision_seq = Some(1);
+        standing.seq = 1;
+        standing.seats = SeatCounts::default();
+    });
+    assert_finds!(
+        only_an_order,
+        Violation::NoTerms { seq: 1 },
+        Violation::TermsDiffer
+    );
 }
 
 #[test]
@@ -131,7 +142,10 @@ fn a_seat_sold_twice() {
 
 #[test]
 fn a_capacity_below_what_is_sold() {
-    let shrunk = after(|history, _| *change(history, 9) = Change::TermsSet(terms(0, 2, 10)));
+    let shrunk = after(|history, standing| {
+        standing.show.terms.capacity = Capacity::new(0).unwrap();
+        *change(history, 9) = Change::TermsSet(standing.show.terms.clone());
+    });
     assert_finds!(shrunk, Violation::CapacityBelowCommitted { seq: 10 });
 }
 
@@ -145,15 +159,13 @@ fn a_rejection_for_want_of_seats_that_there_were() {
 
 #[test]
 fn a_limit_that_was_not_applied() {
-    let (mut history, standing) = sale();
-    *change(&mut history, 0) = Change::TermsSet(terms(9, 2, 10));
-    let greedy = ticket(&mut history, 5);
-    greedy.status = Status::Reserved;
-    greedy.verdict = Verdict::Reserved {
-        hold_expires_at: greedy.decided_at.plus_seconds(10),
-    };
+    let greedy = after(|history, _| {
+        for step in [2, 3] {
+            ticket(history, step).order.user_id = user_id(0);
+        }
+    });
     assert_finds!(
-        found(history, &standing),
+        greedy,
         Violation::LimitBroken {
             live: 3,
             max: 2,
@@ -183,7 +195,9 @@ fn a_sales_window_that_was_ignored_either_way() {
         ticket(history, 4).verdict = Verdict::Rejected(RejectionReason::SalesClosed);
     });
     assert_finds!(refused, Violation::WindowIgnored { .. });
-    let sold = after(|history, _| {
+    let sold = after(|history, standing| {
+        standing.seats.available -= 1;
+        standing.seats.held += 1;
         let late = ticket(history, 10);
         late.status = Status::Reserved;
         late.verdict = Verdict::Reserved {
@@ -202,7 +216,15 @@ fn a_hold_of_the_wrong_length_or_missing() {
     });
     assert_finds!(longer, Violation::WrongHold { .. });
     let none = after(|history, _| ticket(history, 1).verdict = Verdict::Confirmed);
-    assert_finds!(none, Violation::WrongHold { .. });
+    assert_finds!(
+        none,
+        Violation::WrongHold { .. },
+        Violation::ImpossibleChange {
+            seq: 7,
+            status: "confirmed",
+            ..
+        }
+    );
 }
 
 #[test]
@@ -242,7 +264,8 @@ fn a_change_that_does_not_follow() {
             seq: 8,
             status: "reserved",
             ..
-        }
+        },
+        Violation::CountersDiffer { .. },
     );
     let rejected = after(|history, _| {
         let id = ticket(history, 4).order.ticket_id;
@@ -254,7 +277,8 @@ fn a_change_that_does_not_follow() {
             seq: 7,
             status: "rejected",
             ..
-        }
+        },
+        Violation::CountersDiffer { .. },
     );
 }
 
@@ -333,4 +357,81 @@ fn no_fault_in_what_happened_after_the_standing_was_read() {
     newer.status = Status::Cancelled;
     newer.version = 3;
     assert_eq!(found(history, &standing), []);
+}
+
+/// What happened after the standing was read is none of this audit's business.
+#[test]
+fn the_audit_ends_where_the_standing_was_read() {
+    let mut book = Book::open(terms(3, 2, 10));
+    let receipts = receipts();
+    let first = order(&receipts, 0, 1, at(1));
+    let id = first.ticket_id;
+    book.decide(&[first], 5, at(SECOND));
+    let standing = book.standing();
+    book.confirm(id, at(2 * SECOND));
+    book.decide(&[order(&receipts, 1, 2, at(2))], 5, at(2 * SECOND));
+    let audit = audit(book.history(), &standing);
+    assert_eq!(audit.violations, 0, "{:?}", audit.examples);
+    assert_eq!((audit.changes, audit.verdicts.total()), (2, 1));
+}
+
+#[test]
+fn every_fault_is_counted_though_not_every_one_is_told() {
+    let (mut history, mut standing) = sale();
+    let closed = ticket(&mut history, 10).clone();
+    for seq in 12..42 {
+        // Decided again, and undersold.
+        let mut again = closed.clone();
+        again.verdict = Verdict::Rejected(RejectionReason::SoldOut);
+        again.order.redriven = true;
+        again.decision_seq = Some(seq);
+        history.push(HistoryEntry::Decided(again));
+        standing.seq = seq;
+    }
+    let audit = audit(history, &standing);
+    assert_eq!(audit.violations, 60);
+    assert!((1..60).contains(&audit.examples.len()));
+}
+
+/// Longer than the audit reads at a time.
+#[test]
+fn a_long_history_is_read_to_its_end() {
+    const ORDERS: u32 = 20_500;
+    let mut book = Book::open(terms(ORDERS - 100, ORDERS, 0));
+    let receipts = receipts();
+    let orders: Vec<_> = (1..=i64::from(ORDERS))
+        .map(|place| order(&receipts, 0, 1, at(place)))
+        .collect();
+    book.decide(&orders, 1, at(SECOND));
+    let audit = book.audit();
+    assert_eq!(audit.violations, 0, "{:?}", audit.examples);
+    assert_eq!(audit.changes, u64::from(ORDERS) + 1);
+    assert_eq!(audit.verdicts.confirmed, u64::from(ORDERS) - 100);
+    assert_eq!(audit.verdicts.rejected_for(RejectionReason::SoldOut), 100);
+}
+
+#[test]
+fn what_was_replayed_is_summed_up() {
+    let (mut history, standing) = sale();
+    let earliest = ticket(&mut history, 1).order.requested_at;
+    ticket(&mut history, 2).order.requested_at = earliest;
+    let audit = audit(history, &standing);
+    assert_eq!(audit.show_id, standing.show.id);
+    assert_eq!((audit.capacity, audit.seats), (3, standing.seats));
+    assert_eq!(
+        (audit.changes, audit.inversions, audit.violations),
+        (11, 1, 1)
+    );
+    let verdicts = audit.verdicts;
+    assert_eq!(
+        (verdicts.reserved, verdicts.confirmed, verdicts.total()),
+        (3, 0, 6)
+    );
+    for reason in [
+        RejectionReason::SoldOut,
+        RejectionReason::LimitExceeded,
+        RejectionReason::SalesClosed,
+    ] {
+        assert_eq!(verdicts.rejected_for(reason), 1, "{reason:?}");
+    }
 }

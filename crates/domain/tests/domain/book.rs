@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use domain::audit::{ShowAudit, audit_show};
@@ -203,12 +205,13 @@ impl Book {
 
 /// The audit of a history that may be forged.
 pub(crate) fn audit(history: Vec<HistoryEntry>, standing: &ShowStanding) -> ShowAudit {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime
-        .block_on(audit_show(&Recorded(history), standing))
-        .unwrap()
+    let ledger = Recorded(history);
+    let audit = pin!(audit_show(&ledger, standing));
+    // What was recorded is there at once, so no runtime is needed.
+    match audit.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(audit) => audit.unwrap(),
+        Poll::Pending => panic!("the audit waits for something"),
+    }
 }
 
 /// A ledger that only tells what it was given.

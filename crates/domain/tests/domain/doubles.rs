@@ -20,7 +20,8 @@ use domain::ports::{
 use domain::receipt::TicketId;
 use domain::rule::Decision;
 use domain::show::{
-    Capacity, HoldSeconds, SalesWindow, Show, ShowChange, ShowStanding, Terms, Title,
+    Capacity, HoldSeconds, SalesWindow, SeatCounts, Show, ShowChange, ShowSeats, ShowStanding,
+    Terms, Title,
 };
 use domain::ticket::{Status, Ticket, Verdict};
 use domain::time::Timestamp;
@@ -40,6 +41,9 @@ pub(crate) struct World {
     pub(crate) announced: Mutex<Vec<Event>>,
     pub(crate) letters: Mutex<Vec<DeadLetter>>,
     pub(crate) transitions: Mutex<VecDeque<TransitionOutcome>>,
+    /// What the next report says beside its outcomes.
+    pub(crate) released: Mutex<Vec<Ticket>>,
+    pub(crate) moved: Mutex<Vec<ShowSeats>>,
     /// Names of the calls that reached a port.
     pub(crate) calls: Mutex<Vec<&'static str>>,
     /// Names of the calls that find their port unavailable.
@@ -47,6 +51,8 @@ pub(crate) struct World {
     pub(crate) publish_error: Mutex<Option<PublishError>>,
     /// Orders that make every batch they are in unprocessable.
     pub(crate) poison: Mutex<HashSet<TicketId>>,
+    /// Orders that the ledger does not answer for, once no poison is with them.
+    pub(crate) unanswered: Mutex<HashSet<TicketId>>,
 }
 
 impl World {
@@ -136,6 +142,19 @@ pub(crate) fn confirmed(order: &Order) -> Ticket {
     }
 }
 
+/// What moving seats of show `a` leads to.
+pub(crate) fn moved_seats() -> ShowSeats {
+    ShowSeats {
+        show_id: ShowId::new("a").unwrap(),
+        seats: SeatCounts {
+            available: 4,
+            held: 3,
+            sold: 2,
+        },
+        seq: 5,
+    }
+}
+
 impl Clock for World {
     fn now(&self) -> Timestamp {
         at(1_000_000)
@@ -187,8 +206,9 @@ impl ShowRepository for World {
         Ok(Vec::new())
     }
 
-    async fn create(&self, _: &Show) -> Result<(), CreateShowError> {
-        Ok(())
+    async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
+        let before = self.shows.lock().insert(show.id.clone(), show.clone());
+        before.map_or(Ok(()), |_| Err(CreateShowError::AlreadyExists))
     }
 }
 
@@ -214,6 +234,10 @@ impl TicketLedger for World {
         if orders.iter().any(|order| poison.contains(&order.ticket_id)) {
             return Err(LedgerError::Unprocessable("poison".into()));
         }
+        let unanswered = self.unanswered.lock();
+        if orders.iter().any(|it| unanswered.contains(&it.ticket_id)) {
+            return Err(LedgerError::Unavailable("no answer".into()));
+        }
         let mut tickets = self.tickets.lock();
         let decisions = orders.iter().map(|order| {
             let ticket = confirmed(order);
@@ -225,8 +249,8 @@ impl TicketLedger for World {
         });
         Ok(DecideReport {
             decisions: decisions.collect(),
-            released: Vec::new(),
-            shows: Vec::new(),
+            released: std::mem::take(&mut self.released.lock()),
+            shows: std::mem::take(&mut self.moved.lock()),
         })
     }
 
@@ -236,7 +260,7 @@ impl TicketLedger for World {
         let outcome = self.transitions.lock().pop_front();
         Ok(TransitionReport {
             outcomes: vec![outcome.unwrap_or(TransitionOutcome::NotDecided)],
-            shows: Vec::new(),
+            shows: std::mem::take(&mut self.moved.lock()),
         })
     }
 
@@ -245,16 +269,24 @@ impl TicketLedger for World {
             .map_err(|error| LedgerError::Unavailable(error.into()))?;
         Ok(TransitionReport {
             outcomes: self.transitions.lock().drain(..).collect(),
-            shows: Vec::new(),
+            shows: std::mem::take(&mut self.moved.lock()),
         })
     }
 
+    /// Changes the title only.
     async fn change_show(
         &self,
-        _: &ShowId,
-        _: &ShowChange,
+        id: &ShowId,
+        change: &ShowChange,
     ) -> Result<ShowStanding, ChangeShowError> {
-        Err(ChangeShowError::NotFound)
+        let mut shows = self.shows.lock();
+        let show = shows.get_mut(id).ok_or(ChangeShowError::NotFound)?;
+        show.title = change.title.clone().unwrap_or(show.title.clone());
+        Ok(ShowStanding {
+            show: show.clone(),
+            seats: moved_seats().seats,
+            seq: moved_seats().seq,
+        })
     }
 
     async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
@@ -267,8 +299,16 @@ impl TicketLedger for World {
             .collect())
     }
 
-    async fn list_by_user(&self, _: &UserId, _: TicketPage) -> Result<Vec<Ticket>, LedgerError> {
-        Ok(Vec::new())
+    async fn list_by_user(
+        &self,
+        user: &UserId,
+        page: TicketPage,
+    ) -> Result<Vec<Ticket>, LedgerError> {
+        self.called("list tickets")
+            .map_err(|error| LedgerError::Unavailable(error.into()))?;
+        let tickets = self.tickets.lock();
+        let of_user = tickets.values().filter(|it| it.order.user_id == *user);
+        Ok(of_user.take(page.limit).cloned().collect())
     }
 
     async fn history(

@@ -8,8 +8,12 @@
 )]
 
 mod audit_finds;
+mod audit_properties;
+mod batch_properties;
 mod book;
 mod decide_orders;
 mod doubles;
+mod manage;
+mod model;
 mod place_order;
 mod rule_properties;

@@ -6,16 +6,17 @@ use domain::event::Event;
 use domain::ids::{ShowId, UserId};
 use domain::order::Quantity;
 use domain::ports::{PublishError, TransitionKind, TransitionOutcome};
-use domain::receipt::IdempotencyKey;
+use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
 use domain::rule::Refusal;
 use domain::show::SalesWindow;
 use domain::use_cases::{
-    ChangeTicketError, OrderRequest, PlaceOrderError, PlacedOrder, ReadTicketError, TicketView,
+    BoxOffice, ChangeTicketError, OrderRequest, PlaceOrderError, PlacedOrder, ReadTicketError,
+    TicketView,
 };
 use domain::user::PriorityClass;
 
 use crate::book::{at, receipts};
-use crate::doubles::{World, confirmed};
+use crate::doubles::{World, confirmed, moved_seats};
 
 fn request() -> OrderRequest {
     OrderRequest {
@@ -86,6 +87,82 @@ async fn what_does_not_exist_or_is_too_much_is_not_published() {
     assert!(world.published.lock().is_empty());
 }
 
+/// Each request has every fault that comes after the one it is refused for.
+#[tokio::test]
+async fn the_first_fault_is_the_answer() {
+    let world = World::new();
+    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+        panic!("not queued");
+    };
+    let ticket = confirmed(&order);
+    world.tickets.lock().insert(order.ticket_id, ticket);
+    let closed = SalesWindow::new(None, Some(at(1))).unwrap();
+    world.add_show("closed", closed);
+    world.users.lock().clear();
+    *world.publish_error.lock() = Some(PublishError::Unavailable("down".into()));
+    world.calls.lock().clear();
+
+    let mut request = OrderRequest {
+        show_id: ShowId::new("b").unwrap(),
+        quantity: Quantity::new(5).unwrap(),
+        ..keyed("k")
+    };
+    let error = refused(&world, request.clone()).await;
+    assert!(
+        matches!(error, PlaceOrderError::QuantityAboveLimit { .. }),
+        "{error:?}"
+    );
+    request.quantity = Quantity::ONE;
+    let error = refused(&world, request.clone()).await;
+    assert!(matches!(error, PlaceOrderError::KeyConflict), "{error:?}");
+    request.key = None;
+    let error = refused(&world, request.clone()).await;
+    assert!(matches!(error, PlaceOrderError::ShowNotFound), "{error:?}");
+    request.show_id = ShowId::new("closed").unwrap();
+    let error = refused(&world, request.clone()).await;
+    assert!(
+        matches!(error, PlaceOrderError::SalesClosed(_)),
+        "{error:?}"
+    );
+    request.show_id = ShowId::new("a").unwrap();
+    let error = refused(&world, request.clone()).await;
+    assert!(matches!(error, PlaceOrderError::UserNotFound), "{error:?}");
+    world.add_user("1", PriorityClass::Standard);
+    let error = refused(&world, request).await;
+    assert!(matches!(error, PlaceOrderError::NotQueued(_)), "{error:?}");
+    // Each asks only for what it needs to know.
+    let expected = [
+        &["find ticket", "find show", "find show"][..],
+        &["find show", "find user"],
+        &["find show", "find user", "publish"],
+    ];
+    assert_eq!(world.calls(), expected.concat());
+}
+
+#[tokio::test]
+async fn a_key_is_known_under_older_secrets_too() {
+    const OLD: &str = "a secret of the tests";
+    const NEW: &str = "a newer secret of the tests";
+    let world = World::new();
+    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+        panic!("not queued");
+    };
+    let rotated = || BoxOffice {
+        receipts: Receipts::new([NEW, OLD], ProcessId::new(2)).unwrap(),
+        ..world.office()
+    };
+    let ticket = confirmed(&order);
+    world.tickets.lock().insert(order.ticket_id, ticket.clone());
+    let replayed = rotated().place_order(keyed("k")).await.unwrap();
+    assert_eq!(replayed, PlacedOrder::Replayed(ticket));
+    // A new key is ordered under the new secret.
+    let PlacedOrder::Queued(order) = rotated().place_order(keyed("l")).await.unwrap() else {
+        panic!("not queued");
+    };
+    let new = Receipts::new([NEW], ProcessId::new(3)).unwrap();
+    assert!(new.has_issued(order.ticket_id));
+}
+
 #[tokio::test]
 async fn a_show_takes_orders_inside_of_its_window_only() {
     let world = World::new();
@@ -124,6 +201,15 @@ async fn a_refused_publish_and_an_unknown_outcome_are_told_apart() {
         panic!("not unknown");
     };
     assert!(receipts().has_issued(id));
+    // Retrying with the key meets the same ticket, whether or not it was queued.
+    *world.publish_error.lock() = Some(PublishError::OutcomeUnknown);
+    let PlaceOrderError::OutcomeUnknown(id) = refused(&world, keyed("k")).await else {
+        panic!("not unknown");
+    };
+    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+        panic!("not queued");
+    };
+    assert_eq!(order.ticket_id, id);
 }
 
 #[tokio::test]
@@ -221,6 +307,13 @@ async fn a_ticket_is_decided_processing_or_never_issued() {
     let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
     let error = office.read_ticket(forged).await.unwrap_err();
     assert!(matches!(error, ReadTicketError::NotFound), "{error:?}");
+    // An id says nothing while the ledger does not.
+    world.break_down("find ticket");
+    let error = office.read_ticket(id).await.unwrap_err();
+    assert!(
+        matches!(error, ReadTicketError::StoreUnavailable(_)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -237,6 +330,7 @@ async fn a_change_is_announced_once_and_stays_when_that_fails() {
             .change_ticket(order.ticket_id, TransitionKind::Cancel)
             .await
     };
+    world.moved.lock().push(moved_seats());
     let changed = change(TransitionOutcome::Changed(ticket.clone()))
         .await
         .unwrap();
@@ -244,7 +338,8 @@ async fn a_change_is_announced_once_and_stays_when_that_fails() {
     change(TransitionOutcome::Unchanged(ticket.clone()))
         .await
         .unwrap();
-    assert_eq!(*world.announced.lock(), [Event::Ticket(ticket.clone())]);
+    let expected = [Event::Ticket(ticket.clone()), Event::Show(moved_seats())];
+    assert_eq!(*world.announced.lock(), expected);
     world.break_down("announce");
     let changed = change(TransitionOutcome::Changed(ticket.clone()))
         .await
