@@ -25,6 +25,7 @@ pub mod dead_letters;
 pub mod dependency;
 pub mod fixtures;
 mod harness;
+pub mod proxy;
 pub mod services;
 pub mod show_repository;
 mod support;

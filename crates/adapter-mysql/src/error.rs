@@ -1,0 +1,99 @@
+//! The driver's errors, classified in one place.
+
+use std::sync::Arc;
+
+use domain::ports::{Cause, LedgerError};
+use sqlx::mysql::MySqlDatabaseError;
+
+/// `mysql.url` is not a URL of a MySQL database. The URL itself is not
+/// repeated: it holds the password.
+#[derive(Debug, thiserror::Error)]
+#[error("must be like mysql://user:password@host:3306/database")]
+pub struct InvalidUrl;
+
+/// The schema could not be brought up to date; nothing is half done that a
+/// second attempt would not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A step of the schema failed, or the schema is of a newer release.
+    #[error("the database could not be migrated")]
+    Schema(#[from] sqlx::migrate::MigrateError),
+    /// The server did not answer or refused.
+    #[error("the database could not be found or created")]
+    Database(#[from] sqlx::Error),
+}
+
+/// What went wrong in the store, shared by all who waited for one query.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the database refused or did not answer")]
+    Database(#[source] Arc<sqlx::Error>),
+    #[error("a row of {table} is not as this version writes it: {what}")]
+    Corrupt { table: &'static str, what: String },
+    #[error("the database did not answer within {seconds} s")]
+    TimedOut { seconds: u64 },
+    #[error("too many requests wait for the database")]
+    Overloaded,
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+/// Error numbers of the server that this adapter knows; their meaning is the
+/// same in MySQL and MariaDB unless noted.
+mod number {
+    pub(super) const DUPLICATE_KEY: u16 = 1062;
+    pub(super) const LOCK_WAIT_TIMEOUT: u16 = 1205;
+    pub(super) const DEADLOCK: u16 = 1213;
+    /// The same row would fail again: NULL where there must be none, a value
+    /// out of range, an incorrect value, one too long, and a CHECK that does
+    /// not hold in MySQL (3819) and MariaDB (4025).
+    pub(super) const UNPROCESSABLE: [u16; 6] = [1048, 1264, 1366, 1406, 3819, 4025];
+}
+
+impl StoreError {
+    fn number(&self) -> Option<u16> {
+        let Self::Database(error) = self else {
+            return None;
+        };
+        let database = error.as_database_error()?;
+        Some(database.try_downcast_ref::<MySqlDatabaseError>()?.number())
+    }
+
+    /// Another transaction was in the way; this one was rolled back and can be
+    /// tried again at once.
+    pub(crate) fn is_contention(&self) -> bool {
+        matches!(
+            self.number(),
+            Some(number::DEADLOCK | number::LOCK_WAIT_TIMEOUT)
+        )
+    }
+
+    pub(crate) fn is_duplicate(&self) -> bool {
+        self.number() == Some(number::DUPLICATE_KEY)
+    }
+
+    fn is_unprocessable(&self) -> bool {
+        self.number()
+            .is_some_and(|number| number::UNPROCESSABLE.contains(&number))
+    }
+
+    pub(crate) fn cause(self) -> Cause {
+        Box::new(self)
+    }
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        if error.is_unprocessable() {
+            Self::Unprocessable(error.cause())
+        } else {
+            Self::Unavailable(error.cause())
+        }
+    }
+}

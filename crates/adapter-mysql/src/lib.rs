@@ -1,0 +1,16 @@
+//! Users, shows and the ledger in MySQL 8.4 or later, or MariaDB 10.11 or later.
+//!
+//! The rule is [`domain::rule`]; here rows are loaded under the shows' locks and
+//! saved in one transaction. Whoever needs several locks takes shows by id;
+//! tickets are written only under the lock of their show.
+
+mod coalesce;
+mod error;
+mod row;
+mod show_repository;
+mod store;
+mod ticket_ledger;
+mod user_repository;
+
+pub use error::{InvalidUrl, MigrateError};
+pub use store::{MySqlConfig, MySqlStore};

@@ -1,0 +1,305 @@
+//! Rows and the domain's values.
+
+use std::num::NonZeroU32;
+
+use domain::ids::{ShowId, UserId};
+use domain::journal::{Change, JournalEntry, SeatsFrom};
+use domain::order::{Order, Quantity};
+use domain::receipt::{ProcessId, TicketId};
+use domain::rule::ShowLedger;
+use domain::show::{
+    Capacity, HoldSeconds, SalesWindow, SeatCounts, Show, ShowStanding, Terms, Title,
+};
+use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
+use domain::time::Timestamp;
+use domain::user::{PriorityClass, User, UserName};
+use sqlx::FromRow;
+
+use crate::error::StoreError;
+
+/// What a column could not be read as.
+fn corrupt(table: &'static str) -> impl Fn(&dyn std::fmt::Display) -> StoreError {
+    move |what| StoreError::Corrupt {
+        table,
+        what: what.to_string(),
+    }
+}
+
+pub(crate) fn show_id(table: &'static str, bytes: &[u8]) -> Result<ShowId, StoreError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| corrupt(table)(&error))?;
+    ShowId::new(text).map_err(|error| corrupt(table)(&error))
+}
+
+pub(crate) fn user_id(table: &'static str, bytes: &[u8]) -> Result<UserId, StoreError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| corrupt(table)(&error))?;
+    UserId::new(text).map_err(|error| corrupt(table)(&error))
+}
+
+pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, StoreError> {
+    bytes
+        .try_into()
+        .ok()
+        .and_then(|bytes| TicketId::from_bytes(bytes).ok())
+        .ok_or_else(|| corrupt(table)(&"a ticket id"))
+}
+
+fn instant(table: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_micros(micros).map_err(|error| corrupt(table)(&error))
+}
+
+pub(crate) const fn class_code(class: PriorityClass) -> u8 {
+    match class {
+        PriorityClass::High => 0,
+        PriorityClass::Standard => 1,
+    }
+}
+
+fn class(table: &'static str, code: u8) -> Result<PriorityClass, StoreError> {
+    match code {
+        0 => Ok(PriorityClass::High),
+        1 => Ok(PriorityClass::Standard),
+        _ => Err(corrupt(table)(&format_args!("class {code}"))),
+    }
+}
+
+pub(crate) const fn status_code(status: Status) -> u8 {
+    match status {
+        Status::Reserved => 0,
+        Status::Confirmed => 1,
+        Status::Rejected => 2,
+        Status::Expired => 3,
+        Status::Cancelled => 4,
+    }
+}
+
+fn status(code: u8) -> Result<Status, StoreError> {
+    Status::ALL
+        .into_iter()
+        .find(|status| status_code(*status) == code)
+        .ok_or_else(|| corrupt("tickets")(&format_args!("status {code}")))
+}
+
+pub(crate) const fn verdict_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Reserved { .. } => 0,
+        Verdict::Confirmed => 1,
+        Verdict::Rejected(RejectionReason::SoldOut) => 2,
+        Verdict::Rejected(RejectionReason::LimitExceeded) => 3,
+        Verdict::Rejected(RejectionReason::SalesClosed) => 4,
+        Verdict::Rejected(RejectionReason::UserNotFound) => 5,
+        Verdict::Rejected(RejectionReason::ShowNotFound) => 6,
+    }
+}
+
+fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, StoreError> {
+    if let (0, Some(expires)) = (code, hold_expires_at) {
+        return Ok(Verdict::Reserved {
+            hold_expires_at: instant("tickets", expires)?,
+        });
+    }
+    RejectionReason::ALL
+        .into_iter()
+        .map(Verdict::Rejected)
+        .chain([Verdict::Confirmed])
+        .find(|verdict| verdict_code(*verdict) == code)
+        .ok_or_else(|| corrupt("tickets")(&format_args!("verdict {code}")))
+}
+
+#[derive(FromRow)]
+pub(crate) struct UserRow {
+    id: Vec<u8>,
+    name: String,
+    priority: u8,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: user_id("users", &row.id)?,
+            name: UserName::new(&row.name).map_err(|error| corrupt("users")(&error))?,
+            priority: class("users", row.priority)?,
+        })
+    }
+}
+
+pub(crate) const SHOW_COLUMNS: &str = "id, title, capacity, max_per_user, hold_seconds, \
+     sales_open_at, sales_close_at, available, held, sold, seq";
+
+#[derive(FromRow)]
+pub(crate) struct ShowRow {
+    id: Vec<u8>,
+    title: String,
+    capacity: u32,
+    max_per_user: u32,
+    hold_seconds: u32,
+    sales_open_at: Option<i64>,
+    sales_close_at: Option<i64>,
+    available: u32,
+    held: u32,
+    sold: u32,
+    seq: u64,
+}
+
+fn terms(
+    table: &'static str,
+    capacity: u32,
+    max_per_user: u32,
+    hold_seconds: u32,
+    [open, close]: [Option<i64>; 2],
+) -> Result<Terms, StoreError> {
+    let end = |micros: Option<i64>| micros.map(|micros| instant(table, micros)).transpose();
+    Ok(Terms {
+        capacity: Capacity::new(capacity).map_err(|error| corrupt(table)(&error))?,
+        max_per_user: NonZeroU32::new(max_per_user)
+            .ok_or_else(|| corrupt(table)(&"max_per_user 0"))?,
+        hold: HoldSeconds::new(hold_seconds).map_err(|error| corrupt(table)(&error))?,
+        window: SalesWindow::new(end(open)?, end(close)?)
+            .map_err(|error| corrupt(table)(&error))?,
+    })
+}
+
+impl TryFrom<ShowRow> for ShowStanding {
+    type Error = StoreError;
+
+    fn try_from(row: ShowRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            show: Show {
+                id: show_id("shows", &row.id)?,
+                title: Title::new(&row.title).map_err(|error| corrupt("shows")(&error))?,
+                terms: terms(
+                    "shows",
+                    row.capacity,
+                    row.max_per_user,
+                    row.hold_seconds,
+                    [row.sales_open_at, row.sales_close_at],
+                )?,
+            },
+            seats: SeatCounts {
+                available: row.available,
+                held: row.held,
+                sold: row.sold,
+            },
+            seq: row.seq,
+        })
+    }
+}
+
+/// The counters that the rule works on.
+pub(crate) fn show_ledger(standing: &ShowStanding) -> Result<ShowLedger, StoreError> {
+    let ShowStanding { show, seats, seq } = standing;
+    ShowLedger::restore(show.id.clone(), show.terms.clone(), *seats, *seq)
+        .map_err(|error| corrupt("shows")(&error))
+}
+
+pub(crate) const TICKET_COLUMNS: &str = "id, show_id, user_id, quantity, class, requested_at, \
+     accepted_by, redriven, verdict, hold_expires_at, decided_at, decision_seq, status, version";
+
+#[derive(FromRow)]
+pub(crate) struct TicketRow {
+    id: Vec<u8>,
+    show_id: Vec<u8>,
+    user_id: Vec<u8>,
+    quantity: u32,
+    class: u8,
+    requested_at: i64,
+    accepted_by: u32,
+    redriven: bool,
+    verdict: u8,
+    hold_expires_at: Option<i64>,
+    decided_at: i64,
+    decision_seq: Option<u64>,
+    status: u8,
+    version: u32,
+}
+
+impl TryFrom<TicketRow> for Ticket {
+    type Error = StoreError;
+
+    fn try_from(row: TicketRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            order: Order {
+                ticket_id: ticket_id("tickets", &row.id)?,
+                show_id: show_id("tickets", &row.show_id)?,
+                user_id: user_id("tickets", &row.user_id)?,
+                quantity: Quantity::new(row.quantity)
+                    .ok_or_else(|| corrupt("tickets")(&"quantity 0"))?,
+                class: class("tickets", row.class)?,
+                requested_at: instant("tickets", row.requested_at)?,
+                accepted_by: ProcessId::new(row.accepted_by),
+                redriven: row.redriven,
+            },
+            verdict: verdict(row.verdict, row.hold_expires_at)?,
+            decided_at: instant("tickets", row.decided_at)?,
+            decision_seq: row.decision_seq,
+            status: status(row.status)?,
+            version: row.version,
+        })
+    }
+}
+
+/// Kinds of changes in the journal.
+mod kind {
+    pub(super) const TERMS_SET: u8 = 0;
+    pub(super) const CONFIRMED: u8 = 1;
+    pub(super) const CANCELLED_HELD: u8 = 2;
+    pub(super) const CANCELLED_SOLD: u8 = 3;
+    pub(super) const EXPIRED: u8 = 4;
+}
+
+pub(crate) const fn change_code(change: &Change) -> u8 {
+    match change {
+        Change::TermsSet(_) => kind::TERMS_SET,
+        Change::Confirmed(_) => kind::CONFIRMED,
+        Change::Cancelled(_, SeatsFrom::Held) => kind::CANCELLED_HELD,
+        Change::Cancelled(_, SeatsFrom::Sold) => kind::CANCELLED_SOLD,
+        Change::Expired(_) => kind::EXPIRED,
+    }
+}
+
+pub(crate) const JOURNAL_COLUMNS: &str = "show_id, seq, at, kind, ticket_id, capacity, \
+     max_per_user, hold_seconds, sales_open_at, sales_close_at";
+
+#[derive(FromRow)]
+pub(crate) struct JournalRow {
+    show_id: Vec<u8>,
+    seq: u64,
+    at: i64,
+    kind: u8,
+    ticket_id: Option<Vec<u8>>,
+    capacity: Option<u32>,
+    max_per_user: Option<u32>,
+    hold_seconds: Option<u32>,
+    sales_open_at: Option<i64>,
+    sales_close_at: Option<i64>,
+}
+
+impl TryFrom<JournalRow> for JournalEntry {
+    type Error = StoreError;
+
+    fn try_from(row: JournalRow) -> Result<Self, StoreError> {
+        let ticket = row.ticket_id.as_deref();
+        let ticket = ticket.map(|id| ticket_id("journal", id)).transpose()?;
+        let change = match (row.kind, ticket) {
+            (kind::TERMS_SET, None) => Change::TermsSet(terms(
+                "journal",
+                row.capacity.unwrap_or_default(),
+                row.max_per_user.unwrap_or_default(),
+                row.hold_seconds.unwrap_or_default(),
+                [row.sales_open_at, row.sales_close_at],
+            )?),
+            (kind::CONFIRMED, Some(id)) => Change::Confirmed(id),
+            (kind::CANCELLED_HELD, Some(id)) => Change::Cancelled(id, SeatsFrom::Held),
+            (kind::CANCELLED_SOLD, Some(id)) => Change::Cancelled(id, SeatsFrom::Sold),
+            (kind::EXPIRED, Some(id)) => Change::Expired(id),
+            (kind, _) => return Err(corrupt("journal")(&format_args!("kind {kind}"))),
+        };
+        Ok(Self {
+            show_id: show_id("journal", &row.show_id)?,
+            seq: row.seq,
+            at: instant("journal", row.at)?,
+            change,
+        })
+    }
+}

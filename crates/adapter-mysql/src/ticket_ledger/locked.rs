@@ -1,0 +1,271 @@
+//! A transaction that holds the locks of some shows, and the changes it saves.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::ids::{ShowId, UserId};
+use domain::journal::JournalEntry;
+use domain::receipt::TicketId;
+use domain::rule::ShowLedger;
+use domain::show::ShowStanding;
+use domain::ticket::{Status, Ticket};
+use domain::time::Timestamp;
+use sqlx::mysql::MySqlConnection;
+use sqlx::{MySql, Transaction};
+
+use super::sql::{self, Hold, padded, placeholders, repeated};
+use crate::error::StoreError;
+use crate::row::{SHOW_COLUMNS, ShowRow, TICKET_COLUMNS, TicketRow, ticket_id};
+use crate::store::Database;
+
+/// The one way to change a show: lock, then read the clock, then everything else.
+pub(super) struct Locked {
+    transaction: Transaction<'static, MySql>,
+    /// The shows that exist among those asked for.
+    pub(super) shows: BTreeMap<ShowId, ShowStanding>,
+    /// Read after the last lock was held.
+    pub(super) now: Timestamp,
+}
+
+impl Locked {
+    /// Locks the shows of `ids`, which are sorted and distinct, in this sequence.
+    pub(super) async fn shows(db: &Database, ids: &[&ShowId]) -> Result<Self, StoreError> {
+        let mut transaction = db.changing.begin().await?;
+        let mut shows = BTreeMap::new();
+        if !ids.is_empty() {
+            let ids = padded(ids);
+            // Along the primary key, whatever the optimizer thinks of a small table.
+            let sql = format!(
+                "SELECT {SHOW_COLUMNS} FROM shows FORCE INDEX (PRIMARY) WHERE id IN ({}) \
+                 ORDER BY id FOR UPDATE",
+                placeholders(ids.len())
+            );
+            let mut query = sqlx::query_as::<_, ShowRow>(&sql);
+            for id in ids {
+                query = query.bind(id.as_str().as_bytes());
+            }
+            for row in query.fetch_all(&mut *transaction).await? {
+                let standing = ShowStanding::try_from(row)?;
+                shows.insert(standing.show.id.clone(), standing);
+            }
+        }
+        Ok(Self {
+            transaction,
+            shows,
+            now: db.clock.now(),
+        })
+    }
+
+    pub(super) fn connection(&mut self) -> &mut MySqlConnection {
+        &mut self.transaction
+    }
+
+    pub(super) async fn tickets(
+        &mut self,
+        ids: &[TicketId],
+    ) -> Result<HashMap<TicketId, Ticket>, StoreError> {
+        tickets(self.connection(), ids).await
+    }
+
+    /// Reserved tickets of the locked shows whose hold is over, the longest first.
+    pub(super) async fn due_holds(&mut self) -> Result<Vec<Ticket>, StoreError> {
+        if self.shows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shows: Vec<&ShowId> = self.shows.keys().collect();
+        let shows = padded(&shows);
+        let sql = format!(
+            "SELECT ticket_id FROM holds WHERE show_id IN ({}) AND expires_at <= ? \
+             ORDER BY expires_at, ticket_id",
+            placeholders(shows.len())
+        );
+        let mut query = sqlx::query_as::<_, (Vec<u8>,)>(&sql);
+        for show in &shows {
+            query = query.bind(show.as_str().as_bytes());
+        }
+        let rows = query
+            .bind(self.now.as_micros())
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let ids: Vec<_> = rows
+            .iter()
+            .map(|(id,)| ticket_id("holds", id))
+            .collect::<Result<_, _>>()?;
+        let mut tickets = self.tickets(&ids).await?;
+        Ok(ids.iter().filter_map(|id| tickets.remove(id)).collect())
+    }
+
+    /// Which of the users exist.
+    pub(super) async fn existing(&mut self, users: &[&UserId]) -> Result<Vec<Vec<u8>>, StoreError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let users = padded(users);
+        let sql = format!(
+            "SELECT id FROM users WHERE id IN ({})",
+            placeholders(users.len())
+        );
+        let mut query = sqlx::query_as::<_, (Vec<u8>,)>(&sql);
+        for user in users {
+            query = query.bind(user.as_str().as_bytes());
+        }
+        let rows = query.fetch_all(&mut *self.transaction).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// Live seats of users in shows; a pair that is missing has none.
+    pub(super) async fn live_seats(
+        &mut self,
+        pairs: &[(&ShowId, &UserId)],
+    ) -> Result<HashMap<(Vec<u8>, Vec<u8>), u32>, StoreError> {
+        if pairs.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let pairs = padded(pairs);
+        let sql = format!(
+            "SELECT show_id, user_id, seats FROM live_seats WHERE (show_id, user_id) IN ({})",
+            repeated("(?,?)", pairs.len())
+        );
+        let mut query = sqlx::query_as::<_, (Vec<u8>, Vec<u8>, i32)>(&sql);
+        for (show, user) in pairs {
+            query = query
+                .bind(show.as_str().as_bytes())
+                .bind(user.as_str().as_bytes());
+        }
+        let rows = query.fetch_all(&mut *self.transaction).await?;
+        rows.into_iter()
+            .map(|(show, user, seats)| {
+                let seats = u32::try_from(seats).map_err(|_| StoreError::Corrupt {
+                    table: "live_seats",
+                    what: format!("{seats} seats"),
+                })?;
+                Ok(((show, user), seats))
+            })
+            .collect()
+    }
+
+    /// Saves everything and commits.
+    pub(super) async fn commit(mut self, changes: Changes<'_>) -> Result<(), StoreError> {
+        let connection = &mut *self.transaction;
+        sql::insert_tickets(connection, &changes.decided).await?;
+        for (state, ids) in changes.updated() {
+            sql::update_tickets(connection, state, &ids).await?;
+        }
+        sql::delete_holds(connection, &changes.holds_ended).await?;
+        let holds: Vec<Hold> = changes
+            .decided
+            .iter()
+            .filter_map(|ticket| hold(ticket))
+            .collect();
+        sql::insert_holds(connection, &holds).await?;
+        sql::add_live_seats(connection, changes.live_seats).await?;
+        sql::insert_journal(connection, &changes.journal).await?;
+        for ledger in changes.ledgers {
+            let before = self.shows.get(ledger.show_id()).map(|show| show.seq);
+            if before != Some(ledger.seq()) {
+                sql::update_counters(&mut self.transaction, ledger).await?;
+            }
+        }
+        self.transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Saves a show's new title and terms and commits.
+    pub(super) async fn commit_show(
+        mut self,
+        show: &domain::show::Show,
+        ledger: &ShowLedger,
+        entry: Option<JournalEntry>,
+    ) -> Result<(), StoreError> {
+        sql::update_show(&mut self.transaction, show, ledger).await?;
+        sql::insert_journal(&mut self.transaction, entry.as_slice()).await?;
+        self.transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Tickets by id.
+pub(super) async fn tickets(
+    connection: &mut MySqlConnection,
+    ids: &[TicketId],
+) -> Result<HashMap<TicketId, Ticket>, StoreError> {
+    let mut found = HashMap::with_capacity(ids.len());
+    // Bounded, because a padded list of all due holds could outgrow the protocol.
+    for ids in ids.chunks(4_096) {
+        let ids = padded(ids);
+        let sql = format!(
+            "SELECT {TICKET_COLUMNS} FROM tickets WHERE id IN ({})",
+            placeholders(ids.len())
+        );
+        let mut query = sqlx::query_as::<_, TicketRow>(&sql);
+        for id in ids {
+            query = query.bind(id.to_bytes().to_vec());
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            let ticket = Ticket::try_from(row)?;
+            found.insert(ticket.order.ticket_id, ticket);
+        }
+    }
+    Ok(found)
+}
+
+fn hold(ticket: &Ticket) -> Option<Hold> {
+    let expires = ticket.hold_expires_at()?;
+    Some((
+        ticket.order.show_id.clone(),
+        expires,
+        ticket.order.ticket_id,
+    ))
+}
+
+/// What the rule said, as rows.
+#[derive(Default)]
+pub(super) struct Changes<'a> {
+    decided: Vec<&'a Ticket>,
+    /// Final state of each changed ticket.
+    changed: HashMap<TicketId, (Status, u32)>,
+    holds_ended: Vec<Hold>,
+    live_seats: HashMap<(ShowId, UserId), i64>,
+    journal: Vec<JournalEntry>,
+    ledgers: Vec<&'a ShowLedger>,
+}
+
+impl<'a> Changes<'a> {
+    /// A first verdict.
+    pub(super) fn decide(&mut self, ticket: &'a Ticket) {
+        self.decided.push(ticket);
+        if ticket.status.is_live() {
+            self.count(ticket, 1);
+        }
+    }
+
+    /// A change of a ticket that was `before`; several of one ticket come in sequence.
+    pub(super) fn change(&mut self, before: &Ticket, after: &Ticket, entry: JournalEntry) {
+        self.changed
+            .insert(after.order.ticket_id, (after.status, after.version));
+        self.holds_ended.extend(hold(before));
+        if before.status.is_live() && !after.status.is_live() {
+            self.count(before, -1);
+        }
+        self.journal.push(entry);
+    }
+
+    /// A show as it is after all of it.
+    pub(super) fn show(&mut self, ledger: &'a ShowLedger) {
+        self.ledgers.push(ledger);
+    }
+
+    fn count(&mut self, ticket: &Ticket, times: i64) {
+        let order = &ticket.order;
+        let key = (order.show_id.clone(), order.user_id.clone());
+        *self.live_seats.entry(key).or_default() += times * i64::from(order.quantity.seats());
+    }
+
+    /// Changed tickets by what they become, so that each state is one statement.
+    fn updated(&self) -> HashMap<(Status, u32), Vec<TicketId>> {
+        let mut by_state: HashMap<_, Vec<_>> = HashMap::new();
+        for (id, state) in &self.changed {
+            by_state.entry(*state).or_default().push(*id);
+        }
+        by_state
+    }
+}

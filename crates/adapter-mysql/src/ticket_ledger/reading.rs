@@ -1,0 +1,117 @@
+//! Plain reads: none of them waits for a show's lock.
+
+use std::collections::HashMap;
+
+use domain::ids::{ShowId, UserId};
+use domain::journal::{HistoryEntry, JournalEntry};
+use domain::ports::TicketPage;
+use domain::receipt::TicketId;
+use domain::ticket::Ticket;
+use domain::time::Timestamp;
+
+use super::locked::tickets;
+use crate::error::StoreError;
+use crate::row::{JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, ticket_id};
+use crate::store::Database;
+
+fn rows(limit: usize) -> u64 {
+    u64::try_from(limit).unwrap_or(u64::MAX)
+}
+
+pub(super) async fn find(
+    db: &Database,
+    ids: &[TicketId],
+) -> Result<HashMap<TicketId, Ticket>, StoreError> {
+    let mut connection = db.reading.acquire().await?;
+    tickets(&mut connection, ids).await
+}
+
+/// Tickets whose hold is over, the longest first.
+pub(super) async fn due_holds(
+    db: &Database,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<TicketId>, StoreError> {
+    let due: Vec<(Vec<u8>,)> = sqlx::query_as(
+        "SELECT ticket_id FROM holds WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+    )
+    .bind(now.as_micros())
+    .bind(rows(limit))
+    .fetch_all(&db.reading)
+    .await?;
+    due.iter().map(|(id,)| ticket_id("holds", id)).collect()
+}
+
+pub(super) async fn list_by_user(
+    db: &Database,
+    user: &UserId,
+    page: TicketPage,
+) -> Result<Vec<Ticket>, StoreError> {
+    // The first bound narrows the index range, the second one is exact.
+    let bounds = if page.after.is_some() {
+        "AND requested_at <= ? AND (requested_at < ? OR id < ?)"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "SELECT {TICKET_COLUMNS} FROM tickets WHERE user_id = ? {bounds} \
+         ORDER BY requested_at DESC, id DESC LIMIT ?"
+    );
+    let mut query = sqlx::query_as::<_, TicketRow>(&sql).bind(user.as_str().as_bytes());
+    if let Some((requested_at, id)) = page.after {
+        query = query
+            .bind(requested_at.as_micros())
+            .bind(requested_at.as_micros())
+            .bind(id.to_bytes().to_vec());
+    }
+    let found = query.bind(rows(page.limit)).fetch_all(&db.reading).await?;
+    found.into_iter().map(Ticket::try_from).collect()
+}
+
+/// What the show's number was before both halves are read bounds them: up to
+/// there nothing can be missing in either.
+pub(super) async fn history(
+    db: &Database,
+    show: &ShowId,
+    after_seq: u64,
+    limit: usize,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let show = show.as_str().as_bytes();
+    let seq: Option<(u64,)> = sqlx::query_as("SELECT seq FROM shows WHERE id = ?")
+        .bind(show)
+        .fetch_optional(&db.reading)
+        .await?;
+    let Some((seq,)) = seq else {
+        return Ok(Vec::new());
+    };
+    let until = seq.min(after_seq.saturating_add(rows(limit)));
+    let sql = format!(
+        "SELECT {TICKET_COLUMNS} FROM tickets \
+         WHERE show_id = ? AND decision_seq > ? AND decision_seq <= ? ORDER BY decision_seq"
+    );
+    let decided: Vec<TicketRow> = sqlx::query_as(&sql)
+        .bind(show)
+        .bind(after_seq)
+        .bind(until)
+        .fetch_all(&db.reading)
+        .await?;
+    let sql = format!(
+        "SELECT {JOURNAL_COLUMNS} FROM journal \
+         WHERE show_id = ? AND seq > ? AND seq <= ? ORDER BY seq"
+    );
+    let changed: Vec<JournalRow> = sqlx::query_as(&sql)
+        .bind(show)
+        .bind(after_seq)
+        .bind(until)
+        .fetch_all(&db.reading)
+        .await?;
+    let mut history = Vec::with_capacity(decided.len() + changed.len());
+    for row in decided {
+        history.push(HistoryEntry::Decided(Ticket::try_from(row)?));
+    }
+    for row in changed {
+        history.push(HistoryEntry::Changed(JournalEntry::try_from(row)?));
+    }
+    history.sort_by_key(HistoryEntry::seq);
+    Ok(history)
+}

@@ -1,0 +1,111 @@
+//! Users.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use domain::ids::UserId;
+use domain::ports::{CreateUserError, UserRepository, UserRepositoryError};
+use domain::user::{User, UserChange};
+use sqlx::QueryBuilder;
+
+use crate::MySqlStore;
+use crate::coalesce::Coalescer;
+use crate::error::StoreError;
+use crate::row::{UserRow, class_code};
+use crate::store::Database;
+use crate::ticket_ledger::sql::{padded, placeholders};
+
+/// Users asked for in one query.
+const MAX_LOOK_UPS: usize = 512;
+/// Queries under way at a time.
+const LOOK_UP_LANES: usize = 2;
+
+pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Option<User>> {
+    Coalescer::new(MAX_LOOK_UPS, LOOK_UP_LANES, move |ids| {
+        let db = db.clone();
+        async move { db.within_limit(find_all(&db, &ids)).await }
+    })
+}
+
+async fn find_all(db: &Database, ids: &[UserId]) -> Result<Vec<Option<User>>, StoreError> {
+    let ids_padded = padded(ids);
+    let sql = format!(
+        "SELECT id, name, priority FROM users WHERE id IN ({})",
+        placeholders(ids_padded.len())
+    );
+    let mut query = sqlx::query_as::<_, UserRow>(&sql);
+    for id in ids_padded {
+        query = query.bind(id.as_str().as_bytes());
+    }
+    let mut found = HashMap::with_capacity(ids.len());
+    for row in query.fetch_all(&db.reading).await? {
+        let user = User::try_from(row)?;
+        found.insert(user.id.clone(), user);
+    }
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+}
+
+fn unavailable(error: impl Into<StoreError>) -> UserRepositoryError {
+    UserRepositoryError::Unavailable(error.into().cause())
+}
+
+#[async_trait]
+impl UserRepository for MySqlStore {
+    async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
+        self.users.call(id.clone()).await.map_err(unavailable)
+    }
+
+    async fn list(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<User>, UserRepositoryError> {
+        let rows: Vec<UserRow> =
+            sqlx::query_as("SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?")
+                .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
+                .bind(u64::try_from(limit).unwrap_or(u64::MAX))
+                .fetch_all(&self.db.reading)
+                .await
+                .map_err(unavailable)?;
+        rows.into_iter()
+            .map(|row| row.try_into().map_err(unavailable))
+            .collect()
+    }
+
+    async fn create(&self, user: &User) -> Result<(), CreateUserError> {
+        let inserted = sqlx::query("INSERT INTO users (id, name, priority) VALUES (?, ?, ?)")
+            .bind(user.id.as_str().as_bytes())
+            .bind(user.name.as_str())
+            .bind(class_code(user.priority))
+            .execute(&self.db.reading)
+            .await;
+        match inserted.map_err(StoreError::from) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_duplicate() => Err(CreateUserError::AlreadyExists),
+            Err(error) => Err(CreateUserError::Unavailable(error.cause())),
+        }
+    }
+
+    async fn change(
+        &self,
+        id: &UserId,
+        change: &UserChange,
+    ) -> Result<Option<User>, UserRepositoryError> {
+        // Only what is named is written, so concurrent changes of different fields both last.
+        let mut sql = QueryBuilder::new("UPDATE users SET id = id");
+        if let Some(name) = &change.name {
+            sql.push(", name = ").push_bind(name.as_str().to_owned());
+        }
+        if let Some(priority) = change.priority {
+            sql.push(", priority = ").push_bind(class_code(priority));
+        }
+        sql.push(" WHERE id = ")
+            .push_bind(id.as_str().as_bytes().to_vec());
+        sql.build()
+            .execute(&self.db.reading)
+            .await
+            .map_err(unavailable)?;
+        let found = find_all(&self.db, std::slice::from_ref(id)).await;
+        Ok(found.map_err(unavailable)?.into_iter().next().flatten())
+    }
+}

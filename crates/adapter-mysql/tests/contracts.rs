@@ -1,0 +1,95 @@
+//! The store's side of every contract, each case on a database of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use adapter_mysql::{MySqlConfig, MySqlStore};
+use async_trait::async_trait;
+use domain::ports::{Clock, Dependency, DependencyDown};
+use domain::time::Timestamp;
+use port_contracts::services::TestDatabase;
+use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
+
+fn config(database: &TestDatabase) -> MySqlConfig {
+    MySqlConfig {
+        url: database.url(),
+        max_connections: 12,
+        max_clock_skew: Duration::from_millis(100),
+    }
+}
+
+async fn store() -> StoreHarness {
+    let database = TestDatabase::create().await;
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let config = config(&database);
+    let first = Arc::new(MySqlStore::new(&config, clock.clone()).unwrap());
+    first.migrate().await.unwrap();
+    let process_clock = Arc::clone(&clock);
+    StoreHarness {
+        ports: ports(first),
+        clock,
+        connect: Box::new(move || {
+            let store = Arc::new(MySqlStore::new(&config, process_clock.clone()).unwrap());
+            Box::pin(async { ports(store) })
+        }),
+        keep: Box::new(database),
+    }
+}
+
+fn ports(store: Arc<MySqlStore>) -> StorePorts {
+    StorePorts {
+        users: store.clone(),
+        shows: store.clone(),
+        ledger: store,
+    }
+}
+
+port_contracts::user_repository_contract!(store);
+port_contracts::show_repository_contract!(store);
+port_contracts::ticket_ledger_contract!(store);
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let micros = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_micros();
+        Timestamp::from_micros(i64::try_from(micros).unwrap()).unwrap()
+    }
+}
+
+/// A store with its database, asked for nothing but its health.
+struct KeptStore {
+    store: MySqlStore,
+    _database: TestDatabase,
+}
+
+#[async_trait]
+impl Dependency for KeptStore {
+    fn name(&self) -> &'static str {
+        self.store.name()
+    }
+
+    async fn check(&self) -> Result<(), DependencyDown> {
+        self.store.check().await
+    }
+}
+
+async fn dependency() -> Arc<dyn Dependency> {
+    let database = TestDatabase::create().await;
+    let store = MySqlStore::new(&config(&database), Arc::new(SystemClock)).unwrap();
+    store.migrate().await.unwrap();
+    Arc::new(KeptStore {
+        store,
+        _database: database,
+    })
+}
+
+port_contracts::dependency_contract!(dependency);

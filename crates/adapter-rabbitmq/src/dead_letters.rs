@@ -1,0 +1,186 @@
+//! Orders that could not be decided. A letter's body is the message that it
+//! was, so that nothing is lost by what this version thinks of it; when and why
+//! stand in its headers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::order::Order;
+use domain::ports::{DeadLetter, DeadLetters, DeadLettersError};
+use domain::time::Timestamp;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use tokio::sync::Mutex;
+
+use crate::error::BrokerError;
+use crate::link::{Link, LiveChannel, within_limit};
+use crate::ticket_publisher::{message_properties, publish_confirmed};
+use crate::topology::Topology;
+use crate::wire;
+
+const AT: &str = "x-dead-at";
+const REASON: &str = "x-dead-reason";
+
+/// The queue of dead letters.
+pub(crate) struct RabbitDeadLetters {
+    link: Arc<Link>,
+    topology: Topology,
+    capacity: usize,
+    /// Whoever reads holds letters back for a moment; others wait instead of missing them.
+    using: Mutex<()>,
+}
+
+impl RabbitDeadLetters {
+    pub(crate) fn new(link: Arc<Link>, topology: Topology, capacity: usize) -> Self {
+        Self {
+            link,
+            topology,
+            capacity,
+            using: Mutex::default(),
+        }
+    }
+
+    async fn count(&self, live: &LiveChannel) -> Result<usize, BrokerError> {
+        let passive = QueueDeclareOptions::durable().passive();
+        let queue = live.channel.queue_declare(
+            self.topology.dead_letters_queue(),
+            passive,
+            FieldTable::default(),
+        );
+        let count = within_limit(queue).await?.message_count();
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    async fn put(&self, live: &LiveChannel, letter: &DeadLetter) -> Result<(), BrokerError> {
+        let mut headers = FieldTable::default();
+        headers.insert(AT.into(), AMQPValue::LongLongInt(letter.at.as_micros()));
+        headers.insert(
+            REASON.into(),
+            AMQPValue::LongString(letter.reason.as_str().into()),
+        );
+        let body = match &letter.order {
+            Some(order) => wire::encode_orders(std::slice::from_ref(order)),
+            None => letter.payload.clone(),
+        };
+        let publishing = publish_confirmed(
+            &live.channel,
+            // The default exchange leads to the queue of that name.
+            "".into(),
+            self.topology.dead_letters_queue(),
+            &body,
+            message_properties().with_headers(headers),
+        );
+        within_limit(publishing).await
+    }
+
+    /// The next letter; it is back in the queue when the channel closes.
+    async fn get(&self, live: &LiveChannel) -> Result<Option<Delivery>, BrokerError> {
+        let getting = live.channel.basic_get(
+            self.topology.dead_letters_queue(),
+            BasicGetOptions::default(),
+        );
+        Ok(within_limit(getting).await?.map(|got| got.delivery))
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        let live = self.link.channel().await?;
+        let mut letters = Vec::new();
+        while letters.len() < limit
+            && let Some(delivery) = self.get(&live).await?
+        {
+            letters.push(letter(delivery));
+        }
+        within_limit(live.channel.close(200, "OK".into())).await?;
+        Ok(letters)
+    }
+
+    async fn redrive(&self, limit: usize) -> Result<usize, BrokerError> {
+        let live = self.link.confirming_channel().await?;
+        let mut put_back = 0;
+        while put_back < limit
+            && let Some(delivery) = self.get(&live).await?
+        {
+            let tag = delivery.delivery_tag;
+            let Some(order) = letter(delivery).order else {
+                // Stays: it returns to its place with the others when the channel closes.
+                continue;
+            };
+            let lane = self.topology.lanes.of(&order.show_id);
+            let key = Topology::lane_key(order.class, lane);
+            let redriven = Order {
+                redriven: true,
+                ..order
+            };
+            let body = wire::encode_orders(&[redriven]);
+            let publishing = publish_confirmed(
+                &live.channel,
+                self.topology.orders_exchange(),
+                key,
+                &body,
+                message_properties(),
+            );
+            within_limit(publishing).await?;
+            within_limit(live.channel.basic_ack(tag, BasicAckOptions::default())).await?;
+            put_back += 1;
+        }
+        within_limit(live.channel.close(200, "OK".into())).await?;
+        Ok(put_back)
+    }
+}
+
+fn letter(delivery: Delivery) -> DeadLetter {
+    let headers = delivery.properties.headers().clone().unwrap_or_default();
+    let at = match headers.inner().get(AT) {
+        Some(AMQPValue::LongLongInt(micros)) => Timestamp::from_micros(*micros).ok(),
+        _ => None,
+    };
+    let reason = match headers.inner().get(REASON) {
+        Some(AMQPValue::LongString(reason)) => reason.to_string(),
+        _ => String::new(),
+    };
+    let order = match wire::decode_orders(&delivery.data) {
+        Ok(orders) => <[Order; 1]>::try_from(orders).ok().map(|[order]| order),
+        Err(_) => None,
+    };
+    DeadLetter {
+        at: at.unwrap_or(Timestamp::MIN),
+        reason,
+        payload: if order.is_some() {
+            Vec::new()
+        } else {
+            delivery.data
+        },
+        order,
+    }
+}
+
+fn unavailable(error: BrokerError) -> DeadLettersError {
+    DeadLettersError::Unavailable(error.cause())
+}
+
+#[async_trait]
+impl DeadLetters for RabbitDeadLetters {
+    async fn put(&self, letter: DeadLetter) -> Result<(), DeadLettersError> {
+        let _using = self.using.lock().await;
+        let live = self.link.confirming_channel().await.map_err(unavailable)?;
+        if self.count(&live).await.map_err(unavailable)? >= self.capacity {
+            return Err(DeadLettersError::Full {
+                capacity: self.capacity,
+            });
+        }
+        self.put(&live, &letter).await.map_err(unavailable)?;
+        let closing = within_limit(live.channel.close(200, "OK".into()));
+        closing.await.map_err(unavailable)
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {
+        let _using = self.using.lock().await;
+        self.list(limit).await.map_err(unavailable)
+    }
+
+    async fn redrive(&self, limit: usize) -> Result<usize, DeadLettersError> {
+        let _using = self.using.lock().await;
+        self.redrive(limit).await.map_err(unavailable)
+    }
+}

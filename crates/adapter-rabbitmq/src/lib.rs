@@ -1,0 +1,22 @@
+//! The order queue, ticket events and dead letters on RabbitMQ 3.10 or later.
+//!
+//! [`topology`] says which exchanges and queues there are, [`wire`] what their
+//! messages look like. Nothing here relies on the client library's own recovery:
+//! whoever finds a channel broken drops it and asks [`link`] for another one.
+
+mod balance;
+mod dead_letters;
+mod error;
+mod lane_consumer;
+mod lanes;
+mod link;
+mod ownership;
+mod queue;
+mod ticket_events;
+mod ticket_publisher;
+mod topology;
+mod wire;
+
+pub use error::{BrokerError, InvalidUrl, StartError};
+pub use lanes::{LanesError, set_lanes};
+pub use queue::{RabbitMq, RabbitMqConfig};

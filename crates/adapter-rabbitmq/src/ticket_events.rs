@@ -1,0 +1,211 @@
+//! Outcomes to every process: one subscription of the broker per process, from
+//! which all feeds of the process are served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::event::Event;
+use domain::ports::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::protocol::BasicProperties;
+use lapin::types::FieldTable;
+use lapin::{Confirmation, Connection, Consumer};
+use tokio::sync::{Mutex, broadcast};
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::error::BrokerError;
+use crate::link::{Link, LiveChannel, within_limit};
+use crate::queue::RabbitMq;
+use crate::topology::Topology;
+use crate::wire;
+
+/// Events of one message.
+const MAX_EVENTS: usize = 500;
+/// Between two attempts to subscribe.
+const RETRY: Duration = Duration::from_millis(250);
+
+#[derive(Clone)]
+enum Heard {
+    Events(Arc<[Event]>),
+    /// The subscription broke and was made again.
+    Gap,
+}
+
+/// Both directions.
+pub(crate) struct Events {
+    publishing: Arc<Link>,
+    consuming: Arc<Link>,
+    topology: Topology,
+    announcing: Mutex<Option<LiveChannel>>,
+    feeds: broadcast::Sender<Heard>,
+    is_subscribed: Mutex<bool>,
+}
+
+impl Events {
+    /// Keeps the latest `buffer` announcements for feeds that are behind.
+    pub(crate) fn new(
+        publishing: Arc<Link>,
+        consuming: Arc<Link>,
+        topology: Topology,
+        buffer: usize,
+    ) -> Self {
+        Self {
+            publishing,
+            consuming,
+            topology,
+            announcing: Mutex::default(),
+            feeds: broadcast::Sender::new(buffer),
+            is_subscribed: Mutex::default(),
+        }
+    }
+
+    async fn announce(&self, events: &[Event]) -> Result<(), BrokerError> {
+        let mut announcing = self.announcing.lock().await;
+        // Taken out while it is in use: an attempt that fails or is given up
+        // leaves no channel with confirms that nobody awaits.
+        let live = match announcing.take() {
+            Some(live) if live.is_open() => live,
+            _ => self.publishing.confirming_channel().await?,
+        };
+        if live.is_blocked() {
+            return Err(BrokerError::Blocked);
+        }
+        let mut confirms = Vec::new();
+        for some in events.chunks(MAX_EVENTS) {
+            let body = wire::encode_events(some);
+            let publishing = live.channel.basic_publish(
+                self.topology.events_exchange(),
+                "".into(),
+                // Not mandatory: that nobody listens is no fault.
+                BasicPublishOptions::default(),
+                &body,
+                BasicProperties::default().with_content_type(wire::CONTENT_TYPE.into()),
+            );
+            confirms.push(within_limit(publishing).await?);
+        }
+        for confirm in confirms {
+            match within_limit(confirm).await? {
+                Confirmation::Ack(_) => {}
+                Confirmation::Nack(_) | Confirmation::NotRequested => {
+                    return Err(BrokerError::NotStored);
+                }
+            }
+        }
+        *announcing = Some(live);
+        Ok(())
+    }
+
+    /// Makes sure that this process hears everything from now on.
+    async fn subscribe(self: &Arc<Self>) -> Result<(), BrokerError> {
+        let mut is_subscribed = self.is_subscribed.lock().await;
+        if !*is_subscribed {
+            let subscription = self.subscription().await?;
+            tokio::spawn(Arc::clone(self).listen(subscription));
+            *is_subscribed = true;
+        }
+        Ok(())
+    }
+
+    async fn subscription(&self) -> Result<(Arc<Connection>, Consumer), BrokerError> {
+        let LiveChannel {
+            connection,
+            channel,
+        } = self.consuming.channel().await?;
+        let subscribing = async {
+            let queue = channel
+                .queue_declare(
+                    "".into(),
+                    QueueDeclareOptions::exclusive(),
+                    FieldTable::default(),
+                )
+                .await?;
+            channel
+                .queue_bind(
+                    queue.name().clone(),
+                    self.topology.events_exchange(),
+                    "".into(),
+                    QueueBindOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+            let no_ack = BasicConsumeOptions {
+                no_ack: true,
+                ..BasicConsumeOptions::default()
+            };
+            channel
+                .basic_consume(
+                    queue.name().clone(),
+                    "".into(),
+                    no_ack,
+                    FieldTable::default(),
+                )
+                .await
+        };
+        Ok((connection, within_limit(subscribing).await?))
+    }
+
+    async fn listen(self: Arc<Self>, mut subscription: (Arc<Connection>, Consumer)) {
+        loop {
+            while let Some(Ok(delivery)) = subscription.1.next().await {
+                let heard = match wire::decode_events(&delivery.data) {
+                    Ok(events) => Heard::Events(events.into()),
+                    Err(error) => {
+                        warn!(%error, "events were not understood");
+                        Heard::Gap
+                    }
+                };
+                // Nobody may be listening just now.
+                let _feeds = self.feeds.send(heard);
+            }
+            subscription = loop {
+                match self.subscription().await {
+                    Ok(subscription) => break subscription,
+                    Err(_) => sleep(RETRY).await,
+                }
+            };
+            let _feeds = self.feeds.send(Heard::Gap);
+        }
+    }
+}
+
+#[async_trait]
+impl TicketEvents for RabbitMq {
+    async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
+        self.events
+            .announce(&events)
+            .await
+            .map_err(|error| TicketEventsError::Unavailable(error.cause()))
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
+        self.events
+            .subscribe()
+            .await
+            .map_err(|error| TicketEventsError::Unavailable(error.cause()))?;
+        Ok(Box::new(RabbitEventFeed {
+            heard: self.events.feeds.subscribe(),
+        }))
+    }
+}
+
+struct RabbitEventFeed {
+    heard: broadcast::Receiver<Heard>,
+}
+
+#[async_trait]
+impl EventFeed for RabbitEventFeed {
+    async fn next(&mut self) -> Result<Arc<[Event]>, EventFeedError> {
+        match self.heard.recv().await {
+            Ok(Heard::Events(events)) => Ok(events),
+            Ok(Heard::Gap) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                Err(EventFeedError::Gap)
+            }
+            Err(broadcast::error::RecvError::Closed) => Err(EventFeedError::Closed(None)),
+        }
+    }
+}

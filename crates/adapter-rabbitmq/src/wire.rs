@@ -1,0 +1,393 @@
+//! Messages: JSON with a `version`, content type `application/json`.
+//!
+//! Fields are added with a new version only, and none is unknown: a process that
+//! reads a version it does not know must not guess. docs/WIRE.md describes the
+//! messages for people; `golden` below holds them to it.
+
+use std::borrow::Cow;
+
+use domain::event::Event;
+use domain::ids::{ShowId, UserId};
+use domain::order::{Order, Quantity};
+use domain::receipt::{ProcessId, TicketId};
+use domain::show::{SeatCounts, ShowSeats};
+use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
+use domain::time::Timestamp;
+use domain::user::PriorityClass;
+use serde::{Deserialize, Serialize};
+
+/// The version that this build writes, and the newest that it reads.
+const VERSION: u32 = 1;
+
+pub(crate) const CONTENT_TYPE: &str = "application/json";
+
+/// Why a message could not be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    /// A newer process wrote it; a newer process can read it.
+    #[error("the message is of version {0}; this build reads up to {VERSION}")]
+    Newer(u32),
+    /// Nobody can.
+    #[error("not a message: {0}")]
+    Invalid(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrdersMessage<'a> {
+    version: u32,
+    #[serde(borrow)]
+    orders: Vec<OrderBody<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrderBody<'a> {
+    #[serde(borrow)]
+    ticket_id: Cow<'a, str>,
+    #[serde(borrow)]
+    show_id: Cow<'a, str>,
+    #[serde(borrow)]
+    user_id: Cow<'a, str>,
+    quantity: u32,
+    #[serde(borrow)]
+    class: Cow<'a, str>,
+    /// Microseconds since 1970.
+    requested_at: i64,
+    accepted_by: u32,
+    redriven: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsMessage<'a> {
+    version: u32,
+    #[serde(borrow)]
+    events: Vec<EventBody<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum EventBody<'a> {
+    #[serde(borrow)]
+    Ticket(TicketBody<'a>),
+    #[serde(borrow)]
+    Show(ShowSeatsBody<'a>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TicketBody<'a> {
+    #[serde(borrow)]
+    order: OrderBody<'a>,
+    /// `reserved`, `confirmed`, or why the order was rejected.
+    #[serde(borrow)]
+    verdict: Cow<'a, str>,
+    hold_expires_at: Option<i64>,
+    decided_at: i64,
+    decision_seq: Option<u64>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowSeatsBody<'a> {
+    #[serde(borrow)]
+    show_id: Cow<'a, str>,
+    available: u32,
+    held: u32,
+    sold: u32,
+    seq: u64,
+}
+
+impl<'a> From<&'a Order> for OrderBody<'a> {
+    fn from(order: &'a Order) -> Self {
+        Self {
+            ticket_id: order.ticket_id.to_string().into(),
+            show_id: order.show_id.as_str().into(),
+            user_id: order.user_id.as_str().into(),
+            quantity: order.quantity.seats(),
+            class: order.class.as_str().into(),
+            requested_at: order.requested_at.as_micros(),
+            accepted_by: order.accepted_by.get(),
+            redriven: order.redriven,
+        }
+    }
+}
+
+fn invalid(what: impl std::fmt::Display) -> DecodeError {
+    DecodeError::Invalid(what.to_string())
+}
+
+fn ticket_id(text: &str) -> Result<TicketId, DecodeError> {
+    text.parse()
+        .map_err(|error| invalid(format_args!("ticket_id: {error}")))
+}
+
+fn show_id(text: &str) -> Result<ShowId, DecodeError> {
+    ShowId::new(text).map_err(|error| invalid(format_args!("show_id: {error}")))
+}
+
+fn instant(field: &str, micros: i64) -> Result<Timestamp, DecodeError> {
+    Timestamp::from_micros(micros).map_err(|error| invalid(format_args!("{field}: {error}")))
+}
+
+impl TryFrom<OrderBody<'_>> for Order {
+    type Error = DecodeError;
+
+    fn try_from(body: OrderBody<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            ticket_id: ticket_id(&body.ticket_id)?,
+            show_id: show_id(&body.show_id)?,
+            user_id: UserId::new(&body.user_id)
+                .map_err(|error| invalid(format_args!("user_id: {error}")))?,
+            quantity: Quantity::new(body.quantity).ok_or_else(|| invalid("quantity: is 0"))?,
+            class: PriorityClass::parse(&body.class)
+                .ok_or_else(|| invalid("class: is neither high nor standard"))?,
+            requested_at: instant("requested_at", body.requested_at)?,
+            accepted_by: ProcessId::new(body.accepted_by),
+            redriven: body.redriven,
+        })
+    }
+}
+
+impl<'a> From<&'a Event> for EventBody<'a> {
+    fn from(event: &'a Event) -> Self {
+        match event {
+            Event::Ticket(ticket) => {
+                let (verdict, hold_expires_at) = match ticket.verdict {
+                    Verdict::Reserved { hold_expires_at } => {
+                        (RESERVED, Some(hold_expires_at.as_micros()))
+                    }
+                    Verdict::Confirmed => (CONFIRMED, None),
+                    Verdict::Rejected(reason) => (reason.as_str(), None),
+                };
+                Self::Ticket(TicketBody {
+                    order: (&ticket.order).into(),
+                    verdict: verdict.into(),
+                    hold_expires_at,
+                    decided_at: ticket.decided_at.as_micros(),
+                    decision_seq: ticket.decision_seq,
+                    status: ticket.status.as_str().into(),
+                    version: ticket.version,
+                })
+            }
+            Event::Show(show) => Self::Show(ShowSeatsBody {
+                show_id: show.show_id.as_str().into(),
+                available: show.seats.available,
+                held: show.seats.held,
+                sold: show.seats.sold,
+                seq: show.seq,
+            }),
+        }
+    }
+}
+
+const RESERVED: &str = "reserved";
+const CONFIRMED: &str = "confirmed";
+
+fn verdict(name: &str, hold_expires_at: Option<i64>) -> Result<Verdict, DecodeError> {
+    match (name, hold_expires_at) {
+        (RESERVED, Some(micros)) => Ok(Verdict::Reserved {
+            hold_expires_at: instant("hold_expires_at", micros)?,
+        }),
+        (CONFIRMED, None) => Ok(Verdict::Confirmed),
+        (reason, None) => RejectionReason::parse(reason)
+            .map(Verdict::Rejected)
+            .ok_or_else(|| invalid("verdict: is unknown")),
+        (_, Some(_)) => Err(invalid("hold_expires_at: belongs to a reserved ticket")),
+    }
+}
+
+impl TryFrom<EventBody<'_>> for Event {
+    type Error = DecodeError;
+
+    fn try_from(body: EventBody<'_>) -> Result<Self, DecodeError> {
+        Ok(match body {
+            EventBody::Ticket(ticket) => Self::Ticket(Ticket {
+                order: ticket.order.try_into()?,
+                verdict: verdict(&ticket.verdict, ticket.hold_expires_at)?,
+                decided_at: instant("decided_at", ticket.decided_at)?,
+                decision_seq: ticket.decision_seq,
+                status: Status::parse(&ticket.status)
+                    .ok_or_else(|| invalid("status: is unknown"))?,
+                version: ticket.version,
+            }),
+            EventBody::Show(show) => Self::Show(ShowSeats {
+                show_id: show_id(&show.show_id)?,
+                seats: SeatCounts {
+                    available: show.available,
+                    held: show.held,
+                    sold: show.sold,
+                },
+                seq: show.seq,
+            }),
+        })
+    }
+}
+
+#[expect(clippy::expect_used, reason = "strings and numbers always serialize")]
+fn encode(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).expect("JSON of plain data")
+}
+
+fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(payload).map_err(|error| {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        match serde_json::from_slice(payload) {
+            Ok(Version { version }) if version > VERSION => DecodeError::Newer(version),
+            _ => invalid(error),
+        }
+    })
+}
+
+fn readable(version: u32) -> Result<(), DecodeError> {
+    match version {
+        VERSION => Ok(()),
+        newer if newer > VERSION => Err(DecodeError::Newer(newer)),
+        _ => Err(invalid("version: is 0")),
+    }
+}
+
+pub(crate) fn encode_orders(orders: &[Order]) -> Vec<u8> {
+    encode(&OrdersMessage {
+        version: VERSION,
+        orders: orders.iter().map(OrderBody::from).collect(),
+    })
+}
+
+/// At least one order.
+pub(crate) fn decode_orders(payload: &[u8]) -> Result<Vec<Order>, DecodeError> {
+    let message: OrdersMessage<'_> = decode(payload)?;
+    readable(message.version)?;
+    if message.orders.is_empty() {
+        return Err(invalid("orders: is empty"));
+    }
+    message.orders.into_iter().map(Order::try_from).collect()
+}
+
+pub(crate) fn encode_events(events: &[Event]) -> Vec<u8> {
+    encode(&EventsMessage {
+        version: VERSION,
+        events: events.iter().map(EventBody::from).collect(),
+    })
+}
+
+pub(crate) fn decode_events(payload: &[u8]) -> Result<Vec<Event>, DecodeError> {
+    let message: EventsMessage<'_> = decode(payload)?;
+    readable(message.version)?;
+    message.events.into_iter().map(Event::try_from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDERS: &str = r#"{"version":1,"orders":[{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false}]}"#;
+    const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}}]}"#;
+
+    fn order() -> Order {
+        Order {
+            ticket_id: "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap(),
+            show_id: ShowId::from(230_920),
+            user_id: UserId::new("u~1.-_").unwrap(),
+            quantity: Quantity::new(2).unwrap(),
+            class: PriorityClass::High,
+            requested_at: Timestamp::from_micros(1_795_600_000_123_456).unwrap(),
+            accepted_by: ProcessId::new(u32::MAX),
+            redriven: false,
+        }
+    }
+
+    fn events() -> Vec<Event> {
+        let at = |micros| Timestamp::from_micros(micros).unwrap();
+        let reserved = Ticket {
+            order: order(),
+            verdict: Verdict::Reserved {
+                hold_expires_at: at(1_795_600_600_000_000),
+            },
+            decided_at: at(1_795_600_000_200_000),
+            decision_seq: Some(7),
+            status: Status::Reserved,
+            version: 1,
+        };
+        let seats = ShowSeats {
+            show_id: ShowId::from(230_920),
+            seats: SeatCounts {
+                available: 1,
+                held: 2,
+                sold: 3,
+            },
+            seq: 9,
+        };
+        vec![Event::Ticket(reserved), Event::Show(seats)]
+    }
+
+    /// A difference here breaks every process of the release before.
+    #[test]
+    fn golden() {
+        let encoded = encode_orders(&[order()]);
+        assert_eq!(String::from_utf8(encoded).unwrap(), ORDERS);
+        assert_eq!(decode_orders(ORDERS.as_bytes()).unwrap(), [order()]);
+        let encoded = encode_events(&events());
+        assert_eq!(String::from_utf8(encoded).unwrap(), EVENTS);
+        assert_eq!(decode_events(EVENTS.as_bytes()).unwrap(), events());
+    }
+
+    #[test]
+    fn every_verdict_and_status_survives() {
+        let mut all = Vec::new();
+        for verdict in RejectionReason::ALL
+            .into_iter()
+            .map(Verdict::Rejected)
+            .chain([Verdict::Confirmed])
+        {
+            for status in Status::ALL {
+                all.push(Event::Ticket(Ticket {
+                    order: order(),
+                    verdict,
+                    decided_at: Timestamp::MAX,
+                    decision_seq: None,
+                    status,
+                    version: u32::MAX,
+                }));
+            }
+        }
+        assert_eq!(decode_events(&encode_events(&all)).unwrap(), all);
+    }
+
+    #[test]
+    fn newer_and_broken_messages_are_told_apart() {
+        let newer = ORDERS.replace(r#""version":1"#, r#""version":2"#);
+        assert_eq!(decode_orders(newer.as_bytes()), Err(DecodeError::Newer(2)));
+        let other_fields = r#"{"version":3,"shape":"unknown"}"#;
+        assert_eq!(
+            decode_orders(other_fields.as_bytes()),
+            Err(DecodeError::Newer(3))
+        );
+        for broken in [
+            "",
+            "\u{0}",
+            "{}",
+            r#"{"version":1,"orders":[]}"#,
+            &ORDERS.replace(r#""version":1"#, r#""version":0"#),
+            &ORDERS.replace(r#""version":1"#, r#""version":"1""#),
+            &ORDERS.replace("redriven", "unknown"),
+            &ORDERS.replace(r#""high""#, r#""low""#),
+            &ORDERS.replace(r#""quantity":2"#, r#""quantity":0"#),
+            &ORDERS.replace("230920", "2 30920"),
+            &ORDERS.replace("8001", "4001"),
+        ] {
+            let decoded = decode_orders(broken.as_bytes());
+            assert!(
+                matches!(decoded, Err(DecodeError::Invalid(_))),
+                "{broken}: {decoded:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The queue's side of every contract, each case under a prefix of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
+use async_trait::async_trait;
+use domain::ports::{Dependency, DependencyDown};
+use domain::receipt::ProcessId;
+use domain::schedule::ClassSchedule;
+use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
+use port_contracts::services::TestPrefix;
+use port_contracts::{
+    DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, LANES, ManualClock,
+    QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, fixtures, services,
+};
+
+fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
+    RabbitMqConfig {
+        url: url.to_owned(),
+        prefix: prefix.as_str().to_owned(),
+        lanes: LANES,
+        capacity: QUEUE_CAPACITY,
+        publish_timeout: Duration::from_secs(30),
+        dead_letter_capacity: DEAD_LETTER_CAPACITY,
+        schedule: ClassSchedule::new(HIGH_WEIGHT, STANDARD_WEIGHT),
+        event_buffer: EVENT_BUFFER,
+    }
+}
+
+/// A process of its own, as far as the broker can tell.
+async fn start(config: &RabbitMqConfig, clock: &Arc<ManualClock>) -> Arc<RabbitMq> {
+    let process = ProcessId::new(rand::random());
+    let queue = RabbitMq::start(config, clock.clone(), process).await;
+    Arc::new(queue.unwrap())
+}
+
+async fn queue() -> QueueHarness {
+    let url = services::rabbitmq_url();
+    let proxy = Arc::new(TcpProxy::start(&host_and_port(&url)).await);
+    let prefix = TestPrefix::new();
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let config = config(&proxy.url(&url), &prefix);
+    let first = ports(start(&config, &clock).await);
+    let process_clock = Arc::clone(&clock);
+    let stalled = Arc::clone(&proxy);
+    QueueHarness {
+        ports: first,
+        clock,
+        connect: Box::new(move || {
+            let (config, clock) = (config.clone(), Arc::clone(&process_clock));
+            Box::pin(async move { ports(start(&config, &clock).await) })
+        }),
+        stall: Box::new(move |is_stalled| {
+            stalled.set(if is_stalled {
+                Weather::Stalled
+            } else {
+                Weather::Fair
+            });
+            Box::pin(async {})
+        }),
+        is_volatile: false,
+        keep: Box::new((prefix, proxy)),
+    }
+}
+
+fn ports(queue: Arc<RabbitMq>) -> QueuePorts {
+    QueuePorts {
+        publisher: queue.clone(),
+        consumer: queue.clone(),
+        dead_letters: queue,
+    }
+}
+
+async fn events() -> EventsHarness {
+    let prefix = TestPrefix::new();
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let config = config(&services::rabbitmq_url(), &prefix);
+    EventsHarness {
+        events: start(&config, &clock).await,
+        connect: Box::new(move || {
+            let (config, clock) = (config.clone(), Arc::clone(&clock));
+            Box::pin(async move { start(&config, &clock).await as _ })
+        }),
+        keep: Box::new(prefix),
+    }
+}
+
+struct KeptQueue {
+    queue: Arc<RabbitMq>,
+    _prefix: TestPrefix,
+}
+
+#[async_trait]
+impl Dependency for KeptQueue {
+    fn name(&self) -> &'static str {
+        self.queue.name()
+    }
+
+    async fn check(&self) -> Result<(), DependencyDown> {
+        self.queue.check().await
+    }
+}
+
+async fn dependency() -> Arc<dyn Dependency> {
+    let prefix = TestPrefix::new();
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let queue = start(&config(&services::rabbitmq_url(), &prefix), &clock).await;
+    Arc::new(KeptQueue {
+        queue,
+        _prefix: prefix,
+    })
+}
+
+port_contracts::ticket_publisher_contract!(queue);
+port_contracts::ticket_consumer_contract!(queue);
+port_contracts::dead_letters_contract!(queue);
+port_contracts::ticket_events_contract!(events);
+port_contracts::dependency_contract!(dependency);
