@@ -13,9 +13,14 @@ help: ## Lists the targets.
 run: ## Runs the service on port 3001, everything in memory.
 	$(CARGO) run $(CARGO_FLAGS) -p api -- serve
 
+# Servers that .env names come first; else those of `make services`.
 .PHONY: prod
-prod: .env release ## Runs the release build with the production configuration.
-	set -a && . ./.env && APP_ENV=production exec target/release/tickets serve
+prod: .env services release ## Runs the release build with the production configuration.
+	set -a && . .local/services.env && \
+	APP__MYSQL__URL="$$TICKETS_TEST_MYSQL_URL/tickets" \
+	APP__RABBITMQ__URL="$$TICKETS_TEST_RABBITMQ_URL" \
+	APP__MYSQL__MIGRATE_AT_START=true && \
+	. ./.env && APP_ENV=production exec target/release/tickets serve
 
 .PHONY: build
 build: release ## Compiles the release binaries, all adapters included.
@@ -31,10 +36,17 @@ release:
 		echo "APP__ADMIN__TOKEN=$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')"; \
 	} > $@ && echo "made $@ with new secrets"
 
+# An adapter that is missing can only be missed in a build without it.
 .PHONY: test
-test: nextest ## Runs all tests.
+test: services nextest ## Runs all tests; needs MySQL and RabbitMQ, which it starts.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
+
+.PHONY: test-memory
+test-memory: nextest ## The quick loop: what needs no servers.
+	$(CARGO) nextest run $(CARGO_FLAGS) -p domain -p port-contracts -p adapter-memory -p onsale
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 
 .PHONY: services
 services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
@@ -48,7 +60,10 @@ nextest:
 check: ## Formatting, lints on every feature set, documentation.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
-	$(CARGO) clippy $(CARGO_FLAGS) -p api --no-default-features -- -D warnings
+	for features in "" memory mysql rabbitmq memory,mysql memory,rabbitmq mysql,rabbitmq; do \
+		$(CARGO) clippy $(CARGO_FLAGS) -p api --no-default-features --features "$$features" \
+			-- -D warnings || exit 1; \
+	done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: check-dependencies

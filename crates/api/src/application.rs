@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context, bail};
-use domain::ports::TicketConsumer;
+use domain::ports::{Clock, TicketConsumer};
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::SystemClock;
-use crate::configuration::{QueueAdapter, Settings, StoreAdapter, TicketSettings};
+use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::http::{self, HttpState};
-use crate::wiring::{self, Ports};
-use crate::worker::Worker;
+use crate::wiring::{self, QueuePorts, StorePorts};
+use crate::worker::{Worker, chain};
 use crate::{seed, telemetry};
 
 /// Which sides of the service a process runs.
@@ -47,8 +47,8 @@ impl Role {
     /// # Errors
     /// Names the settings that do not fit.
     pub fn fits(self, settings: &Settings) -> anyhow::Result<()> {
-        let in_memory = settings.queue.adapter == QueueAdapter::Memory
-            || settings.store.adapter == StoreAdapter::Memory;
+        let in_memory = matches!(settings.queue.adapter, QueueAdapter::Memory)
+            || matches!(settings.store.adapter, StoreAdapter::Memory);
         if self != Self::All && in_memory {
             bail!(
                 "--role {}: with queue.adapter or store.adapter `memory` only --role all \
@@ -67,6 +67,8 @@ pub struct Application {
     state: Arc<HttpState>,
     consumer: Arc<dyn TicketConsumer>,
     worker: Option<Worker>,
+    /// What could not be done at the start, because the store did not answer.
+    preparation: Option<Preparation>,
     lanes: u8,
     shutdown_deadline: Duration,
 }
@@ -81,28 +83,31 @@ impl Application {
         telemetry::start(&settings.log);
         let process = ProcessId::new(rand::random());
         let receipts = receipts(&settings.tickets, process)?;
-        let ports = wiring::connect(&settings, Arc::new(SystemClock), process)?;
-        let worker = role.decides().then(|| worker(&settings, &ports));
-        let consumer = Arc::clone(&ports.consumer);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = wiring::connect_store(&settings, &clock)?;
+        let queue = wiring::connect_queue(&settings, &clock, process).await?;
+        let worker = role
+            .decides()
+            .then(|| worker(&settings, &store, &queue, &clock));
         let office = BoxOffice {
-            users: ports.users,
-            shows: ports.shows,
-            publisher: ports.publisher,
-            ledger: ports.ledger,
-            events: ports.events,
-            clock: ports.clock,
+            users: Arc::clone(&store.users),
+            shows: Arc::clone(&store.shows),
+            publisher: queue.publisher,
+            ledger: Arc::clone(&store.ledger),
+            events: queue.events,
+            clock,
             receipts,
             lanes: settings.queue.lanes,
             max_quantity: settings.tickets.max_quantity,
         };
-        if settings.store.seed_demo {
-            seed::demo(&office).await?;
-        }
+        let dependencies = vec![queue.dependency, Arc::clone(&store.dependency)];
         let state = Arc::new(HttpState::new(
             office,
-            ports.dependencies,
+            dependencies,
             settings.admin_token.as_ref(),
         ));
+        let preparation = Preparation::new(store, &settings.store);
+        let is_prepared = preparation.is_done_at_once().await;
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let listener = TcpListener::bind(address)
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
@@ -113,8 +118,8 @@ impl Application {
             %address,
             role = ?role,
             process.id = process.get(),
-            queue.adapter = ?settings.queue.adapter,
-            store.adapter = ?settings.store.adapter,
+            queue.adapter = settings.queue.adapter.name(),
+            store.adapter = settings.store.adapter.name(),
             adapters.compiled = wiring::COMPILED_ADAPTERS.join(","),
             version = env!("CARGO_PKG_VERSION"),
             "tickets is built"
@@ -123,8 +128,9 @@ impl Application {
             address,
             server,
             state,
-            consumer,
+            consumer: queue.consumer,
             worker,
+            preparation: (!is_prepared).then_some(preparation),
             lanes: settings.queue.lanes.count(),
             shutdown_deadline: settings.server.shutdown_deadline,
         })
@@ -166,6 +172,13 @@ impl Application {
                 ("hold sweeper", Ok(()))
             });
         }
+        let preparing = self.preparation.map(|preparation| {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                let trying = preparation.until_done();
+                stop.run_until_cancelled(trying).await;
+            })
+        });
         let died = tokio::select! {
             () = stop.cancelled() => None,
             ended = tasks.join_next() => Some(ended),
@@ -176,6 +189,9 @@ impl Application {
         );
         let stopping = shut_down(&self.state, &server, &*self.consumer, &worker_stop, tasks);
         let in_time = timeout(self.shutdown_deadline, stopping).await.is_ok();
+        if let Some(preparing) = preparing {
+            preparing.abort();
+        }
         worker_stop.cancel();
         server.stop(false).await;
         let left = self.consumer.volatile_orders();
@@ -204,6 +220,61 @@ impl Application {
     }
 }
 
+/// What a store needs before it is of use: its schema, and the demo data where
+/// the configuration wants them.
+struct Preparation {
+    store: StorePorts,
+    migrates: bool,
+    seeds_demo: bool,
+}
+
+impl Preparation {
+    const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+    fn new(store: StorePorts, settings: &StoreSettings) -> Self {
+        let migrates = match &settings.adapter {
+            StoreAdapter::Memory => false,
+            StoreAdapter::MySql(mysql) => mysql.migrate_at_start,
+        };
+        Self {
+            store,
+            migrates,
+            seeds_demo: settings.seed_demo,
+        }
+    }
+
+    async fn attempt(&self) -> anyhow::Result<()> {
+        if self.migrates {
+            (self.store.migrate)().await?;
+        }
+        if self.seeds_demo {
+            seed::demo(&*self.store.users, &*self.store.shows).await?;
+        }
+        Ok(())
+    }
+
+    /// A store that is down is no reason to end: it may be started later.
+    async fn is_done_at_once(&self) -> bool {
+        match self.attempt().await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(
+                    error = chain(error.as_ref()),
+                    "the store could not be prepared; trying again until it works"
+                );
+                false
+            }
+        }
+    }
+
+    async fn until_done(&self) {
+        while self.attempt().await.is_err() {
+            sleep(Self::TRY_AGAIN).await;
+        }
+        info!("the store is prepared");
+    }
+}
+
 async fn shut_down<T: 'static>(
     state: &HttpState,
     server: &ServerHandle,
@@ -227,15 +298,20 @@ async fn shut_down<T: 'static>(
     while tasks.join_next().await.is_some() {}
 }
 
-fn worker(settings: &Settings, ports: &Ports) -> Worker {
+fn worker(
+    settings: &Settings,
+    store: &StorePorts,
+    queue: &QueuePorts,
+    clock: &Arc<dyn Clock>,
+) -> Worker {
     Worker {
         desk: DecidingDesk {
-            ledger: Arc::clone(&ports.ledger),
-            events: Arc::clone(&ports.events),
-            dead_letters: Arc::clone(&ports.dead_letters),
-            clock: Arc::clone(&ports.clock),
+            ledger: Arc::clone(&store.ledger),
+            events: Arc::clone(&queue.events),
+            dead_letters: Arc::clone(&queue.dead_letters),
+            clock: Arc::clone(clock),
         },
-        consumer: Arc::clone(&ports.consumer),
+        consumer: Arc::clone(&queue.consumer),
         settings: settings.worker.clone(),
         stop: CancellationToken::new(),
     }

@@ -1,19 +1,27 @@
 //! The command line.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use domain::order::{Lanes, MAX_LANES};
+use domain::ports::{Clock, DeadLetter};
+use domain::receipt::ProcessId;
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::application::{Application, Role};
 use crate::audit::AuditReport;
-use crate::configuration::Settings;
+use crate::clock::SystemClock;
+use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
 use crate::worker::chain;
+use crate::{seed, wiring};
 
 /// The on-sale engine: takes ticket orders, decides them in sequence, tells the outcome.
 ///
@@ -33,8 +41,48 @@ pub struct Cli {
 enum Command {
     /// Runs the service until SIGTERM or SIGINT; a second signal forces the end.
     Serve(ServeArgs),
+    /// Brings the store's schema up to date, creating its database if there is none.
+    Migrate,
+    /// Adds user 1 and show 230920, unless they exist.
+    Seed,
     /// Replays every show and checks each step. Exits 1 on any violation.
     Audit(AuditArgs),
+    /// The number of lanes that is recorded in the broker.
+    Lanes {
+        #[command(subcommand)]
+        command: LanesCommand,
+    },
+    /// Orders that could not be decided.
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LanesCommand {
+    /// Changes it. Stop the api processes, let the workers empty the lanes and
+    /// stop them first; afterwards set queue.lanes to the same number.
+    Set {
+        /// How many lanes there shall be.
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_LANES)))]
+        lanes: u8,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeadLettersCommand {
+    /// Prints the oldest ones, one JSON object a line.
+    List(DeadLettersArgs),
+    /// Puts the oldest orders back at the end of their lanes.
+    Redrive(DeadLettersArgs),
+}
+
+#[derive(Debug, Args)]
+struct DeadLettersArgs {
+    /// How many at most.
+    #[arg(long, default_value_t = 1_000)]
+    limit: usize,
 }
 
 #[derive(Debug, Args)]
@@ -47,7 +95,8 @@ struct ServeArgs {
 #[derive(Debug, Args)]
 struct AuditArgs {
     /// The process to ask; admin.token must be that process's. By default the
-    /// one on this machine, at the configured port.
+    /// store itself is read, or, if that is in memory, the process on this
+    /// machine at the configured port is asked.
     #[arg(long)]
     url: Option<String>,
     /// Prints JSON instead of a table.
@@ -64,7 +113,13 @@ impl Cli {
         };
         let ended = match self.command {
             Command::Serve(args) => serve(settings, args.role).await,
+            Command::Migrate => migrate(&settings).await,
+            Command::Seed => seed(&settings).await,
             Command::Audit(args) => audit(settings, args).await,
+            Command::Lanes {
+                command: LanesCommand::Set { lanes },
+            } => set_lanes(&settings, lanes).await,
+            Command::DeadLetters { command } => dead_letters(&settings, command).await,
         };
         ended.unwrap_or_else(|error| failed(error.as_ref()))
     }
@@ -125,19 +180,109 @@ impl Signals {
 }
 
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
-    let url = args
-        .url
-        .unwrap_or_else(|| format!("http://127.0.0.1:{}", settings.server.port));
-    let report = AuditReport::fetch(&url, settings.admin_token.as_ref()).await?;
-    let text = if args.json {
+    let report = match (args.url, &settings.store.adapter) {
+        (None, StoreAdapter::MySql(_)) => {
+            let store = wiring::connect_store(&settings, &clock())?;
+            AuditReport::of(&*store.shows, &*store.ledger).await?
+        }
+        (url, _) => {
+            let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", settings.server.port));
+            AuditReport::fetch(&url, settings.admin_token.as_ref()).await?
+        }
+    };
+    print(if args.json {
         serde_json::to_string(&report)?
     } else {
         report.to_string()
-    };
-    writeln!(io::stdout(), "{text}").context("writing to stdout")?;
+    })?;
     Ok(if report.violations == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+fn print(text: impl Display) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{text}").context("writing to stdout")
+}
+
+/// What is in memory is another process's memory.
+fn needs_a_server(is_memory: bool, setting: &str) -> anyhow::Result<()> {
+    if is_memory {
+        bail!("{setting}: is memory, which only the process that serves it can see");
+    }
+    Ok(())
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
+    needs_a_server(is_memory, "store.adapter")?;
+    let store = wiring::connect_store(settings, &clock())?;
+    (store.migrate)().await?;
+    print("the schema is up to date")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
+    needs_a_server(is_memory, "store.adapter")?;
+    let store = wiring::connect_store(settings, &clock())?;
+    seed::demo(&*store.users, &*store.shows).await?;
+    print("user 1 and show 230920 are there")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set_lanes(settings: &Settings, lanes: u8) -> anyhow::Result<ExitCode> {
+    let lanes = Lanes::new(lanes).context("the number of lanes")?;
+    wiring::set_lanes(settings, lanes).await?;
+    print(format_args!(
+        "there are {} lanes now; set queue.lanes to that number for every process",
+        lanes.count()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dead_letters(
+    settings: &Settings,
+    command: DeadLettersCommand,
+) -> anyhow::Result<ExitCode> {
+    let is_memory = matches!(settings.queue.adapter, QueueAdapter::Memory);
+    needs_a_server(is_memory, "queue.adapter")?;
+    let process = ProcessId::new(rand::random());
+    let queue = wiring::connect_queue(settings, &clock(), process).await?;
+    match command {
+        DeadLettersCommand::List(args) => {
+            for letter in queue.dead_letters.list(args.limit).await? {
+                print(described(&letter))?;
+            }
+        }
+        DeadLettersCommand::Redrive(args) => {
+            let put_back = queue.dead_letters.redrive(args.limit).await?;
+            print(format_args!("{put_back} orders are back in their lanes"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn described(letter: &DeadLetter) -> Value {
+    let order = letter.order.as_ref().map(|order| {
+        json!({
+            "ticket_id": order.ticket_id.to_string(),
+            "show_id": order.show_id.as_str(),
+            "user_id": order.user_id.as_str(),
+            "quantity": order.quantity.seats(),
+            "requested_at": order.requested_at.to_string(),
+        })
+    });
+    let payload = (!letter.payload.is_empty()).then(|| String::from_utf8_lossy(&letter.payload));
+    json!({
+        "at": letter.at.to_string(),
+        "reason": letter.reason,
+        "order": order,
+        "payload": payload,
     })
 }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub tickets: TicketSettings,
     /// `admin.token`; administration is open to everybody without it.
     pub admin_token: Option<SecretString>,
+    /// `clock.max_skew_ms`: how far the store's clock may be off.
+    pub max_clock_skew: Duration,
 }
 
 /// Where HTTP is served.
@@ -88,12 +90,32 @@ pub struct QueueSettings {
 }
 
 /// The adapters of the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum QueueAdapter {
     /// In this process.
     Memory,
     /// A RabbitMQ broker.
-    RabbitMq,
+    RabbitMq(RabbitMqSettings),
+}
+
+impl QueueAdapter {
+    /// The adapter's name in the configuration.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::RabbitMq(_) => "rabbitmq",
+        }
+    }
+}
+
+/// `rabbitmq.*`
+#[derive(Debug, Clone)]
+pub struct RabbitMqSettings {
+    /// `amqp://user:password@host:port/vhost`
+    pub url: SecretString,
+    /// Goes before the name of every exchange and queue.
+    pub prefix: String,
 }
 
 /// The users', shows' and tickets' store.
@@ -106,12 +128,34 @@ pub struct StoreSettings {
 }
 
 /// The adapters of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum StoreAdapter {
     /// In this process.
     Memory,
     /// A MySQL or MariaDB server.
-    MySql,
+    MySql(MySqlSettings),
+}
+
+impl StoreAdapter {
+    /// The adapter's name in the configuration.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::MySql(_) => "mysql",
+        }
+    }
+}
+
+/// `mysql.*`
+#[derive(Debug, Clone)]
+pub struct MySqlSettings {
+    /// `mysql://user:password@host:port/database`
+    pub url: SecretString,
+    /// The most connections of this process.
+    pub max_connections: u32,
+    /// Whether the schema is brought up to date before anything else.
+    pub migrate_at_start: bool,
 }
 
 /// The deciding side.
@@ -192,8 +236,7 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
     let worker = reader.worker();
     let tickets = reader.tickets(secrets_required);
     let admin_token = reader.admin_token(secrets_required);
-    // Named by the contract, meant for adapters that are not chosen here.
-    reader.duration_ms("clock.max_skew_ms", 1);
+    let max_clock_skew = reader.duration_ms("clock.max_skew_ms", 1);
     let unknown = std::mem::take(&mut reader.values);
     reader.faults.extend(
         unknown
@@ -210,6 +253,7 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
             worker: worker?,
             tickets: tickets?,
             admin_token,
+            max_clock_skew: max_clock_skew?,
         })
     })();
     match settings {
@@ -328,11 +372,8 @@ impl Reader {
     }
 
     fn queue(&mut self) -> Option<QueueSettings> {
-        let adapters = [
-            ("memory", QueueAdapter::Memory),
-            ("rabbitmq", QueueAdapter::RabbitMq),
-        ];
-        let adapter = self.choice("queue.adapter", &adapters);
+        let is_rabbitmq = self.choice("queue.adapter", &[("memory", false), ("rabbitmq", true)]);
+        let rabbitmq = self.rabbitmq(is_rabbitmq == Some(true));
         let lanes = self
             .number("queue.lanes", 1, MAX_LANES)
             .and_then(Lanes::new);
@@ -341,7 +382,11 @@ impl Reader {
         let high_weight = self.number("queue.high_weight", NonZeroU32::MIN, MAX_WEIGHT);
         let standard_weight = self.number("queue.standard_weight", NonZeroU32::MIN, MAX_WEIGHT);
         Some(QueueSettings {
-            adapter: adapter?,
+            adapter: if is_rabbitmq? {
+                QueueAdapter::RabbitMq(rabbitmq?)
+            } else {
+                QueueAdapter::Memory
+            },
             lanes: lanes?,
             capacity: capacity?,
             publish_timeout: publish_timeout?,
@@ -351,16 +396,54 @@ impl Reader {
     }
 
     fn store(&mut self) -> Option<StoreSettings> {
-        let adapters = [
-            ("memory", StoreAdapter::Memory),
-            ("mysql", StoreAdapter::MySql),
-        ];
-        let adapter = self.choice("store.adapter", &adapters);
-        let seed_demo = self.choice("store.seed_demo", &[("true", true), ("false", false)]);
+        let is_mysql = self.choice("store.adapter", &[("memory", false), ("mysql", true)]);
+        let mysql = self.mysql(is_mysql == Some(true));
+        let seed_demo = self.choice("store.seed_demo", &YES_OR_NO);
         Some(StoreSettings {
-            adapter: adapter?,
+            adapter: if is_mysql? {
+                StoreAdapter::MySql(mysql?)
+            } else {
+                StoreAdapter::Memory
+            },
             seed_demo: seed_demo?,
         })
+    }
+
+    fn rabbitmq(&mut self, is_used: bool) -> Option<RabbitMqSettings> {
+        let url = self.url("rabbitmq.url", is_used);
+        let prefix = self.take("rabbitmq.prefix", |text| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if text.len() <= MAX_PREFIX_LENGTH && text.chars().all(is_plain) {
+                Ok(text.to_owned())
+            } else {
+                Err(format!(
+                    "must be at most {MAX_PREFIX_LENGTH} characters of A-Za-z0-9._-"
+                ))
+            }
+        });
+        Some(RabbitMqSettings {
+            url: url?,
+            prefix: prefix?,
+        })
+    }
+
+    fn mysql(&mut self, is_used: bool) -> Option<MySqlSettings> {
+        let url = self.url("mysql.url", is_used);
+        let max_connections = self.number("mysql.max_connections", 2, 10_000);
+        let migrate_at_start = self.choice("mysql.migrate_at_start", &YES_OR_NO);
+        Some(MySqlSettings {
+            url: url?,
+            max_connections: max_connections?,
+            migrate_at_start: migrate_at_start?,
+        })
+    }
+
+    /// A URL that is needed only if its adapter is used. The adapter reads it.
+    fn url(&mut self, key: &str, is_used: bool) -> Option<SecretString> {
+        if !is_used && !self.values.contains_key(key) {
+            return None;
+        }
+        self.take(key, |text| Ok(SecretString::from(text)))
     }
 
     fn worker(&mut self) -> Option<WorkerSettings> {
@@ -402,6 +485,9 @@ impl Reader {
     }
 }
 
+const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
+/// Queue names have at most 255 bytes.
+const MAX_PREFIX_LENGTH: usize = 64;
 const MAX_WEIGHT: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 fn long_enough(secret: &str) -> Result<SecretString, String> {
@@ -437,9 +523,15 @@ mod tests {
     #[test]
     fn production_needs_its_secrets() {
         let faults = load(&[("APP_ENV", "production")]).unwrap_err().to_string();
-        assert!(faults.contains("2 fault(s)"), "{faults}");
-        assert!(faults.contains("APP__TICKETS__ID_SECRETS"), "{faults}");
-        assert!(faults.contains("APP__ADMIN__TOKEN"), "{faults}");
+        assert!(faults.contains("4 fault(s)"), "{faults}");
+        for name in [
+            "TICKETS__ID_SECRETS",
+            "ADMIN__TOKEN",
+            "RABBITMQ__URL",
+            "MYSQL__URL",
+        ] {
+            assert!(faults.contains(&format!("APP__{name}")), "{faults}");
+        }
         let settings = load(&[
             ("APP_ENV", "production"),
             (
@@ -447,8 +539,12 @@ mod tests {
                 "0123456789abcdef,fedcba9876543210",
             ),
             ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+            ("APP__RABBITMQ__URL", "amqp://u:0123456789abcdef@mq"),
+            ("APP__MYSQL__URL", "mysql://u:0123456789abcdef@db/tickets"),
         ])
         .unwrap();
+        assert_eq!(settings.queue.adapter.name(), "rabbitmq");
+        assert_eq!(settings.store.adapter.name(), "mysql");
         assert_eq!(settings.tickets.id_secrets.len(), 2);
         assert!(!settings.store.seed_demo);
         assert!(!format!("{settings:?}").contains("0123456789abcdef"));
@@ -472,6 +568,8 @@ mod tests {
             ("APP__ADMIN__TOKEN", "hunter2"),
             ("APP__SERVER__PROT", "1"),
             ("APP__LOG__LEVEL", "=="),
+            ("APP__STORE__ADAPTER", "mysql"),
+            ("APP__RABBITMQ__PREFIX", "a b"),
         ])
         .unwrap_err()
         .to_string();
@@ -484,10 +582,12 @@ mod tests {
             "admin.token:",
             "server.prot:",
             "log.level:",
+            "mysql.url:",
+            "rabbitmq.prefix:",
         ] {
             assert!(faults.contains(key), "{key} in {faults}");
         }
-        assert!(faults.contains("8 fault(s)"), "{faults}");
+        assert!(faults.contains("10 fault(s)"), "{faults}");
         assert!(!faults.contains("hunter2"), "{faults}");
     }
 

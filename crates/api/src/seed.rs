@@ -1,18 +1,20 @@
-//! What development starts with, so that the README's first order works.
+//! What development starts with, and `tickets seed` adds, so that the README's first order works.
 
 use std::num::NonZeroU32;
 
 use anyhow::Context;
 use domain::ids::{ShowId, UserId};
-use domain::ports::{CreateShowError, CreateUserError};
+use domain::ports::{CreateShowError, CreateUserError, ShowRepository, UserRepository};
 use domain::show::{Capacity, HoldSeconds, SalesWindow, Show, Terms, Title};
-use domain::use_cases::BoxOffice;
 use domain::user::{PriorityClass, User, UserName};
 
 const MAX_PER_USER: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Adds user `1` and show `230920` unless they exist.
-pub(crate) async fn demo(office: &BoxOffice) -> anyhow::Result<()> {
+pub(crate) async fn demo(
+    users: &dyn UserRepository,
+    shows: &dyn ShowRepository,
+) -> anyhow::Result<()> {
     let user = User {
         id: UserId::from(1),
         name: UserName::new("Demo buyer")?,
@@ -28,11 +30,11 @@ pub(crate) async fn demo(office: &BoxOffice) -> anyhow::Result<()> {
             window: SalesWindow::default(),
         },
     };
-    match office.create_user(user).await {
+    match users.create(&user).await {
         Ok(_) | Err(CreateUserError::AlreadyExists) => {}
         Err(error) => return Err(error).context("adding the demo user"),
     }
-    match office.create_show(show).await {
+    match shows.create(&show).await {
         Ok(_) | Err(CreateShowError::AlreadyExists) => Ok(()),
         Err(error) => Err(error).context("adding the demo show"),
     }

@@ -3,30 +3,45 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use domain::order::Lanes;
 use domain::ports::{
     Clock, DeadLetters, Dependency, ShowRepository, TicketConsumer, TicketEvents, TicketLedger,
     TicketPublisher, UserRepository,
 };
 use domain::receipt::ProcessId;
+use futures_util::future::BoxFuture;
 
-use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
+use crate::configuration::{MySqlSettings, QueueAdapter, RabbitMqSettings, Settings, StoreAdapter};
 
 /// The adapters of this binary, as their features are called.
 pub const COMPILED_ADAPTERS: &[&str] = &[
     #[cfg(feature = "memory")]
     "memory",
+    #[cfg(feature = "mysql")]
+    "mysql",
+    #[cfg(feature = "rabbitmq")]
+    "rabbitmq",
 ];
 
-/// Every port, connected.
-pub struct Ports {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+/// Brings a store's schema up to date; may be done again at any time.
+pub type Migration = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// The ports of the store.
+pub struct StorePorts {
     /// Who may order.
     pub users: Arc<dyn UserRepository>,
     /// What is on sale.
     pub shows: Arc<dyn ShowRepository>,
     /// Seats, tickets, journal.
     pub ledger: Arc<dyn TicketLedger>,
+    /// What readiness asks.
+    pub dependency: Arc<dyn Dependency>,
+    /// What `tickets migrate` does.
+    pub migrate: Migration,
+}
+
+/// The ports of the queue.
+pub struct QueuePorts {
     /// Orders in.
     pub publisher: Arc<dyn TicketPublisher>,
     /// Orders out.
@@ -36,54 +51,49 @@ pub struct Ports {
     /// Outcomes to every process.
     pub events: Arc<dyn TicketEvents>,
     /// What readiness asks.
-    pub dependencies: Vec<Arc<dyn Dependency>>,
+    pub dependency: Arc<dyn Dependency>,
 }
 
-struct StorePorts {
-    users: Arc<dyn UserRepository>,
-    shows: Arc<dyn ShowRepository>,
-    ledger: Arc<dyn TicketLedger>,
-    dependency: Arc<dyn Dependency>,
-}
-
-struct QueuePorts {
-    publisher: Arc<dyn TicketPublisher>,
-    consumer: Arc<dyn TicketConsumer>,
-    dead_letters: Arc<dyn DeadLetters>,
-    events: Arc<dyn TicketEvents>,
-    dependency: Arc<dyn Dependency>,
-}
-
-/// Connects the adapters that the configuration names.
+/// Connects the store that the configuration names.
 ///
 /// # Errors
-/// When one of them is not compiled in; the error names its feature.
-pub fn connect(
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-    process: ProcessId,
-) -> anyhow::Result<Ports> {
-    let store = match settings.store.adapter {
-        StoreAdapter::Memory => memory_store(Arc::clone(&clock)),
-        StoreAdapter::MySql => not_compiled("store.adapter", "mysql"),
-    }?;
-    let queue = match settings.queue.adapter {
-        QueueAdapter::Memory => memory_queue(settings, Arc::clone(&clock), process),
-        QueueAdapter::RabbitMq => not_compiled("queue.adapter", "rabbitmq"),
-    }?;
-    Ok(Ports {
-        clock,
-        users: store.users,
-        shows: store.shows,
-        ledger: store.ledger,
-        publisher: queue.publisher,
-        consumer: queue.consumer,
-        dead_letters: queue.dead_letters,
-        events: queue.events,
-        dependencies: vec![queue.dependency, store.dependency],
-    })
+/// When it is not compiled in, with its feature; when its settings cannot work.
+pub fn connect_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
+    match &settings.store.adapter {
+        StoreAdapter::Memory => memory_store(Arc::clone(clock)),
+        StoreAdapter::MySql(mysql) => mysql_store(mysql, settings, Arc::clone(clock)),
+    }
 }
 
+/// Connects the queue that the configuration names.
+///
+/// # Errors
+/// Like [`connect_store`].
+pub async fn connect_queue(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    process: ProcessId,
+) -> anyhow::Result<QueuePorts> {
+    match &settings.queue.adapter {
+        QueueAdapter::Memory => memory_queue(settings, Arc::clone(clock), process),
+        QueueAdapter::RabbitMq(rabbitmq) => {
+            rabbitmq_queue(rabbitmq, settings, Arc::clone(clock), process).await
+        }
+    }
+}
+
+/// Changes the number of lanes that is recorded in the broker.
+///
+/// # Errors
+/// When the queue has no such record, or a lane is in use.
+pub async fn set_lanes(settings: &Settings, lanes: Lanes) -> anyhow::Result<()> {
+    match &settings.queue.adapter {
+        QueueAdapter::Memory => bail!("queue.adapter: lanes in memory are set by queue.lanes"),
+        QueueAdapter::RabbitMq(rabbitmq) => set_rabbitmq_lanes(rabbitmq, lanes).await,
+    }
+}
+
+#[cfg(not(all(feature = "memory", feature = "mysql", feature = "rabbitmq")))]
 fn not_compiled<T>(setting: &str, feature: &str) -> anyhow::Result<T> {
     bail!(
         "{setting}: this binary has no adapter {feature} (it has: {}); \
@@ -100,6 +110,7 @@ fn memory_store(clock: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
         shows: store.clone(),
         ledger: store.clone(),
         dependency: store,
+        migrate: Box::new(|| Box::pin(async { Ok(()) })),
     })
 }
 
@@ -140,4 +151,133 @@ fn memory_queue(
 #[cfg(not(feature = "memory"))]
 fn memory_queue(_: &Settings, _: Arc<dyn Clock>, _: ProcessId) -> anyhow::Result<QueuePorts> {
     not_compiled("queue.adapter", "memory")
+}
+
+#[cfg(feature = "mysql")]
+fn mysql_store(
+    mysql: &MySqlSettings,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<StorePorts> {
+    use adapter_mysql::{MySqlConfig, MySqlStore};
+    use anyhow::Context;
+    use secrecy::ExposeSecret;
+
+    let config = MySqlConfig {
+        url: mysql.url.expose_secret().to_owned(),
+        max_connections: mysql.max_connections,
+        max_clock_skew: settings.max_clock_skew,
+    };
+    let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url")?);
+    let migrated = Arc::clone(&store);
+    Ok(StorePorts {
+        users: store.clone(),
+        shows: store.clone(),
+        ledger: store.clone(),
+        dependency: store,
+        migrate: Box::new(move || {
+            let store = Arc::clone(&migrated);
+            Box::pin(async move { Ok(store.migrate().await?) })
+        }),
+    })
+}
+
+#[cfg(not(feature = "mysql"))]
+fn mysql_store(_: &MySqlSettings, _: &Settings, _: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
+    not_compiled("store.adapter", "mysql")
+}
+
+#[cfg(feature = "rabbitmq")]
+async fn rabbitmq_queue(
+    rabbitmq: &RabbitMqSettings,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    process: ProcessId,
+) -> anyhow::Result<QueuePorts> {
+    use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
+    use domain::schedule::ClassSchedule;
+    use secrecy::ExposeSecret;
+
+    /// Of up to 500 events each.
+    const ANNOUNCEMENTS_BUFFERED: usize = 256;
+    const DEAD_LETTERS_MAX: usize = 100_000;
+
+    let queue = &settings.queue;
+    let config = RabbitMqConfig {
+        url: rabbitmq.url.expose_secret().to_owned(),
+        prefix: rabbitmq.prefix.clone(),
+        lanes: queue.lanes,
+        capacity: queue.capacity,
+        publish_timeout: queue.publish_timeout,
+        dead_letter_capacity: DEAD_LETTERS_MAX,
+        schedule: ClassSchedule::new(queue.high_weight, queue.standard_weight),
+        event_buffer: ANNOUNCEMENTS_BUFFERED,
+    };
+    let queue = Arc::new(RabbitMq::start(&config, clock, process).await?);
+    Ok(QueuePorts {
+        publisher: queue.clone(),
+        consumer: queue.clone(),
+        dead_letters: queue.clone(),
+        events: queue.clone(),
+        dependency: queue,
+    })
+}
+
+#[cfg(not(feature = "rabbitmq"))]
+async fn rabbitmq_queue(
+    _: &RabbitMqSettings,
+    _: &Settings,
+    _: Arc<dyn Clock>,
+    _: ProcessId,
+) -> anyhow::Result<QueuePorts> {
+    not_compiled("queue.adapter", "rabbitmq")
+}
+
+#[cfg(feature = "rabbitmq")]
+async fn set_rabbitmq_lanes(rabbitmq: &RabbitMqSettings, lanes: Lanes) -> anyhow::Result<()> {
+    use secrecy::ExposeSecret;
+
+    let url = rabbitmq.url.expose_secret();
+    Ok(adapter_rabbitmq::set_lanes(url, &rabbitmq.prefix, lanes).await?)
+}
+
+#[cfg(not(feature = "rabbitmq"))]
+async fn set_rabbitmq_lanes(_: &RabbitMqSettings, _: Lanes) -> anyhow::Result<()> {
+    not_compiled("queue.adapter", "rabbitmq")
+}
+
+#[cfg(all(
+    test,
+    feature = "memory",
+    not(any(feature = "mysql", feature = "rabbitmq"))
+))]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn an_adapter_that_is_not_compiled_in_is_named_with_its_feature() {
+        for (section, name, url) in [
+            ("QUEUE", "rabbitmq", "APP__RABBITMQ__URL"),
+            ("STORE", "mysql", "APP__MYSQL__URL"),
+        ] {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+            let variables = HashMap::from([
+                (format!("APP__{section}__ADAPTER"), name.to_owned()),
+                (url.to_owned(), "x://y/z".to_owned()),
+            ]);
+            let settings = Settings::load(&directory, variables).unwrap();
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let store = connect_store(&settings, &clock).map(drop);
+            let queue = connect_queue(&settings, &clock, ProcessId::new(1)).await;
+            let error = store.and(queue.map(drop)).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("cargo feature `{name}`")),
+                "{error}"
+            );
+        }
+    }
 }

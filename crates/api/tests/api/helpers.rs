@@ -1,8 +1,6 @@
 //! A running service, and a client that reads its answers.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::Backend;
+
 /// Long beside what any of these waits takes on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -23,8 +23,9 @@ pub(crate) const SHOW: &str = "230920";
 pub(crate) struct TestService {
     pub(crate) url: String,
     client: Client,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
+    _backend: Backend,
 }
 
 impl TestService {
@@ -39,13 +40,20 @@ impl TestService {
     }
 
     pub(crate) async fn with(role: Role, variables: &[(&str, &str)]) -> Self {
-        let application = Application::build(settings(variables), role).await.unwrap();
+        Self::on(&Backend::start().await, role, variables).await
+    }
+
+    /// One process side of several on the same backend.
+    pub(crate) async fn on(backend: &Backend, role: Role, variables: &[(&str, &str)]) -> Self {
+        let settings = settings(backend, variables);
+        let application = Application::build(settings, role).await.unwrap();
         let stop = CancellationToken::new();
         Self {
             url: format!("http://{}", application.address()),
             client: Client::new(),
             running: tokio::spawn(application.run_until_stopped(stop.clone())),
             stop,
+            _backend: backend.clone(),
         }
     }
 
@@ -110,22 +118,18 @@ impl TestService {
         self.ticket_when(id, |status| status != "processing").await
     }
 
-    /// Asks for the stop without waiting for it.
-    pub(crate) fn begin_stop(&self) {
-        self.stop.cancel();
-    }
-
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.running.await.unwrap()
     }
 }
 
-pub(crate) fn settings(variables: &[(&str, &str)]) -> Settings {
+fn settings(backend: &Backend, variables: &[(&str, &str)]) -> Settings {
     let mut all: HashMap<String, String> = HashMap::from([
         ("APP__SERVER__PORT".to_owned(), "0".to_owned()),
         ("APP__LOG__LEVEL".to_owned(), "warn".to_owned()),
     ]);
+    all.extend(backend.variables());
     all.extend(
         variables
             .iter()
@@ -136,84 +140,6 @@ pub(crate) fn settings(variables: &[(&str, &str)]) -> Settings {
 
 pub(crate) fn config_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
-}
-
-const ORDER: &str = r#"{"show_id":"230920","user_id":1}"#;
-
-/// An order of the demo user as it goes over the wire.
-pub(crate) fn raw_order() -> String {
-    let length = ORDER.len();
-    format!(
-        "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{ORDER}"
-    )
-}
-
-/// A connection of which a test sees every byte.
-pub(crate) struct Connection {
-    requests: BufWriter<TcpStream>,
-    answers: Answers,
-}
-
-struct Answers(BufReader<TcpStream>);
-
-impl Connection {
-    pub(crate) fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self {
-            requests: BufWriter::new(stream.try_clone().unwrap()),
-            answers: Answers(BufReader::new(stream)),
-        }
-    }
-
-    pub(crate) fn send(&mut self, request: &str) {
-        self.requests.write_all(request.as_bytes()).unwrap();
-        self.requests.flush().unwrap();
-    }
-
-    /// The next answer: head and body.
-    pub(crate) fn receive(&mut self) -> (String, String) {
-        self.answers.next()
-    }
-}
-
-impl Answers {
-    fn next(&mut self) -> (String, String) {
-        let mut head = String::new();
-        let mut length = 0;
-        while !head.ends_with("\r\n\r\n") {
-            let start = head.len();
-            let read = self.0.read_line(&mut head).unwrap();
-            assert_ne!(read, 0, "closed after {head:?}");
-            if let Some(value) = head[start..].to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        (head, String::from_utf8(body).unwrap())
-    }
-}
-
-/// Many orders at once on one connection; returns how many were taken.
-pub(crate) fn pipeline_orders(address: &str, count: usize) -> usize {
-    let Connection {
-        mut requests,
-        mut answers,
-    } = Connection::open(address);
-    let order = raw_order();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for _ in 0..count {
-                requests.write_all(order.as_bytes()).unwrap();
-            }
-            requests.flush().unwrap();
-        });
-        (0..count)
-            .filter(|_| answers.next().0.starts_with("HTTP/1.1 202"))
-            .count()
-    })
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 
 mod administration;
 mod audit;
+mod backend;
 mod bad_orders;
 mod health;
 mod helpers;
@@ -16,5 +17,6 @@ mod idempotency;
 mod orders;
 mod program;
 mod queueing;
+mod raw;
 mod reading;
 mod stopping;

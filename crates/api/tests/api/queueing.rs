@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::helpers::{TestService, pipeline_orders};
+use crate::helpers::TestService;
+use crate::raw::pipeline_orders;
 
 /// Resident memory of this process, in MiB; server and client are both in it.
 fn resident_mib() -> u64 {

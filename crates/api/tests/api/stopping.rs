@@ -5,7 +5,8 @@ use std::time::Instant;
 use api::application::Role;
 use serde_json::json;
 
-use crate::helpers::{Connection, DEADLINE, SHOW, TestService, raw_order};
+use crate::helpers::{DEADLINE, SHOW, TestService};
+use crate::raw::{Connection, raw_order};
 
 #[tokio::test]
 async fn the_deadline_ends_a_stop_and_says_what_is_left() {
@@ -43,7 +44,7 @@ async fn while_stopping_orders_are_refused_and_readiness_fails() {
     // Its order is never decided, so the stop lasts until its deadline.
     buyer.send(&raw_order());
     assert!(buyer.receive().0.starts_with("HTTP/1.1 202"));
-    service.begin_stop();
+    service.stop.cancel();
     let started = Instant::now();
     let (head, body) = loop {
         probe.send(ready);

@@ -1,0 +1,84 @@
+//! HTTP byte by byte.
+
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::net::TcpStream;
+
+use crate::helpers::DEADLINE;
+
+const ORDER: &str = r#"{"show_id":"230920","user_id":1}"#;
+
+/// An order of the demo user as it goes over the wire.
+pub(crate) fn raw_order() -> String {
+    let length = ORDER.len();
+    format!(
+        "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{ORDER}"
+    )
+}
+
+/// A connection of which a test sees every byte.
+pub(crate) struct Connection {
+    requests: BufWriter<TcpStream>,
+    answers: Answers,
+}
+
+struct Answers(BufReader<TcpStream>);
+
+impl Connection {
+    pub(crate) fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self {
+            requests: BufWriter::new(stream.try_clone().unwrap()),
+            answers: Answers(BufReader::new(stream)),
+        }
+    }
+
+    pub(crate) fn send(&mut self, request: &str) {
+        self.requests.write_all(request.as_bytes()).unwrap();
+        self.requests.flush().unwrap();
+    }
+
+    /// The next answer: head and body.
+    pub(crate) fn receive(&mut self) -> (String, String) {
+        self.answers.next()
+    }
+}
+
+impl Answers {
+    fn next(&mut self) -> (String, String) {
+        let mut head = String::new();
+        let mut length = 0;
+        while !head.ends_with("\r\n\r\n") {
+            let start = head.len();
+            let read = self.0.read_line(&mut head).unwrap();
+            assert_ne!(read, 0, "closed after {head:?}");
+            if let Some(value) = head[start..].to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        (head, String::from_utf8(body).unwrap())
+    }
+}
+
+/// Many orders at once on one connection; returns how many were taken.
+pub(crate) fn pipeline_orders(address: &str, count: usize) -> usize {
+    let Connection {
+        mut requests,
+        mut answers,
+    } = Connection::open(address);
+    let order = raw_order();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..count {
+                requests.write_all(order.as_bytes()).unwrap();
+            }
+            requests.flush().unwrap();
+        });
+        (0..count)
+            .filter(|_| answers.next().0.starts_with("HTTP/1.1 202"))
+            .count()
+    })
+}

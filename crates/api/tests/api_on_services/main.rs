@@ -1,0 +1,29 @@
+//! The same tests as in `api`, on RabbitMQ and MySQL: each with a database and a
+//! part of the broker of its own. What is true of memory only stays out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that panics is a test that fails"
+)]
+
+#[path = "../api/administration.rs"]
+mod administration;
+#[path = "../api/audit.rs"]
+mod audit;
+mod backend;
+#[path = "../api/bad_orders.rs"]
+mod bad_orders;
+mod handover;
+#[path = "../api/health.rs"]
+mod health;
+#[path = "../api/helpers.rs"]
+mod helpers;
+#[path = "../api/holds.rs"]
+mod holds;
+#[path = "../api/idempotency.rs"]
+mod idempotency;
+#[path = "../api/orders.rs"]
+mod orders;
+#[path = "../api/reading.rs"]
+mod reading;
