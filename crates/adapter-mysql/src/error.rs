@@ -1,6 +1,7 @@
 //! The driver's errors, classified in one place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::ports::{Cause, LedgerError};
 use sqlx::mysql::MySqlDatabaseError;
@@ -32,6 +33,8 @@ pub(crate) enum StoreError {
     Corrupt { table: &'static str, what: String },
     #[error("the database did not answer within {seconds} s")]
     TimedOut { seconds: u64 },
+    #[error("the database's clock is off by {} ms", skew.as_millis())]
+    ClockOff { skew: Duration },
     #[error("too many requests wait for the database")]
     Overloaded,
     #[error("the store is closed")]

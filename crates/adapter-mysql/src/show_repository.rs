@@ -8,6 +8,7 @@ use domain::ids::ShowId;
 use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
 use domain::rule::ShowLedger;
 use domain::show::{Show, ShowStanding};
+use sqlx::Executor;
 
 use crate::MySqlStore;
 use crate::coalesce::Coalescer;
@@ -39,15 +40,18 @@ async fn find_all(db: &Database, ids: &[ShowId]) -> Result<Vec<Option<Arc<Show>>
         query = query.bind(id.as_str().as_bytes());
     }
     let mut found = HashMap::with_capacity(ids.len());
-    for row in query.fetch_all(&db.reading).await? {
+    let mut lease = db.lease_reading().await?;
+    let rows = query.fetch_all(lease.connection()).await?;
+    lease.give_back();
+    for row in rows {
         let show = ShowStanding::try_from(row)?.show;
         found.insert(show.id.clone(), Arc::new(show));
     }
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
-fn unavailable(error: impl Into<StoreError>) -> ShowRepositoryError {
-    ShowRepositoryError::Unavailable(error.into().cause())
+fn unavailable(error: StoreError) -> ShowRepositoryError {
+    ShowRepositoryError::Unavailable(error.cause())
 }
 
 #[async_trait]
@@ -64,14 +68,8 @@ impl ShowRepository for MySqlStore {
     }
 
     async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id = ?");
-        let row: Option<ShowRow> = sqlx::query_as(&sql)
-            .bind(id.as_str().as_bytes())
-            .fetch_optional(&self.db.reading)
-            .await
-            .map_err(unavailable)?;
-        row.map(|row| row.try_into().map_err(unavailable))
-            .transpose()
+        let reading = self.db.within_limit(standing(&self.db, id));
+        reading.await.map_err(unavailable)
     }
 
     async fn list(
@@ -79,20 +77,12 @@ impl ShowRepository for MySqlStore {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id > ? ORDER BY id LIMIT ?");
-        let rows: Vec<ShowRow> = sqlx::query_as(&sql)
-            .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
-            .bind(u64::try_from(limit).unwrap_or(u64::MAX))
-            .fetch_all(&self.db.reading)
-            .await
-            .map_err(unavailable)?;
-        rows.into_iter()
-            .map(|row| row.try_into().map_err(unavailable))
-            .collect()
+        let reading = self.db.within_limit(list(&self.db, after, limit));
+        reading.await.map_err(unavailable)
     }
 
     async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
-        match create(&self.db, show).await {
+        match self.db.within_limit(create(&self.db, show)).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_duplicate() => Err(CreateShowError::AlreadyExists),
             Err(error) => Err(CreateShowError::Unavailable(error.cause())),
@@ -100,12 +90,39 @@ impl ShowRepository for MySqlStore {
     }
 }
 
+async fn standing(db: &Database, id: &ShowId) -> Result<Option<ShowStanding>, StoreError> {
+    let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id = ?");
+    let query = sqlx::query_as::<_, ShowRow>(&sql).bind(id.as_str().as_bytes());
+    let mut lease = db.lease_reading().await?;
+    let row = query.fetch_optional(lease.connection()).await?;
+    lease.give_back();
+    row.map(ShowStanding::try_from).transpose()
+}
+
+async fn list(
+    db: &Database,
+    after: Option<&ShowId>,
+    limit: usize,
+) -> Result<Vec<ShowStanding>, StoreError> {
+    let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id > ? ORDER BY id LIMIT ?");
+    let query = sqlx::query_as::<_, ShowRow>(&sql)
+        .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
+        .bind(u64::try_from(limit).unwrap_or(u64::MAX));
+    let mut lease = db.lease_reading().await?;
+    let rows = query.fetch_all(lease.connection()).await?;
+    lease.give_back();
+    rows.into_iter().map(ShowStanding::try_from).collect()
+}
+
 async fn create(db: &Database, show: &Show) -> Result<(), StoreError> {
     let now = db.clock.now();
     let (ledger, entry) = ShowLedger::open(show.id.clone(), show.terms.clone(), now);
-    let mut transaction = db.changing.begin().await?;
-    sql::insert_show(&mut transaction, show, &ledger).await?;
-    sql::insert_journal(&mut transaction, &[entry]).await?;
-    transaction.commit().await?;
+    let mut lease = db.lease_changing().await?;
+    let connection = lease.connection();
+    connection.execute("START TRANSACTION").await?;
+    sql::insert_show(connection, show, &ledger).await?;
+    sql::insert_journal(connection, &[entry]).await?;
+    connection.execute("COMMIT").await?;
+    lease.give_back();
     Ok(())
 }

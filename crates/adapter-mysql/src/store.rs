@@ -11,11 +11,13 @@ use domain::ports::{Clock, Dependency, DependencyDown, TransitionOutcome, Transi
 use domain::receipt::TicketId;
 use domain::show::{Show, ShowSeats};
 use domain::ticket::Ticket;
+use domain::time::Timestamp;
 use domain::user::User;
 use moka::sync::Cache;
 use sqlx::migrate::MigrateDatabase;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
-use sqlx::{ConnectOptions, Executor, MySql};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::{ConnectOptions, Connection, Executor, MySql};
 use tokio::time::timeout;
 
 use crate::coalesce::Coalescer;
@@ -56,7 +58,6 @@ impl fmt::Debug for MySqlConfig {
 pub struct MySqlStore {
     pub(crate) db: Database,
     url: String,
-    max_clock_skew: Duration,
     pub(crate) users: Coalescer<UserId, Option<User>>,
     pub(crate) shows: Coalescer<ShowId, Option<Arc<Show>>>,
     pub(crate) show_cache: Cache<ShowId, Arc<Show>>,
@@ -68,10 +69,40 @@ pub struct MySqlStore {
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) max_clock_skew: Duration,
     /// For reading.
-    pub(crate) reading: MySqlPool,
+    reading: MySqlPool,
     /// For transactions that lock shows.
-    pub(crate) changing: MySqlPool,
+    changing: MySqlPool,
+}
+
+/// A connection on loan. Whoever does not give it back, because a statement
+/// failed or its future was dropped half-way, has it closed: the server then
+/// ends what was under way, and a connection that hangs is not waited for.
+pub(crate) struct Lease(Option<PoolConnection<MySql>>);
+
+impl Lease {
+    async fn of(pool: &MySqlPool) -> Result<Self, StoreError> {
+        Ok(Self(Some(pool.acquire().await?)))
+    }
+
+    #[expect(clippy::expect_used, reason = "it is taken out when the lease ends")]
+    pub(crate) fn connection(&mut self) -> &mut MySqlConnection {
+        self.0.as_mut().expect("a lease has its connection")
+    }
+
+    /// For the next one.
+    pub(crate) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
 }
 
 impl MySqlStore {
@@ -92,12 +123,12 @@ impl MySqlStore {
         let reading = config.max_connections.saturating_sub(changing).max(1);
         let db = Database {
             clock,
+            max_clock_skew: config.max_clock_skew,
             reading: pool(reading).connect_lazy_with(options.clone()),
             changing: pool(changing).connect_lazy_with(options),
         };
         Ok(Self {
             url: config.url.clone(),
-            max_clock_skew: config.max_clock_skew,
             users: user_repository::look_ups(db.clone()),
             shows: show_repository::look_ups(db.clone()),
             show_cache: Cache::builder()
@@ -153,11 +184,31 @@ fn pool(connections: u32) -> MySqlPoolOptions {
                 Ok(())
             })
         })
-        // Shorter than the server's patience, so that no dead connection is handed out.
         .idle_timeout(Duration::from_secs(10))
+        // What was idle for so long may be dead; asking costs a round trip,
+        // which a busy connection saves.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= Duration::from_secs(1) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 impl Database {
+    /// A connection for reading.
+    pub(crate) async fn lease_reading(&self) -> Result<Lease, StoreError> {
+        Lease::of(&self.reading).await
+    }
+
+    /// A connection for a transaction that locks shows.
+    pub(crate) async fn lease_changing(&self) -> Result<Lease, StoreError> {
+        Lease::of(&self.changing).await
+    }
+
     /// Bounds what a caller may wait for the database, whatever it does.
     pub(crate) async fn within_limit<T>(
         &self,
@@ -169,6 +220,37 @@ impl Database {
                 seconds: TIME_LIMIT.as_secs(),
             }))
     }
+
+    /// The time, unless the server's clock, which was read between `asked` and
+    /// now, is off. Both ends of that span bound the difference, so a slow
+    /// answer is never taken for a wrong clock.
+    pub(crate) fn checked_now(&self, asked: Instant, server: i64) -> Result<Timestamp, StoreError> {
+        let now = self.clock.now();
+        let span = i64::try_from(asked.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let ahead = server - now.as_micros();
+        let behind = now.as_micros() - span - server;
+        let skew = Duration::from_micros(ahead.max(behind).max(0).unsigned_abs());
+        if skew > self.max_clock_skew {
+            return Err(StoreError::ClockOff { skew });
+        }
+        Ok(now)
+    }
+}
+
+/// Microseconds since 1970 by the server's clock, at the moment that a row is
+/// read; `NOW()` would be the start of the statement, before it waits for a lock.
+pub(crate) const SERVER_MICROS: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
+
+async fn check(db: &Database) -> Result<(), StoreError> {
+    let mut lease = db.lease_reading().await?;
+    let asked = Instant::now();
+    let sql = format!(
+        "SELECT {SERVER_MICROS}, (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS some)"
+    );
+    let (server, _shows): (i64, i64) = sqlx::query_as(&sql).fetch_one(lease.connection()).await?;
+    lease.give_back();
+    db.checked_now(asked, server)?;
+    Ok(())
 }
 
 #[async_trait]
@@ -179,38 +261,20 @@ impl Dependency for MySqlStore {
 
     /// Whether the database answers, is migrated, and has the same time.
     async fn check(&self) -> Result<(), DependencyDown> {
-        let asked = Instant::now();
-        let before = self.db.clock.now();
-        let (micros, _shows): (i64, i64) = sqlx::query_as(
-            "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED), \
-             (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS some)",
-        )
-        .fetch_one(&self.db.reading)
-        .await
-        .map_err(|error| DependencyDown {
-            reason: match error.as_database_error() {
-                Some(_) => "the database refuses: migrate it with `tickets migrate`, \
-                            and check the user's rights"
-                    .to_owned(),
-                None => "the database cannot be reached; check mysql.url and the server".to_owned(),
-            },
-            source: Some(Box::new(error)),
-        })?;
-        // The server read its clock somewhere in between.
-        let round_trip = i64::try_from(asked.elapsed().as_micros()).unwrap_or(i64::MAX);
-        let ahead = micros - before.as_micros() - round_trip;
-        let behind = before.as_micros() - micros;
-        let skew = u128::from(ahead.max(behind).max(0).unsigned_abs());
-        if skew > self.max_clock_skew.as_micros() {
-            return Err(DependencyDown {
-                reason: format!(
-                    "the database's clock is off by {} ms, more than clock.max_skew_ms; \
-                     synchronise both machines",
-                    skew / 1_000
+        let checked = self.db.within_limit(check(&self.db)).await;
+        checked.map_err(|error| DependencyDown {
+            reason: match &error {
+                StoreError::ClockOff { .. } => format!(
+                    "{error}, more than clock.max_skew_ms; synchronise both machines' clocks"
                 ),
-                source: None,
-            });
-        }
-        Ok(())
+                StoreError::Database(source) if source.as_database_error().is_some() => {
+                    "the database refuses: migrate it with `tickets migrate`, \
+                     and check the user's rights"
+                        .to_owned()
+                }
+                _ => "the database cannot be reached; check mysql.url and the server".to_owned(),
+            },
+            source: Some(error.cause()),
+        })
     }
 }

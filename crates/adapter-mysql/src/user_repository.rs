@@ -38,15 +38,18 @@ async fn find_all(db: &Database, ids: &[UserId]) -> Result<Vec<Option<User>>, St
         query = query.bind(id.as_str().as_bytes());
     }
     let mut found = HashMap::with_capacity(ids.len());
-    for row in query.fetch_all(&db.reading).await? {
+    let mut lease = db.lease_reading().await?;
+    let rows = query.fetch_all(lease.connection()).await?;
+    lease.give_back();
+    for row in rows {
         let user = User::try_from(row)?;
         found.insert(user.id.clone(), user);
     }
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
-fn unavailable(error: impl Into<StoreError>) -> UserRepositoryError {
-    UserRepositoryError::Unavailable(error.into().cause())
+fn unavailable(error: StoreError) -> UserRepositoryError {
+    UserRepositoryError::Unavailable(error.cause())
 }
 
 #[async_trait]
@@ -60,27 +63,13 @@ impl UserRepository for MySqlStore {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<User>, UserRepositoryError> {
-        let rows: Vec<UserRow> =
-            sqlx::query_as("SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?")
-                .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
-                .bind(u64::try_from(limit).unwrap_or(u64::MAX))
-                .fetch_all(&self.db.reading)
-                .await
-                .map_err(unavailable)?;
-        rows.into_iter()
-            .map(|row| row.try_into().map_err(unavailable))
-            .collect()
+        let reading = self.db.within_limit(list(&self.db, after, limit));
+        reading.await.map_err(unavailable)
     }
 
     async fn create(&self, user: &User) -> Result<(), CreateUserError> {
-        let inserted = sqlx::query("INSERT INTO users (id, name, priority) VALUES (?, ?, ?)")
-            .bind(user.id.as_str().as_bytes())
-            .bind(user.name.as_str())
-            .bind(class_code(user.priority))
-            .execute(&self.db.reading)
-            .await;
-        match inserted.map_err(StoreError::from) {
-            Ok(_) => Ok(()),
+        match self.db.within_limit(create(&self.db, user)).await {
+            Ok(()) => Ok(()),
             Err(error) if error.is_duplicate() => Err(CreateUserError::AlreadyExists),
             Err(error) => Err(CreateUserError::Unavailable(error.cause())),
         }
@@ -91,21 +80,56 @@ impl UserRepository for MySqlStore {
         id: &UserId,
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError> {
-        // Only what is named is written, so concurrent changes of different fields both last.
-        let mut sql = QueryBuilder::new("UPDATE users SET id = id");
-        if let Some(name) = &change.name {
-            sql.push(", name = ").push_bind(name.as_str().to_owned());
-        }
-        if let Some(priority) = change.priority {
-            sql.push(", priority = ").push_bind(class_code(priority));
-        }
-        sql.push(" WHERE id = ")
-            .push_bind(id.as_str().as_bytes().to_vec());
-        sql.build()
-            .execute(&self.db.reading)
-            .await
-            .map_err(unavailable)?;
-        let found = find_all(&self.db, std::slice::from_ref(id)).await;
-        Ok(found.map_err(unavailable)?.into_iter().next().flatten())
+        let changing = self.db.within_limit(update(&self.db, id, change));
+        changing.await.map_err(unavailable)
     }
+}
+
+async fn list(
+    db: &Database,
+    after: Option<&UserId>,
+    limit: usize,
+) -> Result<Vec<User>, StoreError> {
+    let query = sqlx::query_as::<_, UserRow>(
+        "SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?",
+    )
+    .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
+    .bind(u64::try_from(limit).unwrap_or(u64::MAX));
+    let mut lease = db.lease_reading().await?;
+    let rows = query.fetch_all(lease.connection()).await?;
+    lease.give_back();
+    rows.into_iter().map(User::try_from).collect()
+}
+
+async fn create(db: &Database, user: &User) -> Result<(), StoreError> {
+    let query = sqlx::query("INSERT INTO users (id, name, priority) VALUES (?, ?, ?)")
+        .bind(user.id.as_str().as_bytes())
+        .bind(user.name.as_str())
+        .bind(class_code(user.priority));
+    let mut lease = db.lease_reading().await?;
+    query.execute(lease.connection()).await?;
+    lease.give_back();
+    Ok(())
+}
+
+async fn update(
+    db: &Database,
+    id: &UserId,
+    change: &UserChange,
+) -> Result<Option<User>, StoreError> {
+    // Only what is named is written, so concurrent changes of different fields both last.
+    let mut sql = QueryBuilder::new("UPDATE users SET id = id");
+    if let Some(name) = &change.name {
+        sql.push(", name = ").push_bind(name.as_str().to_owned());
+    }
+    if let Some(priority) = change.priority {
+        sql.push(", priority = ").push_bind(class_code(priority));
+    }
+    sql.push(" WHERE id = ")
+        .push_bind(id.as_str().as_bytes().to_vec());
+    let mut lease = db.lease_reading().await?;
+    sql.build().execute(lease.connection()).await?;
+    lease.give_back();
+    let found = find_all(db, std::slice::from_ref(id)).await?;
+    Ok(found.into_iter().next().flatten())
 }

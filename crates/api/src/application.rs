@@ -9,13 +9,12 @@ use anyhow::{Context, bail};
 use domain::ports::{Clock, TicketConsumer};
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinSet;
+use secrecy::ExposeSecret;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock::SystemClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::http::{self, HttpState};
 use crate::wiring::{self, QueuePorts, StorePorts};
@@ -67,23 +66,26 @@ pub struct Application {
     state: Arc<HttpState>,
     consumer: Arc<dyn TicketConsumer>,
     worker: Option<Worker>,
-    /// What could not be done at the start, because the store did not answer.
-    preparation: Option<Preparation>,
+    /// Goes on after the start if the store did not answer.
+    preparing: JoinHandle<()>,
     lanes: u8,
     shutdown_deadline: Duration,
 }
 
 impl Application {
-    /// Connects the adapters, binds the port and adds what `seed_demo` asks for.
-    /// Does not check [`Role::fits`].
+    /// Connects the adapters, binds the port and adds what `seed_demo` asks
+    /// for. The process's time is `clock`'s. Does not check [`Role::fits`].
     ///
     /// # Errors
     /// Says which setting or address is at fault.
-    pub async fn build(settings: Settings, role: Role) -> anyhow::Result<Self> {
+    pub async fn build(
+        settings: Settings,
+        role: Role,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
         telemetry::start(&settings.log);
         let process = ProcessId::new(rand::random());
         let receipts = receipts(&settings.tickets, process)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = wiring::connect_store(&settings, &clock)?;
         let queue = wiring::connect_queue(&settings, &clock, process).await?;
         let worker = role
@@ -106,8 +108,7 @@ impl Application {
             dependencies,
             settings.admin_token.as_ref(),
         ));
-        let preparation = Preparation::new(store, &settings.store);
-        let is_prepared = preparation.is_done_at_once().await;
+        let preparing = Preparation::new(store, &settings.store).start().await;
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let listener = TcpListener::bind(address)
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
@@ -130,7 +131,7 @@ impl Application {
             state,
             consumer: queue.consumer,
             worker,
-            preparation: (!is_prepared).then_some(preparation),
+            preparing,
             lanes: settings.queue.lanes.count(),
             shutdown_deadline: settings.server.shutdown_deadline,
         })
@@ -172,13 +173,6 @@ impl Application {
                 ("hold sweeper", Ok(()))
             });
         }
-        let preparing = self.preparation.map(|preparation| {
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                let trying = preparation.until_done();
-                stop.run_until_cancelled(trying).await;
-            })
-        });
         let died = tokio::select! {
             () = stop.cancelled() => None,
             ended = tasks.join_next() => Some(ended),
@@ -189,9 +183,7 @@ impl Application {
         );
         let stopping = shut_down(&self.state, &server, &*self.consumer, &worker_stop, tasks);
         let in_time = timeout(self.shutdown_deadline, stopping).await.is_ok();
-        if let Some(preparing) = preparing {
-            preparing.abort();
-        }
+        self.preparing.abort();
         worker_stop.cancel();
         server.stop(false).await;
         let left = self.consumer.volatile_orders();
@@ -229,6 +221,8 @@ struct Preparation {
 }
 
 impl Preparation {
+    /// A store that answers is done by then.
+    const AT_ONCE: Duration = Duration::from_secs(3);
     const TRY_AGAIN: Duration = Duration::from_secs(1);
 
     fn new(store: StorePorts, settings: &StoreSettings) -> Self {
@@ -243,6 +237,32 @@ impl Preparation {
         }
     }
 
+    /// A store that is down is no reason to end, nor to keep health unserved:
+    /// it may be started later.
+    async fn start(self) -> JoinHandle<()> {
+        let mut preparing = tokio::spawn(self.until_done());
+        // Either way the task goes on; it is its own success that counts.
+        let _at_once = timeout(Self::AT_ONCE, &mut preparing).await;
+        preparing
+    }
+
+    async fn until_done(self) {
+        let mut failures = 0_u64;
+        while let Err(error) = self.attempt().await {
+            if failures == 0 {
+                warn!(
+                    error = chain(error.as_ref()),
+                    "the store could not be prepared; trying again until it works"
+                );
+            }
+            failures += 1;
+            sleep(Self::TRY_AGAIN).await;
+        }
+        if failures > 0 {
+            info!(failures, "the store is prepared");
+        }
+    }
+
     async fn attempt(&self) -> anyhow::Result<()> {
         if self.migrates {
             (self.store.migrate)().await?;
@@ -251,27 +271,6 @@ impl Preparation {
             seed::demo(&*self.store.users, &*self.store.shows).await?;
         }
         Ok(())
-    }
-
-    /// A store that is down is no reason to end: it may be started later.
-    async fn is_done_at_once(&self) -> bool {
-        match self.attempt().await {
-            Ok(()) => true,
-            Err(error) => {
-                warn!(
-                    error = chain(error.as_ref()),
-                    "the store could not be prepared; trying again until it works"
-                );
-                false
-            }
-        }
-    }
-
-    async fn until_done(&self) {
-        while self.attempt().await.is_err() {
-            sleep(Self::TRY_AGAIN).await;
-        }
-        info!("the store is prepared");
     }
 }
 
@@ -312,21 +311,22 @@ fn worker(
             clock: Arc::clone(clock),
         },
         consumer: Arc::clone(&queue.consumer),
+        store: Arc::clone(&store.dependency),
         settings: settings.worker.clone(),
         stop: CancellationToken::new(),
     }
 }
 
 fn receipts(settings: &TicketSettings, process: ProcessId) -> anyhow::Result<Receipts> {
-    let mut secrets: Vec<SecretString> = settings.id_secrets.clone();
-    if secrets.is_empty() {
-        warn!("tickets.id_secrets is not set: ids are recognised until this process ends");
-        secrets.push(SecretString::from(format!(
-            "{:032x}",
-            rand::random::<u128>()
-        )));
+    /// The same for all processes, so that they know each other's ids, and for
+    /// everybody who reads this: only production has anything to protect.
+    const DEVELOPMENT_SECRET: &str = "tickets development secret, known to everybody";
+
+    if settings.id_secrets.is_empty() {
+        warn!("tickets.id_secrets is not set: ids can be forged by whoever reads the source");
+        return Ok(Receipts::new([DEVELOPMENT_SECRET], process)?);
     }
-    let secrets = secrets.iter().map(ExposeSecret::expose_secret);
+    let secrets = settings.id_secrets.iter().map(ExposeSecret::expose_secret);
     Receipts::new(secrets, process).context("tickets.id_secrets")
 }
 
@@ -340,6 +340,7 @@ mod tests {
     use domain::use_cases::{OrderRequest, PlacedOrder};
 
     use super::*;
+    use crate::clock::SystemClock;
 
     /// Only from inside can the store be asked after the process side has ended.
     #[tokio::test]
@@ -347,7 +348,10 @@ mod tests {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let variables = HashMap::from([("APP__SERVER__PORT".to_owned(), "0".to_owned())]);
         let settings = Settings::load(&directory, variables).unwrap();
-        let application = Application::build(settings, Role::All).await.unwrap();
+        let clock = Arc::new(SystemClock);
+        let application = Application::build(settings, Role::All, clock)
+            .await
+            .unwrap();
         let state = Arc::clone(&application.state);
         let order = OrderRequest {
             show_id: ShowId::from(230_920),

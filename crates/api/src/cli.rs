@@ -41,6 +41,9 @@ pub struct Cli {
 enum Command {
     /// Runs the service until SIGTERM or SIGINT; a second signal forces the end.
     Serve(ServeArgs),
+    /// Asks the process on this machine whether it is ready, and exits 1 if it
+    /// is not: a health check for containers, which have no other client.
+    Health,
     /// Brings the store's schema up to date, creating its database if there is none.
     Migrate,
     /// Adds user 1 and show 230920, unless they exist.
@@ -113,6 +116,7 @@ impl Cli {
         };
         let ended = match self.command {
             Command::Serve(args) => serve(settings, args.role).await,
+            Command::Health => health(&settings).await,
             Command::Migrate => migrate(&settings).await,
             Command::Seed => seed(&settings).await,
             Command::Audit(args) => audit(settings, args).await,
@@ -139,7 +143,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     role.fits(&settings)?;
     let mut signals = Signals::listen().context("listening to signals")?;
-    let application = Application::build(settings, role).await?;
+    let application = Application::build(settings, role, clock()).await?;
     let stop = CancellationToken::new();
     let stopped = application.run_until_stopped(stop.clone());
     tokio::pin!(stopped);
@@ -177,6 +181,20 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let url = format!("http://127.0.0.1:{}/health/ready", settings.server.port);
+    let answer = reqwest::get(&url)
+        .await
+        .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))?;
+    let is_ready = answer.status().is_success();
+    print(answer.text().await?)?;
+    Ok(if is_ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {

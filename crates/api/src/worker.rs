@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::Order;
-use domain::ports::{ConsumeError, LaneConsumer, TicketConsumer};
+use domain::ports::{ConsumeError, Dependency, LaneConsumer, TicketConsumer};
 use domain::use_cases::{DecideOrdersError, DecidingDesk};
 use rand::RngExt;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -17,11 +17,16 @@ use crate::configuration::WorkerSettings;
 
 /// Due holds released in one transaction.
 const SWEEP_MAX: usize = 1_000;
+/// How long a batch is tried again before its lane is offered to the others:
+/// it may be only this worker that cannot reach the store, or has a wrong clock.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the worker's tasks share.
 pub(crate) struct Worker {
     pub(crate) desk: DecidingDesk,
     pub(crate) consumer: Arc<dyn TicketConsumer>,
+    /// Asked before a lane is claimed.
+    pub(crate) store: Arc<dyn Dependency>,
     pub(crate) settings: WorkerSettings,
     /// Ends the tasks; a batch that is being decided then is dropped unsettled
     /// unless it is committed already.
@@ -31,28 +36,37 @@ pub(crate) struct Worker {
 impl Worker {
     /// Claims a lane and serves it, again and again, until the stop.
     pub(crate) async fn serve_lanes(&self) {
-        let mut backoff = Backoff::default();
+        let (mut store, mut queue) = (Backoff::default(), Backoff::default());
         while !self.stop.is_cancelled() {
+            let checked = tokio::select! {
+                () = self.stop.cancelled() => return,
+                checked = self.store.check() => checked,
+            };
+            if let Err(down) = checked {
+                store.failed("store", &down, &self.stop).await;
+                continue;
+            }
+            store.reset("store");
             let claimed = tokio::select! {
                 () = self.stop.cancelled() => return,
                 claimed = self.consumer.claim_lane() => claimed,
             };
             let ended = match claimed {
                 Ok(mut lane) => {
-                    backoff.reset("queue");
+                    queue.reset("queue");
                     self.serve(lane.as_mut()).await
                 }
                 Err(error) => Err(error),
             };
             match ended {
-                Ok(()) => return,
-                Err(ConsumeError::LaneLost) => {}
-                Err(error) => backoff.failed("queue", &error, &self.stop).await,
+                Ok(()) | Err(ConsumeError::LaneLost) => {}
+                Err(error) => queue.failed("queue", &error, &self.stop).await,
             }
         }
     }
 
-    /// Serves one lane until it is lost (an error) or the stop.
+    /// Serves one lane until it is lost (an error), its orders cannot be
+    /// decided here, or the stop.
     async fn serve(&self, lane: &mut dyn LaneConsumer) -> Result<(), ConsumeError> {
         loop {
             let batch = tokio::select! {
@@ -69,8 +83,10 @@ impl Worker {
         }
     }
 
-    /// Decides the orders, however often it takes; false if the stop came first.
+    /// Decides the orders, however often it takes; false if the stop or the
+    /// end of the [`PATIENCE`] came first.
     async fn decide(&self, orders: &[Order]) -> bool {
+        let started = Instant::now();
         let mut backoff = Backoff::default();
         loop {
             match self.desk.decide_orders(orders).await {
@@ -90,6 +106,10 @@ impl Worker {
                 Err(error) => backoff.failed("ledger", &error, &self.stop).await,
             }
             if self.stop.is_cancelled() {
+                return false;
+            }
+            if started.elapsed() >= PATIENCE {
+                warn!("gives its lane up: another worker may be able to decide");
                 return false;
             }
         }

@@ -1,25 +1,28 @@
 //! A transaction that holds the locks of some shows, and the changes it saves.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use domain::ids::{ShowId, UserId};
 use domain::journal::JournalEntry;
 use domain::receipt::TicketId;
 use domain::rule::ShowLedger;
-use domain::show::ShowStanding;
+use domain::show::{Show, ShowStanding};
 use domain::ticket::{Status, Ticket};
 use domain::time::Timestamp;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{MySql, Transaction};
+use sqlx::{Executor, FromRow, Row};
 
 use super::sql::{self, Hold, padded, placeholders, repeated};
 use crate::error::StoreError;
 use crate::row::{SHOW_COLUMNS, ShowRow, TICKET_COLUMNS, TicketRow, ticket_id};
-use crate::store::Database;
+use crate::store::{Database, Lease, SERVER_MICROS};
 
-/// The one way to change a show: lock, then read the clock, then everything else.
+/// The one way to change a show: lock, then read the clock, then everything
+/// else. Dropped without a commit, it takes its connection with it, and the
+/// server undoes what was done.
 pub(super) struct Locked {
-    transaction: Transaction<'static, MySql>,
+    lease: Lease,
     /// The shows that exist among those asked for.
     pub(super) shows: BTreeMap<ShowId, ShowStanding>,
     /// Read after the last lock was held.
@@ -29,34 +32,52 @@ pub(super) struct Locked {
 impl Locked {
     /// Locks the shows of `ids`, which are sorted and distinct, in this sequence.
     pub(super) async fn shows(db: &Database, ids: &[&ShowId]) -> Result<Self, StoreError> {
-        let mut transaction = db.changing.begin().await?;
+        let mut lease = db.lease_changing().await?;
+        lease.connection().execute("START TRANSACTION").await?;
         let mut shows = BTreeMap::new();
+        let mut now = None;
         if !ids.is_empty() {
             let ids = padded(ids);
             // Along the primary key, whatever the optimizer thinks of a small table.
             let sql = format!(
-                "SELECT {SHOW_COLUMNS} FROM shows FORCE INDEX (PRIMARY) WHERE id IN ({}) \
-                 ORDER BY id FOR UPDATE",
+                "SELECT {SHOW_COLUMNS}, {SERVER_MICROS} AS server_micros \
+                 FROM shows FORCE INDEX (PRIMARY) WHERE id IN ({}) ORDER BY id FOR UPDATE",
                 placeholders(ids.len())
             );
-            let mut query = sqlx::query_as::<_, ShowRow>(&sql);
+            let mut query = sqlx::query(&sql);
             for id in ids {
                 query = query.bind(id.as_str().as_bytes());
             }
-            for row in query.fetch_all(&mut *transaction).await? {
-                let standing = ShowStanding::try_from(row)?;
+            let asked = Instant::now();
+            let rows = query.fetch_all(lease.connection()).await?;
+            if let Some(last) = rows.last() {
+                now = Some(db.checked_now(asked, last.try_get("server_micros")?)?);
+            }
+            for row in rows {
+                let standing = ShowStanding::try_from(ShowRow::from_row(&row)?)?;
                 shows.insert(standing.show.id.clone(), standing);
             }
         }
         Ok(Self {
-            transaction,
+            lease,
             shows,
-            now: db.clock.now(),
+            now: now.unwrap_or_else(|| db.clock.now()),
         })
     }
 
     pub(super) fn connection(&mut self) -> &mut MySqlConnection {
-        &mut self.transaction
+        self.lease.connection()
+    }
+
+    async fn end(mut self, statement: &'static str) -> Result<(), StoreError> {
+        self.connection().execute(statement).await?;
+        self.lease.give_back();
+        Ok(())
+    }
+
+    /// Ends it without a change.
+    pub(super) async fn roll_back(self) -> Result<(), StoreError> {
+        self.end("ROLLBACK").await
     }
 
     pub(super) async fn tickets(
@@ -84,7 +105,7 @@ impl Locked {
         }
         let rows = query
             .bind(self.now.as_micros())
-            .fetch_all(&mut *self.transaction)
+            .fetch_all(self.lease.connection())
             .await?;
         let ids: Vec<_> = rows
             .iter()
@@ -108,7 +129,7 @@ impl Locked {
         for user in users {
             query = query.bind(user.as_str().as_bytes());
         }
-        let rows = query.fetch_all(&mut *self.transaction).await?;
+        let rows = query.fetch_all(self.connection()).await?;
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
@@ -131,7 +152,7 @@ impl Locked {
                 .bind(show.as_str().as_bytes())
                 .bind(user.as_str().as_bytes());
         }
-        let rows = query.fetch_all(&mut *self.transaction).await?;
+        let rows = query.fetch_all(self.connection()).await?;
         rows.into_iter()
             .map(|(show, user, seats)| {
                 let seats = u32::try_from(seats).map_err(|_| StoreError::Corrupt {
@@ -145,7 +166,7 @@ impl Locked {
 
     /// Saves everything and commits.
     pub(super) async fn commit(mut self, changes: Changes<'_>) -> Result<(), StoreError> {
-        let connection = &mut *self.transaction;
+        let connection = self.lease.connection();
         sql::insert_tickets(connection, &changes.decided).await?;
         for (state, ids) in changes.updated() {
             sql::update_tickets(connection, state, &ids).await?;
@@ -162,24 +183,23 @@ impl Locked {
         for ledger in changes.ledgers {
             let before = self.shows.get(ledger.show_id()).map(|show| show.seq);
             if before != Some(ledger.seq()) {
-                sql::update_counters(&mut self.transaction, ledger).await?;
+                sql::update_counters(self.connection(), ledger).await?;
             }
         }
-        self.transaction.commit().await?;
-        Ok(())
+        self.end("COMMIT").await
     }
 
     /// Saves a show's new title and terms and commits.
     pub(super) async fn commit_show(
         mut self,
-        show: &domain::show::Show,
+        show: &Show,
         ledger: &ShowLedger,
         entry: Option<JournalEntry>,
     ) -> Result<(), StoreError> {
-        sql::update_show(&mut self.transaction, show, ledger).await?;
-        sql::insert_journal(&mut self.transaction, entry.as_slice()).await?;
-        self.transaction.commit().await?;
-        Ok(())
+        let connection = self.lease.connection();
+        sql::update_show(connection, show, ledger).await?;
+        sql::insert_journal(connection, entry.as_slice()).await?;
+        self.end("COMMIT").await
     }
 }
 

@@ -383,12 +383,16 @@ async fn change_show(
 ) -> Result<Result<ShowStanding, ChangeShowError>, StoreError> {
     let locked = Locked::shows(db, &[id]).await?;
     let Some(standing) = locked.shows.get(id) else {
+        locked.roll_back().await?;
         return Ok(Err(ChangeShowError::NotFound));
     };
     let mut ledger = show_ledger(standing)?;
     let entry = match ledger.change_terms(change, locked.now) {
         Ok(entry) => entry,
-        Err(refused) => return Ok(Err(refused.into())),
+        Err(refused) => {
+            locked.roll_back().await?;
+            return Ok(Err(refused.into()));
+        }
     };
     let show = Show {
         id: id.clone(),

@@ -22,8 +22,10 @@ pub(super) async fn find(
     db: &Database,
     ids: &[TicketId],
 ) -> Result<HashMap<TicketId, Ticket>, StoreError> {
-    let mut connection = db.reading.acquire().await?;
-    tickets(&mut connection, ids).await
+    let mut lease = db.lease_reading().await?;
+    let found = tickets(lease.connection(), ids).await?;
+    lease.give_back();
+    Ok(found)
 }
 
 /// Tickets whose hold is over, the longest first.
@@ -32,13 +34,15 @@ pub(super) async fn due_holds(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<TicketId>, StoreError> {
+    let mut lease = db.lease_reading().await?;
     let due: Vec<(Vec<u8>,)> = sqlx::query_as(
         "SELECT ticket_id FROM holds WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
     )
     .bind(now.as_micros())
     .bind(rows(limit))
-    .fetch_all(&db.reading)
+    .fetch_all(lease.connection())
     .await?;
+    lease.give_back();
     due.iter().map(|(id,)| ticket_id("holds", id)).collect()
 }
 
@@ -64,7 +68,10 @@ pub(super) async fn list_by_user(
             .bind(requested_at.as_micros())
             .bind(id.to_bytes().to_vec());
     }
-    let found = query.bind(rows(page.limit)).fetch_all(&db.reading).await?;
+    let mut lease = db.lease_reading().await?;
+    let query = query.bind(rows(page.limit));
+    let found = query.fetch_all(lease.connection()).await?;
+    lease.give_back();
     found.into_iter().map(Ticket::try_from).collect()
 }
 
@@ -77,11 +84,13 @@ pub(super) async fn history(
     limit: usize,
 ) -> Result<Vec<HistoryEntry>, StoreError> {
     let show = show.as_str().as_bytes();
+    let mut lease = db.lease_reading().await?;
     let seq: Option<(u64,)> = sqlx::query_as("SELECT seq FROM shows WHERE id = ?")
         .bind(show)
-        .fetch_optional(&db.reading)
+        .fetch_optional(lease.connection())
         .await?;
     let Some((seq,)) = seq else {
+        lease.give_back();
         return Ok(Vec::new());
     };
     let until = seq.min(after_seq.saturating_add(rows(limit)));
@@ -93,7 +102,7 @@ pub(super) async fn history(
         .bind(show)
         .bind(after_seq)
         .bind(until)
-        .fetch_all(&db.reading)
+        .fetch_all(lease.connection())
         .await?;
     let sql = format!(
         "SELECT {JOURNAL_COLUMNS} FROM journal \
@@ -103,8 +112,9 @@ pub(super) async fn history(
         .bind(show)
         .bind(after_seq)
         .bind(until)
-        .fetch_all(&db.reading)
+        .fetch_all(lease.connection())
         .await?;
+    lease.give_back();
     let mut history = Vec::with_capacity(decided.len() + changed.len());
     for row in decided {
         history.push(HistoryEntry::Decided(Ticket::try_from(row)?));

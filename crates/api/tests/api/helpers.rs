@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::application::{Application, Role};
+use api::clock::SystemClock;
 use api::configuration::Settings;
+use domain::ports::Clock;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -45,8 +48,18 @@ impl TestService {
 
     /// One process side of several on the same backend.
     pub(crate) async fn on(backend: &Backend, role: Role, variables: &[(&str, &str)]) -> Self {
+        Self::by_clock(Arc::new(SystemClock), backend, role, variables).await
+    }
+
+    /// As [`Self::on`], with a time of its own.
+    pub(crate) async fn by_clock(
+        clock: Arc<dyn Clock>,
+        backend: &Backend,
+        role: Role,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let settings = settings(backend, variables);
-        let application = Application::build(settings, role).await.unwrap();
+        let application = Application::build(settings, role, clock).await.unwrap();
         let stop = CancellationToken::new();
         Self {
             url: format!("http://{}", application.address()),

@@ -99,18 +99,6 @@ async fn an_undecided_ticket_tells_what_its_id_knows() {
     );
 }
 
-#[tokio::test]
-async fn a_full_queue_refuses() {
-    let variables = [("APP__QUEUE__CAPACITY", "2")];
-    let service = TestService::with(api::application::Role::Api, &variables).await;
-    for _ in 0..2 {
-        service.placed(json!({"show_id": SHOW, "user_id": 1})).await;
-    }
-    let refused = service.order(json!({"show_id": SHOW, "user_id": 1})).await;
-    refused.assert_problem(503, "queue_unavailable");
-    assert_eq!(refused.body.get("ticket_id"), None);
-}
-
 fn verdict(ticket: &Value) -> String {
     let field = if ticket["status"] == "rejected" {
         "reason"

@@ -122,7 +122,9 @@ fn every_configuration_fault_is_printed_and_no_secret() {
         "queue.lanes",
         "admin.token",
         "tickets.id_secrets",
-        "3 fault(s)",
+        "rabbitmq.url",
+        "mysql.url",
+        "5 fault(s)",
     ] {
         assert!(stderr.contains(part), "{part} in {stderr}");
     }

@@ -1,8 +1,11 @@
-//! What waits in the queue costs little.
+//! What waits in memory: how much it costs, and how much may wait.
 
 use std::fs;
 
-use crate::helpers::TestService;
+use api::application::Role;
+use serde_json::json;
+
+use crate::helpers::{SHOW, TestService};
 use crate::raw::pipeline_orders;
 
 /// Resident memory of this process, in MiB; server and client are both in it.
@@ -30,4 +33,16 @@ async fn a_hundred_thousand_queued_orders_fit_into_200_mib() {
     }
     let resident = resident_mib();
     assert!(resident < 200, "{resident} MiB are resident");
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses() {
+    let variables = [("APP__QUEUE__CAPACITY", "2")];
+    let service = TestService::with(Role::Api, &variables).await;
+    for _ in 0..2 {
+        service.placed(json!({"show_id": SHOW, "user_id": 1})).await;
+    }
+    let refused = service.order(json!({"show_id": SHOW, "user_id": 1})).await;
+    refused.assert_problem(503, "queue_unavailable");
+    assert_eq!(refused.body.get("ticket_id"), None);
 }

@@ -40,6 +40,8 @@ async fn while_stopping_orders_are_refused_and_readiness_fails() {
     let service = TestService::with(Role::Api, &variables).await;
     let mut buyer = Connection::open(&service.url);
     let mut probe = Connection::open(&service.url);
+    // No connection is taken any more once the stop has begun.
+    let mut second_probe = Connection::open(&service.url);
     let ready = "GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n";
     // Its order is never decided, so the stop lasts until its deadline.
     buyer.send(&raw_order());
@@ -51,6 +53,11 @@ async fn while_stopping_orders_are_refused_and_readiness_fails() {
         let (head, body) = probe.receive();
         if !head.starts_with("HTTP/1.1 200") {
             break (head, body);
+        }
+        if head.to_lowercase().contains("connection: close") {
+            // The stop began between this answer's two ends.
+            second_probe.send(ready);
+            break second_probe.receive();
         }
         assert!(started.elapsed() < DEADLINE, "still {body}");
     };
