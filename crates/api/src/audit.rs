@@ -9,6 +9,8 @@ use domain::ticket::RejectionReason;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::http_client;
+
 /// Shows read at a time.
 const SHOWS_PER_PAGE: usize = 200;
 
@@ -104,7 +106,7 @@ impl AuditReport {
     /// Says why there was no answer, or not this one.
     pub async fn fetch(url: &str, token: Option<&SecretString>) -> anyhow::Result<Self> {
         let url = format!("{}/admin/audit", url.trim_end_matches('/'));
-        let mut request = reqwest::Client::new().get(&url);
+        let mut request = http_client()?.get(&url);
         if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }

@@ -183,9 +183,16 @@ impl Signals {
     }
 }
 
+/// Past any proxy of the environment: what it asks is on this machine or named.
+pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().no_proxy().build()?)
+}
+
 async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
     let url = format!("http://127.0.0.1:{}/health/ready", settings.server.port);
-    let answer = reqwest::get(&url)
+    let answer = http_client()?
+        .get(&url)
+        .send()
         .await
         .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))?;
     let is_ready = answer.status().is_success();

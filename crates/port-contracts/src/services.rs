@@ -60,6 +60,63 @@ impl TestDatabase {
     pub fn url(&self) -> String {
         format!("{}/{}", mysql_url(), self.name)
     }
+
+    /// Its name on the server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs statements in it, past the adapter.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn execute(&self, sql: &str) {
+        use sqlx::Executor;
+
+        self.connect().await.execute(sql).await.unwrap();
+    }
+
+    /// One number out of it.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn number(&self, sql: &str) -> i64 {
+        let mut connection = self.connect().await;
+        let (number,) = sqlx::query_as(sql)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        number
+    }
+
+    /// Transactions in it that hold row locks, by the server's numbers.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn locking_transactions(&self) -> std::collections::BTreeSet<u64> {
+        let mut connection = self.connect().await;
+        let transactions: Vec<(u64,)> = sqlx::query_as(
+            "SELECT CAST(t.trx_id AS UNSIGNED) FROM information_schema.innodb_trx t \
+             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
+             WHERE p.db = ? AND t.trx_rows_locked > 0",
+        )
+        .bind(&self.name)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        transactions.into_iter().map(|(id,)| id).collect()
+    }
+
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    async fn connect(&self) -> sqlx::MySqlConnection {
+        use sqlx::Connection;
+
+        sqlx::MySqlConnection::connect(&self.url()).await.unwrap()
+    }
 }
 
 #[cfg(feature = "mysql")]
@@ -103,6 +160,59 @@ impl TestPrefix {
     pub fn as_str(&self) -> &str {
         &self.prefix
     }
+
+    /// Puts a message into `tickets.<queue>`, past the adapter.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn publish(&self, queue: &str, payload: &[u8]) {
+        use lapin::BasicProperties;
+        use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+
+        let connection = connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let confirm = ConfirmSelectOptions::default();
+        channel.confirm_select(confirm).await.unwrap();
+        let published = channel.basic_publish(
+            "".into(),
+            format!("{}tickets.{queue}", self.prefix).into(),
+            BasicPublishOptions::default(),
+            payload,
+            BasicProperties::default(),
+        );
+        published.await.unwrap().await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Takes the first message out of `tickets.<queue>`; `None` if it is empty
+    /// or a consumer has what is in it.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn take_first(&self, queue: &str) -> Option<Vec<u8>> {
+        use lapin::options::BasicGetOptions;
+
+        let connection = connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let getting = channel.basic_get(
+            format!("{}tickets.{queue}", self.prefix).into(),
+            BasicGetOptions { no_ack: true },
+        );
+        let taken = getting.await.unwrap().map(|got| got.delivery.data);
+        connection.close(200, "OK".into()).await.unwrap();
+        taken
+    }
+}
+
+#[cfg(feature = "rabbitmq")]
+#[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+async fn connect() -> lapin::Connection {
+    let properties = lapin::ConnectionProperties::default();
+    lapin::Connection::connect(&rabbitmq_url(), properties)
+        .await
+        .unwrap()
 }
 
 #[cfg(feature = "rabbitmq")]
@@ -117,13 +227,10 @@ impl Drop for TestPrefix {
 #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
 async fn delete_topology(prefix: &str) {
     use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
-    use lapin::{Connection, ConnectionProperties};
 
     use crate::LANES;
 
-    let connection = Connection::connect(&rabbitmq_url(), ConnectionProperties::default())
-        .await
-        .unwrap();
+    let connection = connect().await;
     let channel = connection.create_channel().await.unwrap();
     let lanes = LANES
         .iter()

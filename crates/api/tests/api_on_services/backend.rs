@@ -13,14 +13,21 @@ impl Backend {
         Self(Arc::new((TestDatabase::create().await, TestPrefix::new())))
     }
 
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.0.0
+    }
+
+    pub(crate) fn queue(&self) -> &TestPrefix {
+        &self.0.1
+    }
+
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        let (database, prefix) = &*self.0;
         [
             ("APP__QUEUE__ADAPTER", "rabbitmq".to_owned()),
             ("APP__RABBITMQ__URL", services::rabbitmq_url()),
-            ("APP__RABBITMQ__PREFIX", prefix.as_str().to_owned()),
+            ("APP__RABBITMQ__PREFIX", self.queue().as_str().to_owned()),
             ("APP__STORE__ADAPTER", "mysql".to_owned()),
-            ("APP__MYSQL__URL", database.url()),
+            ("APP__MYSQL__URL", self.database().url()),
             ("APP__MYSQL__MIGRATE_AT_START", "true".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

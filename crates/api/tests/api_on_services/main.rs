@@ -14,6 +14,7 @@ mod audit;
 mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
+mod clock;
 mod handover;
 #[path = "../api/health.rs"]
 mod health;

@@ -1,0 +1,189 @@
+//! The way to the broker is cut, blocked or gone.
+
+use std::time::{Duration, Instant};
+
+use port_contracts::proxy::Weather;
+use reqwest::Client;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::buyers::{Buyers, Sale, set_up, shows};
+use crate::deployment::{DEADLINE, Deployment, eventually};
+
+use crate::proof::prove;
+use crate::seed::Chance;
+
+/// `queue.publish_timeout_ms` is 2,000; the rest is for a busy machine.
+const REFUSED_WITHIN: Duration = Duration::from_millis(3_500);
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_the_broker_cut_twenty_times() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let _worker = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    for _ in 0..20 {
+        sleep(chance.millis(50, 900)).await;
+        deployment.broker.cut();
+    }
+    let before = buyers.accepted();
+    eventually("orders are accepted again", DEADLINE, async || {
+        buyers.accepted() > before + 50
+    })
+    .await;
+    let told = buyers.stop().await;
+    let proof = prove(&deployment, &api.url, told).await;
+    assert!(proof.accepted > 500, "{proof:?}");
+}
+
+/// Half-open: nothing passes and no connection ends, until both sides give up
+/// by their heartbeats.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_stalls() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let _worker = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    for stalled in [1, 12] {
+        sleep(chance.millis(500, 1_000)).await;
+        deployment.broker.set(Weather::Stalled);
+        sleep(Duration::from_secs(stalled)).await;
+        deployment.broker.set(Weather::Fair);
+        let before = buyers.accepted();
+        eventually("orders are accepted again", DEADLINE, async || {
+            buyers.accepted() > before + 50
+        })
+        .await;
+    }
+    let told = buyers.stop().await;
+    assert_eq!(told.unanswered, 0, "an order waited without end");
+    prove(&deployment, &api.url, told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_broker_loses_nothing() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let _worker = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    sleep(chance.millis(300, 600)).await;
+    // Longer than a confirm may take, so that most outcomes are unknown.
+    let delay = Duration::from_millis(1_500);
+    deployment.broker.set(Weather::Slow(delay));
+    sleep(Duration::from_secs(6)).await;
+    deployment.broker.set(Weather::Fair);
+    let before = buyers.accepted();
+    eventually("orders are accepted again", DEADLINE, async || {
+        buyers.accepted() > before + 50
+    })
+    .await;
+    let told = buyers.stop().await;
+    let proof = prove(&deployment, &api.url, told).await;
+    assert!(proof.unknown > 0, "{proof:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let worker = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+
+    deployment.broker.set(Weather::Down);
+    deployment.broker.cut();
+    let client = Client::new();
+    let order = json!({"show_id": shows()[0], "user_id": "user-1"});
+    for _ in 0..5 {
+        let asked = Instant::now();
+        let request = client.post(format!("{}/tickets", api.url)).json(&order);
+        let answer = request.send().await.unwrap();
+        assert!(asked.elapsed() < REFUSED_WITHIN, "{:?}", asked.elapsed());
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+    }
+    for process in [&api, &worker] {
+        eventually("readiness names the queue", DEADLINE, async || {
+            let Some((503, body)) = process.readiness().await else {
+                return false;
+            };
+            let status_of = |name: &str| {
+                let all = body["dependencies"].as_array().unwrap();
+                let one = all.iter().find(|one| one["name"] == name).unwrap();
+                one["status"].as_str().unwrap().to_owned()
+            };
+            status_of("queue") == "down" && status_of("store") == "up"
+        })
+        .await;
+    }
+
+    deployment.broker.set(Weather::Fair);
+    let back = Instant::now();
+    let id = loop {
+        let request = client.post(format!("{}/tickets", api.url)).json(&order);
+        let answer = request.send().await.unwrap();
+        if answer.status() == 202 {
+            let ticket: serde_json::Value = answer.json().await.unwrap();
+            break ticket["ticket_id"].as_str().unwrap().to_owned();
+        }
+        assert_eq!(answer.status(), 503);
+        assert!(back.elapsed() < BACK_WITHIN, "still {answer:?}");
+    };
+    for process in [&api, &worker] {
+        process
+            .wait_until_ready(BACK_WITHIN.saturating_sub(back.elapsed()))
+            .await;
+    }
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    sleep(Duration::from_millis(500)).await;
+    let mut told = buyers.stop().await;
+    told.accepted.insert(id, back);
+    prove(&deployment, &api.url, told).await;
+}
+
+/// A dependency that is not there yet is no reason to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_start_before_broker_and_database() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    deployment.broker.set(Weather::Down);
+    deployment.database.set(Weather::Down);
+    let mut api = deployment.start("api").await;
+    let mut worker = deployment.start("worker").await;
+    sleep(Duration::from_secs(2)).await;
+    for process in [&mut api, &mut worker] {
+        let (status, body) = process.readiness().await.unwrap();
+        assert_eq!(status, 503, "{body}");
+        let all = body["dependencies"].as_array().unwrap();
+        assert!(all.iter().all(|one| one["status"] == "down"), "{body}");
+        let warnings = process.log_lines();
+        let warnings = warnings.iter().filter(|line| line["level"] == "WARN");
+        assert!(warnings.count() < 10, "it complains too often");
+        assert!(!process.has_ended());
+    }
+    deployment.broker.set(Weather::Fair);
+    deployment.database.set(Weather::Fair);
+    for process in [&api, &worker] {
+        process.wait_until_ready(BACK_WITHIN).await;
+    }
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    eventually("orders are accepted", DEADLINE, async || {
+        buyers.accepted() > 50
+    })
+    .await;
+    let told = buyers.stop().await;
+    prove(&deployment, &api.url, told).await;
+}

@@ -1,0 +1,238 @@
+//! Processes of their own on a database and a part of the broker, with a proxy
+//! before each server.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use port_contracts::proxy::{TcpProxy, host_and_port};
+use port_contracts::services;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::backend::Backend;
+
+/// Long beside what any of these waits takes on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Everything that the processes of a test share.
+pub(crate) struct Deployment {
+    pub(crate) broker: TcpProxy,
+    pub(crate) database: TcpProxy,
+    variables: Vec<(String, String)>,
+    logs: Option<TempDir>,
+    started: Cell<u32>,
+    pub(crate) backend: Backend,
+}
+
+impl Deployment {
+    /// A migrated database and nothing that runs.
+    pub(crate) async fn new() -> Self {
+        let backend = Backend::start().await;
+        let broker = TcpProxy::start(&host_and_port(&services::rabbitmq_url())).await;
+        let database = TcpProxy::start(&host_and_port(&services::mysql_url())).await;
+        let mut variables = backend.variables();
+        for (name, value) in &mut variables {
+            match name.as_str() {
+                "APP__RABBITMQ__URL" => *value = broker.url(value),
+                "APP__MYSQL__URL" => *value = database.url(value),
+                _ => {}
+            }
+        }
+        for (name, value) in [
+            ("APP__SERVER__PORT", "0"),
+            ("APP__LOG__FORMAT", "json"),
+            ("APP__LOG__LEVEL", "info"),
+            ("APP__STORE__SEED_DEMO", "true"),
+        ] {
+            variables.push((name.to_owned(), value.to_owned()));
+        }
+        let deployment = Self {
+            broker,
+            database,
+            variables,
+            logs: Some(TempDir::new().unwrap()),
+            started: Cell::new(0),
+            backend,
+        };
+        let migrated = deployment.run(&["migrate"]);
+        assert!(migrated.status.success(), "{migrated:?}");
+        deployment
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickets"));
+        command
+            .args(arguments)
+            .env(
+                "APP_CONFIG_DIR",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/../../config"),
+            )
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts `tickets serve --role <role>` and waits until it listens.
+    pub(crate) async fn start(&self, role: &str) -> Process {
+        let number = self.started.get();
+        self.started.set(number + 1);
+        let folder = self.logs.as_ref().unwrap().path();
+        let log = folder.join(format!("{number}-{role}.log"));
+        let child = self
+            .command(&["serve", "--role", role])
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut process = Process {
+            child,
+            log,
+            url: String::new(),
+        };
+        let built = process.logged("tickets is built").await;
+        process.url = format!("http://{}", built["address"].as_str().unwrap());
+        process
+    }
+
+    /// As [`Self::start`], and waits until it is ready.
+    pub(crate) async fn start_ready(&self, role: &str) -> Process {
+        let process = self.start(role).await;
+        process.wait_until_ready(DEADLINE).await;
+        process
+    }
+}
+
+impl Drop for Deployment {
+    /// The logs of a test that failed are kept.
+    #[expect(clippy::print_stderr, reason = "shown with a failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(logs) = self.logs.take()
+        {
+            eprintln!("logs of the processes: {}", logs.keep().display());
+        }
+    }
+}
+
+/// A serving process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    pub(crate) url: String,
+}
+
+impl Process {
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// `STOP`, `CONT`, `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        let text = fs::read_to_string(&self.log).unwrap();
+        // The last line may be half written.
+        let lines = text.lines().map(serde_json::from_str);
+        lines.filter_map(Result::ok).collect()
+    }
+
+    /// The first line with this message.
+    async fn logged(&mut self, message: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let lines = self.log_lines();
+            if let Some(line) = lines.into_iter().find(|line| line["message"] == message) {
+                return line;
+            }
+            let text = fs::read_to_string(&self.log).unwrap();
+            assert!(!self.has_ended(), "ended before `{message}`: {text}");
+            assert!(started.elapsed() < DEADLINE, "no `{message}` in {text}");
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Status and body of its readiness.
+    pub(crate) async fn readiness(&self) -> Option<(u16, Value)> {
+        let answer = reqwest::get(format!("{}/health/ready", self.url)).await;
+        let answer = answer.ok()?;
+        Some((answer.status().as_u16(), answer.json().await.ok()?))
+    }
+
+    pub(crate) async fn wait_until_ready(&self, deadline: Duration) {
+        let started = Instant::now();
+        loop {
+            let readiness = self.readiness().await;
+            if let Some((200, _)) = readiness {
+                return;
+            }
+            assert!(started.elapsed() < deadline, "not ready: {readiness:?}");
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Lanes that it owns, as far as it has logged.
+    pub(crate) fn lanes(&self) -> BTreeSet<String> {
+        let mut lanes = BTreeSet::new();
+        for line in self.log_lines() {
+            let lane = line["queue.lane"].as_str().unwrap_or_default().to_owned();
+            match line["message"].as_str() {
+                Some("owns the lane") => {
+                    lanes.insert(lane);
+                }
+                Some("gave the lane up") => {
+                    lanes.remove(&lane);
+                }
+                _ => {}
+            }
+        }
+        lanes
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already in most tests.
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Waits until `done`, at most `deadline`; `what` names what did not happen.
+pub(crate) async fn eventually(
+    what: &str,
+    deadline: Duration,
+    mut done: impl AsyncFnMut() -> bool,
+) {
+    let started = Instant::now();
+    while !done().await {
+        assert!(
+            started.elapsed() < deadline,
+            "{what}: not within {deadline:?}"
+        );
+        sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,64 @@
+//! A worker that stands still in the middle of a transaction, as a virtual
+//! machine does that is moved, and goes on long after its lanes have other owners.
+
+use std::time::Duration;
+
+use port_contracts::proxy::Weather;
+use tokio::time::sleep;
+
+use crate::buyers::{Buyers, Sale, set_up};
+use crate::deployment::{DEADLINE, Deployment, eventually};
+
+use crate::proof::prove;
+use crate::seed::Chance;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let worker = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    eventually("orders are decided", DEADLINE, async || {
+        buyers.accepted() > 100
+    })
+    .await;
+
+    // Slow answers keep transactions open long enough to be caught in one.
+    let slow = Weather::Slow(Duration::from_millis(30));
+    deployment.database.set(slow);
+    let database = deployment.backend.database();
+    let mut attempts = 0;
+    loop {
+        worker.signal("STOP");
+        let locking = database.locking_transactions().await;
+        // The api process's own transactions are over by then.
+        sleep(Duration::from_secs(1)).await;
+        let still_locking = database.locking_transactions().await;
+        if !locking.is_disjoint(&still_locking) {
+            break;
+        }
+        worker.signal("CONT");
+        attempts += 1;
+        assert!(attempts < 30, "never caught in a transaction");
+        sleep(chance.millis(1, 300)).await;
+    }
+    deployment.database.set(Weather::Fair);
+    let successor = deployment.start_ready("worker").await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(successor.lanes().len(), 4, "{:?}", successor.lanes());
+    let decided = async || database.number("SELECT COUNT(*) FROM tickets").await;
+    let before = decided().await;
+    eventually("the successor decides", DEADLINE, async || {
+        decided().await > before + 50
+    })
+    .await;
+
+    worker.signal("CONT");
+    sleep(Duration::from_secs(3)).await;
+    let told = buyers.stop().await;
+    let proof = prove(&deployment, &api.url, told).await;
+    assert!(proof.accepted > 1_000, "{proof:?}");
+}

@@ -1,0 +1,107 @@
+//! Lanes go from worker to worker.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::buyers::{Buyers, LANES, Sale, set_up, shows};
+use crate::deployment::{DEADLINE, Deployment, Process, eventually};
+
+use crate::proof::prove;
+use crate::seed::Chance;
+
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(2);
+const SHARED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Places an order for the show and waits for its verdict.
+async fn decided(client: &Client, url: &str, show: &str) -> String {
+    let body = json!({"show_id": show, "user_id": "user-1"});
+    let request = client.post(format!("{url}/tickets")).json(&body);
+    let placed: Value = request.send().await.unwrap().json().await.unwrap();
+    let id = placed["ticket_id"].as_str().unwrap().to_owned();
+    loop {
+        let answer = client.get(format!("{url}/tickets/{id}")).send().await;
+        let ticket: Value = answer.unwrap().json().await.unwrap();
+        if ticket["status"] != "processing" {
+            return id;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn have(workers: &[&Process], expected: usize) -> bool {
+    let counts: Vec<_> = workers.iter().map(|worker| worker.lanes().len()).collect();
+    let even = usize::from(LANES) / workers.len();
+    counts.iter().sum::<usize>() == expected && counts.iter().all(|count| *count >= even)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let mut first = deployment.start_ready("worker").await;
+    let second = deployment.start_ready("worker").await;
+    let sale = Sale {
+        capacity: 20_000,
+        ..Sale::default()
+    };
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    eventually("two lanes each", SHARED_WITHIN, async || {
+        have(&[&first, &second], 4)
+    })
+    .await;
+    // Busy with the lanes that they have.
+    sleep(chance.millis(500, 1_500)).await;
+
+    first.kill();
+    let killed = Instant::now();
+    let client = Client::new();
+    let shows = shows();
+    let verdicts = shows.iter().map(|show| decided(&client, &api.url, show));
+    let ids = futures_util::future::join_all(verdicts).await;
+    let taken_over = killed.elapsed();
+    assert!(taken_over < TAKEN_OVER_WITHIN, "took {taken_over:?}");
+
+    let third = deployment.start_ready("worker").await;
+    let joined = Instant::now();
+    eventually("the third has its share", SHARED_WITHIN, async || {
+        have(&[&second, &third], 4)
+    })
+    .await;
+    let shared = joined.elapsed();
+    assert!(shared < SHARED_WITHIN, "took {shared:?}");
+    sleep(Duration::from_millis(500)).await;
+    let mut told = buyers.stop().await;
+    told.accepted.extend(ids.into_iter().map(|id| (id, killed)));
+    let proof = prove(&deployment, &api.url, told).await;
+    assert!(proof.accepted > 500, "{proof:?}");
+}
+
+/// In order: nothing is lost when a worker is told to end either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_gives_its_lanes_up_at_once() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let mut first = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    for _ in 0..3 {
+        let next = deployment.start_ready("worker").await;
+        eventually("two lanes each", SHARED_WITHIN, async || {
+            have(&[&first, &next], 4)
+        })
+        .await;
+        first.signal("TERM");
+        eventually("the old one ends", DEADLINE, async || first.has_ended()).await;
+        eventually("the new one has all", DEADLINE, async || have(&[&next], 4)).await;
+        first = next;
+    }
+    let told = buyers.stop().await;
+    prove(&deployment, &api.url, told).await;
+}

@@ -1,0 +1,66 @@
+//! Processes that are killed while buyers order.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::buyers::{Buyers, Sale, Told, set_up};
+use crate::deployment::{DEADLINE, Deployment, eventually};
+
+use crate::proof::prove;
+use crate::seed::Chance;
+
+/// More than the 20 deliveries that RabbitMQ 4 allows a message by default.
+const KILLS: usize = 30;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_thirty_times_in_a_sale() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_ready("api").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    let mut deciding = 0;
+    for _ in 0..KILLS {
+        let mut worker = deployment.start("worker").await;
+        // Some die before they own a lane, most while they decide.
+        if !chance.one_in(6) {
+            eventually("the worker owns its lanes", DEADLINE, async || {
+                !worker.lanes().is_empty()
+            })
+            .await;
+            deciding += 1;
+        }
+        sleep(chance.millis(0, 400)).await;
+        worker.kill();
+    }
+    assert!(deciding > 20, "only {deciding} kills of a deciding worker");
+    let _worker = deployment.start("worker").await;
+    let told = buyers.stop().await;
+    assert_eq!((told.unanswered, told.unknown.len()), (0, 0));
+    let proof = prove(&deployment, &api.url, told).await;
+    assert!(proof.accepted > 1_000, "{proof:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_process_killed_ten_times_in_a_sale() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let steady = deployment.start_ready("api").await;
+    let _worker = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&steady.url, sale).await;
+    let mut told = Told::default();
+    for _ in 0..10 {
+        let mut doomed = deployment.start_ready("api").await;
+        let buyers = Buyers::start(&[&steady.url, &doomed.url], sale, &mut chance);
+        sleep(chance.millis(300, 900)).await;
+        doomed.kill();
+        // Whoever had a key asks again, of the other process in the end.
+        sleep(Duration::from_millis(100)).await;
+        told.extend(buyers.stop().await);
+    }
+    let proof = prove(&deployment, &steady.url, told).await;
+    assert!(proof.accepted > 1_000, "{proof:?}");
+}

@@ -1,0 +1,27 @@
+//! Faults on the way from an order to its verdict: processes are killed or
+//! frozen, connections cut, stalled and slow, while buyers order. After each:
+//! every `202` has one verdict, nothing is oversold or undersold, nobody was
+//! overtaken, and the audit finds nothing.
+//!
+//! What is drawn at random comes from one seed, which is printed;
+//! `TICKETS_FAULT_SEED` gives it again.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod broker;
+mod buyers;
+mod database;
+mod deployment;
+mod frozen;
+mod handover;
+mod killed;
+mod poison;
+mod proof;
+mod seed;
+
+#[path = "../api_on_services/backend.rs"]
+mod backend;

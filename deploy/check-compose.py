@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Checks what docker-compose.yml and deploy/Dockerfile must have in common with the
+rest of the project, without a Docker engine. Needs PyYAML. Lists every fault; exits 1
+on any.
+"""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+TOP = Path(__file__).resolve().parent.parent
+# Settings that no file of config/ has: production takes them from the environment.
+SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "rabbitmq.url"}
+UNITS = {"h": 3600, "m": 60, "s": 1}
+
+faults = []
+
+
+def expect(condition, fault):
+    if not condition:
+        faults.append(fault)
+
+
+def read(path):
+    return (TOP / path).read_text()
+
+
+def interpolated(text):
+    """The values that hold when neither the environment nor .env sets anything."""
+    text = re.sub(r"(?<!\$)\$\{\w+:-([^}]*)\}", r"\1", text)
+    expect(not re.search(r"(?<!\$)\$(?!\$)", text), "docker-compose.yml: a variable has no default")
+    return text
+
+
+def settings():
+    """What production.toml leaves of base.toml, as {"section.key": value}."""
+    merged = {}
+    for name in ("base", "production"):
+        for section, keys in tomllib.loads(read(f"config/{name}.toml")).items():
+            merged |= {f"{section}.{key}": value for key, value in keys.items()}
+    return merged
+
+
+def seconds(duration):
+    return sum(int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)([hms])", str(duration)))
+
+
+def version(text):
+    return tuple(int(part) for part in text.split("."))
+
+
+def check_environment(name, environment, servers, known):
+    given = {key[5:].lower().replace("__", "."): value for key, value in environment.items()}
+    expect(given.keys() <= known.keys() | SECRETS, f"{name}: unknown settings {given.keys() - known.keys() - SECRETS}")
+    expect(SECRETS <= given.keys(), f"{name}: production needs {SECRETS - given.keys()}")
+    for key in ("tickets.id_secrets", "admin.token"):
+        expect(len(given.get(key, "")) >= 16, f"{name}: {key} needs 16 bytes")
+    mysql = servers["mysql"]["environment"]
+    login = f"{mysql['MYSQL_USER']}:{mysql['MYSQL_PASSWORD']}"
+    url = f"mysql://{login}@mysql:3306/{mysql['MYSQL_DATABASE']}"
+    expect(given.get("mysql.url") == url, f"{name}: mysql.url is not {url}")
+    rabbitmq = servers["rabbitmq"]["environment"]
+    login = f"{rabbitmq['RABBITMQ_DEFAULT_USER']}:{rabbitmq['RABBITMQ_DEFAULT_PASS']}"
+    expect(urlsplit(given.get("rabbitmq.url", "")).netloc == f"{login}@rabbitmq:5672", f"{name}: rabbitmq.url")
+
+
+def check_compose(known):
+    services = yaml.safe_load(interpolated(read("docker-compose.yml")))["services"]
+    port = known["server.port"]
+    own = {name: service for name, service in services.items() if name not in ("mysql", "rabbitmq")}
+    expect(sum("build" in service for service in own.values()) == 1, "one service builds the image of all")
+    for name, service in own.items():
+        check_environment(name, service.get("environment", {}), services, known)
+        if "serve" in service.get("command", []):
+            grace = seconds(service.get("stop_grace_period", "10s"))
+            deadline = known["server.shutdown_deadline_seconds"]
+            expect(grace > deadline, f"{name}: stop_grace_period must exceed the {deadline} s of a stop")
+    for name, service in services.items():
+        for published in service.get("ports", []):
+            expect(str(published).startswith("127.0.0.1:"), f"{name}: {published} is not bound to loopback")
+        for other, dependency in service.get("depends_on", {}).items():
+            needed = services.get(other, {})
+            if dependency["condition"] == "service_healthy":
+                expect("healthcheck" in needed, f"{name}: {other} has no health check")
+            else:
+                expect(needed.get("restart") == "no", f"{name}: {other} must not be restarted")
+    expect(any(str(p).endswith(f":{port}") for p in services["api"].get("ports", [])), f"api: port {port} is not published")
+    expect(not {"ports", "container_name"} & services["worker"].keys(), "worker: could not be scaled")
+    for name, variable in (("mysql", "MYSQL_IMAGE"), ("rabbitmq", "RABBITMQ_IMAGE")):
+        release, flavour = re.search(rf'{variable}="{name}:([\d.]+)([^"]*)"', read("deploy/services.sh")).groups()
+        pinned = rf"{name}:{re.escape(release)}\.\d+{re.escape(flavour)}"
+        image = services[name]["image"]
+        expect(re.fullmatch(pinned, image), f"{name}: {image} is no patch release of what deploy/services.sh tests with")
+
+
+def check_image(known):
+    dockerfile = read("deploy/Dockerfile")
+    for image in re.findall(r"^FROM (\S+)", dockerfile, re.M):
+        expect(re.search(r":\d+\.\d+\.\d+|@sha256:[0-9a-f]{64}$", image), f"deploy/Dockerfile: {image} is not pinned")
+    rust = re.search(r"^FROM rust:([\d.]+)", dockerfile, re.M).group(1)
+    needed = tomllib.loads(read("Cargo.toml"))["workspace"]["package"]["rust-version"]
+    expect(version(rust) >= version(needed), f"deploy/Dockerfile: Rust {rust} is older than rust-version {needed}")
+    expect(f"\nEXPOSE {known['server.port']}\n" in dockerfile, "deploy/Dockerfile: EXPOSE is not server.port")
+    let_in = set(re.findall(r"^!(\S+)", read("deploy/Dockerfile.dockerignore"), re.M))
+    for line in re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+)$", dockerfile, re.M):
+        for source in line.split()[:-1]:
+            expect(source in let_in, f"deploy/Dockerfile.dockerignore: keeps {source} out")
+            expect((TOP / source).exists(), f"deploy/Dockerfile: there is no {source}")
+
+
+def main():
+    known = settings()
+    check_compose(known)
+    check_image(known)
+    for fault in faults:
+        print(f"check-compose: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
