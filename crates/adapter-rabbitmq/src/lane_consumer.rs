@@ -206,7 +206,7 @@ impl RabbitLaneConsumer {
                 reason,
             }) = feed.arrived.front()
             {
-                error!(lane = %self.lane, reason, "put an undecodable message aside");
+                error!(queue.lane = %self.lane, reason, "put an undecodable message aside");
                 let letter = DeadLetter {
                     at,
                     reason: reason.clone(),
@@ -282,7 +282,7 @@ impl LaneConsumer for RabbitLaneConsumer {
             self.put_undecodable_aside().await?;
             if let Some(version) = self.newer_version() {
                 self.ownership.paused(self.lane, version);
-                warn!(lane = %self.lane, version, "paused: a newer version of tickets must decide it");
+                warn!(queue.lane = %self.lane, version, "paused: a newer version of tickets must decide it");
                 tokio::select! {
                     () = self.shed.cancelled() => {}
                     () = sleep(PAUSE) => {}
@@ -336,7 +336,7 @@ impl Drop for RabbitLaneConsumer {
             for feed in &feeds {
                 let closed = within_limit(feed.channel.close(200, "OK".into())).await;
                 if let Err(error) = closed {
-                    warn!(%lane, %error, "a channel was not closed in order");
+                    warn!(queue.lane = %lane, %error, "a channel was not closed in order");
                 }
             }
             drop(feeds);

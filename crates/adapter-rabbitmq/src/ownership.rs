@@ -174,10 +174,11 @@ impl Ownership {
         if connection.status().connected() {
             let freed = within_limit(self.delete_owner_queue(lane, connection)).await;
             if let Err(error) = freed {
-                debug!(%lane, %error, "the lane is free once the connection ends");
+                debug!(queue.lane = %lane, %error, "the lane is free once the connection ends");
             }
         }
         self.owned.lock().remove(&lane);
+        info!(queue.lane = %lane, "gave the lane up");
         self.changed.notify_one();
     }
 
@@ -328,7 +329,7 @@ impl Ownership {
             if owners.get(&lane.index()).is_some_and(|owner| *owner != me)
                 && !owned.shed.is_cancelled()
             {
-                info!(%lane, "gives the lane up for another worker");
+                info!(queue.lane = %lane, "another worker is to have the lane");
                 owned.shed.cancel();
             }
         }
@@ -343,13 +344,13 @@ impl Ownership {
             {
                 match self.claim_lane(lane, connection).await {
                     Ok(consumer) => {
-                        info!(%lane, "owns the lane");
+                        info!(queue.lane = %lane, "owns the lane");
                         self.claimed.lock().push_back(consumer);
                         self.handed_in.notify_waiters();
                         has_claimed = true;
                     }
                     Err(error) => {
-                        debug!(%lane, %error, "the lane is not to be had");
+                        debug!(queue.lane = %lane, %error, "the lane is not to be had");
                         others.tried(lane);
                     }
                 }

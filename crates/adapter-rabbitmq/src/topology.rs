@@ -25,6 +25,12 @@ const DELIVERY_LIMIT: i32 = 1_000_000_000;
 /// Messages that the broker hands to a lane's owner before the first is
 /// settled, of each class. One message has up to
 /// [`MAX_ORDERS`](crate::ticket_publisher::MAX_ORDERS) orders.
+///
+/// Sequence depends on it: a quorum queue puts what comes back behind what came
+/// back before and was not delivered again yet. So every owner must be able to
+/// take all that its predecessor left. Owners of different releases run side by
+/// side in an upgrade; a later release may raise this number, and lower it
+/// only while the lanes are empty.
 pub(crate) const PREFETCH: u16 = 200;
 
 const PRECONDITION_FAILED: u16 = 406;

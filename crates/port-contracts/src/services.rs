@@ -185,24 +185,36 @@ impl TestPrefix {
         connection.close(200, "OK".into()).await.unwrap();
     }
 
-    /// Takes the first message out of `tickets.<queue>`; `None` if it is empty
-    /// or a consumer has what is in it.
+    /// Takes the first message out of `tickets.<queue>`, once it can be had.
     ///
     /// # Panics
     /// When the broker refuses.
     #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-    pub async fn take_first(&self, queue: &str) -> Option<Vec<u8>> {
-        use lapin::options::BasicGetOptions;
+    pub async fn take_first(&self, queue: &str) -> Vec<u8> {
+        use futures_util::StreamExt;
+        use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+        use lapin::types::FieldTable;
 
         let connection = connect().await;
         let channel = connection.create_channel().await.unwrap();
-        let getting = channel.basic_get(
+        // As many as a lane's owner gets: what a consumer leaves behind goes
+        // behind everything else that came back, unless it had all of it.
+        let all = channel.basic_qos(u16::MAX, BasicQosOptions::default());
+        all.await.unwrap();
+        let consuming = channel.basic_consume(
             format!("{}tickets.{queue}", self.prefix).into(),
-            BasicGetOptions { no_ack: true },
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
         );
-        let taken = getting.await.unwrap().map(|got| got.delivery.data);
+        let mut consumer = consuming.await.unwrap();
+        let first = consumer.next().await.unwrap().unwrap();
+        let tag = first.delivery_tag;
+        let acked = channel.basic_ack(tag, BasicAckOptions::default());
+        acked.await.unwrap();
+        // The ack is on its way before the connection's orderly end.
         connection.close(200, "OK".into()).await.unwrap();
-        taken
+        first.data
     }
 }
 

@@ -122,9 +122,8 @@ impl Buyers {
         let over = CancellationToken::new();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         let mut tasks = JoinSet::new();
-        for number in 0..sale.buyers {
+        for _ in 0..sale.buyers {
             let buyer = Buyer {
-                number,
                 urls: urls.iter().map(|url| (*url).to_owned()).collect(),
                 shows: shows(),
                 pause: sale.pause,
@@ -152,7 +151,6 @@ impl Buyers {
 }
 
 struct Buyer {
-    number: usize,
     urls: Vec<String>,
     shows: Vec<String>,
     pause: Duration,
@@ -170,18 +168,16 @@ enum Answer {
 
 impl Buyer {
     async fn buy_until(mut self, over: CancellationToken) {
-        let mut orders = 0;
         while !over.is_cancelled() {
-            orders += 1;
             let show = self.chance.pick(&self.shows).clone();
             let user = format!("user-{}", self.chance.below(USERS));
             let quantity = 1 + self.chance.below(2);
             let body = json!({"show_id": show, "user_id": user, "quantity": quantity});
-            // A key is a user's own, so it names buyer and order.
-            let key = self
-                .chance
-                .one_in(4)
-                .then(|| format!("{}-{orders}", self.number));
+            let key = if self.chance.one_in(4) {
+                Some(self.chance.below(u64::MAX).to_string())
+            } else {
+                None
+            };
             let id = self.order(&body, key.as_deref()).await;
             if let Some(id) = id
                 && show.starts_with("held")
@@ -261,12 +257,15 @@ impl Buyer {
         None
     }
 
-    /// Waits for the verdict and confirms or cancels the hold, if there is one.
+    /// Confirms or cancels the hold, if there is one before the buyer loses patience.
     async fn change(&mut self, id: &str, over: &CancellationToken) {
         let (verb, status) = *self
             .chance
             .pick(&[("confirm", "confirmed"), ("cancel", "cancelled")]);
-        while !over.is_cancelled() {
+        for _ in 0..10 {
+            if over.is_cancelled() {
+                return;
+            }
             let url = self.url();
             let request = self.client.post(format!("{url}/tickets/{id}/{verb}"));
             match self.answer(request).await {
