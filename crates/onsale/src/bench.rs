@@ -11,14 +11,19 @@ use serde::Serialize;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::load::{Measured, drive, ratio};
-use crate::process::{Process, own_cpu_micros, sibling};
+use crate::cpu::{CLIENT, Meter, Watched};
+use crate::load::{Measured, drive};
+use crate::process::{Process, sibling};
 use crate::reconcile::{Told, differences};
 use crate::sale::{Orders, Service};
+use crate::turn::{Ratio, Turn};
 
 /// More seats than any run can sell.
 const SEATS: u32 = 10_000_000;
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Names of the two sides.
+const SERVICE: &str = "service";
+const BARE: &str = "bare";
 
 /// How the benchmark goes.
 #[derive(Debug, Clone, Args)]
@@ -46,27 +51,14 @@ pub struct BenchArgs {
     pub json: Option<PathBuf>,
 }
 
-/// One side in one round.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Turn {
-    accepted_per_second: f64,
-    p50_micros: u64,
-    p99_micros: u64,
-    /// Of the measured process, until the last order of the turn was decided.
-    cpu_micros_per_order: f64,
-    client_cpu_micros_per_order: f64,
-}
-
 /// All rounds with one number of connections; figures are medians of the rounds.
 #[derive(Debug, Serialize)]
 struct Level {
     connections: usize,
     service: Turn,
     bare: Turn,
-    /// Median of the rounds' ratios of accepted orders.
-    ratio: f64,
-    lowest_ratio: f64,
-    highest_ratio: f64,
+    /// Of accepted orders, service by bare handler.
+    ratio: Ratio,
     accepted: u64,
     refused: u64,
     peak_resident_mib: u64,
@@ -90,11 +82,11 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
             .with_context(|| format!("writing {}", path.display()))?;
     }
     for level in &levels {
-        if level.ratio < args.min_ratio {
+        if level.ratio.median < args.min_ratio {
             bail!(
                 "{} connections: a ratio of {:.2} is below {}",
                 level.connections,
-                level.ratio,
+                level.ratio.median,
                 args.min_ratio
             );
         }
@@ -104,10 +96,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
 
 async fn measure(args: &BenchArgs, connections: usize) -> anyhow::Result<Level> {
     let service = Service::start(args.tickets_bin.clone(), SEATS, SEATS, args.users).await?;
-    let with_port = |command: &mut Command, port: u16| {
-        command.args(["--port", &port.to_string()]);
-    };
-    let bare = Process::start(&sibling("bare")?, with_port, "/health").await?;
+    let bare = start_bare().await?;
     let time = Duration::from_secs(args.seconds);
     let mut orders = Orders::new((0..args.users).cycle());
     let mut bare_orders = Orders::new((0..args.users).cycle());
@@ -119,27 +108,22 @@ async fn measure(args: &BenchArgs, connections: usize) -> anyhow::Result<Level> 
     let mut turns = Vec::new();
     let mut bare_turns = Vec::new();
     for _ in 0..args.rounds.max(1) {
-        let meter = Meter::start(&service.process)?;
+        let meter = Meter::start([service.watched(SERVICE)])?;
         let measured = drive(service.address(), connections, Some(time), &mut orders).await?;
-        let client_cpu = meter.client_micros()?;
+        let sent = meter.per(measured.count(202))?;
         refused += measured.answers() - measured.count(202);
         service
             .wait_for_changes(orders.accepted.len() as u64 + 1)
             .await?;
-        turns.push(Turn::of(
-            &measured,
-            meter.process_micros(&service.process)?,
-            client_cpu,
-        ));
+        // What the client spends on waiting is no part of an order's cost,
+        // what the service spends on deciding is.
+        let decided = meter.per(measured.count(202))?;
+        turns.push(Turn::of(&measured, decided.with(&[CLIENT], &sent)));
 
-        let meter = Meter::start(&bare)?;
+        let (name, id) = (BARE, bare.id());
+        let meter = Meter::start([Watched { name, id }])?;
         let measured = drive_bare(bare.address, connections, time, &mut bare_orders).await?;
-        let client_cpu = meter.client_micros()?;
-        bare_turns.push(Turn::of(
-            &measured,
-            meter.process_micros(&bare)?,
-            client_cpu,
-        ));
+        bare_turns.push(Turn::of(&measured, meter.per(measured.count(202))?));
     }
     let audited = service.audit().await?;
     let accepted = orders.accepted.len() as u64;
@@ -155,26 +139,34 @@ async fn measure(args: &BenchArgs, connections: usize) -> anyhow::Result<Level> 
     if !found.is_empty() {
         bail!("{}", found.join("\n"));
     }
-    let ratios = turns.iter().zip(&bare_turns);
-    let mut ratios: Vec<f64> = ratios
-        .map(|(turn, bare)| turn.accepted_per_second / bare.accepted_per_second)
-        .collect();
-    ratios.sort_by(f64::total_cmp);
+    let ratio = Ratio::of(&turns, &bare_turns).context("no round")?;
     Ok(Level {
         connections,
-        service: Turn::median(turns),
-        bare: Turn::median(bare_turns),
-        ratio: ratios[ratios.len() / 2],
-        lowest_ratio: ratios[0],
-        highest_ratio: ratios[ratios.len() - 1],
+        service: Turn::median(turns).context("no round")?,
+        bare: Turn::median(bare_turns).context("no round")?,
+        ratio,
         accepted,
         refused,
         peak_resident_mib,
     })
 }
 
-/// Ids of the bare handler are of no interest once the turn is over.
-async fn drive_bare<U: Iterator<Item = u64>>(
+/// Starts the bare handler, a binary beside this one.
+///
+/// # Errors
+/// When it does not start.
+pub async fn start_bare() -> anyhow::Result<Process> {
+    let with_port = |command: &mut Command, port: u16| {
+        command.args(["--port", &port.to_string()]);
+    };
+    Process::start(&sibling("bare")?, with_port, "/health").await
+}
+
+/// Ids of a handler that stores nothing are of no interest once the turn is over.
+///
+/// # Errors
+/// Like [`drive`].
+pub async fn drive_bare<U: Iterator<Item = u64>>(
     address: SocketAddr,
     connections: usize,
     time: Duration,
@@ -185,61 +177,19 @@ async fn drive_bare<U: Iterator<Item = u64>>(
     Ok(measured)
 }
 
-struct Meter {
-    process: u64,
-    client: u64,
-}
-
-impl Meter {
-    fn start(process: &Process) -> anyhow::Result<Self> {
-        Ok(Self {
-            process: process.cpu_micros()?,
-            client: own_cpu_micros()?,
-        })
-    }
-
-    fn process_micros(&self, process: &Process) -> anyhow::Result<u64> {
-        Ok(process.cpu_micros()? - self.process)
-    }
-
-    fn client_micros(&self) -> anyhow::Result<u64> {
-        Ok(own_cpu_micros()? - self.client)
-    }
-}
-
-impl Turn {
-    fn of(measured: &Measured, process_micros: u64, client_micros: u64) -> Self {
-        let accepted = ratio(measured.count(202), 1.0);
-        let latency = &measured.latency_micros;
-        Self {
-            accepted_per_second: measured.rate(202),
-            p50_micros: latency.value_at_quantile(0.5),
-            p99_micros: latency.value_at_quantile(0.99),
-            cpu_micros_per_order: ratio(process_micros, accepted),
-            client_cpu_micros_per_order: ratio(client_micros, accepted),
-        }
-    }
-
-    /// The round in the middle by rate.
-    fn median(mut turns: Vec<Self>) -> Self {
-        turns.sort_by(|a, b| a.accepted_per_second.total_cmp(&b.accepted_per_second));
-        turns[turns.len() / 2]
-    }
-}
-
 impl Level {
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "{} connections: accepted orders, {:.2} of the bare handler (rounds {:.2} to {:.2})",
-            self.connections, self.ratio, self.lowest_ratio, self.highest_ratio
+            self.connections, self.ratio.median, self.ratio.lowest, self.ratio.highest
         )?;
         writeln!(
             out,
             "  {:<8} {:>10} {:>10} {:>10} {:>14} {:>14}",
             "", "orders/s", "p50 µs", "p99 µs", "CPU µs/order", "client µs/order"
         )?;
-        for (name, turn) in [("service", &self.service), ("bare", &self.bare)] {
+        for (name, turn) in [(SERVICE, &self.service), (BARE, &self.bare)] {
             writeln!(
                 out,
                 "  {:<8} {:>10.0} {:>10} {:>10} {:>14.1} {:>14.1}",
@@ -247,8 +197,8 @@ impl Level {
                 turn.accepted_per_second,
                 turn.p50_micros,
                 turn.p99_micros,
-                turn.cpu_micros_per_order,
-                turn.client_cpu_micros_per_order
+                turn.cpu_micros_per_order.of(name),
+                turn.cpu_micros_per_order.of(CLIENT)
             )?;
         }
         writeln!(

@@ -1,12 +1,21 @@
 //! Puts the service under load and checks what came of it: a lean client, a
-//! bare handler to compare with, and runs that start the release binary, drive
-//! it and reconcile what the client was told with the service's own audit.
+//! bare handler and other baselines to compare with, and runs that start the
+//! release binary, in memory or on real servers, drive it and reconcile what the
+//! client was told with the service's own audit.
 
 pub mod bench;
+pub mod broker;
 pub mod client;
+pub mod cpu;
+pub mod database;
+pub mod deciding;
+pub mod deployment;
 pub mod flash_sale;
 pub mod load;
 pub mod process;
 pub mod reconcile;
 pub mod sale;
+pub mod servers;
+pub mod services;
 pub mod soak;
+pub mod turn;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 
@@ -27,6 +27,10 @@ pub struct Measured {
     pub by_status: BTreeMap<u16, u64>,
     /// Time from sending to the whole answer, in µs, of every answer.
     pub latency_micros: Histogram<u64>,
+    /// Time that it took to open the connections, before the first request.
+    pub opening: Duration,
+    /// When the first request was sent.
+    pub started: Instant,
     /// From the first request to the last answer.
     pub elapsed: Duration,
 }
@@ -42,6 +46,19 @@ impl Measured {
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.by_status.values().sum()
+    }
+
+    /// Refuses a run with any other answer: its figures would be those of something else.
+    ///
+    /// # Errors
+    /// Names the answers.
+    pub fn expect_only(&self, status: u16) -> anyhow::Result<()> {
+        ensure!(
+            self.count(status) == self.answers(),
+            "not all answers were {status}: {:?}",
+            self.by_status
+        );
+        Ok(())
     }
 
     /// Answers with this status per second.
@@ -68,6 +85,7 @@ pub async fn drive(
     time: Option<Duration>,
     requests: &mut impl Requests,
 ) -> anyhow::Result<Measured> {
+    let asked = Instant::now();
     let opening = (0..connections).map(|_| Connection::open(address));
     let opened = try_join_all(opening)
         .await
@@ -107,6 +125,8 @@ pub async fn drive(
     Ok(Measured {
         by_status,
         latency_micros,
+        opening: started - asked,
+        started,
         elapsed,
     })
 }

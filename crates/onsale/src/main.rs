@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use onsale::bench::{self, BenchArgs};
 use onsale::flash_sale::{self, FlashSaleArgs};
+use onsale::services::{self, ServicesArgs};
 use onsale::soak::{self, SoakArgs};
 
 /// Puts the service under load and checks what came of it.
@@ -18,8 +19,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Accept throughput beside a bare handler, then the audit.
+    /// In memory: accept throughput beside a bare handler, then the audit.
     Bench(BenchArgs),
+    /// On RabbitMQ and MySQL: accepting, deciding, confirming, a flash sale and
+    /// growth, each beside its baseline.
+    BenchServices(Box<ServicesArgs>),
     /// More orders than seats, reconciled to the last ticket.
     FlashSale(FlashSaleArgs),
     /// Requests that store nothing: memory must not grow.
@@ -31,6 +35,7 @@ enum Command {
 async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Bench(args) => bench::run(args).await,
+        Command::BenchServices(args) => Box::pin(services::run(*args)).await,
         Command::FlashSale(args) => flash_sale::run(args).await,
         Command::Soak(args) => soak::run(args).await,
     };
@@ -41,5 +46,18 @@ async fn main() -> ExitCode {
             let _written = writeln!(io::stderr(), "onsale: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Flags of all measurements share one command line.
+    #[test]
+    fn no_flag_is_there_twice() {
+        Cli::command().debug_assert();
     }
 }

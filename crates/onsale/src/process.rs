@@ -81,12 +81,10 @@ impl Process {
         }
     }
 
-    /// CPU time of all its threads, user and system, in µs.
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub fn cpu_micros(&self) -> anyhow::Result<u64> {
-        cpu_micros(&self.id.to_string())
+    /// The system's number of it.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.id
     }
 
     /// Resident memory now, in KiB.
@@ -94,7 +92,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        self.status_kib("VmRSS:")
+        resident_kib(self.id)
     }
 
     /// The most resident memory it ever had, in KiB.
@@ -102,21 +100,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn peak_resident_kib(&self) -> anyhow::Result<u64> {
-        self.status_kib("VmHWM:")
-    }
-
-    fn status_kib(&self, field: &str) -> anyhow::Result<u64> {
-        let path = format!("/proc/{}/status", self.id);
-        fs::read_to_string(&path)?
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix(field)?
-                    .split_whitespace()
-                    .next()?
-                    .parse()
-                    .ok()
-            })
-            .with_context(|| format!("no {field} in {path}"))
+        status_kib(self.id, "VmHWM:")
     }
 
     /// Ends it by SIGTERM, as an operator would.
@@ -135,15 +119,33 @@ impl Process {
     }
 }
 
-/// CPU time of this process, in µs.
+/// Resident memory of a process now, in KiB.
 ///
 /// # Errors
-/// When /proc cannot be read.
-pub fn own_cpu_micros() -> anyhow::Result<u64> {
-    cpu_micros("self")
+/// When the process is gone.
+pub fn resident_kib(id: u32) -> anyhow::Result<u64> {
+    status_kib(id, "VmRSS:")
 }
 
-fn cpu_micros(id: &str) -> anyhow::Result<u64> {
+fn status_kib(id: u32, field: &str) -> anyhow::Result<u64> {
+    let path = format!("/proc/{id}/status");
+    fs::read_to_string(&path)?
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix(field)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .with_context(|| format!("no {field} in {path}"))
+}
+
+/// CPU time of all threads of a process, user and system, in µs.
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_micros(id: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{id}/stat");
     let stat = fs::read_to_string(&path)?;
     cpu_ticks(&stat)

@@ -12,12 +12,16 @@ use crate::sale::AuditedShow;
 pub struct Told {
     /// Ids of orders that were answered `202`.
     pub accepted: Vec<Uuid>,
-    /// Verdicts that were read back.
+    /// Verdicts that were read back or can be told beforehand.
+    pub reserved: u64,
+    /// As above.
     pub confirmed: u64,
     /// As above.
     pub sold_out: u64,
     /// As above.
     pub limit_exceeded: u64,
+    /// Tickets that were confirmed or cancelled later.
+    pub changed: u64,
     /// Tickets that read as none of these.
     pub unexpected: u64,
 }
@@ -35,7 +39,12 @@ pub fn differences(told: &Told, audited: &AuditedShow, seats: u64) -> Vec<String
     };
     let verdicts = audited.verdicts;
     let accepted = told.accepted.len() as u64;
-    compare("accepted and decided orders", accepted, audited.changes - 1);
+    compare(
+        "orders accepted and decided, and later changes",
+        accepted + told.changed,
+        audited.changes - 1,
+    );
+    compare("reserved", told.reserved, verdicts.reserved);
     compare("confirmed", told.confirmed, verdicts.confirmed);
     compare("sold out", told.sold_out, verdicts.rejected.sold_out);
     compare(
@@ -43,7 +52,7 @@ pub fn differences(told: &Told, audited: &AuditedShow, seats: u64) -> Vec<String
         told.limit_exceeded,
         verdicts.rejected.limit_exceeded,
     );
-    let distinct = told.accepted.iter().collect::<HashSet<_>>().len() as u64;
+    let distinct = distinct(&told.accepted).len() as u64;
     if distinct != accepted {
         found.push(format!("{} ids were given twice", accepted - distinct));
     }
@@ -60,6 +69,27 @@ pub fn differences(told: &Told, audited: &AuditedShow, seats: u64) -> Vec<String
     found
 }
 
+/// Accepted orders that have no verdict, and verdicts that no client was told
+/// to expect, in words; empty when each has the other.
+#[must_use]
+pub fn unaccounted(accepted: &[Uuid], decided: &HashSet<Uuid>) -> Vec<String> {
+    let accepted = distinct(accepted);
+    let lost = accepted.difference(decided).count();
+    let unknown = decided.difference(&accepted).count();
+    let mut found = Vec::new();
+    if lost > 0 {
+        found.push(format!("{lost} accepted orders were never decided"));
+    }
+    if unknown > 0 {
+        found.push(format!("{unknown} decided orders were never accepted"));
+    }
+    found
+}
+
+fn distinct(ids: &[Uuid]) -> HashSet<Uuid> {
+    ids.iter().copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,14 +101,14 @@ mod tests {
             confirmed: 2,
             sold_out: 2,
             limit_exceeded: 1,
-            unexpected: 0,
+            ..Told::default()
         }
     }
 
     fn audited() -> AuditedShow {
         serde_json::from_value(serde_json::json!({
             "show_id": "onsale", "sold": 2, "changes": 6,
-            "verdicts": {"confirmed": 2, "rejected": {"sold_out": 2, "limit_exceeded": 1}}
+            "verdicts": {"reserved": 0, "confirmed": 2, "rejected": {"sold_out": 2, "limit_exceeded": 1}}
         }))
         .unwrap()
     }
@@ -122,5 +152,28 @@ mod tests {
         let mut told = told();
         told.unexpected = 1;
         assert_eq!(differences(&told, &self::audited(), 2).len(), 1);
+    }
+    #[test]
+    fn a_change_that_nobody_asked_for_is_found() {
+        let mut audited = audited();
+        audited.changes += 1;
+        assert_eq!(differences(&told(), &audited, 2).len(), 1);
+        let mut told = told();
+        told.changed = 1;
+        assert_eq!(differences(&told, &audited, 2), Vec::<String>::new());
+    }
+
+    #[test]
+    fn orders_without_a_verdict_and_the_reverse_are_found() {
+        let ids = [1, 2, 3].map(Uuid::from_u128);
+        assert!(unaccounted(&ids, &HashSet::from(ids)).is_empty());
+        let found = unaccounted(&ids[..2], &HashSet::from([ids[2], ids[0]]));
+        assert_eq!(
+            found,
+            [
+                "1 accepted orders were never decided",
+                "1 decided orders were never accepted"
+            ]
+        );
     }
 }

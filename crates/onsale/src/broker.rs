@@ -1,0 +1,135 @@
+//! What a run leaves in the broker, and its removal.
+
+use anyhow::Context;
+use lapin::options::{
+    ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties};
+
+/// Lanes of measured services. Set for every process, so that all that they
+/// declare is known here.
+pub const LANES: u8 = 4;
+/// Each lane has a queue for each class.
+pub const LANE_QUEUES: u64 = 2 * LANES as u64;
+
+/// A connection to the broker with one channel.
+pub struct Broker {
+    connection: Connection,
+    channel: Channel,
+}
+
+impl Broker {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn connect(url: &str) -> anyhow::Result<Self> {
+        let connection = Connection::connect(url, ConnectionProperties::default())
+            .await
+            .context("connecting to RabbitMQ; `make services` starts it")?;
+        let channel = connection.create_channel().await?;
+        Ok(Self {
+            connection,
+            channel,
+        })
+    }
+
+    /// Deletes every queue and exchange of a deployment; what is not there is no fault.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn delete_topology(&self, prefix: &str) -> anyhow::Result<()> {
+        for queue in queues(prefix) {
+            self.delete_queue(&queue).await?;
+        }
+        for exchange in ["tickets", "ticket-events", "ticket-workers"] {
+            let exchange = format!("{prefix}{exchange}");
+            let options = ExchangeDeleteOptions::default();
+            self.channel
+                .exchange_delete(exchange.into(), options)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a queue with all that is in it.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn delete_queue(&self, name: &str) -> anyhow::Result<()> {
+        let options = QueueDeleteOptions::default();
+        self.channel.queue_delete(name.into(), options).await?;
+        Ok(())
+    }
+
+    /// Empties a queue and returns how many messages were in it.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub async fn purge_queue(&self, name: &str) -> anyhow::Result<u32> {
+        let options = QueuePurgeOptions::default();
+        Ok(self.channel.queue_purge(name.into(), options).await?)
+    }
+
+    /// Lane queues of a deployment that somebody consumes, of [`LANE_QUEUES`].
+    ///
+    /// # Errors
+    /// When one of them is not declared.
+    pub async fn consumed_lane_queues(&self, prefix: &str) -> anyhow::Result<u64> {
+        let look = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let mut consumed = 0;
+        for queue in lane_queues(prefix) {
+            let looked = self
+                .channel
+                .queue_declare(queue.into(), look, FieldTable::default());
+            consumed += u64::from(looked.await?.consumer_count() > 0);
+        }
+        Ok(consumed)
+    }
+
+    /// Ends the connection.
+    ///
+    /// # Errors
+    /// When the broker is gone.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.connection.close(200, "OK".into()).await?;
+        Ok(())
+    }
+}
+
+/// The queue of the baseline `publish_each` in a deployment.
+#[must_use]
+pub fn publish_each_queue(prefix: &str) -> String {
+    format!("{prefix}publish-each")
+}
+
+/// Queues that outlive the processes of a deployment and of its baseline.
+fn queues(prefix: &str) -> impl Iterator<Item = String> {
+    let others = ["dead", "lanes"].map(|queue| format!("{prefix}tickets.{queue}"));
+    lane_queues(prefix)
+        .chain(others)
+        .chain([publish_each_queue(prefix)])
+}
+
+fn lane_queues(prefix: &str) -> impl Iterator<Item = String> {
+    let lanes = (0..LANES).flat_map(|lane| ["high", "standard"].map(|class| (class, lane)));
+    lanes.map(move |(class, lane)| format!("{prefix}tickets.{class}.{lane}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_queue_has_the_prefix() {
+        let queues: Vec<_> = queues("bench-1-").collect();
+        assert_eq!(queues.len() as u64, LANE_QUEUES + 3);
+        assert!(queues.contains(&"bench-1-tickets.standard.3".to_owned()));
+        assert!(queues.contains(&"bench-1-tickets.dead".to_owned()));
+        assert!(queues.iter().all(|queue| queue.starts_with("bench-1-")));
+    }
+}

@@ -1,0 +1,141 @@
+//! What processes spend while something is measured: a rate on a shared machine
+//! says little without it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::load::ratio;
+use crate::process::cpu_micros;
+
+/// The name that this process goes by.
+pub const CLIENT: &str = "client";
+
+/// A process whose CPU time and memory are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// What figures call it.
+    pub name: &'static str,
+    /// The system's number of it.
+    pub id: u32,
+}
+
+impl Watched {
+    /// This process.
+    #[must_use]
+    pub fn client() -> Self {
+        Self {
+            name: CLIENT,
+            id: std::process::id(),
+        }
+    }
+}
+
+/// CPU time of some processes from now on.
+#[derive(Debug)]
+pub struct Meter {
+    before: Vec<(Watched, u64)>,
+}
+
+impl Meter {
+    /// Reads what they and this process have spent so far.
+    ///
+    /// # Errors
+    /// When one of them is gone.
+    pub fn start(watched: impl IntoIterator<Item = Watched>) -> anyhow::Result<Self> {
+        let before = watched
+            .into_iter()
+            .chain([Watched::client()])
+            .map(|watched| {
+                let spent = cpu_micros(watched.id)?;
+                Ok((watched, spent))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { before })
+    }
+
+    /// Counts all that a process spends which was started since.
+    pub fn add(&mut self, started: Watched) {
+        self.before.push((started, 0));
+    }
+
+    /// What each has spent since, in µs, by `count`.
+    ///
+    /// # Errors
+    /// When one of them is gone.
+    pub fn per(&self, count: u64) -> anyhow::Result<CpuMicros> {
+        let count = ratio(count, 1.0);
+        self.before
+            .iter()
+            .map(|(watched, before)| {
+                let spent = cpu_micros(watched.id)?.saturating_sub(*before);
+                Ok((watched.name, ratio(spent, count)))
+            })
+            .collect::<anyhow::Result<_>>()
+            .map(CpuMicros)
+    }
+}
+
+/// CPU time by process, in µs per order or whatever was counted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct CpuMicros(BTreeMap<&'static str, f64>);
+
+impl CpuMicros {
+    /// That of one process; 0 for one that was not watched.
+    #[must_use]
+    pub fn of(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+
+    /// This, but with that of another reading for the processes of `names`.
+    #[must_use]
+    pub fn with(mut self, names: &[&'static str], other: &Self) -> Self {
+        for name in names {
+            self.0.insert(name, other.of(name));
+        }
+        self
+    }
+}
+
+/// `api 20.1, client 11.9`
+impl fmt::Display for CpuMicros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (name, micros)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {micros:.1}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_always_counted() {
+        let meter = Meter::start([]).unwrap();
+        let per_order = meter.per(1).unwrap();
+        assert!(per_order.of(CLIENT) >= 0.0);
+        assert_eq!(per_order.0.len(), 1);
+    }
+
+    #[test]
+    fn a_process_started_since_is_counted_from_its_start() {
+        let mut meter = Meter { before: Vec::new() };
+        let itself = Watched::client();
+        meter.add(itself.clone());
+        let spent = cpu_micros(itself.id).unwrap();
+        assert!(meter.per(1).unwrap().of(CLIENT) >= ratio(spent, 1.0));
+    }
+
+    #[test]
+    fn figures_are_listed_by_name() {
+        let figures = CpuMicros(BTreeMap::from([("b", 2.0), ("a", 1.26)]));
+        assert_eq!(figures.to_string(), "a 1.3, b 2.0");
+        let other = CpuMicros(BTreeMap::from([("b", 3.0), ("c", 4.0)]));
+        assert_eq!(figures.with(&["b"], &other).to_string(), "a 1.3, b 3.0");
+    }
+}

@@ -1,0 +1,273 @@
+//! Orders accepted durably, in turns with a handler that stores nothing and one
+//! that publishes each order by itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use tokio::process::Command;
+
+use super::{Required, Setting, missed};
+use crate::bench::{drive_bare, start_bare};
+use crate::broker::{Broker, publish_each_queue};
+use crate::cpu::{CpuMicros, Watched};
+use crate::deciding::{Decided, decide_backlog};
+use crate::deployment::{ALL, API, Deployment};
+use crate::load::drive;
+use crate::process::{Process, sibling};
+use crate::reconcile::Told;
+use crate::sale::{NewShow, Orders, SHOW, Service};
+use crate::turn::{Ratio, Turn};
+
+/// More than any run can sell.
+const SEATS: u32 = 10_000_000;
+const WARM_UP: Duration = Duration::from_secs(1);
+const BARE: &str = "bare";
+const PUBLISH_EACH: &str = "publish_each";
+
+/// How accepting is measured.
+#[derive(Debug, Clone, Args)]
+pub struct AcceptArgs {
+    /// Turns of service, bare handler and one publish per order.
+    #[arg(long, default_value_t = 5)]
+    pub accept_rounds: usize,
+    /// Length of each turn, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    pub accept_seconds: f64,
+    /// Broker connections of the baseline.
+    #[arg(long, default_value_t = 1)]
+    pub publish_each_connections: usize,
+    /// Channels of each of them. One was never slower than several.
+    #[arg(long, default_value_t = 1)]
+    pub publish_each_channels: usize,
+    /// Required: accepted orders by those of the bare handler.
+    #[arg(long, default_value_t = 0.55)]
+    pub min_bare_ratio: f64,
+    /// Required: accepted orders by those of one confirmed publish per order.
+    #[arg(long, default_value_t = 2.5)]
+    pub min_publish_each_ratio: f64,
+}
+
+/// Medians of the rounds.
+#[derive(Debug, Serialize)]
+pub(super) struct Accept {
+    connections: usize,
+    service: Turn,
+    bare: Turn,
+    publish_each: Turn,
+    beside_bare: Ratio,
+    beside_publish_each: Ratio,
+    accepted: u64,
+    /// By a worker that was started after the turns.
+    decided: Decided,
+    deciding_cpu_micros_per_order: CpuMicros,
+    /// One turn of a process that decides at the same time, for information.
+    while_deciding: Turn,
+}
+
+impl Accept {
+    /// What was required and not reached.
+    pub(super) fn missed(&self, args: &AcceptArgs) -> Vec<String> {
+        missed(&[
+            Required {
+                what: "accept-durable: accepted orders by those of the bare handler",
+                figure: self.beside_bare.median,
+                at_least: args.min_bare_ratio,
+            },
+            Required {
+                what: "accept-durable: accepted orders by those of one publish per order",
+                figure: self.beside_publish_each.median,
+                at_least: args.min_publish_each_ratio,
+            },
+        ])
+    }
+}
+
+pub(super) async fn measure(setting: &Setting<'_>, args: &AcceptArgs) -> anyhow::Result<Accept> {
+    let program = setting.program.clone();
+    let on = async |deployment: &Deployment| {
+        let sides = Sides::start(setting, args, deployment).await?;
+        Box::pin(sides.measure(args)).await
+    };
+    Deployment::with(setting.servers, program, setting.users, on).await
+}
+
+/// What takes turns.
+struct Sides<'a> {
+    setting: &'a Setting<'a>,
+    deployment: &'a Deployment,
+    time: Duration,
+    service: Service,
+    bare: Process,
+    publish_each: Process,
+    broker: Broker,
+}
+
+impl<'a> Sides<'a> {
+    async fn start(
+        setting: &'a Setting<'a>,
+        args: &AcceptArgs,
+        deployment: &'a Deployment,
+    ) -> anyhow::Result<Self> {
+        let service = deployment.tickets.serve("api").await?;
+        service.put_on_sale([SHOW], NewShow::of(SEATS)).await?;
+        let rabbitmq_url = &setting.servers.rabbitmq_url;
+        let queue = publish_each_queue(&deployment.prefix);
+        let set_up = |command: &mut Command, port: u16| {
+            command
+                .args(["--port", &port.to_string(), "--queue", &queue])
+                .args(["--connections", &args.publish_each_connections.to_string()])
+                .args(["--channels", &args.publish_each_channels.to_string()])
+                .env("ONSALE_RABBITMQ_URL", rabbitmq_url);
+        };
+        Ok(Self {
+            setting,
+            deployment,
+            time: Duration::try_from_secs_f64(args.accept_seconds).context("--accept-seconds")?,
+            service,
+            bare: start_bare().await?,
+            publish_each: Process::start(&sibling(PUBLISH_EACH)?, set_up, "/health").await?,
+            broker: Broker::connect(rabbitmq_url).await?,
+        })
+    }
+
+    async fn measure(self, args: &AcceptArgs) -> anyhow::Result<Accept> {
+        let new_orders = || Orders::new((0..self.setting.users).cycle());
+        let (mut orders, mut untold) = (new_orders(), new_orders());
+        let connections = self.setting.connections;
+        for address in [self.bare.address, self.publish_each.address] {
+            drive_bare(address, connections, WARM_UP, &mut untold).await?;
+        }
+        let service = self.service.watched(API);
+        let address = self.service.address();
+        drive(address, connections, Some(WARM_UP), &mut orders).await?;
+
+        let (mut turns, mut bare_turns, mut each_turns) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..args.accept_rounds.max(1) {
+            turns.push(self.turn(address, service.clone(), &mut orders).await?);
+            bare_turns.push(self.turn_of(&self.bare, BARE, &mut untold).await?);
+            let publishing = self.turn_of(&self.publish_each, PUBLISH_EACH, &mut untold);
+            each_turns.push(publishing.await?);
+            // Nobody consumes it: it would only cost the broker memory.
+            let queue = publish_each_queue(&self.deployment.prefix);
+            self.broker.purge_queue(&queue).await?;
+        }
+        for process in [self.bare, self.publish_each] {
+            process.stop().await?;
+        }
+        self.broker.close().await?;
+
+        let accepted = orders.accepted.len() as u64;
+        let (decided, deciding_cpu_micros_per_order) =
+            decide_backlog(self.deployment, accepted, [service]).await?;
+        self.service.process.stop().await?;
+
+        let all = self.deployment.tickets.serve("all").await?;
+        let meter = self.deployment.meter([all.watched(ALL)])?;
+        let measured = drive(all.address(), connections, Some(self.time), &mut orders).await?;
+        measured.expect_only(202)?;
+        let while_deciding = Turn::of(&measured, meter.per(measured.count(202))?);
+
+        let accepted = orders.accepted.len() as u64;
+        all.wait_for_changes(accepted + 1).await?;
+        let told = Told {
+            accepted: orders.accepted,
+            confirmed: accepted,
+            ..Told::default()
+        };
+        let seats = u64::from(SEATS);
+        self.deployment.reconcile(&all, &told, seats).await?;
+        all.process.stop().await?;
+        Ok(Accept {
+            connections,
+            beside_bare: Ratio::of(&turns, &bare_turns).context("no round")?,
+            beside_publish_each: Ratio::of(&turns, &each_turns).context("no round")?,
+            service: Turn::median(turns).context("no round")?,
+            bare: Turn::median(bare_turns).context("no round")?,
+            publish_each: Turn::median(each_turns).context("no round")?,
+            accepted,
+            decided,
+            deciding_cpu_micros_per_order,
+            while_deciding,
+        })
+    }
+
+    async fn turn_of(
+        &self,
+        process: &Process,
+        name: &'static str,
+        orders: &mut Orders<impl Iterator<Item = u64>>,
+    ) -> anyhow::Result<Turn> {
+        let id = process.id();
+        let turn = self.turn(process.address, Watched { name, id }, orders);
+        let turn = turn.await?;
+        orders.accepted = Vec::new();
+        Ok(turn)
+    }
+
+    async fn turn(
+        &self,
+        address: SocketAddr,
+        process: Watched,
+        orders: &mut Orders<impl Iterator<Item = u64>>,
+    ) -> anyhow::Result<Turn> {
+        let name = process.name;
+        let meter = self.deployment.meter([process])?;
+        let connections = self.setting.connections;
+        let measured = drive(address, connections, Some(self.time), orders).await?;
+        measured.expect_only(202).context(name)?;
+        Ok(Turn::of(&measured, meter.per(measured.count(202))?))
+    }
+}
+
+impl fmt::Display for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ratio = |ratio: &Ratio| {
+            format!(
+                "{:.2} (rounds {:.2} to {:.2})",
+                ratio.median, ratio.lowest, ratio.highest
+            )
+        };
+        writeln!(
+            f,
+            "accept-durable, {} connections: {} of the bare handler, {} of one publish per order",
+            self.connections,
+            ratio(&self.beside_bare),
+            ratio(&self.beside_publish_each)
+        )?;
+        writeln!(
+            f,
+            "  {:<18} {:>9} {:>8} {:>8}  CPU µs/order",
+            "", "orders/s", "p50 µs", "p99 µs"
+        )?;
+        for (name, turn) in [
+            ("service", &self.service),
+            ("bare handler", &self.bare),
+            ("publish_each", &self.publish_each),
+            ("service, role all", &self.while_deciding),
+        ] {
+            writeln!(
+                f,
+                "  {:<18} {:>9.0} {:>8} {:>8}  {}",
+                name,
+                turn.accepted_per_second,
+                turn.p50_micros,
+                turn.p99_micros,
+                turn.cpu_micros_per_order
+            )?;
+        }
+        writeln!(
+            f,
+            "  a worker decided {} of them afterwards at {:.0}/s ({} batches); CPU µs/order: {}\n  \
+             {} accepted, all decided, no other; audit: 0 violations",
+            self.decided.orders,
+            self.decided.per_second,
+            self.decided.batches,
+            self.deciding_cpu_micros_per_order,
+            self.accepted
+        )
+    }
+}

@@ -1,0 +1,226 @@
+//! What an order costs as their number and that of shows grow. Processes and
+//! database of a number of shows stay the same from the smallest size to the
+//! largest, so that what piles up shows.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use anyhow::ensure;
+use clap::Args;
+use serde::Serialize;
+
+use super::Setting;
+use crate::cpu::{CpuMicros, Watched};
+use crate::deciding::{Decided, now_micros};
+use crate::deployment::{API, Deployment, WORKER};
+use crate::load::{drive, ratio};
+use crate::process::resident_kib;
+use crate::reconcile::Told;
+use crate::sale::{NewShow, Orders};
+
+/// More than any run can sell.
+const SEATS: u32 = 10_000_000;
+const MILLION: u64 = 1_000_000;
+
+/// How growth is measured.
+#[derive(Debug, Clone, Args)]
+pub struct GrowthArgs {
+    /// Orders in all at the end of each step.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    pub growth_orders: Vec<u64>,
+    /// A last step to 1,000,000 orders.
+    #[arg(long)]
+    pub million: bool,
+    /// Shows that orders are for in turn.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,1000")]
+    pub growth_shows: Vec<u32>,
+    /// Required: resident memory of api and worker grows by no more, in MiB,
+    /// from the end of the first step to that of the last.
+    #[arg(long, default_value_t = 64)]
+    pub max_growth_mib: u64,
+}
+
+/// All steps.
+#[derive(Debug, Serialize)]
+pub(super) struct Growth(Vec<Step>);
+
+/// From one number of orders to the next.
+#[derive(Debug, Serialize)]
+struct Step {
+    shows: u32,
+    /// In all at its end.
+    orders: u64,
+    accepted_per_second: f64,
+    decided: Decided,
+    /// Orders by the time from the first request to the last verdict.
+    done_per_second: f64,
+    cpu_micros_per_order: CpuMicros,
+    /// At the end, by process.
+    resident_mib: BTreeMap<&'static str, u64>,
+}
+
+impl Growth {
+    /// Which processes did not stay flat.
+    pub(super) fn missed(&self, args: &GrowthArgs) -> Vec<String> {
+        let mut missed = Vec::new();
+        for steps in self.0.chunk_by(|a, b| a.shows == b.shows) {
+            let [first, .., last] = steps else { continue };
+            for name in [API, WORKER] {
+                let of = |step: &Step| step.resident_mib.get(name).copied().unwrap_or_default();
+                if of(last) > of(first) + args.max_growth_mib {
+                    missed.push(format!(
+                        "growth: {name} with {} shows grew from {} to {} MiB",
+                        last.shows,
+                        of(first),
+                        of(last)
+                    ));
+                }
+            }
+        }
+        missed
+    }
+}
+
+/// Steps are printed as they end.
+pub(super) async fn measure(setting: &Setting<'_>, args: &GrowthArgs) -> anyhow::Result<Growth> {
+    let mut sizes = args.growth_orders.clone();
+    sizes.extend(args.million.then_some(MILLION));
+    sizes.sort_unstable();
+    sizes.dedup();
+    ensure!(
+        args.growth_shows.iter().all(|shows| *shows > 0),
+        "--growth-shows must be at least 1"
+    );
+    writeln!(
+        io::stdout(),
+        "growth: api and worker at the same time\n  \
+         {:>6} {:>9} {:>10} {:>10} {:>10}  CPU µs/order | resident MiB",
+        "shows",
+        "orders",
+        "accepted/s",
+        "decided/s",
+        "done/s"
+    )?;
+    let mut steps = Vec::new();
+    for shows in &args.growth_shows {
+        let program = setting.program.clone();
+        let on = async |deployment: &Deployment| grow(setting, deployment, *shows, &sizes).await;
+        let grown = Deployment::with(setting.servers, program, setting.users, on);
+        steps.extend(Box::pin(grown).await?);
+    }
+    writeln!(io::stdout(), "  all decided, no other; audit: 0 violations")?;
+    Ok(Growth(steps))
+}
+
+async fn grow(
+    setting: &Setting<'_>,
+    deployment: &Deployment,
+    shows: u32,
+    sizes: &[u64],
+) -> anyhow::Result<Vec<Step>> {
+    let api = deployment.tickets.serve("api").await?;
+    let worker = deployment.start_owner().await?;
+    let ids: Vec<String> = (0..shows).map(|show| format!("onsale-{show}")).collect();
+    api.put_on_sale(&ids, NewShow::of(SEATS)).await?;
+    let watched = [api.watched(API), worker.watched(WORKER)];
+
+    let mut accepted = Vec::new();
+    let mut steps = Vec::new();
+    for size in sizes {
+        let count = size - accepted.len() as u64;
+        let users = (0..setting.users).cycle();
+        let users = (0..count).zip(users).map(|(_, user)| user);
+        let mut orders = Orders::of_shows(users, ids.clone());
+        let meter = deployment.meter(watched.clone())?;
+        let since = now_micros()?;
+        let sent = drive(api.address(), setting.connections, None, &mut orders).await?;
+        sent.expect_only(202)?;
+        accepted.append(&mut orders.accepted);
+        worker.wait_for_changes(u64::from(shows) + size).await?;
+        let elapsed = sent.started.elapsed();
+        let step = Step {
+            shows,
+            orders: *size,
+            accepted_per_second: sent.rate(202),
+            decided: Decided::since(deployment, since).await?,
+            done_per_second: ratio(count, elapsed.as_secs_f64()),
+            cpu_micros_per_order: meter.per(count)?,
+            resident_mib: resident(watched.iter().chain(&deployment.local_servers).cloned())?,
+        };
+        step.print(&mut io::stdout())?;
+        steps.push(step);
+    }
+    let told = Told {
+        confirmed: accepted.len() as u64,
+        accepted,
+        ..Told::default()
+    };
+    let seats = told.confirmed;
+    deployment.reconcile(&api, &told, seats).await?;
+    worker.process.stop().await?;
+    api.process.stop().await?;
+    Ok(steps)
+}
+
+fn resident(
+    processes: impl Iterator<Item = Watched>,
+) -> anyhow::Result<BTreeMap<&'static str, u64>> {
+    processes
+        .chain([Watched::client()])
+        .map(|watched| Ok((watched.name, resident_kib(watched.id)? / 1_024)))
+        .collect()
+}
+
+impl Step {
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let resident: Vec<_> = self
+            .resident_mib
+            .iter()
+            .map(|(name, mib)| format!("{name} {mib}"))
+            .collect();
+        writeln!(
+            out,
+            "  {:>6} {:>9} {:>10.0} {:>10.0} {:>10.0}  {} | {}",
+            self.shows,
+            self.orders,
+            self.accepted_per_second,
+            self.decided.per_second,
+            self.done_per_second,
+            self.cpu_micros_per_order,
+            resident.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Meter;
+
+    fn step(shows: u32, api_mib: u64) -> Step {
+        Step {
+            shows,
+            orders: 1,
+            accepted_per_second: 1.0,
+            decided: Decided::of(&[(0, 1), (1, 1)]).unwrap(),
+            done_per_second: 1.0,
+            cpu_micros_per_order: Meter::start([]).unwrap().per(1).unwrap(),
+            resident_mib: [(API, api_mib), (WORKER, 9)].into(),
+        }
+    }
+
+    #[test]
+    fn memory_may_grow_by_the_limit() {
+        let args = GrowthArgs {
+            growth_orders: Vec::new(),
+            million: false,
+            growth_shows: Vec::new(),
+            max_growth_mib: 5,
+        };
+        let flat = Growth(vec![step(1, 10), step(1, 40), step(1, 15)]);
+        assert!(flat.missed(&args).is_empty());
+        let grows = Growth(vec![step(1, 10), step(2, 10), step(2, 16)]);
+        let expected = ["growth: tickets api with 2 shows grew from 10 to 16 MiB"];
+        assert_eq!(grows.missed(&args), expected);
+    }
+}

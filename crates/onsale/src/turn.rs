@@ -1,0 +1,108 @@
+//! Sides that are measured in turns of one run, so that a busy moment of the
+//! machine hits all of them.
+
+use serde::Serialize;
+
+use crate::cpu::CpuMicros;
+use crate::load::Measured;
+
+/// One side in one round.
+#[derive(Debug, Clone, Serialize)]
+pub struct Turn {
+    /// Orders answered with 202.
+    pub accepted_per_second: f64,
+    /// Median time from sending to the whole answer.
+    pub p50_micros: u64,
+    /// What 99 of 100 answers took at most.
+    pub p99_micros: u64,
+    /// CPU time by process.
+    pub cpu_micros_per_order: CpuMicros,
+}
+
+impl Turn {
+    /// What was measured, with what it cost.
+    #[must_use]
+    pub fn of(measured: &Measured, cpu_micros_per_order: CpuMicros) -> Self {
+        let latency = &measured.latency_micros;
+        Self {
+            accepted_per_second: measured.rate(202),
+            p50_micros: latency.value_at_quantile(0.5),
+            p99_micros: latency.value_at_quantile(0.99),
+            cpu_micros_per_order,
+        }
+    }
+
+    /// The round in the middle by rate; `None` of no round.
+    #[must_use]
+    pub fn median(mut turns: Vec<Self>) -> Option<Self> {
+        turns.sort_by(|a, b| a.accepted_per_second.total_cmp(&b.accepted_per_second));
+        let middle = turns.len() / 2;
+        turns.into_iter().nth(middle)
+    }
+}
+
+/// How one side does beside another, round by round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The round in the middle.
+    pub median: f64,
+    /// The worst round.
+    pub lowest: f64,
+    /// The best round.
+    pub highest: f64,
+}
+
+impl Ratio {
+    /// Of rates, `side` by `beside`; `None` of no round.
+    #[must_use]
+    pub fn of(side: &[Turn], beside: &[Turn]) -> Option<Self> {
+        let rounds = side.iter().zip(beside);
+        let mut ratios: Vec<f64> = rounds
+            .map(|(side, beside)| side.accepted_per_second / beside.accepted_per_second)
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        Some(Self {
+            median: *ratios.get(ratios.len() / 2)?,
+            lowest: *ratios.first()?,
+            highest: *ratios.last()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use hdrhistogram::Histogram;
+
+    use super::*;
+    use crate::cpu::Meter;
+
+    fn turns(accepted: &[u64]) -> Vec<Turn> {
+        let turn = |accepted: &u64| {
+            let measured = Measured {
+                by_status: [(202, *accepted)].into(),
+                latency_micros: Histogram::new(3).unwrap(),
+                opening: Duration::ZERO,
+                started: Instant::now(),
+                elapsed: Duration::from_secs(1),
+            };
+            Turn::of(&measured, Meter::start([]).unwrap().per(*accepted).unwrap())
+        };
+        accepted.iter().map(turn).collect()
+    }
+
+    #[test]
+    fn the_ratio_is_that_of_each_round() {
+        let ratio = Ratio::of(&turns(&[10, 40, 30]), &turns(&[10, 20, 60])).unwrap();
+        assert_eq!((ratio.lowest, ratio.median, ratio.highest), (0.5, 1.0, 2.0));
+        assert_eq!(Ratio::of(&[], &[]), None);
+    }
+
+    #[test]
+    fn the_median_is_a_round_that_took_place() {
+        let median = Turn::median(turns(&[30, 10, 20])).unwrap();
+        assert!((median.accepted_per_second - 20.0).abs() < 1e-9);
+        assert!(Turn::median(Vec::new()).is_none());
+    }
+}
