@@ -19,6 +19,9 @@ pub enum MigrateError {
     /// A step of the schema failed, or the schema is of a newer release.
     #[error("the database could not be migrated")]
     Schema(#[from] sqlx::migrate::MigrateError),
+    /// Another process migrates a database of this server, and does not end.
+    #[error("another process migrates; try again when it is done")]
+    Busy,
     /// The server did not answer or refused.
     #[error("the database could not be found or created")]
     Database(#[from] sqlx::Error),
@@ -31,8 +34,8 @@ pub(crate) enum StoreError {
     Database(#[source] Arc<sqlx::Error>),
     #[error("a row of {table} is not as this version writes it: {what}")]
     Corrupt { table: &'static str, what: String },
-    #[error("the database did not answer within {seconds} s")]
-    TimedOut { seconds: u64 },
+    #[error("the database did not answer within {limit:?}")]
+    TimedOut { limit: Duration },
     #[error("the database's clock is off by {} ms", skew.as_millis())]
     ClockOff { skew: Duration },
     #[error("too many requests wait for the database")]

@@ -25,7 +25,7 @@ const MAX_LOOK_UPS: usize = 128;
 pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Option<Arc<Show>>> {
     Coalescer::new(MAX_LOOK_UPS, 1, move |ids| {
         let db = db.clone();
-        async move { db.within_limit(find_all(&db, &ids)).await }
+        async move { db.read(find_all(&db, &ids)).await }
     })
 }
 
@@ -68,7 +68,7 @@ impl ShowRepository for MySqlStore {
     }
 
     async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        let reading = self.db.within_limit(standing(&self.db, id));
+        let reading = self.db.read(standing(&self.db, id));
         reading.await.map_err(unavailable)
     }
 
@@ -77,12 +77,12 @@ impl ShowRepository for MySqlStore {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        let reading = self.db.within_limit(list(&self.db, after, limit));
+        let reading = self.db.read(list(&self.db, after, limit));
         reading.await.map_err(unavailable)
     }
 
     async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
-        match self.db.within_limit(create(&self.db, show)).await {
+        match self.db.change(create(&self.db, show)).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_duplicate() => Err(CreateShowError::AlreadyExists),
             Err(error) => Err(CreateShowError::Unavailable(error.cause())),

@@ -24,14 +24,23 @@ use crate::coalesce::Coalescer;
 use crate::error::{InvalidUrl, MigrateError, StoreError};
 use crate::{show_repository, ticket_ledger, user_repository};
 
-/// How long anything may take, connecting included, before it counts as lost.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How long a change may take, waiting for locks and connecting included,
+/// before it counts as lost.
+const CHANGE_LIMIT: Duration = Duration::from_secs(10);
+/// The same for what waits for no lock; buyers wait for it.
+const READ_LIMIT: Duration = Duration::from_secs(3);
+/// How long a connection may take to show that it is alive.
+const PING_LIMIT: Duration = Duration::from_millis(500);
 /// Time that a found show may be answered from memory.
 const SHOW_CACHE_TIME: Duration = Duration::from_secs(1);
 /// Shows kept in memory.
 const SHOWS_CACHED: u64 = 10_000;
 /// Connections that only change shows: deciding never waits behind reading.
 const CHANGING_CONNECTIONS: u32 = 8;
+
+/// Names of locks are the server's, not the database's: other deployments wait too.
+const MIGRATION_LOCK: &str = "tickets migrate";
+const MIGRATION_WAIT_SECONDS: i64 = 60;
 
 /// Where the database is and how it is used.
 #[derive(Clone)]
@@ -124,8 +133,8 @@ impl MySqlStore {
         let db = Database {
             clock,
             max_clock_skew: config.max_clock_skew,
-            reading: pool(reading).connect_lazy_with(options.clone()),
-            changing: pool(changing).connect_lazy_with(options),
+            reading: pool(reading, READ_LIMIT).connect_lazy_with(options.clone()),
+            changing: pool(changing, CHANGE_LIMIT).connect_lazy_with(options),
         };
         Ok(Self {
             url: config.url.clone(),
@@ -154,8 +163,25 @@ impl MySqlStore {
                 created?;
             }
         }
-        sqlx::migrate!().run(&self.db.changing).await?;
-        Ok(())
+        // One at a time. sqlx's own lock waits without end, which MariaDB
+        // takes for not at all.
+        let mut connection = self.db.reading.acquire().await?;
+        let (is_locked,): (Option<i64>,) = sqlx::query_as("SELECT GET_LOCK(?, ?)")
+            .bind(MIGRATION_LOCK)
+            .bind(MIGRATION_WAIT_SECONDS)
+            .fetch_one(&mut *connection)
+            .await?;
+        if is_locked != Some(1) {
+            return Err(MigrateError::Busy);
+        }
+        let mut migrator = sqlx::migrate!();
+        migrator.set_locking(false);
+        let migrated = migrator.run(&self.db.changing).await;
+        sqlx::query("DO RELEASE_LOCK(?)")
+            .bind(MIGRATION_LOCK)
+            .execute(&mut *connection)
+            .await?;
+        Ok(migrated?)
     }
 
     /// Closes every connection, after what is under way.
@@ -165,10 +191,11 @@ impl MySqlStore {
     }
 }
 
-fn pool(connections: u32) -> MySqlPoolOptions {
+/// Leaves half of the time `limit` for the statements.
+fn pool(connections: u32, limit: Duration) -> MySqlPoolOptions {
     MySqlPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(TIME_LIMIT / 2)
+        .acquire_timeout(limit / 2)
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // READ COMMITTED: what is read after the locks is what is
@@ -190,10 +217,13 @@ fn pool(connections: u32) -> MySqlPoolOptions {
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                if meta.idle_for >= Duration::from_secs(1) {
-                    connection.ping().await?;
+                if meta.idle_for < Duration::from_secs(1) {
+                    return Ok(true);
                 }
-                Ok(true)
+                Ok(matches!(
+                    timeout(PING_LIMIT, connection.ping()).await,
+                    Ok(Ok(()))
+                ))
             })
         })
 }
@@ -209,16 +239,20 @@ impl Database {
         Lease::of(&self.changing).await
     }
 
-    /// Bounds what a caller may wait for the database, whatever it does.
-    pub(crate) async fn within_limit<T>(
+    /// Bounds what a caller may wait for an answer that waits for no lock.
+    pub(crate) async fn read<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        timeout(TIME_LIMIT, work)
-            .await
-            .unwrap_or(Err(StoreError::TimedOut {
-                seconds: TIME_LIMIT.as_secs(),
-            }))
+        within(READ_LIMIT, work).await
+    }
+
+    /// Bounds what a caller may wait for a change.
+    pub(crate) async fn change<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        within(CHANGE_LIMIT, work).await
     }
 
     /// The time, unless the server's clock, which was read between `asked` and
@@ -237,6 +271,14 @@ impl Database {
     }
 }
 
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let in_time = timeout(limit, work).await;
+    in_time.unwrap_or(Err(StoreError::TimedOut { limit }))
+}
+
 /// Microseconds since 1970 by the server's clock, at the moment that a row is
 /// read; `NOW()` would be the start of the statement, before it waits for a lock.
 pub(crate) const SERVER_MICROS: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
@@ -245,7 +287,7 @@ async fn check(db: &Database) -> Result<(), StoreError> {
     let mut lease = db.lease_reading().await?;
     let asked = Instant::now();
     let sql = format!(
-        "SELECT {SERVER_MICROS}, (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS some)"
+        "SELECT {SERVER_MICROS}, (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS found)"
     );
     let (server, _shows): (i64, i64) = sqlx::query_as(&sql).fetch_one(lease.connection()).await?;
     lease.give_back();
@@ -261,7 +303,7 @@ impl Dependency for MySqlStore {
 
     /// Whether the database answers, is migrated, and has the same time.
     async fn check(&self) -> Result<(), DependencyDown> {
-        let checked = self.db.within_limit(check(&self.db)).await;
+        let checked = self.db.read(check(&self.db)).await;
         checked.map_err(|error| DependencyDown {
             reason: match &error {
                 StoreError::ClockOff { .. } => format!(

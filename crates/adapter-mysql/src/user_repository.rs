@@ -23,7 +23,7 @@ const LOOK_UP_LANES: usize = 2;
 pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Option<User>> {
     Coalescer::new(MAX_LOOK_UPS, LOOK_UP_LANES, move |ids| {
         let db = db.clone();
-        async move { db.within_limit(find_all(&db, &ids)).await }
+        async move { db.read(find_all(&db, &ids)).await }
     })
 }
 
@@ -63,12 +63,12 @@ impl UserRepository for MySqlStore {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<User>, UserRepositoryError> {
-        let reading = self.db.within_limit(list(&self.db, after, limit));
+        let reading = self.db.read(list(&self.db, after, limit));
         reading.await.map_err(unavailable)
     }
 
     async fn create(&self, user: &User) -> Result<(), CreateUserError> {
-        match self.db.within_limit(create(&self.db, user)).await {
+        match self.db.change(create(&self.db, user)).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_duplicate() => Err(CreateUserError::AlreadyExists),
             Err(error) => Err(CreateUserError::Unavailable(error.cause())),
@@ -80,7 +80,7 @@ impl UserRepository for MySqlStore {
         id: &UserId,
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError> {
-        let changing = self.db.within_limit(update(&self.db, id, change));
+        let changing = self.db.change(update(&self.db, id, change));
         changing.await.map_err(unavailable)
     }
 }

@@ -39,6 +39,9 @@ pub enum BrokerError {
     /// The broker said that it has not stored a message.
     #[error("the broker did not store the message")]
     NotStored,
+    /// The process ends.
+    #[error("the connection to the broker is closed for good")]
+    Stopped,
     /// Orders of one show would be in two lanes.
     #[error(
         "{configured} lanes are configured, but the broker was set up with {recorded}; \

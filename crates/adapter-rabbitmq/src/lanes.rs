@@ -64,16 +64,13 @@ pub async fn set_lanes(url: &str, prefix: &str, lanes: Lanes) -> Result<(), Lane
         }
     }
     let channel = connection.create_channel().await?;
-    for (queue, _, _) in existing {
-        let unused = QueueDeleteOptions {
-            if_unused: true,
-            ..QueueDeleteOptions::default()
-        };
-        channel.queue_delete(queue.into(), unused).await?;
+    // Quorum queues cannot be deleted on condition that they are unused.
+    let queues = existing.into_iter().map(|(queue, _, _)| queue.into());
+    for queue in queues.chain([topology.lanes_queue()]) {
+        channel
+            .queue_delete(queue, QueueDeleteOptions::default())
+            .await?;
     }
-    channel
-        .queue_delete(topology.lanes_queue(), QueueDeleteOptions::default())
-        .await?;
     within_limit(topology.declare(&connection)).await?;
     connection.close(200, "OK".into()).await?;
     Ok(())

@@ -4,6 +4,7 @@
 //! messages look like. Nothing here relies on the client library's own recovery:
 //! whoever finds a channel broken drops it and asks [`link`] for another one.
 
+mod announcer;
 mod balance;
 mod dead_letters;
 mod error;

@@ -126,6 +126,10 @@ impl Link {
 
     pub(crate) async fn channel(&self) -> Result<LiveChannel, BrokerError> {
         let connection = self.connection().await?;
+        // The client sends nothing then, so it would wait without end.
+        if connection.status().blocked() {
+            return Err(BrokerError::Blocked);
+        }
         let channel = within_limit(connection.create_channel()).await?;
         Ok(LiveChannel {
             connection,

@@ -171,9 +171,6 @@ impl Dependency for RabbitMq {
         };
         for link in [&self.publishing, &self.consuming] {
             let live = link.channel().await.map_err(down)?;
-            if live.is_blocked() {
-                return Err(down(BrokerError::Blocked));
-            }
             within_limit(live.channel.close(200, "OK".into()))
                 .await
                 .map_err(down)?;

@@ -8,24 +8,20 @@ use async_trait::async_trait;
 use domain::event::Event;
 use domain::ports::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
 use futures_util::StreamExt;
-use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
-};
-use lapin::protocol::BasicProperties;
+use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Confirmation, Connection, Consumer};
+use lapin::{Connection, Consumer};
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::sleep;
 use tracing::warn;
 
+use crate::announcer::Announcer;
 use crate::error::BrokerError;
 use crate::link::{Link, LiveChannel, within_limit};
 use crate::queue::RabbitMq;
 use crate::topology::Topology;
 use crate::wire;
 
-/// Events of one message.
-const MAX_EVENTS: usize = 500;
 /// Between two attempts to subscribe.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -38,10 +34,9 @@ enum Heard {
 
 /// Both directions.
 pub(crate) struct Events {
-    publishing: Arc<Link>,
+    announcer: Announcer,
     consuming: Arc<Link>,
     topology: Topology,
-    announcing: Mutex<Option<LiveChannel>>,
     feeds: broadcast::Sender<Heard>,
     is_subscribed: Mutex<bool>,
 }
@@ -55,49 +50,12 @@ impl Events {
         buffer: usize,
     ) -> Self {
         Self {
-            publishing,
+            announcer: Announcer::start(publishing, topology.events_exchange()),
             consuming,
             topology,
-            announcing: Mutex::default(),
             feeds: broadcast::Sender::new(buffer),
             is_subscribed: Mutex::default(),
         }
-    }
-
-    async fn announce(&self, events: &[Event]) -> Result<(), BrokerError> {
-        let mut announcing = self.announcing.lock().await;
-        // Taken out while it is in use: an attempt that fails or is given up
-        // leaves no channel with confirms that nobody awaits.
-        let live = match announcing.take() {
-            Some(live) if live.is_open() => live,
-            _ => self.publishing.confirming_channel().await?,
-        };
-        if live.is_blocked() {
-            return Err(BrokerError::Blocked);
-        }
-        let mut confirms = Vec::new();
-        for some in events.chunks(MAX_EVENTS) {
-            let body = wire::encode_events(some);
-            let publishing = live.channel.basic_publish(
-                self.topology.events_exchange(),
-                "".into(),
-                // Not mandatory: that nobody listens is no fault.
-                BasicPublishOptions::default(),
-                &body,
-                BasicProperties::default().with_content_type(wire::CONTENT_TYPE.into()),
-            );
-            confirms.push(within_limit(publishing).await?);
-        }
-        for confirm in confirms {
-            match within_limit(confirm).await? {
-                Confirmation::Ack(_) => {}
-                Confirmation::Nack(_) | Confirmation::NotRequested => {
-                    return Err(BrokerError::NotStored);
-                }
-            }
-        }
-        *announcing = Some(live);
-        Ok(())
     }
 
     /// Makes sure that this process hears everything from now on.
@@ -177,7 +135,8 @@ impl Events {
 impl TicketEvents for RabbitMq {
     async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
         self.events
-            .announce(&events)
+            .announcer
+            .announce(events)
             .await
             .map_err(|error| TicketEventsError::Unavailable(error.cause()))
     }

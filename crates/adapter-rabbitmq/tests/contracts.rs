@@ -5,40 +5,18 @@
     reason = "a test that panics is a test that fails"
 )]
 
-use std::sync::Arc;
-use std::time::Duration;
+mod process;
 
-use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
+use std::sync::Arc;
+
+use adapter_rabbitmq::RabbitMq;
 use async_trait::async_trait;
 use domain::ports::{Dependency, DependencyDown};
-use domain::receipt::ProcessId;
-use domain::schedule::ClassSchedule;
 use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
 use port_contracts::services::TestPrefix;
-use port_contracts::{
-    DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, LANES, ManualClock,
-    QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, fixtures, services,
-};
+use port_contracts::{EventsHarness, ManualClock, QueueHarness, QueuePorts, fixtures, services};
 
-fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
-    RabbitMqConfig {
-        url: url.to_owned(),
-        prefix: prefix.as_str().to_owned(),
-        lanes: LANES,
-        capacity: QUEUE_CAPACITY,
-        publish_timeout: Duration::from_secs(30),
-        dead_letter_capacity: DEAD_LETTER_CAPACITY,
-        schedule: ClassSchedule::new(HIGH_WEIGHT, STANDARD_WEIGHT),
-        event_buffer: EVENT_BUFFER,
-    }
-}
-
-/// A process of its own, as far as the broker can tell.
-async fn start(config: &RabbitMqConfig, clock: &Arc<ManualClock>) -> Arc<RabbitMq> {
-    let process = ProcessId::new(rand::random());
-    let queue = RabbitMq::start(config, clock.clone(), process).await;
-    Arc::new(queue.unwrap())
-}
+use crate::process::{config, start};
 
 async fn queue() -> QueueHarness {
     let url = services::rabbitmq_url();

@@ -1,13 +1,17 @@
 //! A TCP proxy between a process and a service, for faults on the way.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+/// Bytes that are passed on at a time.
+const PIECE: usize = 16 * 1_024;
 
 /// What happens to bytes and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub enum Weather {
     Fair,
     /// Nothing passes, and no connection ends: a cable that is pulled.
     Stalled,
+    /// What clients say passes; what the service answers does not.
+    Mute,
     /// New connections are closed at once, as of a service that is down.
     Down,
     /// Every piece of up to 16 KiB takes so much longer.
@@ -27,6 +33,8 @@ pub struct TcpProxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
     cuts: broadcast::Sender<()>,
+    said: broadcast::Sender<Vec<u8>>,
+    forgotten: broadcast::Sender<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -41,7 +49,10 @@ impl TcpProxy {
         let address = listener.local_addr().unwrap();
         let (weather, watching) = watch::channel(Weather::Fair);
         let (cuts, _) = broadcast::channel(1);
-        let (target, cutting) = (target.to_owned(), cuts.clone());
+        let (said, _) = broadcast::channel(1);
+        let (forgotten, _) = broadcast::channel(1);
+        let (target, cutting, saying) = (target.to_owned(), cuts.clone(), said.clone());
+        let forgetting = forgotten.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *watching.borrow() == Weather::Down {
@@ -49,10 +60,17 @@ impl TcpProxy {
                 }
                 let (target, watching) = (target.clone(), watching.clone());
                 let mut cut = cutting.subscribe();
+                let said = saying.subscribe();
+                let mut forgotten = forgetting.subscribe();
                 tokio::spawn(async move {
+                    let mut relaying = pin!(relay(client, &target, watching, said));
                     tokio::select! {
-                        () = relay(client, &target, watching) => {}
+                        () = &mut relaying => {}
                         _ = cut.recv() => {}
+                        Ok(()) = forgotten.recv() => {
+                            // Its connections stay open as long as it is not dropped.
+                            let _cut = cut.recv().await;
+                        }
                     }
                 });
             }
@@ -61,6 +79,8 @@ impl TcpProxy {
             address,
             weather,
             cuts,
+            said,
+            forgotten,
             accepting,
         }
     }
@@ -89,6 +109,22 @@ impl TcpProxy {
     }
 }
 
+impl TcpProxy {
+    /// Leaves every connection that there is as it is, for ever: what stalls now
+    /// stalls although the weather changes.
+    pub fn forget(&self) {
+        // Without a connection nobody hears it.
+        let _connections = self.forgotten.send(());
+    }
+
+    /// Says something to every client in the service's place, between two
+    /// pieces of what the service itself says.
+    pub fn say(&self, bytes: &[u8]) {
+        // Without a connection nobody hears it.
+        let _connections = self.said.send(bytes.to_vec());
+    }
+}
+
 impl Drop for TcpProxy {
     fn drop(&mut self) {
         self.accepting.abort();
@@ -104,7 +140,12 @@ pub fn host_and_port(url: &str) -> String {
     authority.rsplit('@').next().unwrap_or(authority).to_owned()
 }
 
-async fn relay(client: TcpStream, target: &str, weather: watch::Receiver<Weather>) {
+async fn relay(
+    client: TcpStream,
+    target: &str,
+    weather: watch::Receiver<Weather>,
+    mut said: broadcast::Receiver<Vec<u8>>,
+) {
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
@@ -112,33 +153,53 @@ async fn relay(client: TcpStream, target: &str, weather: watch::Receiver<Weather
         // Only latency depends on it.
         let _set = stream.set_nodelay(true);
     }
-    let (from_client, to_client) = split(client);
-    let (from_server, to_server) = split(server);
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_server, mut to_server) = split(server);
+    let questions = async {
+        let mut weather = weather.clone();
+        let mut piece = vec![0; PIECE];
+        while let Ok(length @ 1..) = from_client.read(&mut piece).await {
+            let passes = |weather: &Weather| *weather != Weather::Stalled;
+            if pass(&mut weather, passes).await.is_none()
+                || to_server.write_all(&piece[..length]).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    let answers = async {
+        let mut weather = weather.clone();
+        let mut piece = vec![0; PIECE];
+        loop {
+            let bytes = tokio::select! {
+                Ok(bytes) = said.recv() => bytes,
+                read = from_server.read(&mut piece) => match read {
+                    Ok(length @ 1..) => piece[..length].to_vec(),
+                    _ => return,
+                },
+            };
+            let passes = |weather: &Weather| !matches!(weather, Weather::Stalled | Weather::Mute);
+            if pass(&mut weather, passes).await.is_none()
+                || to_client.write_all(&bytes).await.is_err()
+            {
+                return;
+            }
+        }
+    };
     tokio::select! {
-        () = pass(from_client, to_server, weather.clone()) => {}
-        () = pass(from_server, to_client, weather) => {}
+        () = questions => {}
+        () = answers => {}
     }
 }
 
+/// Waits until a piece may go on; `None` when the proxy is gone.
 async fn pass(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut weather: watch::Receiver<Weather>,
-) {
-    let mut piece = vec![0; 16 * 1_024];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut piece).await else {
-            return;
-        };
-        let passes = weather.wait_for(|weather| *weather != Weather::Stalled);
-        let Ok(weather) = passes.await.map(|weather| *weather) else {
-            return;
-        };
-        if let Weather::Slow(delay) = weather {
-            sleep(delay).await;
-        }
-        if to.write_all(&piece[..length]).await.is_err() {
-            return;
-        }
+    weather: &mut watch::Receiver<Weather>,
+    passes: impl FnMut(&Weather) -> bool,
+) -> Option<()> {
+    let weather = *weather.wait_for(passes).await.ok()?;
+    if let Weather::Slow(delay) = weather {
+        sleep(delay).await;
     }
+    Some(())
 }

@@ -111,11 +111,51 @@ impl TestDatabase {
         transactions.into_iter().map(|(id,)| id).collect()
     }
 
+    /// A transaction past the adapter that has done `sql` and goes on.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn hold_lock(&self, sql: &str) -> HeldLock {
+        let mut held = HeldLock(self.connect().await);
+        held.execute("START TRANSACTION").await;
+        held.execute(sql).await;
+        held
+    }
+
     #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
     async fn connect(&self) -> sqlx::MySqlConnection {
         use sqlx::Connection;
 
         sqlx::MySqlConnection::connect(&self.url()).await.unwrap()
+    }
+}
+
+/// A transaction that keeps its locks until it is released.
+#[cfg(feature = "mysql")]
+pub struct HeldLock(sqlx::MySqlConnection);
+
+#[cfg(feature = "mysql")]
+#[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+impl HeldLock {
+    /// One more statement of it.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn execute(&mut self, sql: &str) {
+        use sqlx::Executor;
+
+        self.0.execute(sql).await.unwrap();
+    }
+
+    /// Undoes it.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn release(mut self) {
+        use sqlx::Connection;
+
+        self.execute("ROLLBACK").await;
+        self.0.close().await.unwrap();
     }
 }
 
@@ -182,6 +222,22 @@ impl TestPrefix {
             BasicProperties::default(),
         );
         published.await.unwrap().await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Deletes `tickets.<queue>`.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn delete_queue(&self, queue: &str) {
+        use lapin::options::QueueDeleteOptions;
+
+        let connection = connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let name = format!("{}tickets.{queue}", self.prefix);
+        let deleting = channel.queue_delete(name.into(), QueueDeleteOptions::default());
+        deleting.await.unwrap();
         connection.close(200, "OK".into()).await.unwrap();
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Option<Ticket>> {
     Coalescer::new(MAX_LOOK_UPS, LOOK_UP_LANES, move |ids| {
         let db = db.clone();
         async move {
-            let found = db.within_limit(reading::find(&db, &ids)).await?;
+            let found = db.read(reading::find(&db, &ids)).await?;
             Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
         }
     })
@@ -60,7 +60,7 @@ pub(crate) fn transitions(
         let db = db.clone();
         async move {
             let attempt = || transition_all(&db, &requests);
-            db.within_limit(until_free(attempt)).await
+            db.change(until_free(attempt)).await
         }
     })
 }
@@ -96,7 +96,7 @@ impl TicketLedger for MySqlStore {
             });
         }
         let attempt = || decide(&self.db, orders);
-        Ok(self.db.within_limit(until_free(attempt)).await?)
+        Ok(self.db.change(until_free(attempt)).await?)
     }
 
     async fn transition(
@@ -111,7 +111,7 @@ impl TicketLedger for MySqlStore {
             vec![self.transitions.call(*request).await?]
         } else {
             let attempt = || transition_all(&self.db, requests);
-            self.db.within_limit(until_free(attempt)).await?
+            self.db.change(until_free(attempt)).await?
         };
         let mut shows: BTreeMap<ShowId, ShowSeats> = BTreeMap::new();
         for (outcome, seats) in answers {
@@ -124,7 +124,7 @@ impl TicketLedger for MySqlStore {
 
     async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
         let attempt = || expire_due(&self.db, limit);
-        Ok(self.db.within_limit(until_free(attempt)).await?)
+        Ok(self.db.change(until_free(attempt)).await?)
     }
 
     async fn change_show(
@@ -134,7 +134,7 @@ impl TicketLedger for MySqlStore {
     ) -> Result<ShowStanding, ChangeShowError> {
         let attempt = || change_show(&self.db, id, change);
         self.db
-            .within_limit(until_free(attempt))
+            .change(until_free(attempt))
             .await
             .map_err(|error| ChangeShowError::Unavailable(error.cause()))?
     }
@@ -143,7 +143,7 @@ impl TicketLedger for MySqlStore {
         if let [id] = ids {
             return Ok(self.tickets.call(*id).await?.into_iter().collect());
         }
-        let found = self.db.within_limit(reading::find(&self.db, ids)).await?;
+        let found = self.db.read(reading::find(&self.db, ids)).await?;
         Ok(found.into_values().collect())
     }
 
@@ -153,7 +153,7 @@ impl TicketLedger for MySqlStore {
         page: TicketPage,
     ) -> Result<Vec<Ticket>, LedgerError> {
         let reading = reading::list_by_user(&self.db, user, page);
-        Ok(self.db.within_limit(reading).await?)
+        Ok(self.db.read(reading).await?)
     }
 
     async fn history(
@@ -163,7 +163,7 @@ impl TicketLedger for MySqlStore {
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, LedgerError> {
         let reading = reading::history(&self.db, show, after_seq, limit);
-        Ok(self.db.within_limit(reading).await?)
+        Ok(self.db.read(reading).await?)
     }
 }
 

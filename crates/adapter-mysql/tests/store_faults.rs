@@ -1,0 +1,210 @@
+//! What only a real database can break.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adapter_mysql::{MySqlConfig, MySqlStore};
+use domain::ports::{Dependency, LedgerError, ShowRepository, TicketLedger, UserRepository};
+use port_contracts::fixtures::{self, OrderSource};
+use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
+use port_contracts::services::{self, TestDatabase};
+use port_contracts::{ManualClock, within};
+use tokio::time::{sleep, timeout};
+
+const USER: &str = "1";
+
+struct Store {
+    store: Arc<MySqlStore>,
+    source: OrderSource,
+    proxy: TcpProxy,
+    database: TestDatabase,
+}
+
+impl Store {
+    /// Shows `a` and `b` with ten seats each, and a user.
+    async fn new(max_clock_skew: Duration) -> Self {
+        let database = TestDatabase::create().await;
+        let proxy = TcpProxy::start(&host_and_port(&services::mysql_url())).await;
+        let config = MySqlConfig {
+            url: proxy.url(&database.url()),
+            max_connections: 8,
+            max_clock_skew,
+        };
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        let store = Arc::new(MySqlStore::new(&config, clock).unwrap());
+        store.migrate().await.unwrap();
+        for show in ["a", "b"] {
+            let show = fixtures::show(show, 10);
+            ShowRepository::create(&*store, &show).await.unwrap();
+        }
+        let user = fixtures::user(USER);
+        UserRepository::create(&*store, &user).await.unwrap();
+        Self {
+            store,
+            source: OrderSource::new(1),
+            proxy,
+            database,
+        }
+    }
+
+    async fn available(&self, show: &str) -> u32 {
+        let show = fixtures::show_id(show);
+        let standing = self.store.standing(&show).await.unwrap();
+        standing.unwrap().seats.available
+    }
+
+    /// Rows of every table that a decision writes.
+    async fn rows(&self) -> i64 {
+        self.database
+            .number(
+                "SELECT (SELECT COUNT(*) FROM tickets) + (SELECT COUNT(*) FROM holds) + \
+                 (SELECT COUNT(*) FROM live_seats)",
+            )
+            .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_a_row_that_violates_a_constraint_leaves_nothing_behind() {
+    let store = Store::new(Duration::MAX).await;
+    let mut orders = store.source.orders(5, "a", USER);
+    orders.extend(store.source.orders(5, "b", USER));
+    let poison = orders[7].ticket_id.to_string().replace('-', "");
+    let constraint = format!("CHECK (id <> UNHEX('{poison}'))");
+    store
+        .database
+        .execute(&format!(
+            "ALTER TABLE tickets ADD CONSTRAINT poison {constraint}"
+        ))
+        .await;
+    let error = store.store.decide(&orders).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Unprocessable(_)), "{error:?}");
+    assert_eq!(store.rows().await, 0);
+    assert_eq!(
+        (store.available("a").await, store.available("b").await),
+        (10, 10)
+    );
+    // Without the one, the others are decided.
+    orders.remove(7);
+    let report = store.store.decide(&orders).await.unwrap();
+    assert_eq!(report.decisions.len(), 9);
+    assert_eq!(
+        (store.available("a").await, store.available("b").await),
+        (5, 6)
+    );
+}
+
+/// Longer than the server waits for a lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_somebody_holds_is_waited_for_and_asked_for_again() {
+    let store = Store::new(Duration::MAX).await;
+    let held = store
+        .database
+        .hold_lock("SELECT 1 FROM shows WHERE id = 'a' FOR UPDATE");
+    let held = held.await;
+    let release = async {
+        sleep(Duration::from_secs(6)).await;
+        held.release().await;
+    };
+    let orders = store.source.orders(3, "a", USER);
+    let started = Instant::now();
+    let (report, ()) = tokio::join!(store.store.decide(&orders), release);
+    assert_eq!(report.unwrap().decisions.len(), 3);
+    assert!(started.elapsed() > Duration::from_secs(5));
+}
+
+/// Another program that locks shows in the opposite sequence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_is_tried_again() {
+    let store = Store::new(Duration::MAX).await;
+    // What has written more is spared, so the decision is the victim.
+    let mut held = store
+        .database
+        .hold_lock("INSERT INTO users SELECT CONCAT('x', seq), 'x', 1 FROM (SELECT 1 AS seq UNION SELECT 2 UNION SELECT 3) AS n")
+        .await;
+    held.execute("SELECT 1 FROM shows WHERE id = 'b' FOR UPDATE")
+        .await;
+    let mut orders = store.source.orders(1, "a", USER);
+    orders.extend(store.source.orders(1, "b", USER));
+    let cross = async {
+        // By then the decision has `a` and waits for `b`.
+        sleep(Duration::from_millis(500)).await;
+        held.execute("SELECT 1 FROM shows WHERE id = 'a' FOR UPDATE")
+            .await;
+        held.release().await;
+    };
+    let (report, ()) = tokio::join!(store.store.decide(&orders), cross);
+    assert_eq!(report.unwrap().decisions.len(), 2);
+}
+
+/// Its connection ends with it, and the lock with the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_is_given_up_half_way_holds_no_lock() {
+    let store = Store::new(Duration::MAX).await;
+    let orders = store.source.orders(3, "a", USER);
+    store.proxy.set(Weather::Slow(Duration::from_millis(50)));
+    let given_up = timeout(Duration::from_millis(400), store.store.decide(&orders)).await;
+    assert!(given_up.is_err(), "too fast to be given up");
+    store.proxy.set(Weather::Fair);
+    let started = Instant::now();
+    store.store.decide(&orders).await.unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(store.available("a").await, 7);
+}
+
+/// A connection that hangs does not take its place in the pool with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_server_is_given_up_and_used_again_later() {
+    let store = Store::new(Duration::MAX).await;
+    let show = fixtures::show_id("a");
+    store.proxy.set(Weather::Stalled);
+    let asking = (0..10).map(|_| store.store.standing(&show));
+    for answer in within("reads", futures_util::future::join_all(asking)).await {
+        answer.unwrap_err();
+    }
+    store.store.check().await.unwrap_err();
+    // The old connections go on hanging; new ones work.
+    store.proxy.forget();
+    store.proxy.set(Weather::Fair);
+    let orders = store.source.orders(1, "a", USER);
+    within("decide", store.store.decide(&orders)).await.unwrap();
+    assert_eq!(store.available("a").await, 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock_changes_nothing() {
+    // The test's clock stands still, far from the server's time.
+    let store = Store::new(Duration::from_millis(100)).await;
+    let orders = store.source.orders(1, "a", USER);
+    let error = store.store.decide(&orders).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Unavailable(_)), "{error:?}");
+    assert_eq!((store.rows().await, store.available("a").await), (0, 10));
+    let down = store.store.check().await.unwrap_err();
+    assert!(down.reason.contains("clock.max_skew_ms"), "{}", down.reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_together_migrate_once() {
+    let database = TestDatabase::create().await;
+    let config = MySqlConfig {
+        url: database.url(),
+        max_connections: 4,
+        max_clock_skew: Duration::MAX,
+    };
+    let migrations = (0..4).map(|_| {
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        let store = MySqlStore::new(&config, clock).unwrap();
+        async move { store.migrate().await.unwrap() }
+    });
+    within("migrate", futures_util::future::join_all(migrations)).await;
+    assert_eq!(database.number("SELECT COUNT(*) FROM shows").await, 0);
+}
