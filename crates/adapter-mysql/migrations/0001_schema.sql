@@ -51,10 +51,10 @@ CREATE TABLE tickets (
 -- Reserved tickets only: what a sweep looks for is never searched for among
 -- all the tickets that have ended.
 CREATE TABLE holds (
+    ticket_id BINARY(16) NOT NULL PRIMARY KEY,
     show_id VARBINARY(64) NOT NULL,
     expires_at BIGINT NOT NULL,
-    ticket_id BINARY(16) NOT NULL,
-    PRIMARY KEY (show_id, expires_at, ticket_id),
+    KEY holds_of_show (show_id, expires_at),
     KEY holds_by_end (expires_at)
 ) ENGINE = InnoDB;
 

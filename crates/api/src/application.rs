@@ -1,6 +1,6 @@
 //! The running process: builds everything from settings, runs it, stops it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,10 +110,8 @@ impl Application {
         ));
         let preparing = Preparation::new(store, &settings.store).start().await;
         let address = SocketAddr::new(settings.server.host, settings.server.port);
-        let listener = TcpListener::bind(address)
+        let (server, address) = http::serve(address, Arc::clone(&state), role.accepts())
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
-        let address = listener.local_addr()?;
-        let server = http::serve(listener, Arc::clone(&state), role.accepts())?;
         info!(
             environment = settings.environment,
             %address,

@@ -231,9 +231,9 @@ pub(super) async fn tickets(
 fn hold(ticket: &Ticket) -> Option<Hold> {
     let expires = ticket.hold_expires_at()?;
     Some((
+        ticket.order.ticket_id,
         ticket.order.show_id.clone(),
         expires,
-        ticket.order.ticket_id,
     ))
 }
 
@@ -243,7 +243,7 @@ pub(super) struct Changes<'a> {
     decided: Vec<&'a Ticket>,
     /// Final state of each changed ticket.
     changed: HashMap<TicketId, (Status, u32)>,
-    holds_ended: Vec<Hold>,
+    holds_ended: Vec<TicketId>,
     live_seats: HashMap<(ShowId, UserId), i64>,
     journal: Vec<JournalEntry>,
     ledgers: Vec<&'a ShowLedger>,
@@ -262,7 +262,9 @@ impl<'a> Changes<'a> {
     pub(super) fn change(&mut self, before: &Ticket, after: &Ticket, entry: JournalEntry) {
         self.changed
             .insert(after.order.ticket_id, (after.status, after.version));
-        self.holds_ended.extend(hold(before));
+        if before.hold_expires_at().is_some() {
+            self.holds_ended.push(before.order.ticket_id);
+        }
         if before.status.is_live() && !after.status.is_live() {
             self.count(before, -1);
         }

@@ -177,19 +177,19 @@ pub(super) async fn update_tickets(
     Ok(())
 }
 
-/// The place of a hold in the table of holds.
-pub(super) type Hold = (ShowId, Timestamp, TicketId);
+/// A ticket's hold on seats of a show until an instant.
+pub(super) type Hold = (TicketId, ShowId, Timestamp);
 
 pub(super) async fn insert_holds(
     connection: &mut MySqlConnection,
     holds: &[Hold],
 ) -> Result<(), StoreError> {
     for chunk in chunks(holds) {
-        let mut sql = QueryBuilder::new("INSERT INTO holds (show_id, expires_at, ticket_id) ");
-        sql.push_values(chunk, |mut row, (show, expires, id)| {
-            row.push_bind(show.as_str().as_bytes())
-                .push_bind(expires.as_micros())
-                .push_bind(id.to_bytes().to_vec());
+        let mut sql = QueryBuilder::new("INSERT INTO holds (ticket_id, show_id, expires_at) ");
+        sql.push_values(chunk, |mut row, (id, show, expires)| {
+            row.push_bind(id.to_bytes().to_vec())
+                .push_bind(show.as_str().as_bytes())
+                .push_bind(expires.as_micros());
         });
         sql.build().execute(&mut *connection).await?;
     }
@@ -198,19 +198,16 @@ pub(super) async fn insert_holds(
 
 pub(super) async fn delete_holds(
     connection: &mut MySqlConnection,
-    holds: &[Hold],
+    tickets: &[TicketId],
 ) -> Result<(), StoreError> {
-    for chunk in chunks(holds) {
+    for chunk in chunks(tickets) {
         let sql = format!(
-            "DELETE FROM holds WHERE (show_id, expires_at, ticket_id) IN ({})",
-            repeated("(?,?,?)", chunk.len())
+            "DELETE FROM holds WHERE ticket_id IN ({})",
+            placeholders(chunk.len())
         );
         let mut query = sqlx::query(&sql);
-        for (show, expires, id) in chunk {
-            query = query
-                .bind(show.as_str().as_bytes())
-                .bind(expires.as_micros())
-                .bind(id.to_bytes().to_vec());
+        for id in chunk {
+            query = query.bind(id.to_bytes().to_vec());
         }
         query.execute(&mut *connection).await?;
     }

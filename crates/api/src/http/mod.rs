@@ -11,7 +11,7 @@ mod traffic;
 mod users;
 
 use std::io;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
@@ -57,13 +57,17 @@ impl HttpState {
     }
 }
 
-/// Serves on `listener`; only health unless the process `accepts` orders.
-/// Signals are the caller's.
+/// Serves at `address` and returns the one that it got, which differs for port
+/// 0; only health unless the process `accepts` orders. Signals are the caller's.
 pub(crate) fn serve(
-    listener: TcpListener,
+    address: SocketAddr,
     state: Arc<HttpState>,
     accepts: bool,
-) -> io::Result<Server> {
+) -> io::Result<(Server, SocketAddr)> {
+    /// When a sale opens, thousands connect in the same instant; who finds the
+    /// queue full tries again a second later. The system may allow fewer.
+    const WAITING_CONNECTIONS: u32 = 4_096;
+
     /// The caller stops when no request is in flight; what is left is writing
     /// the last answers, and idle connections that their clients keep open.
     const LAST_ANSWERS_SECONDS: u64 = 1;
@@ -80,8 +84,10 @@ pub(crate) fn serve(
     })
     .disable_signals()
     .shutdown_timeout(LAST_ANSWERS_SECONDS)
-    .listen(listener)?;
-    Ok(server.run())
+    .backlog(WAITING_CONNECTIONS)
+    .bind(address)?;
+    let address = server.addrs().first().copied().unwrap_or(address);
+    Ok((server.run(), address))
 }
 
 fn routes(services: &mut web::ServiceConfig, accepts: bool) {
