@@ -1,15 +1,20 @@
-//! Natural batching: what arrives while one query is under way shares the next.
-//! An idle store adds no wait; under load a thousand callers cost one round trip.
+//! Batching: what arrives while one query is under way shares the next. An idle
+//! store adds no wait; under load hundreds of callers cost one round trip.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::StoreError;
 
 /// Callers that may wait for their turn.
 const MAX_WAITING: usize = 65_536;
+/// A query starts no sooner than this after the one before. A server that
+/// answers in less would be asked for a few at a time, and a statement costs it
+/// as much as twenty of the rows that it finds.
+const PACE: Duration = Duration::from_millis(1);
 
 type Answer<V> = oneshot::Sender<Result<V, StoreError>>;
 
@@ -24,37 +29,34 @@ where
     V: Send + 'static,
 {
     /// `run` gets 1 to `max` items and returns one result for each, in the same
-    /// sequence. `lanes` of it run at a time.
-    pub(crate) fn new<F>(
-        max: usize,
-        lanes: usize,
-        run: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
-    ) -> Self
+    /// sequence. It runs once at a time: whoever asks meanwhile shares the next
+    /// run, so nobody gets an answer from before the question.
+    pub(crate) fn new<F>(max: usize, run: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<Vec<V>, StoreError>> + Send,
     {
-        let (calls, waiting) = mpsc::channel(MAX_WAITING);
-        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
-        let run = Arc::new(run);
-        for _ in 0..lanes {
-            let (waiting, run) = (Arc::clone(&waiting), Arc::clone(&run));
-            tokio::spawn(async move {
-                loop {
-                    let mut batch: Vec<(K, Answer<V>)> = Vec::new();
-                    // Held while waiting for the first call only.
-                    if waiting.lock().await.recv_many(&mut batch, max).await == 0 {
-                        return;
+        let (calls, mut waiting) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(async move {
+            let mut batch: Vec<(K, Answer<V>)> = Vec::new();
+            let mut next_run = Instant::now();
+            while waiting.recv_many(&mut batch, max).await > 0 {
+                if batch.len() < max && Instant::now() < next_run {
+                    sleep_until(next_run).await;
+                    while batch.len() < max
+                        && let Ok(call) = waiting.try_recv()
+                    {
+                        batch.push(call);
                     }
-                    // Whoever has gone away is not asked for.
-                    batch.retain(|(_, answer)| !answer.is_closed());
-                    if batch.is_empty() {
-                        continue;
-                    }
-                    let (items, answers): (Vec<K>, Vec<Answer<V>>) = batch.into_iter().unzip();
+                }
+                // Whoever has gone away is not asked for.
+                let present = batch.drain(..).filter(|(_, answer)| !answer.is_closed());
+                let (items, answers): (Vec<K>, Vec<Answer<V>>) = present.unzip();
+                if !items.is_empty() {
+                    next_run = Instant::now() + PACE;
                     send(answers, run(items).await);
                 }
-            });
-        }
+            }
+        });
         Self { calls }
     }
 
@@ -89,6 +91,7 @@ fn send<V>(answers: Vec<Answer<V>>, results: Result<Vec<V>, StoreError>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::future::join_all;
@@ -102,7 +105,7 @@ mod tests {
         let calls = Arc::new(AtomicUsize::new(0));
         let coalescer = {
             let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
-            Coalescer::new(100, 1, move |items: Vec<u32>| {
+            Coalescer::new(100, move |items: Vec<u32>| {
                 let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
                 async move {
                     calls.fetch_add(1, Ordering::Relaxed);
@@ -124,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_waited_get_the_error() {
-        let coalescer = Coalescer::new(100, 1, |_: Vec<u32>| async {
+        let coalescer = Coalescer::new(100, |_: Vec<u32>| async {
             Err::<Vec<u32>, _>(StoreError::Overloaded)
         });
         for result in join_all((0..5).map(|item| coalescer.call(item))).await {

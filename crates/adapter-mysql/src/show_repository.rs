@@ -20,10 +20,8 @@ use crate::ticket_ledger::sql::{self, padded, placeholders};
 /// Shows asked for in one query.
 const MAX_LOOK_UPS: usize = 128;
 
-/// One query at a time: whoever asks while it is under way shares the next
-/// one, so nobody gets an answer from before the question.
 pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Option<Arc<Show>>> {
-    Coalescer::new(MAX_LOOK_UPS, 1, move |ids| {
+    Coalescer::new(MAX_LOOK_UPS, move |ids| {
         let db = db.clone();
         async move { db.read(find_all(&db, &ids)).await }
     })

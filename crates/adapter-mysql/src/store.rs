@@ -14,6 +14,7 @@ use domain::ticket::Ticket;
 use domain::time::Timestamp;
 use domain::user::User;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use sqlx::migrate::MigrateDatabase;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 use sqlx::pool::PoolConnection;
@@ -29,12 +30,16 @@ use crate::{show_repository, ticket_ledger, user_repository};
 const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// The same for what waits for no lock; buyers wait for it.
 const READ_LIMIT: Duration = Duration::from_secs(3);
+/// How long a connection may be idle and still be taken for alive.
+const MAY_BE_DEAD_AFTER: Duration = Duration::from_secs(1);
 /// How long a connection may take to show that it is alive.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 /// Time that a found show may be answered from memory.
 const SHOW_CACHE_TIME: Duration = Duration::from_secs(1);
 /// Shows kept in memory.
 const SHOWS_CACHED: u64 = 10_000;
+/// Texts of statements that a connection keeps prepared: all there are.
+const STATEMENTS_PREPARED: usize = 256;
 /// Connections that only change shows: deciding never waits behind reading.
 const CHANGING_CONNECTIONS: u32 = 8;
 
@@ -106,6 +111,45 @@ impl Lease {
     }
 }
 
+/// A connection for reading that one task uses again and again: while it is
+/// busy, taking it costs no round trip to see whether it is alive.
+pub(crate) struct KeptLease {
+    db: Database,
+    kept: Mutex<Option<(Lease, Instant)>>,
+}
+
+impl KeptLease {
+    pub(crate) const fn new(db: Database) -> Self {
+        Self {
+            db,
+            kept: Mutex::new(None),
+        }
+    }
+
+    /// Does `work` with the connection; after a failure the next call gets another one.
+    pub(crate) async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut MySqlConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        within(READ_LIMIT, async {
+            let kept = self.kept.lock().take();
+            let mut lease = match kept {
+                Some((lease, used)) if used.elapsed() < MAY_BE_DEAD_AFTER => lease,
+                idle => {
+                    if let Some((lease, _)) = idle {
+                        lease.give_back();
+                    }
+                    self.db.lease_reading().await?
+                }
+            };
+            let result = work(lease.connection()).await?;
+            *self.kept.lock() = Some((lease, Instant::now()));
+            Ok(result)
+        })
+        .await
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(connection) = &mut self.0 {
@@ -127,7 +171,9 @@ impl MySqlStore {
             return Err(InvalidUrl);
         }
         // Failures are logged where they are handled; a statement is no event.
-        let options = options.disable_statement_logging();
+        let options = options
+            .disable_statement_logging()
+            .statement_cache_capacity(STATEMENTS_PREPARED);
         let changing = CHANGING_CONNECTIONS.min(config.max_connections / 2).max(1);
         let reading = config.max_connections.saturating_sub(changing).max(1);
         let db = Database {
@@ -217,7 +263,7 @@ fn pool(connections: u32, limit: Duration) -> MySqlPoolOptions {
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                if meta.idle_for < Duration::from_secs(1) {
+                if meta.idle_for < MAY_BE_DEAD_AFTER {
                     return Ok(true);
                 }
                 Ok(matches!(

@@ -1,33 +1,41 @@
 //! Users.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ids::UserId;
 use domain::ports::{CreateUserError, UserRepository, UserRepositoryError};
 use domain::user::{User, UserChange};
 use sqlx::QueryBuilder;
+use sqlx::mysql::MySqlConnection;
 
 use crate::MySqlStore;
 use crate::coalesce::Coalescer;
 use crate::error::StoreError;
 use crate::row::{UserRow, class_code};
-use crate::store::Database;
+use crate::store::{Database, KeptLease};
 use crate::ticket_ledger::sql::{padded, placeholders};
 
 /// Users asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
-/// Queries under way at a time.
-const LOOK_UP_LANES: usize = 2;
 
 pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Option<User>> {
-    Coalescer::new(MAX_LOOK_UPS, LOOK_UP_LANES, move |ids| {
-        let db = db.clone();
-        async move { db.read(find_all(&db, &ids)).await }
+    let lease = Arc::new(KeptLease::new(db));
+    Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<UserId>| {
+        let lease = Arc::clone(&lease);
+        async move {
+            lease
+                .read(async |connection| find_all(connection, &ids).await)
+                .await
+        }
     })
 }
 
-async fn find_all(db: &Database, ids: &[UserId]) -> Result<Vec<Option<User>>, StoreError> {
+async fn find_all(
+    connection: &mut MySqlConnection,
+    ids: &[UserId],
+) -> Result<Vec<Option<User>>, StoreError> {
     let ids_padded = padded(ids);
     let sql = format!(
         "SELECT id, name, priority FROM users WHERE id IN ({})",
@@ -38,10 +46,7 @@ async fn find_all(db: &Database, ids: &[UserId]) -> Result<Vec<Option<User>>, St
         query = query.bind(id.as_str().as_bytes());
     }
     let mut found = HashMap::with_capacity(ids.len());
-    let mut lease = db.lease_reading().await?;
-    let rows = query.fetch_all(lease.connection()).await?;
-    lease.give_back();
-    for row in rows {
+    for row in query.fetch_all(connection).await? {
         let user = User::try_from(row)?;
         found.insert(user.id.clone(), user);
     }
@@ -129,7 +134,7 @@ async fn update(
         .push_bind(id.as_str().as_bytes().to_vec());
     let mut lease = db.lease_reading().await?;
     sql.build().execute(lease.connection()).await?;
+    let found = find_all(lease.connection(), std::slice::from_ref(id)).await?;
     lease.give_back();
-    let found = find_all(db, std::slice::from_ref(id)).await?;
     Ok(found.into_iter().next().flatten())
 }

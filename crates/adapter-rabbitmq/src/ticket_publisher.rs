@@ -28,7 +28,7 @@ use crate::queue::RabbitMq;
 use crate::topology::Topology;
 use crate::wire;
 
-/// Orders in one message. A message is about 200 bytes per order.
+/// Orders in one message. A message is about 100 bytes per order.
 pub(crate) const MAX_ORDERS: usize = 500;
 /// The longest wait between two attempts to send.
 const LONGEST_RETRY: Duration = Duration::from_millis(500);

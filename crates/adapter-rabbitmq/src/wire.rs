@@ -32,14 +32,41 @@ pub(crate) enum DecodeError {
     Invalid(String),
 }
 
+/// Orders are rows, and what they have in common is said once: half the bytes,
+/// and the broker's cost of an order is in its bytes.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OrdersMessage<'a> {
     version: u32,
     #[serde(borrow)]
-    orders: Vec<OrderBody<'a>>,
+    class: Cow<'a, str>,
+    accepted_by: u32,
+    redriven: bool,
+    #[serde(borrow)]
+    columns: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    orders: Vec<OrderRow<'a>>,
 }
 
+/// Names of the parts of an [`OrderRow`]; the last is in microseconds since 1970.
+const ORDER_COLUMNS: [&str; 5] = [
+    "ticket_id",
+    "show_id",
+    "user_id",
+    "quantity",
+    "requested_at",
+];
+
+#[derive(Serialize, Deserialize)]
+struct OrderRow<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    u32,
+    i64,
+);
+
+/// An order that stands alone, in an event.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OrderBody<'a> {
@@ -254,10 +281,33 @@ fn readable(version: u32) -> Result<(), DecodeError> {
     }
 }
 
+/// All of one class, accepting process and kind, as the first of them is.
 pub(crate) fn encode_orders(orders: &[Order]) -> Vec<u8> {
+    let Some(first) = orders.first() else {
+        return Vec::new();
+    };
+    debug_assert!(orders.iter().all(|order| {
+        (order.class, order.accepted_by, order.redriven)
+            == (first.class, first.accepted_by, first.redriven)
+    }));
     encode(&OrdersMessage {
         version: VERSION,
-        orders: orders.iter().map(OrderBody::from).collect(),
+        class: first.class.as_str().into(),
+        accepted_by: first.accepted_by.get(),
+        redriven: first.redriven,
+        columns: ORDER_COLUMNS.map(Cow::from).into(),
+        orders: orders
+            .iter()
+            .map(|order| {
+                OrderRow(
+                    order.ticket_id.to_string().into(),
+                    order.show_id.as_str().into(),
+                    order.user_id.as_str().into(),
+                    order.quantity.seats(),
+                    order.requested_at.as_micros(),
+                )
+            })
+            .collect(),
     })
 }
 
@@ -265,10 +315,28 @@ pub(crate) fn encode_orders(orders: &[Order]) -> Vec<u8> {
 pub(crate) fn decode_orders(payload: &[u8]) -> Result<Vec<Order>, DecodeError> {
     let message: OrdersMessage<'_> = decode(payload)?;
     readable(message.version)?;
+    if message.columns != ORDER_COLUMNS {
+        return Err(invalid(format_args!("columns: must be {ORDER_COLUMNS:?}")));
+    }
     if message.orders.is_empty() {
         return Err(invalid("orders: is empty"));
     }
-    message.orders.into_iter().map(Order::try_from).collect()
+    let rows = message.orders.into_iter();
+    rows.map(
+        |OrderRow(ticket_id, show_id, user_id, quantity, requested_at)| {
+            Order::try_from(OrderBody {
+                ticket_id,
+                show_id,
+                user_id,
+                quantity,
+                class: message.class.clone(),
+                requested_at,
+                accepted_by: message.accepted_by,
+                redriven: message.redriven,
+            })
+        },
+    )
+    .collect()
 }
 
 pub(crate) fn encode_events(events: &[Event]) -> Vec<u8> {
@@ -288,7 +356,7 @@ pub(crate) fn decode_events(payload: &[u8]) -> Result<Vec<Event>, DecodeError> {
 mod tests {
     use super::*;
 
-    const ORDERS: &str = r#"{"version":1,"orders":[{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false}]}"#;
+    const ORDERS: &str = r#"{"version":1,"class":"high","accepted_by":268435455,"redriven":false,"columns":["ticket_id","show_id","user_id","quantity","requested_at"],"orders":[["0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","230920","u~1.-_",2,1795600000123456]]}"#;
     const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}}]}"#;
 
     fn order() -> Order {
@@ -374,12 +442,14 @@ mod tests {
             "",
             "\u{0}",
             "{}",
-            r#"{"version":1,"orders":[]}"#,
+            r#"{"version":1,"class":"high","accepted_by":1,"redriven":false,"orders":[]}"#,
+            &ORDERS.replace("[[", "[").replace("]]", "]"),
+            &ORDERS.replace(r#""user_id","quantity""#, r#""quantity","user_id""#),
             &ORDERS.replace(r#""version":1"#, r#""version":0"#),
             &ORDERS.replace(r#""version":1"#, r#""version":"1""#),
             &ORDERS.replace("redriven", "unknown"),
             &ORDERS.replace(r#""high""#, r#""low""#),
-            &ORDERS.replace(r#""quantity":2"#, r#""quantity":0"#),
+            &ORDERS.replace(",2,", ",0,"),
             &ORDERS.replace("230920", "2 30920"),
             &ORDERS.replace("8001", "4001"),
         ] {

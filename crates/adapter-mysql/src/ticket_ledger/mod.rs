@@ -7,6 +7,7 @@ pub(crate) mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,31 +33,33 @@ use crate::MySqlStore;
 use crate::coalesce::Coalescer;
 use crate::error::StoreError;
 use crate::row::show_ledger;
-use crate::store::Database;
+use crate::store::{Database, KeptLease};
 
 /// Tickets asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
-const LOOK_UP_LANES: usize = 2;
 /// Requests to confirm or cancel in one transaction.
 const MAX_TRANSITIONS: usize = 1_000;
 /// Attempts of a transaction that others get in the way of.
 const ATTEMPTS: u32 = 10;
 
 pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Option<Ticket>> {
-    Coalescer::new(MAX_LOOK_UPS, LOOK_UP_LANES, move |ids| {
-        let db = db.clone();
+    let lease = Arc::new(KeptLease::new(db));
+    Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
+        let lease = Arc::clone(&lease);
         async move {
-            let found = db.read(reading::find(&db, &ids)).await?;
+            let found = lease
+                .read(async |connection| locked::tickets(connection, &ids).await)
+                .await?;
             Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
         }
     })
 }
 
-/// One transaction at a time: a hot show's holds would wait for its lock anyway.
+/// One transaction at a time costs nothing: a hot show's would wait for its lock anyway.
 pub(crate) fn transitions(
     db: Database,
 ) -> Coalescer<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)> {
-    Coalescer::new(MAX_TRANSITIONS, 1, move |requests| {
+    Coalescer::new(MAX_TRANSITIONS, move |requests| {
         let db = db.clone();
         async move {
             let attempt = || transition_all(&db, &requests);

@@ -33,10 +33,16 @@ fn chunks<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// `items`, the last of them repeated up to the next power of two, so that an
-/// `IN (…)` list of any length has one of a few texts.
+/// `items`, the last of them repeated up to the next of the lengths 1, 2, 3, 4,
+/// 6, 8, 12, 16, 24, 32 …, so that an `IN (…)` list of any length has one of a
+/// few texts.
 pub(crate) fn padded<T>(items: &[T]) -> Vec<&T> {
-    let length = items.len().next_power_of_two();
+    let power = items.len().next_power_of_two();
+    let length = if items.len() <= power / 4 * 3 {
+        power / 4 * 3
+    } else {
+        power
+    };
     let last = items.last().into_iter().cycle();
     items.iter().chain(last).take(length).collect()
 }
@@ -282,7 +288,11 @@ mod tests {
 
     #[test]
     fn lists_are_padded_with_their_last_item() {
-        assert_eq!(padded(&[1, 2, 3]), [&1, &2, &3, &3]);
-        assert_eq!(padded(&[1]), [&1]);
+        let lengths = |count| padded(&vec![7; count]).len();
+        let all: Vec<_> = [1, 2, 3, 4, 5, 6, 7, 9, 13, 17, 25, 500]
+            .map(lengths)
+            .into();
+        assert_eq!(all, [1, 2, 3, 4, 6, 6, 8, 12, 16, 24, 32, 512]);
+        assert_eq!(padded(&[1, 2, 3, 4, 5]), [&1, &2, &3, &4, &5, &5]);
     }
 }
