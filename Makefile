@@ -43,10 +43,12 @@ test: services nextest ## Runs all tests; needs MySQL and RabbitMQ, which it sta
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
 
+# All but what needs a database or a broker.
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
-	$(CARGO) nextest run $(CARGO_FLAGS) -p domain -p port-contracts -p adapter-memory -p onsale
-	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
+	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not (kind(test) \
+		and (package(adapter-mysql) or package(adapter-rabbitmq) \
+		or binary(api_on_services) or binary(faults)))'
 
 .PHONY: services
 services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
@@ -66,6 +68,12 @@ check: ## Formatting, lints on every feature set, documentation.
 	done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
+.PHONY: check-compose
+check-compose: ## Checks docker-compose.yml and the image against the code, without Docker.
+	@test -x .local/python/bin/python || { python3 -m venv .local/python \
+		&& .local/python/bin/pip install --quiet pyyaml; }
+	.local/python/bin/python deploy/check-compose.py
+
 .PHONY: check-dependencies
 check-dependencies: ## Licences, advisories, sources and unused dependencies; needs the network.
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
@@ -76,6 +84,10 @@ check-dependencies: ## Licences, advisories, sources and unused dependencies; ne
 .PHONY: bench
 bench: release ## Accept throughput beside a bare handler, then the audit.
 	target/release/onsale bench
+
+.PHONY: bench-services
+bench-services: services release ## The same on RabbitMQ and MySQL, each figure beside its baseline.
+	target/release/onsale bench-services
 
 .PHONY: flash-sale
 flash-sale: release ## 100,000 orders for 10,000 seats, then the audit.

@@ -177,8 +177,11 @@ async fn a_lost_confirm_makes_a_second_copy_at_the_same_place() {
     let first = process.publish().await.unwrap();
     process.proxy.set(Weather::Mute);
     let cut = async {
-        // Long enough for the broker to store it.
-        sleep(Duration::from_millis(300)).await;
+        let queue = process.lane_queue();
+        until("it is stored", async || {
+            process.prefix.messages(&queue).await == 2
+        })
+        .await;
         process.proxy.cut();
         process.proxy.set(Weather::Fair);
     };
@@ -194,6 +197,7 @@ async fn a_confirm_that_does_not_come_is_an_unknown_outcome() {
     let process = Proxied::start(Duration::from_millis(300)).await;
     let first = process.publish().await.unwrap();
     process.proxy.set(Weather::Mute);
+    // Sent at once, so its caller waits in vain and it may be stored.
     let unknown = process.publish().await.unwrap_err();
     assert!(
         matches!(unknown, PublishError::OutcomeUnknown),

@@ -41,7 +41,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 50_000)]
     pub users: u64,
     /// Fails when the median ratio is below.
-    #[arg(long, default_value_t = 0.75)]
+    #[arg(long, default_value_t = 0.6)]
     pub min_ratio: f64,
     /// The service; the `tickets` beside this binary unless given.
     #[arg(long)]

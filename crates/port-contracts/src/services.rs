@@ -225,6 +225,25 @@ impl TestPrefix {
         connection.close(200, "OK".into()).await.unwrap();
     }
 
+    /// Messages that wait in `tickets.<queue>` and no consumer has.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn messages(&self, queue: &str) -> u32 {
+        use lapin::options::QueueDeclareOptions;
+        use lapin::types::FieldTable;
+
+        let connection = connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let name = format!("{}tickets.{queue}", self.prefix);
+        let passive = QueueDeclareOptions::durable().passive();
+        let asking = channel.queue_declare(name.into(), passive, FieldTable::default());
+        let messages = asking.await.unwrap().message_count();
+        connection.close(200, "OK".into()).await.unwrap();
+        messages
+    }
+
     /// Deletes `tickets.<queue>`.
     ///
     /// # Panics
