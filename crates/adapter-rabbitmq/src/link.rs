@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lapin::options::ConfirmSelectOptions;
+use lapin::options::{
+    BasicConsumeOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, Consumer};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -146,6 +149,31 @@ impl Link {
 }
 
 impl LiveChannel {
+    /// Everything that goes to a fanout exchange from now on, unacknowledged,
+    /// through a queue that ends with the connection.
+    pub(crate) async fn hear(&self, exchange: ShortString) -> Result<Consumer, BrokerError> {
+        let subscribing = async {
+            let exclusive = QueueDeclareOptions::exclusive();
+            let declared = self
+                .channel
+                .queue_declare("".into(), exclusive, FieldTable::default())
+                .await?;
+            let queue = declared.name().clone();
+            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+            self.channel
+                .queue_bind(queue.clone(), exchange, "".into(), options, arguments)
+                .await?;
+            let no_ack = BasicConsumeOptions {
+                no_ack: true,
+                ..BasicConsumeOptions::default()
+            };
+            self.channel
+                .basic_consume(queue, "".into(), no_ack, FieldTable::default())
+                .await
+        };
+        within_limit(subscribing).await
+    }
+
     /// Whether the broker takes messages on this connection now.
     pub(crate) fn is_blocked(&self) -> bool {
         self.connection.status().blocked()

@@ -14,13 +14,10 @@ use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
 use domain::time::Timestamp;
 use futures_util::StreamExt;
-use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
-};
+use lapin::Connection;
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::protocol::BasicProperties;
 use lapin::types::FieldTable;
-use lapin::{Connection, Consumer};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -206,8 +203,8 @@ impl Ownership {
 
     /// Talks to the others and claims what should be claimed, until the connection breaks.
     async fn take_part(self: &Arc<Self>) -> Result<std::convert::Infallible, BrokerError> {
-        let connection = self.consuming.connection().await?;
-        let mut beats = within_limit(self.listen(&connection)).await?;
+        let ear = self.consuming.channel().await?;
+        let mut beats = ear.hear(self.topology.workers_exchange()).await?;
         let mouth = self.publishing.channel().await?;
         let joined = Instant::now();
         let mut others = Others::default();
@@ -226,42 +223,10 @@ impl Ownership {
                 }
                 () = self.changed.notified() => {}
             }
-            if joined.elapsed() >= LISTEN && self.act(&connection, &mut others).await {
+            if joined.elapsed() >= LISTEN && self.act(&ear.connection, &mut others).await {
                 self.say(&mouth).await?;
             }
         }
-    }
-
-    async fn listen(&self, connection: &Connection) -> Result<Consumer, BrokerError> {
-        let channel = connection.create_channel().await?;
-        let queue = channel
-            .queue_declare(
-                "".into(),
-                QueueDeclareOptions::exclusive(),
-                FieldTable::default(),
-            )
-            .await?;
-        channel
-            .queue_bind(
-                queue.name().clone(),
-                self.topology.workers_exchange(),
-                "".into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        let no_ack = BasicConsumeOptions {
-            no_ack: true,
-            ..BasicConsumeOptions::default()
-        };
-        Ok(channel
-            .basic_consume(
-                queue.name().clone(),
-                "".into(),
-                no_ack,
-                FieldTable::default(),
-            )
-            .await?)
     }
 
     async fn say(&self, mouth: &LiveChannel) -> Result<(), BrokerError> {

@@ -8,16 +8,14 @@ use async_trait::async_trait;
 use domain::event::Event;
 use domain::ports::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
 use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{Connection, Consumer};
+use lapin::Consumer;
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::sleep;
 use tracing::warn;
 
 use crate::announcer::Announcer;
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel, within_limit};
+use crate::link::{Link, LiveChannel};
 use crate::queue::RabbitMq;
 use crate::topology::Topology;
 use crate::wire;
@@ -69,45 +67,13 @@ impl Events {
         Ok(())
     }
 
-    async fn subscription(&self) -> Result<(Arc<Connection>, Consumer), BrokerError> {
-        let LiveChannel {
-            connection,
-            channel,
-        } = self.consuming.channel().await?;
-        let subscribing = async {
-            let queue = channel
-                .queue_declare(
-                    "".into(),
-                    QueueDeclareOptions::exclusive(),
-                    FieldTable::default(),
-                )
-                .await?;
-            channel
-                .queue_bind(
-                    queue.name().clone(),
-                    self.topology.events_exchange(),
-                    "".into(),
-                    QueueBindOptions::default(),
-                    FieldTable::default(),
-                )
-                .await?;
-            let no_ack = BasicConsumeOptions {
-                no_ack: true,
-                ..BasicConsumeOptions::default()
-            };
-            channel
-                .basic_consume(
-                    queue.name().clone(),
-                    "".into(),
-                    no_ack,
-                    FieldTable::default(),
-                )
-                .await
-        };
-        Ok((connection, within_limit(subscribing).await?))
+    async fn subscription(&self) -> Result<(LiveChannel, Consumer), BrokerError> {
+        let live = self.consuming.channel().await?;
+        let consumer = live.hear(self.topology.events_exchange()).await?;
+        Ok((live, consumer))
     }
 
-    async fn listen(self: Arc<Self>, mut subscription: (Arc<Connection>, Consumer)) {
+    async fn listen(self: Arc<Self>, mut subscription: (LiveChannel, Consumer)) {
         loop {
             while let Some(Ok(delivery)) = subscription.1.next().await {
                 let heard = match wire::decode_events(&delivery.data) {

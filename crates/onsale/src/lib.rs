@@ -3,6 +3,7 @@
 //! release binary, in memory or on real servers, drive it and reconcile what the
 //! client was told with the service's own audit.
 
+pub mod baseline;
 pub mod bench;
 pub mod broker;
 pub mod client;

@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::buyers::{Buyers, Sale, set_up, shows};
 use crate::deployment::{DEADLINE, Deployment, eventually};
-
 use crate::proof::prove;
+use crate::scene::Scene;
 use crate::seed::Chance;
 
 /// `queue.publish_timeout_ms` is 2,000; the rest is for a busy machine.
@@ -20,23 +20,13 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_the_broker_cut_twenty_times() {
     let mut chance = Chance::new();
-    let deployment = Deployment::new().await;
-    let api = deployment.start_ready("api").await;
-    let _worker = deployment.start_ready("worker").await;
-    let sale = Sale::default();
-    set_up(&api.url, sale).await;
-    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    let scene = Scene::start(&mut chance).await;
     for _ in 0..20 {
         sleep(chance.millis(50, 900)).await;
-        deployment.broker.cut();
+        scene.deployment.broker.cut();
     }
-    let before = buyers.accepted();
-    eventually("orders are accepted again", DEADLINE, async || {
-        buyers.accepted() > before + 50
-    })
-    .await;
-    let told = buyers.stop().await;
-    let proof = prove(&deployment, &api.url, told).await;
+    scene.sells_again().await;
+    let proof = scene.end().await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
 
@@ -45,50 +35,29 @@ async fn connections_to_the_broker_cut_twenty_times() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stalls() {
     let mut chance = Chance::new();
-    let deployment = Deployment::new().await;
-    let api = deployment.start_ready("api").await;
-    let _worker = deployment.start_ready("worker").await;
-    let sale = Sale::default();
-    set_up(&api.url, sale).await;
-    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    let scene = Scene::start(&mut chance).await;
     for stalled in [1, 12] {
         sleep(chance.millis(500, 1_000)).await;
-        deployment.broker.set(Weather::Stalled);
+        scene.deployment.broker.set(Weather::Stalled);
         sleep(Duration::from_secs(stalled)).await;
-        deployment.broker.set(Weather::Fair);
-        let before = buyers.accepted();
-        eventually("orders are accepted again", DEADLINE, async || {
-            buyers.accepted() > before + 50
-        })
-        .await;
+        scene.deployment.broker.set(Weather::Fair);
+        scene.sells_again().await;
     }
-    let told = buyers.stop().await;
-    assert_eq!(told.unanswered, 0, "an order waited without end");
-    prove(&deployment, &api.url, told).await;
+    scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_broker_loses_nothing() {
     let mut chance = Chance::new();
-    let deployment = Deployment::new().await;
-    let api = deployment.start_ready("api").await;
-    let _worker = deployment.start_ready("worker").await;
-    let sale = Sale::default();
-    set_up(&api.url, sale).await;
-    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    let scene = Scene::start(&mut chance).await;
     sleep(chance.millis(300, 600)).await;
     // Longer than a confirm may take, so that most outcomes are unknown.
     let delay = Duration::from_millis(1_500);
-    deployment.broker.set(Weather::Slow(delay));
+    scene.deployment.broker.set(Weather::Slow(delay));
     sleep(Duration::from_secs(6)).await;
-    deployment.broker.set(Weather::Fair);
-    let before = buyers.accepted();
-    eventually("orders are accepted again", DEADLINE, async || {
-        buyers.accepted() > before + 50
-    })
-    .await;
-    let told = buyers.stop().await;
-    let proof = prove(&deployment, &api.url, told).await;
+    scene.deployment.broker.set(Weather::Fair);
+    scene.sells_again().await;
+    let proof = scene.end().await;
     assert!(proof.unknown > 0, "{proof:?}");
 }
 

@@ -6,21 +6,21 @@ use std::time::Duration;
 use port_contracts::proxy::Weather;
 use tokio::time::sleep;
 
-use crate::buyers::{Buyers, Sale, set_up};
-use crate::deployment::{DEADLINE, Deployment, eventually};
+use crate::deployment::{DEADLINE, eventually};
 
-use crate::proof::prove;
+use crate::scene::Scene;
 use crate::seed::Chance;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
     let mut chance = Chance::new();
-    let deployment = Deployment::new().await;
-    let api = deployment.start_ready("api").await;
-    let worker = deployment.start_ready("worker").await;
-    let sale = Sale::default();
-    set_up(&api.url, sale).await;
-    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    let scene = Scene::start(&mut chance).await;
+    let Scene {
+        deployment,
+        worker,
+        buyers,
+        ..
+    } = &scene;
     eventually("orders are decided", DEADLINE, async || {
         buyers.accepted() > 100
     })
@@ -58,7 +58,6 @@ async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
 
     worker.signal("CONT");
     sleep(Duration::from_secs(3)).await;
-    let told = buyers.stop().await;
-    let proof = prove(&deployment, &api.url, told).await;
+    let proof = scene.end().await;
     assert!(proof.accepted > 1_000, "{proof:?}");
 }

@@ -21,6 +21,7 @@ mod handover;
 mod killed;
 mod poison;
 mod proof;
+mod scene;
 mod seed;
 
 #[path = "../api_on_services/backend.rs"]

@@ -2,11 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use actix_web::http::header::LOCATION;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use onsale::baseline::{Order, Ticket};
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -15,40 +13,10 @@ struct Cli {
     port: u16,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    show_id: String,
-    user_id: String,
-    #[serde(default = "one")]
-    quantity: u32,
-}
-
-const fn one() -> u32 {
-    1
-}
-
-#[derive(Serialize)]
-struct Ticket {
-    ticket_id: Uuid,
-    show_id: String,
-    user_id: String,
-    quantity: u32,
-    status: &'static str,
-}
-
-async fn place(order: web::Json<Order>) -> HttpResponse {
-    let order = order.into_inner();
-    let ticket = Ticket {
-        ticket_id: Uuid::from_u128(rand::random()),
-        show_id: order.show_id,
-        user_id: order.user_id,
-        quantity: order.quantity,
-        status: "processing",
-    };
-    HttpResponse::Accepted()
-        .insert_header((LOCATION, format!("/tickets/{}", ticket.ticket_id)))
-        .json(ticket)
+async fn place(order: web::Json<Order>) -> actix_web::Result<HttpResponse> {
+    let ticket = Ticket::from(order.into_inner());
+    let body = ticket.body()?;
+    Ok(ticket.accepted(body))
 }
 
 #[actix_web::main]

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_web::http::header::LOCATION;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context;
 use clap::Parser;
@@ -14,8 +13,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::protocol::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Confirmation, Connection, ConnectionProperties};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use onsale::baseline::{Order, Ticket};
 
 const PERSISTENT: u8 = 2;
 
@@ -36,28 +34,6 @@ struct Cli {
     /// Channels of each of them, used in turn.
     #[arg(long, default_value_t = 1)]
     channels: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    show_id: String,
-    user_id: String,
-    #[serde(default = "one")]
-    quantity: u32,
-}
-
-const fn one() -> u32 {
-    1
-}
-
-#[derive(Serialize)]
-struct Ticket {
-    ticket_id: Uuid,
-    show_id: String,
-    user_id: String,
-    quantity: u32,
-    status: &'static str,
 }
 
 /// Where orders go.
@@ -120,25 +96,16 @@ impl Publisher {
     }
 }
 
-async fn place(publisher: web::Data<Publisher>, order: web::Json<Order>) -> HttpResponse {
-    let order = order.into_inner();
-    let ticket = Ticket {
-        ticket_id: Uuid::from_u128(rand::random()),
-        show_id: order.show_id,
-        user_id: order.user_id,
-        quantity: order.quantity,
-        status: "processing",
-    };
-    let Ok(body) = serde_json::to_vec(&ticket) else {
-        return HttpResponse::InternalServerError().finish();
-    };
-    match publisher.publish(&body).await {
-        Ok(true) => HttpResponse::Accepted()
-            .insert_header((LOCATION, format!("/tickets/{}", ticket.ticket_id)))
-            .content_type("application/json")
-            .body(body),
+async fn place(
+    publisher: web::Data<Publisher>,
+    order: web::Json<Order>,
+) -> actix_web::Result<HttpResponse> {
+    let ticket = Ticket::from(order.into_inner());
+    let body = ticket.body()?;
+    Ok(match publisher.publish(&body).await {
+        Ok(true) => ticket.accepted(body),
         Ok(false) | Err(_) => HttpResponse::ServiceUnavailable().finish(),
-    }
+    })
 }
 
 #[actix_web::main]
