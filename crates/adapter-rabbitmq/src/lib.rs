@@ -1,8 +1,8 @@
 //! The order queue, ticket events and dead letters on RabbitMQ 3.10 or later.
 //!
-//! [`topology`] says which exchanges and queues there are, [`wire`] what their
+//! `topology.rs` says which exchanges and queues there are, `wire.rs` what their
 //! messages look like. Nothing here relies on the client library's own recovery:
-//! whoever finds a channel broken drops it and asks [`link`] for another one.
+//! whoever finds a channel broken drops it and asks `link.rs` for another one.
 
 mod announcer;
 mod balance;

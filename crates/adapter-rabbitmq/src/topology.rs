@@ -5,7 +5,7 @@
 //! | `tickets` | direct exchange; routing key `<class>.<lane>` |
 //! | `tickets.<class>.<lane>` | quorum queue of a lane's class |
 //! | `tickets.dead` | quorum queue of dead letters |
-//! | `tickets.lanes` | never used; its `x-max-length` is the number of lanes |
+//! | `tickets.lanes` | quorum queue that is never used; its `x-max-length` is the number of lanes |
 //! | `tickets.owner.<lane>` | exclusive queue: whose connection has it owns the lane |
 //! | `ticket-events` | fanout exchange of outcomes |
 //! | `ticket-workers` | fanout exchange where workers tell each other of their lanes |
@@ -93,11 +93,16 @@ impl Topology {
                 .exchange_declare(exchange, kind, durable, FieldTable::default())
                 .await?;
         }
-        declare_quorum_queue(&channel, self.dead_letters_queue(), false).await?;
+        let limit = ("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT));
+        declare_quorum_queue(&channel, self.dead_letters_queue(), [limit.clone()]).await?;
+        // A lane's next owner gets nothing before all that its predecessor had
+        // is back in the queue, however the predecessor ended.
+        let one_consumer = ("x-single-active-consumer", AMQPValue::Boolean(true));
         for lane in self.lanes.iter() {
             for class in PriorityClass::ALL {
                 let queue = self.lane_queue(class, lane);
-                declare_quorum_queue(&channel, queue.clone(), true).await?;
+                let arguments = [limit.clone(), one_consumer.clone()];
+                declare_quorum_queue(&channel, queue.clone(), arguments).await?;
                 channel
                     .queue_bind(
                         queue,
@@ -117,20 +122,12 @@ impl Topology {
     /// that makes an argument of a queue a number that all processes agree on.
     async fn record_lanes(&self, connection: &Connection) -> Result<(), BrokerError> {
         let channel = connection.create_channel().await?;
-        let mut arguments = FieldTable::default();
-        arguments.insert(
-            "x-max-length".into(),
-            AMQPValue::LongInt(self.lanes.count().into()),
-        );
-        let declared = channel
-            .queue_declare(
-                self.lanes_queue(),
-                QueueDeclareOptions::durable(),
-                arguments,
-            )
-            .await;
-        match declared.map_err(BrokerError::from) {
-            Ok(_) => {
+        let number = AMQPValue::LongInt(self.lanes.count().into());
+        // Replicated, so that no single node is needed to connect.
+        let declared =
+            declare_quorum_queue(&channel, self.lanes_queue(), [("x-max-length", number)]).await;
+        match declared {
+            Ok(()) => {
                 channel.close(200, "OK".into()).await?;
                 Ok(())
             }
@@ -163,24 +160,16 @@ fn recorded(answer: &str) -> String {
 async fn declare_quorum_queue(
     channel: &Channel,
     name: ShortString,
-    has_one_consumer: bool,
+    arguments: impl IntoIterator<Item = (&'static str, AMQPValue)>,
 ) -> Result<(), BrokerError> {
-    let mut arguments = FieldTable::default();
-    arguments.insert(
-        "x-queue-type".into(),
-        AMQPValue::LongString("quorum".into()),
-    );
-    arguments.insert(
-        "x-delivery-limit".into(),
-        AMQPValue::LongInt(DELIVERY_LIMIT),
-    );
-    if has_one_consumer {
-        // A lane's next owner gets nothing before all that its predecessor had
-        // is back in the queue, however the predecessor ended.
-        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    let mut table = FieldTable::default();
+    let quorum = AMQPValue::LongString("quorum".into());
+    table.insert("x-queue-type".into(), quorum);
+    for (argument, value) in arguments {
+        table.insert(argument.into(), value);
     }
     channel
-        .queue_declare(name, QueueDeclareOptions::durable(), arguments)
+        .queue_declare(name, QueueDeclareOptions::durable(), table)
         .await?;
     Ok(())
 }

@@ -84,12 +84,25 @@ impl Deployment {
 
     /// Starts `tickets serve --role <role>` and waits until it listens.
     pub(crate) async fn start(&self, role: &str) -> Process {
+        self.start_with(role, &[]).await
+    }
+
+    /// As [`Self::start`], with no proxy before the database.
+    pub(crate) async fn start_beside_the_proxy(&self, role: &str) -> Process {
+        let url = self.backend.database().url();
+        let process = self.start_with(role, &[("APP__MYSQL__URL", &url)]).await;
+        process.wait_until_ready(DEADLINE).await;
+        process
+    }
+
+    async fn start_with(&self, role: &str, variables: &[(&str, &str)]) -> Process {
         let number = self.started.get();
         self.started.set(number + 1);
         let folder = self.logs.as_ref().unwrap().path();
         let log = folder.join(format!("{number}-{role}.log"));
         let child = self
             .command(&["serve", "--role", role])
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()

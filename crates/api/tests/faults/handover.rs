@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use port_contracts::proxy::Weather;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -79,6 +80,36 @@ async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
     told.accepted.extend(ids.into_iter().map(|id| (id, killed)));
     let proof = prove(&deployment, &api.url, told).await;
     assert!(proof.accepted > 500, "{proof:?}");
+}
+
+/// The others can decide what one cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_alone_has_no_database_gives_its_lanes_to_others() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let api = deployment.start_beside_the_proxy("api").await;
+    let cut_off = deployment.start_ready("worker").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    let other = deployment.start_beside_the_proxy("worker").await;
+    eventually("two lanes each", SHARED_WITHIN, async || {
+        have(&[&cut_off, &other], 4)
+    })
+    .await;
+    deployment.database.set(Weather::Down);
+    deployment.database.cut();
+    eventually("the other has all lanes", SHARED_WITHIN, async || {
+        have(&[&other], 4)
+    })
+    .await;
+    deployment.database.set(Weather::Fair);
+    eventually("two lanes each again", SHARED_WITHIN, async || {
+        have(&[&cut_off, &other], 4)
+    })
+    .await;
+    let told = buyers.stop().await;
+    prove(&deployment, &api.url, told).await;
 }
 
 /// In order: nothing is lost when a worker is told to end either.
