@@ -65,12 +65,14 @@ impl TcpProxy {
                 tokio::spawn(async move {
                     let mut relaying = pin!(relay(client, &target, watching, said));
                     tokio::select! {
-                        () = &mut relaying => {}
+                        // What is cut before the weather changes passes nothing any more.
+                        biased;
                         _ = cut.recv() => {}
                         Ok(()) = forgotten.recv() => {
                             // Its connections stay open as long as it is not dropped.
                             let _cut = cut.recv().await;
                         }
+                        () = &mut relaying => {}
                     }
                 });
             }

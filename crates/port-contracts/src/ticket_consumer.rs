@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::{NewOrder, Order};
-use domain::ports::TicketConsumer;
+use domain::ports::{DeliveryBatch, LaneConsumer, TicketConsumer};
+use domain::receipt::TicketId;
 use domain::user::PriorityClass;
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -181,25 +182,31 @@ pub async fn two_consumers_never_hold_one_delivery(h: &QueueHarness) {
         async move {
             while !left.lock().is_empty() {
                 // A task that finds no lane, or whose lane is empty, looks up now and then.
-                let one = timeout(MEANWHILE, settle_one_batch(&consumer, &left, &held));
-                let _settled = one.await;
+                let taken = timeout(MEANWHILE, take_one_batch(&consumer)).await;
+                let Ok(Some((_lane, batch))) = taken else {
+                    continue;
+                };
+                settle(batch, &left, &held).await;
             }
         }
     })
     .await;
 }
 
-async fn settle_one_batch(
+/// The lane comes with it, because giving it up takes the batch back.
+async fn take_one_batch(
     consumer: &Arc<dyn TicketConsumer>,
-    left: &Mutex<HashSet<domain::receipt::TicketId>>,
-    held: &Mutex<HashSet<domain::receipt::TicketId>>,
+) -> Option<(Box<dyn LaneConsumer>, Box<dyn DeliveryBatch>)> {
+    let mut lane = consumer.claim_lane().await.ok()?;
+    let batch = lane.next_batch(7).await.ok()?;
+    Some((lane, batch))
+}
+
+async fn settle(
+    batch: Box<dyn DeliveryBatch>,
+    left: &Mutex<HashSet<TicketId>>,
+    held: &Mutex<HashSet<TicketId>>,
 ) {
-    let Ok(mut lane) = consumer.claim_lane().await else {
-        return;
-    };
-    let Ok(batch) = lane.next_batch(7).await else {
-        return;
-    };
     let ids: Vec<_> = batch.orders().iter().map(|order| order.ticket_id).collect();
     for id in &ids {
         assert!(held.lock().insert(*id), "{id} is held twice");
