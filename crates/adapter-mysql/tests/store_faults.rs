@@ -147,17 +147,24 @@ async fn a_deadlock_is_tried_again() {
 async fn a_decision_that_is_given_up_half_way_holds_no_lock() {
     let store = Store::new(Duration::MAX).await;
     let orders = store.source.orders(3, "a", USER);
-    store.proxy.set(Weather::Slow(Duration::from_millis(50)));
-    let given_up = timeout(Duration::from_millis(400), store.store.decide(&orders)).await;
-    assert!(given_up.is_err(), "too fast to be given up");
+    // Slow enough to be caught with the lock.
+    store.proxy.set(Weather::Slow(Duration::from_millis(150)));
+    let deciding = {
+        let (store, orders) = (Arc::clone(&store.store), orders.clone());
+        tokio::spawn(async move { store.decide(&orders).await })
+    };
+    let locking = async |expected: bool| {
+        while store.database.locking_transactions().await.is_empty() == expected {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    within("it has the lock", locking(true)).await;
+    deciding.abort();
+    assert!(deciding.await.unwrap_err().is_cancelled());
     store.proxy.set(Weather::Fair);
-    let started = Instant::now();
+    let freed = timeout(Duration::from_secs(3), locking(false)).await;
+    assert!(freed.is_ok(), "the lock is still held");
     store.store.decide(&orders).await.unwrap();
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
     assert_eq!(store.available("a").await, 7);
 }
 

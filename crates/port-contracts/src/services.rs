@@ -92,7 +92,8 @@ impl TestDatabase {
         number
     }
 
-    /// Transactions in it that hold row locks, by the server's numbers.
+    /// Transactions in it that hold row locks, by the server's numbers. The
+    /// server looks again only if nobody has asked for 100 ms.
     ///
     /// # Panics
     /// When the server refuses.
