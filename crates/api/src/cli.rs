@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
@@ -23,12 +23,18 @@ use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
 use crate::worker::chain;
 use crate::{seed, wiring};
 
+/// What is asked first when an adapter is missing.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let adapters = wiring::COMPILED_ADAPTERS.join(", ");
+    format!("{} (adapters: {adapters})", env!("CARGO_PKG_VERSION"))
+});
+
 /// The on-sale engine: takes ticket orders, decides them in sequence, tells the outcome.
 ///
 /// Settings come from config/base.toml, config/$APP_ENV.toml and variables
 /// APP__SECTION__KEY, in this sequence.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "tickets", version = VERSION.as_str())]
 pub struct Cli {
     /// Where base.toml and the environments' files are.
     #[arg(long, env = "APP_CONFIG_DIR", default_value = "config", global = true)]

@@ -141,6 +141,17 @@ fn a_role_that_memory_cannot_serve_is_refused() {
 }
 
 #[test]
+fn the_version_names_the_adapters() {
+    let (output, _) = ended(&["--version"], &[]);
+    let version = String::from_utf8(output.stdout).unwrap();
+    let rest = version.strip_prefix("tickets ").unwrap();
+    assert!(
+        rest.ends_with("(adapters: memory, mysql, rabbitmq)\n"),
+        "{rest}"
+    );
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
