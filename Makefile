@@ -70,9 +70,10 @@ check: ## Formatting, lints on every feature set, documentation.
 
 .PHONY: check-compose
 check-compose: ## Checks docker-compose.yml and the image against the code, without Docker.
-	@test -x .local/python/bin/python || { python3 -m venv .local/python \
-		&& .local/python/bin/pip install --quiet pyyaml; }
-	.local/python/bin/python deploy/check-compose.py
+	@if python3 -c 'import yaml' 2>/dev/null; then python3 deploy/check-compose.py; else \
+		test -x .local/python/bin/python || { python3 -m venv .local/python \
+			&& .local/python/bin/pip install --quiet pyyaml; } || exit 1; \
+		.local/python/bin/python deploy/check-compose.py; fi
 
 .PHONY: check-dependencies
 check-dependencies: ## Licences, advisories, sources and unused dependencies; needs the network.

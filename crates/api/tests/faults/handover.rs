@@ -39,6 +39,7 @@ fn have(workers: &[&Process], expected: usize) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "how much of the time is used")]
 async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
     let mut chance = Chance::new();
     let deployment = Deployment::new().await;
@@ -75,6 +76,7 @@ async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
     .await;
     let shared = joined.elapsed();
     assert!(shared < SHARED_WITHIN, "took {shared:?}");
+    eprintln!("taken over after {taken_over:?}, shared after {shared:?}");
     sleep(Duration::from_millis(500)).await;
     let mut told = buyers.stop().await;
     told.accepted.extend(ids.into_iter().map(|id| (id, killed)));
