@@ -46,9 +46,9 @@ test: services nextest ## Runs all tests; needs MySQL and RabbitMQ, which it sta
 # All but what needs a database or a broker.
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
-	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not (kind(test) \
+	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E "not (kind(test) \
 		and (package(adapter-mysql) or package(adapter-rabbitmq) \
-		or binary(api_on_services) or binary(faults)))'
+		or binary(api_on_services) or binary(faults)))"
 
 .PHONY: services
 services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
