@@ -44,11 +44,12 @@ test: services nextest ## Runs all tests; needs MySQL and RabbitMQ, which it sta
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
 
 # All but what needs a database or a broker.
+NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) \
+	or binary(api_on_services) or binary(faults)))
+
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
-	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E "not (kind(test) \
-		and (package(adapter-mysql) or package(adapter-rabbitmq) \
-		or binary(api_on_services) or binary(faults)))"
+	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E '$(NEEDS_NO_SERVER)'
 
 .PHONY: services
 services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
