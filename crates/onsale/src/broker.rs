@@ -77,18 +77,34 @@ impl Broker {
     /// # Errors
     /// When one of them is not declared.
     pub async fn consumed_lane_queues(&self, prefix: &str) -> anyhow::Result<u64> {
-        let look = QueueDeclareOptions {
+        let mut consumed = 0;
+        for queue in lane_queues(prefix) {
+            consumed += u64::from(self.look(queue).await?.consumer_count() > 0);
+        }
+        Ok(consumed)
+    }
+
+    /// Messages in the lane queues of a deployment that nobody has fetched.
+    ///
+    /// # Errors
+    /// When one of them is not declared.
+    pub async fn queued_messages(&self, prefix: &str) -> anyhow::Result<u64> {
+        let mut queued = 0;
+        for queue in lane_queues(prefix) {
+            queued += u64::from(self.look(queue).await?.message_count());
+        }
+        Ok(queued)
+    }
+
+    async fn look(&self, queue: String) -> anyhow::Result<lapin::Queue> {
+        let passive = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
-        let mut consumed = 0;
-        for queue in lane_queues(prefix) {
-            let looked = self
-                .channel
-                .queue_declare(queue.into(), look, FieldTable::default());
-            consumed += u64::from(looked.await?.consumer_count() > 0);
-        }
-        Ok(consumed)
+        let looking = self
+            .channel
+            .queue_declare(queue.into(), passive, FieldTable::default());
+        Ok(looking.await?)
     }
 
     /// Ends the connection.

@@ -119,6 +119,14 @@ pub fn write_request(
     into.extend_from_slice(body.as_bytes());
 }
 
+/// Writes an order that may be repeated under its `Idempotency-Key`.
+pub fn write_keyed_order(into: &mut Vec<u8>, key: &str, body: &str) {
+    write_request(into, "POST", "/tickets", None, body);
+    let head_end = into.len() - body.len() - 2;
+    let header = format!("Idempotency-Key: {key}\r\n");
+    into.splice(head_end..head_end, header.into_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +147,17 @@ mod tests {
         assert!(parse(b"SSH-2.0-x\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_key_is_a_header() {
+        let mut request = Vec::new();
+        write_keyed_order(&mut request, "k", "{}");
+        let text = String::from_utf8(request).unwrap();
+        assert!(
+            text.ends_with("Content-Length: 2\r\nIdempotency-Key: k\r\n\r\n{}"),
+            "{text}"
+        );
     }
 
     #[test]

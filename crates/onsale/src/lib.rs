@@ -12,6 +12,7 @@ pub mod database;
 pub mod deciding;
 pub mod deployment;
 pub mod flash_sale;
+pub mod listener;
 pub mod load;
 pub mod process;
 pub mod reconcile;

@@ -9,7 +9,7 @@ use crate::load::Measured;
 /// One side in one round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Turn {
-    /// Orders answered with 202.
+    /// Orders answered with 202, or refused where that is what is measured.
     pub accepted_per_second: f64,
     /// Median time from sending to the whole answer.
     pub p50_micros: u64,
@@ -20,12 +20,18 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// What was measured, with what it cost.
+    /// Accepted orders, with what they cost.
     #[must_use]
     pub fn of(measured: &Measured, cpu_micros_per_order: CpuMicros) -> Self {
+        Self::answered(202, measured, cpu_micros_per_order)
+    }
+
+    /// Orders answered with `status`, with what they cost.
+    #[must_use]
+    pub fn answered(status: u16, measured: &Measured, cpu_micros_per_order: CpuMicros) -> Self {
         let latency = &measured.latency_micros;
         Self {
-            accepted_per_second: measured.rate(202),
+            accepted_per_second: measured.rate(status),
             p50_micros: latency.value_at_quantile(0.5),
             p99_micros: latency.value_at_quantile(0.99),
             cpu_micros_per_order,

@@ -6,6 +6,8 @@ mod confirm;
 mod decide;
 mod growth;
 mod naive;
+mod notify;
+mod sold_out;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -18,6 +20,8 @@ use self::accept::{Accept, AcceptArgs};
 use self::confirm::{Confirm, ConfirmArgs};
 use self::decide::{Decide, DecideArgs};
 use self::growth::{Growth, GrowthArgs};
+use self::notify::{Notify, NotifyArgs};
+use self::sold_out::{SoldOut, SoldOutArgs};
 use crate::database::{Database, StoreServer};
 use crate::flash_sale::{self, FlashSale, FlashSaleArgs, On};
 use crate::servers::Servers;
@@ -33,6 +37,10 @@ pub enum Measurement {
     Confirm,
     /// More orders than seats, from the first request to the last verdict.
     FlashSale,
+    /// Orders for a sold-out show, beside a bare handler.
+    SoldOut,
+    /// Verdicts to ten thousand sockets, and how soon, beside a broadcast in one process.
+    Notify,
     /// Rates, CPU time and memory by number of orders and of shows.
     Growth,
 }
@@ -75,6 +83,12 @@ pub struct ServicesArgs {
     pub confirm: ConfirmArgs,
     /// As its help says.
     #[command(flatten)]
+    pub sold_out: SoldOutArgs,
+    /// As its help says.
+    #[command(flatten)]
+    pub notify: NotifyArgs,
+    /// As its help says.
+    #[command(flatten)]
     pub growth: GrowthArgs,
 }
 
@@ -86,6 +100,8 @@ struct Report {
     decide: Option<Decide>,
     confirm: Option<Confirm>,
     flash_sale: Option<FlashSale>,
+    sold_out: Option<SoldOut>,
+    notify: Option<Notify>,
     growth: Option<Growth>,
     /// What was required and not reached, in words.
     missed: Vec<String>,
@@ -121,6 +137,24 @@ impl Required {
 
 fn missed(required: &[Required]) -> Vec<String> {
     required.iter().filter_map(Required::missed).collect()
+}
+
+/// A figure that has a limit.
+struct Wanted {
+    what: &'static str,
+    figure: f64,
+    at_most: f64,
+}
+
+fn unmet(wanted: &[Wanted]) -> Vec<String> {
+    let above = wanted.iter().filter(|one| {
+        // A figure that is no number is missed too.
+        let is_met = one.figure <= one.at_most;
+        !is_met
+    });
+    above
+        .map(|one| format!("{}: {:.2} is above {}", one.what, one.figure, one.at_most))
+        .collect()
 }
 
 /// Measures, prints and reconciles. What was measured before a failure is
@@ -201,6 +235,18 @@ async fn measure(
             report.missed.extend(sold.missed(&sale));
             report.flash_sale = Some(sold);
         }
+        Measurement::SoldOut => {
+            let sold_out = Box::pin(sold_out::measure(setting, &args.sold_out)).await?;
+            write!(out, "{sold_out}")?;
+            report.missed.extend(sold_out.missed(&args.sold_out));
+            report.sold_out = Some(sold_out);
+        }
+        Measurement::Notify => {
+            let notify = Box::pin(notify::measure(setting, &args.notify)).await?;
+            write!(out, "{notify}")?;
+            report.missed.extend(notify.missed(&args.notify));
+            report.notify = Some(notify);
+        }
         Measurement::Growth => {
             let growth = Box::pin(growth::measure(setting, &args.growth)).await?;
             report.missed.extend(growth.missed(&args.growth));
@@ -253,5 +299,17 @@ mod tests {
         assert!(missed(&[required(2.5), required(f64::INFINITY)]).is_empty());
         assert_eq!(missed(&[required(2.0)]), ["rate: 2.00 is below 2.5"]);
         assert_eq!(missed(&[required(f64::NAN)]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_above_its_limit_is_missed() {
+        let wanted = |figure| Wanted {
+            what: "p99",
+            figure,
+            at_most: 50.0,
+        };
+        assert!(unmet(&[wanted(50.0), wanted(0.0)]).is_empty());
+        assert_eq!(unmet(&[wanted(51.0)]), ["p99: 51.00 is above 50"]);
+        assert_eq!(unmet(&[wanted(f64::NAN)]).len(), 1);
     }
 }
