@@ -18,7 +18,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -31,6 +31,10 @@ use crate::wire::{self, DecodeError};
 /// A lane that waits for a newer worker is offered to the others this often.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a class that may have more in the broker is waited for before the
+/// other class gets its turns. Once per backlog it is waited for in vain.
+const REFILL: Duration = Duration::from_millis(50);
+
 /// One class of the lane.
 pub(crate) struct ClassFeed {
     class: PriorityClass,
@@ -38,6 +42,11 @@ pub(crate) struct ClassFeed {
     consumer: Consumer,
     /// What was delivered and is not handed out as a whole.
     arrived: VecDeque<Arrived>,
+    /// The latest message that is acked, by its tag; tags count from 1.
+    acked: u64,
+    /// That nothing has arrived does not say that nothing waits: the broker
+    /// delivers no more than the prefetch before acks.
+    may_have_more: bool,
 }
 
 enum Arrived {
@@ -74,11 +83,14 @@ impl ClassFeed {
             channel,
             consumer,
             arrived: VecDeque::new(),
+            acked: 0,
+            may_have_more: true,
         })
     }
 
     fn push(&mut self, delivery: Delivery) {
         let tag = delivery.delivery_tag;
+        self.may_have_more |= tag - self.acked >= u64::from(PREFETCH);
         let arrived = match wire::decode_orders(&delivery.data) {
             Ok(orders) => Arrived::Orders {
                 tag,
@@ -94,18 +106,29 @@ impl ClassFeed {
         self.arrived.push_back(arrived);
     }
 
-    /// Takes what is delivered already; an error when no more will come.
-    fn poll_deliveries(&mut self, context: &mut Context<'_>) -> Result<(), ConsumeError> {
-        loop {
-            match Pin::new(&mut self.consumer).poll_next(context) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Some(Ok(delivery))) => self.push(delivery),
-                Poll::Ready(Some(Err(error))) => {
-                    return Err(ConsumeError::Unavailable(BrokerError::from(error).cause()));
-                }
-                Poll::Ready(None) => return Err(ConsumeError::LaneLost),
+    /// Takes what the consumer gave; an error when no more will come.
+    fn delivered(&mut self, given: Option<lapin::Result<Delivery>>) -> Result<(), ConsumeError> {
+        match given {
+            Some(Ok(delivery)) => {
+                self.push(delivery);
+                Ok(())
             }
+            Some(Err(error)) => Err(ConsumeError::Unavailable(BrokerError::from(error).cause())),
+            None => Err(ConsumeError::LaneLost),
         }
+    }
+
+    /// Takes what is delivered already.
+    fn poll_deliveries(&mut self, context: &mut Context<'_>) -> Result<(), ConsumeError> {
+        while let Poll::Ready(given) = Pin::new(&mut self.consumer).poll_next(context) {
+            self.delivered(given)?;
+        }
+        Ok(())
+    }
+
+    /// Its next order may be on its way.
+    fn is_awaited(&self) -> bool {
+        self.may_have_more && self.arrived.is_empty()
     }
 
     fn has_order(&self) -> bool {
@@ -131,14 +154,24 @@ impl ClassFeed {
     }
 }
 
+/// The latest message of each class that a batch ends, high, then standard.
+type Ends = [Option<u64>; PriorityClass::ALL.len()];
+
+/// A batch that is being decided.
+struct Unsettled {
+    ends: Ends,
+    /// Its sender is dropped when the batch is given up.
+    settled: oneshot::Receiver<()>,
+}
+
 /// A lane that this process owns.
 pub(crate) struct RabbitLaneConsumer {
     lane: Lane,
     schedule: ClassSchedule,
     /// High, then standard. Empty once given up.
     feeds: Vec<ClassFeed>,
-    /// The batch that is out; its sender is dropped when it is given up.
-    unsettled: Option<oneshot::Receiver<()>>,
+    /// The batch that is out.
+    unsettled: Option<Unsettled>,
     is_lost: bool,
     /// Says that the lane is to be given up for another worker.
     shed: CancellationToken,
@@ -185,7 +218,10 @@ impl RabbitLaneConsumer {
     /// Waits for the batch before; an error if it was not settled.
     async fn settled(&mut self) -> Result<(), ConsumeError> {
         if let Some(unsettled) = &mut self.unsettled {
-            self.is_lost = unsettled.await.is_err();
+            self.is_lost = (&mut unsettled.settled).await.is_err();
+            for (feed, end) in self.feeds.iter_mut().zip(unsettled.ends) {
+                feed.acked = end.unwrap_or(feed.acked);
+            }
             self.unsettled = None;
         }
         // What was not settled comes again only once the channels are closed,
@@ -216,6 +252,7 @@ impl RabbitLaneConsumer {
                 let put = self.dead_letters.put(letter).await;
                 put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
                 ClassFeed::ack(&feed.channel, *tag, false).await?;
+                feed.acked = *tag;
                 feed.arrived.pop_front();
             }
         }
@@ -235,8 +272,12 @@ impl RabbitLaneConsumer {
 
     fn take_batch(&mut self, max: usize) -> Option<RabbitDeliveryBatch> {
         let mut orders = Vec::new();
-        let mut settles: [Option<u64>; PriorityClass::ALL.len()] = Default::default();
+        let mut ends = Ends::default();
         while orders.len() < max.max(1) {
+            if !orders.is_empty() && self.feeds.iter().any(ClassFeed::is_awaited) {
+                // Its turns are not the other's: the ack of this batch brings more.
+                break;
+            }
             let [high, standard] = [PriorityClass::High, PriorityClass::Standard].map(|class| {
                 self.feeds
                     .iter()
@@ -249,22 +290,22 @@ impl RabbitLaneConsumer {
                 break;
             };
             orders.push(order);
-            let settled = &mut settles[usize::from(class == PriorityClass::Standard)];
-            *settled = tag.or(*settled);
+            let end = &mut ends[usize::from(class == PriorityClass::Standard)];
+            *end = tag.or(*end);
         }
         if orders.is_empty() {
             return None;
         }
-        let (settled, unsettled) = oneshot::channel();
-        self.unsettled = Some(unsettled);
+        let (sender, settled) = oneshot::channel();
+        self.unsettled = Some(Unsettled { ends, settled });
         let channels = self.feeds.iter().map(|feed| feed.channel.clone());
         Some(RabbitDeliveryBatch {
             orders,
             acks: channels
-                .zip(settles)
+                .zip(ends)
                 .filter_map(|(channel, tag)| Some((channel, tag?)))
                 .collect(),
-            settled,
+            settled: sender,
         })
     }
 }
@@ -289,6 +330,9 @@ impl LaneConsumer for RabbitLaneConsumer {
                 }
                 return Err(ConsumeError::LaneLost);
             }
+            if self.refill().await? {
+                continue;
+            }
             if let Some(batch) = self.take_batch(max) {
                 self.ownership.is_busy(self.lane);
                 return Ok(Box::new(batch));
@@ -299,6 +343,27 @@ impl LaneConsumer for RabbitLaneConsumer {
 }
 
 impl RabbitLaneConsumer {
+    /// While one class has orders and the other may have more, waits for that
+    /// one; whether something arrived.
+    async fn refill(&mut self) -> Result<bool, ConsumeError> {
+        if !self.feeds.iter().any(ClassFeed::has_order) {
+            return Ok(false);
+        }
+        let Some(awaited) = self.feeds.iter_mut().find(|feed| feed.is_awaited()) else {
+            return Ok(false);
+        };
+        tokio::select! {
+            () = self.shed.cancelled() => Err(ConsumeError::LaneLost),
+            delivered = timeout(REFILL, awaited.consumer.next()) => match delivered {
+                Ok(delivered) => awaited.delivered(delivered).map(|()| true),
+                Err(_) => {
+                    awaited.may_have_more = false;
+                    Ok(false)
+                }
+            }
+        }
+    }
+
     async fn wait_for_delivery(&mut self) -> Result<(), ConsumeError> {
         let [high, standard] = self.feeds.as_mut_slice() else {
             return Err(ConsumeError::LaneLost);
@@ -308,14 +373,7 @@ impl RabbitLaneConsumer {
             delivered = high.consumer.next() => (high, delivered),
             delivered = standard.consumer.next() => (standard, delivered),
         };
-        match delivered {
-            Some(Ok(delivery)) => {
-                feed.push(delivery);
-                Ok(())
-            }
-            Some(Err(error)) => Err(ConsumeError::Unavailable(BrokerError::from(error).cause())),
-            None => Err(ConsumeError::LaneLost),
-        }
+        feed.delivered(delivered)
     }
 }
 

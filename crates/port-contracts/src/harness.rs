@@ -28,7 +28,7 @@ pub const HIGH_WEIGHT: NonZeroU32 = NonZeroU32::new(4).unwrap();
 /// Turns of the class standard while both classes wait.
 pub const STANDARD_WEIGHT: NonZeroU32 = NonZeroU32::new(1).unwrap();
 /// `queue.capacity` of a harness's queue, in orders.
-pub const QUEUE_CAPACITY: usize = 500;
+pub const QUEUE_CAPACITY: usize = 1_000;
 /// The most dead letters of a harness's queue.
 pub const DEAD_LETTER_CAPACITY: usize = 20;
 /// Single events that a harness's feed can be behind before it gets a gap.

@@ -54,6 +54,15 @@ async fn published(h: &QueueHarness, count: usize, class: PriorityClass) -> Vec<
     h.publish((0..count).map(|_| order()).collect()).await
 }
 
+/// Each in a message of its own, where the queue has messages.
+async fn published_one_by_one(h: &QueueHarness, count: usize, class: PriorityClass) -> Vec<Order> {
+    let mut orders = Vec::with_capacity(count);
+    for _ in 0..count {
+        orders.extend(published(h, 1, class).await);
+    }
+    orders
+}
+
 /// Whatever the sizes of the batches.
 pub async fn orders_come_in_the_sequence_of_the_queue(h: &QueueHarness) {
     let orders = published(h, 60, PriorityClass::Standard).await;
@@ -240,22 +249,28 @@ pub async fn waiting_for_a_batch_can_be_given_up(h: &QueueHarness) {
     assert_eq!(owners.drain(lane, 10, 10).await, orders);
 }
 
-/// Four to one while both wait, FIFO in each.
+/// Four to one while both wait, FIFO in each, also of a backlog longer than
+/// what a consumer is given at once.
 pub async fn high_comes_before_standard_by_weight(h: &QueueHarness) {
-    let standard = published(h, 200, PriorityClass::Standard).await;
-    let high = published(h, 200, PriorityClass::High).await;
+    const ORDERS: usize = 480;
+    // Orders of both classes until the last of the class high.
+    const BOTH_WAIT: usize = ORDERS / 4 * 5;
+    const PART: usize = 150;
+    let (standard, high) = tokio::join!(
+        published_one_by_one(h, ORDERS, PriorityClass::Standard),
+        published_one_by_one(h, ORDERS, PriorityClass::High)
+    );
     let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let mut delivered = owners.drain(lane, 200, 50).await;
-    let high_at_first = delivered
-        .iter()
-        .filter(|order| order.class == PriorityClass::High)
-        .count();
-    assert!(
-        (152..=168).contains(&high_at_first),
-        "{high_at_first} of 200"
-    );
-    delivered.extend(owners.drain(lane, 200, 50).await);
+    let delivered = owners.drain(lane, 2 * ORDERS, 50).await;
+    for part in delivered[..BOTH_WAIT].chunks(PART) {
+        let high = part
+            .iter()
+            .filter(|order| order.class == PriorityClass::High);
+        let high = high.count();
+        // Five in a hundred more or fewer than four of five.
+        assert!((114..=126).contains(&high), "{high} of {PART}");
+    }
     for (class, orders) in [
         (PriorityClass::High, high),
         (PriorityClass::Standard, standard),
