@@ -13,7 +13,7 @@ use domain::schedule::ClassSchedule;
 use domain::user::PriorityClass;
 use futures_util::{Stream, StreamExt};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use tokio::runtime::Handle;
@@ -71,8 +71,15 @@ impl ClassFeed {
     ) -> Result<Self, BrokerError> {
         let channel = within_limit(connection.create_channel()).await?;
         within_limit(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
+        let queue = topology.lane_queue(class, lane);
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let looking = channel.queue_declare(queue.clone(), passive, FieldTable::default());
+        let may_have_more = within_limit(looking).await?.message_count() > 0;
         let consuming = channel.basic_consume(
-            topology.lane_queue(class, lane),
+            queue,
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
@@ -84,7 +91,7 @@ impl ClassFeed {
             consumer,
             arrived: VecDeque::new(),
             acked: 0,
-            may_have_more: true,
+            may_have_more,
         })
     }
 
