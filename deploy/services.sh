@@ -74,6 +74,8 @@ install_packages() {
     local missing=()
     [ -x /usr/sbin/mariadbd ] || missing+=(mariadb-server)
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
+    # For a baseline only, which starts it itself.
+    [ -x /usr/bin/redis-server ] || missing+=(redis-server)
     [ ${#missing[@]} -gt 0 ] || return 0
     echo "services: installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive

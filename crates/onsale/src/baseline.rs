@@ -43,6 +43,27 @@ impl From<Order> for Ticket {
 }
 
 impl Ticket {
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> Uuid {
+        self.ticket_id
+    }
+
+    /// Who ordered it.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    /// The same with its verdict in it.
+    #[must_use]
+    pub fn confirmed(self) -> Self {
+        Self {
+            status: "confirmed",
+            ..self
+        }
+    }
+
     /// As JSON.
     ///
     /// # Errors

@@ -118,6 +118,15 @@ impl Database {
         Ok(taken.fetch_one(&self.pool).await?)
     }
 
+    /// How many tickets there are.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn tickets(&self) -> anyhow::Result<u64> {
+        let sql = "SELECT CAST(COUNT(*) AS UNSIGNED) FROM tickets";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+    }
+
     /// Ids of all tickets.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod decide;
 mod growth;
 mod naive;
 mod notify;
+mod recipes;
 mod sold_out;
 
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ use self::confirm::{Confirm, ConfirmArgs};
 use self::decide::{Decide, DecideArgs};
 use self::growth::{Growth, GrowthArgs};
 use self::notify::{Notify, NotifyArgs};
+use self::recipes::{Recipes, RecipesArgs};
 use self::sold_out::{SoldOut, SoldOutArgs};
 use crate::database::{Database, StoreServer};
 use crate::flash_sale::{self, FlashSale, FlashSaleArgs, On};
@@ -37,6 +39,8 @@ pub enum Measurement {
     Confirm,
     /// More orders than seats, from the first request to the last verdict.
     FlashSale,
+    /// The flash sale by a guarded `UPDATE` per order, and by a counter in Redis.
+    Recipes,
     /// Orders for a sold-out show, beside a bare handler.
     SoldOut,
     /// Verdicts to ten thousand sockets, and how soon, beside a broadcast in one process.
@@ -83,6 +87,9 @@ pub struct ServicesArgs {
     pub confirm: ConfirmArgs,
     /// As its help says.
     #[command(flatten)]
+    pub recipes: RecipesArgs,
+    /// As its help says.
+    #[command(flatten)]
     pub sold_out: SoldOutArgs,
     /// As its help says.
     #[command(flatten)]
@@ -100,6 +107,7 @@ struct Report {
     decide: Option<Decide>,
     confirm: Option<Confirm>,
     flash_sale: Option<FlashSale>,
+    recipes: Option<Recipes>,
     sold_out: Option<SoldOut>,
     notify: Option<Notify>,
     growth: Option<Growth>,
@@ -234,6 +242,13 @@ async fn measure(
             write!(out, "{sold}")?;
             report.missed.extend(sold.missed(&sale));
             report.flash_sale = Some(sold);
+        }
+        Measurement::Recipes => {
+            let (orders, seats) = (args.flash_orders, args.flash_seats);
+            let recipes = recipes::measure(setting, &args.recipes, orders, seats);
+            let recipes = Box::pin(recipes).await?;
+            write!(out, "{recipes}")?;
+            report.recipes = Some(recipes);
         }
         Measurement::SoldOut => {
             let sold_out = Box::pin(sold_out::measure(setting, &args.sold_out)).await?;

@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use serde::Serialize;
-use sqlx::Executor;
-use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 
 use super::Setting;
 use crate::cpu::CpuMicros;
-use crate::deciding::now_micros;
 use crate::deployment::Deployment;
 use crate::load::ratio;
+use crate::one_by_one::{connect, put_on_sale, random_id, sell_one};
 
-const SHOW: &[u8] = b"onsale";
 const SEATS: u32 = 10_000_000;
 
 /// Tickets sold one by one.
@@ -41,29 +38,8 @@ pub(super) async fn measure(
 }
 
 async fn sell(deployment: &Deployment, connections: u32, time: Duration) -> anyhow::Result<Naive> {
-    let pool = MySqlPoolOptions::new()
-        .min_connections(connections)
-        .max_connections(connections)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // As the service has it.
-                let level = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-                connection.execute(level).await?;
-                Ok(())
-            })
-        })
-        .connect(deployment.database.url())
-        .await?;
-    sqlx::query(
-        "INSERT INTO shows (id, title, capacity, max_per_user, hold_seconds, available, held, \
-         sold, seq) VALUES (?, 'On sale', ?, ?, 0, ?, 0, 0, 1)",
-    )
-    .bind(SHOW)
-    .bind(SEATS)
-    .bind(SEATS)
-    .bind(SEATS)
-    .execute(&pool)
-    .await?;
+    let pool = connect(deployment.database.url(), connections).await?;
+    put_on_sale(&pool, SEATS).await?;
 
     let meter = deployment.meter([])?;
     let started = Instant::now();
@@ -72,7 +48,9 @@ async fn sell(deployment: &Deployment, connections: u32, time: Duration) -> anyh
         async move {
             let mut sold = 0_u64;
             while started.elapsed() < time {
-                sell_one(pool, &format!("{seller}-{sold}")).await?;
+                let user = format!("{seller}-{sold}");
+                let ticket = sell_one(pool, random_id()?, &user).await?;
+                ensure!(ticket, "no seat was left");
                 sold += 1;
             }
             anyhow::Ok(sold)
@@ -100,50 +78,4 @@ async fn sell(deployment: &Deployment, connections: u32, time: Duration) -> anyh
         per_second: ratio(tickets, elapsed.as_secs_f64()),
         cpu_micros_per_ticket,
     })
-}
-
-/// Takes a seat and writes the ticket, in a transaction.
-async fn sell_one(pool: &MySqlPool, user: &str) -> anyhow::Result<()> {
-    let now = now_micros()?;
-    let mut transaction = pool.begin().await?;
-    // `sold` only because the schema checks that seats add up.
-    let taken = sqlx::query(
-        "UPDATE shows SET available = available - 1, sold = sold + 1 \
-         WHERE id = ? AND available > 0",
-    )
-    .bind(SHOW)
-    .execute(&mut *transaction)
-    .await?;
-    ensure!(taken.rows_affected() == 1, "no seat was left");
-    sqlx::query(
-        "INSERT INTO tickets (id, show_id, user_id, quantity, class, requested_at, accepted_by, \
-         redriven, verdict, decided_at, status, version) \
-         VALUES (?, ?, ?, 1, 1, ?, 0, 0, 1, ?, 1, 1)",
-    )
-    .bind(ticket_id(now, rand::random()).to_be_bytes().to_vec())
-    .bind(SHOW)
-    .bind(user.as_bytes())
-    .bind(now)
-    .bind(now)
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// Sorted by time, as the service's ids are: random ones would make the
-/// baseline's inserts dearer.
-fn ticket_id(now_micros: i64, random: u64) -> u128 {
-    u128::from(now_micros.unsigned_abs()) << 64 | u128::from(random)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_sort_by_time() {
-        assert!(ticket_id(1, u64::MAX) < ticket_id(2, 0));
-        assert_ne!(ticket_id(1, 1), ticket_id(1, 2));
-    }
 }

@@ -1,0 +1,67 @@
+//! The usual recipe for a flash sale, see [`onsale::redis_recipe`]: a counter in
+//! Redis decides before the answer, the store is written afterwards.
+
+use std::net::Ipv4Addr;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use clap::Parser;
+use onsale::baseline::{Order, Ticket};
+use onsale::one_by_one::connect;
+use onsale::redis_recipe::RedisCounter;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    /// Port to listen on, on loopback.
+    #[arg(long)]
+    port: u16,
+    /// `redis://host:port`
+    #[arg(long, env = "ONSALE_REDIS_URL", hide_env_values = true)]
+    redis_url: String,
+    /// `mysql://user:password@host:port/database`, with the service's schema;
+    /// without it winners stay in Redis.
+    #[arg(long, env = "ONSALE_MYSQL_URL", hide_env_values = true)]
+    mysql_url: Option<String>,
+}
+
+async fn place(
+    counter: web::Data<RedisCounter>,
+    order: web::Json<Order>,
+) -> actix_web::Result<HttpResponse> {
+    let ticket = Ticket::from(order.into_inner());
+    Ok(match counter.take(ticket.id(), ticket.user_id()).await {
+        Ok(true) => {
+            let ticket = ticket.confirmed();
+            let body = ticket.body()?;
+            ticket.accepted(body)
+        }
+        Ok(false) => HttpResponse::Conflict().finish(),
+        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    })
+}
+
+#[actix_web::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let counter = RedisCounter::connect(&cli.redis_url).await?;
+    let shared = web::Data::new(counter);
+    let server = HttpServer::new({
+        let shared = shared.clone();
+        move || {
+            App::new()
+                .app_data(shared.clone())
+                .route("/tickets", web::post().to(place))
+                .route("/health", web::get().to(HttpResponse::Ok))
+        }
+    })
+    .bind((Ipv4Addr::LOCALHOST, cli.port))?
+    .run();
+    let Some(mysql_url) = &cli.mysql_url else {
+        return Ok(server.await?);
+    };
+    let pool = connect(mysql_url, 2).await?;
+    let writer = RedisCounter::connect(&cli.redis_url).await?;
+    tokio::select! {
+        ended = server => Ok(ended?),
+        failed = writer.write_winners(&pool) => failed,
+    }
+}

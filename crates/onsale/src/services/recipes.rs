@@ -1,0 +1,223 @@
+//! The same flash sale by two usual recipes: a guarded `UPDATE` before the answer,
+//! and a counter in Redis before the store.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use clap::Args;
+use serde::Serialize;
+use tokio::process::Command;
+
+use super::Setting;
+use crate::cpu::{CpuMicros, Watched};
+use crate::deployment::Deployment;
+use crate::load::drive;
+use crate::one_by_one::put_on_sale;
+use crate::process::{Process, sibling};
+use crate::redis_recipe::RedisCounter;
+use crate::redis_server::RedisServer;
+use crate::sale::{Orders, wait_for};
+
+const UPDATE_EACH: &str = "update_each";
+const REDIS_COUNTER: &str = "redis_counter";
+const REDIS: &str = "redis-server";
+/// Orders whose fate is looked at when Redis is killed.
+const DOOMED_ORDERS: u64 = 2_000;
+
+/// How the recipes are measured; orders and seats are those of the flash sale.
+#[derive(Debug, Clone, Args)]
+pub struct RecipesArgs {
+    /// Transactions at a time of the guarded `UPDATE`.
+    #[arg(long, default_value_t = 16)]
+    pub update_each_connections: u32,
+}
+
+/// Both sales.
+#[derive(Debug, Serialize)]
+pub(super) struct Recipes {
+    orders: u64,
+    seats: u32,
+    update_each: Recipe,
+    redis_counter: Recipe,
+    /// Orders that the recipe with Redis had answered, and how many of them were
+    /// gone after Redis was killed.
+    redis_answered: u64,
+    redis_lost: u64,
+}
+
+/// One sale.
+#[derive(Debug, Serialize)]
+struct Recipe {
+    answers_per_second: f64,
+    p50_micros: u64,
+    p99_micros: u64,
+    confirmed: u64,
+    /// From the first request to the last ticket in the store.
+    stored_after_seconds: f64,
+    cpu_micros_per_order: CpuMicros,
+}
+
+pub(super) async fn measure(
+    setting: &Setting<'_>,
+    args: &RecipesArgs,
+    orders: u64,
+    seats: u32,
+) -> anyhow::Result<Recipes> {
+    let connections = args.update_each_connections.to_string();
+    let update_each = async |deployment: &Deployment| {
+        let set_up = |command: &mut Command, port: u16| {
+            command
+                .args(["--port", &port.to_string(), "--connections", &connections])
+                .env("ONSALE_MYSQL_URL", deployment.database.url());
+        };
+        let process = Process::start(&sibling(UPDATE_EACH)?, set_up, "/health").await?;
+        let watched = watched(UPDATE_EACH, &process);
+        let sold = sell(setting, deployment, &process, vec![watched], orders, seats).await?;
+        process.stop().await?;
+        Ok(sold)
+    };
+    let redis_counter = async |deployment: &Deployment| {
+        let redis = RedisServer::start().await?;
+        let mysql = Some(deployment.database.url());
+        let process = start_redis_counter(&redis, mysql, seats).await?;
+        let watched = vec![
+            watched(REDIS_COUNTER, &process),
+            Watched {
+                name: REDIS,
+                id: redis.id()?,
+            },
+        ];
+        let sold = sell(setting, deployment, &process, watched, orders, seats).await?;
+        process.stop().await?;
+        Ok(sold)
+    };
+    let (servers, program) = (setting.servers, setting.program.clone());
+    Ok(Recipes {
+        orders,
+        seats,
+        update_each: Deployment::with(servers, program.clone(), 0, update_each).await?,
+        redis_counter: Deployment::with(servers, program, 0, redis_counter).await?,
+        redis_answered: DOOMED_ORDERS,
+        redis_lost: lose_orders(setting).await?,
+    })
+}
+
+const fn watched(name: &'static str, process: &Process) -> Watched {
+    Watched {
+        name,
+        id: process.id(),
+    }
+}
+
+async fn start_redis_counter(
+    redis: &RedisServer,
+    mysql_url: Option<&str>,
+    seats: u32,
+) -> anyhow::Result<Process> {
+    let url = redis.url();
+    RedisCounter::connect(&url)
+        .await?
+        .put_on_sale(seats)
+        .await?;
+    let set_up = |command: &mut Command, port: u16| {
+        command
+            .args(["--port", &port.to_string()])
+            .env("ONSALE_REDIS_URL", &url);
+        if let Some(mysql_url) = mysql_url {
+            command.env("ONSALE_MYSQL_URL", mysql_url);
+        }
+    };
+    Process::start(&sibling(REDIS_COUNTER)?, set_up, "/health").await
+}
+
+async fn sell(
+    setting: &Setting<'_>,
+    deployment: &Deployment,
+    process: &Process,
+    watched: Vec<Watched>,
+    orders: u64,
+    seats: u32,
+) -> anyhow::Result<Recipe> {
+    let database = &deployment.database;
+    put_on_sale(database.pool(), seats).await?;
+    let meter = deployment.meter(watched)?;
+    let mut sent = Orders::new((0..setting.users).cycle().take(usize::try_from(orders)?));
+    let measured = drive(process.address, setting.connections, None, &mut sent).await?;
+    let (confirmed, refused) = (measured.count(202), measured.count(409));
+    ensure!(
+        confirmed + refused == orders,
+        "{}: {:?}",
+        process.address,
+        measured.by_status
+    );
+    wait_for(confirmed, async || database.tickets().await).await?;
+    let stored_after = measured.started.elapsed();
+    let cpu_micros_per_order = meter.per(orders)?;
+    let tickets = database.tickets().await?;
+    let expected = u64::from(seats).min(orders);
+    ensure!(
+        (confirmed, tickets) == (expected, expected),
+        "{confirmed} confirmed, {tickets} stored of {expected} seats"
+    );
+    let latency = &measured.latency_micros;
+    Ok(Recipe {
+        answers_per_second: measured.rate(202) + measured.rate(409),
+        p50_micros: latency.value_at_quantile(0.5),
+        p99_micros: latency.value_at_quantile(0.99),
+        confirmed,
+        stored_after_seconds: stored_after.as_secs_f64(),
+        cpu_micros_per_order,
+    })
+}
+
+/// How many answered orders are gone when Redis dies before they are stored.
+async fn lose_orders(setting: &Setting<'_>) -> anyhow::Result<u64> {
+    let mut redis = RedisServer::start().await?;
+    let process = start_redis_counter(&redis, None, u32::MAX >> 1).await?;
+    let count = usize::try_from(DOOMED_ORDERS)?;
+    let mut orders = Orders::new((0..setting.users).cycle().take(count));
+    let sent = drive(process.address, setting.connections, None, &mut orders).await?;
+    sent.expect_only(202)?;
+    redis.crash().await?;
+    let started = Instant::now();
+    let mut counter = loop {
+        match RedisCounter::connect(&redis.url()).await {
+            Ok(counter) => break counter,
+            Err(error) => ensure!(started.elapsed() < Duration::from_secs(10), "{error:#}"),
+        }
+    };
+    let left = counter.waiting().await?;
+    process.stop().await?;
+    Ok(DOOMED_ORDERS.saturating_sub(left))
+}
+
+impl fmt::Display for Recipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "recipes: the flash sale ({} orders, {} seats) without this service",
+            self.orders, self.seats
+        )?;
+        for (name, recipe) in [
+            ("UPDATE … WHERE available > 0", &self.update_each),
+            ("counter in Redis", &self.redis_counter),
+        ] {
+            writeln!(
+                f,
+                "  {name:<29} {:>8.0} answers/s, p50 {} µs, p99 {} µs; all stored after {:.2} s; \
+                 CPU µs/order: {}",
+                recipe.answers_per_second,
+                recipe.p50_micros,
+                recipe.p99_micros,
+                recipe.stored_after_seconds,
+                recipe.cpu_micros_per_order
+            )?;
+        }
+        writeln!(
+            f,
+            "  Redis killed before the store had them: {} of {} answered orders lost",
+            self.redis_lost, self.redis_answered
+        )
+    }
+}
