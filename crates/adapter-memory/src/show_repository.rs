@@ -1,5 +1,6 @@
 //! Shows.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -18,9 +19,13 @@ impl ShowRepository for MemoryStore {
         Ok(books.show(id).map(|book| Arc::clone(&book.show)))
     }
 
-    async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+    async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        let ids: BTreeSet<_> = ids.iter().collect();
         let books = self.books.read();
-        Ok(books.show(id).map(|book| book.standing()))
+        Ok(ids
+            .into_iter()
+            .filter_map(|id| books.show(id).map(|book| book.standing()))
+            .collect())
     }
 
     async fn list(

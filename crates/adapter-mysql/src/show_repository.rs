@@ -1,6 +1,6 @@
 //! Shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use crate::row::{SHOW_COLUMNS, ShowRow};
 use crate::store::Database;
 use crate::ticket_ledger::sql::{self, padded, placeholders};
 
-/// Shows asked for in one query.
+/// Shows asked for in one query; keeps the texts of its statements few.
 const MAX_LOOK_UPS: usize = 128;
 
 pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Option<Arc<Show>>> {
@@ -28,24 +28,33 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Option<Arc<Show>>> {
 }
 
 async fn find_all(db: &Database, ids: &[ShowId]) -> Result<Vec<Option<Arc<Show>>>, StoreError> {
-    let ids_padded = padded(ids);
-    let sql = format!(
-        "SELECT {SHOW_COLUMNS} FROM shows WHERE id IN ({})",
-        placeholders(ids_padded.len())
-    );
-    let mut query = sqlx::query_as::<_, ShowRow>(&sql);
-    for id in ids_padded {
-        query = query.bind(id.as_str().as_bytes());
-    }
     let mut found = HashMap::with_capacity(ids.len());
-    let mut lease = db.lease_reading().await?;
-    let rows = query.fetch_all(lease.connection()).await?;
-    lease.give_back();
-    for row in rows {
-        let show = ShowStanding::try_from(row)?.show;
+    for ShowStanding { show, .. } in standings(db, ids).await? {
         found.insert(show.id.clone(), Arc::new(show));
     }
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+}
+
+/// A plain read, which waits for no lock.
+async fn standings(db: &Database, ids: &[ShowId]) -> Result<Vec<ShowStanding>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    let mut lease = db.lease_reading().await?;
+    for some in ids.chunks(MAX_LOOK_UPS) {
+        let some = padded(some);
+        let sql = format!(
+            "SELECT {SHOW_COLUMNS} FROM shows WHERE id IN ({})",
+            placeholders(some.len())
+        );
+        let mut query = sqlx::query_as::<_, ShowRow>(&sql);
+        for id in some {
+            query = query.bind(id.as_str().as_bytes());
+        }
+        for row in query.fetch_all(lease.connection()).await? {
+            found.push(ShowStanding::try_from(row)?);
+        }
+    }
+    lease.give_back();
+    Ok(found)
 }
 
 fn unavailable(error: StoreError) -> ShowRepositoryError {
@@ -65,8 +74,14 @@ impl ShowRepository for MySqlStore {
         Ok(found)
     }
 
-    async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        let reading = self.db.read(standing(&self.db, id));
+    async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        // Each once, even if it is in two chunks.
+        let ids: BTreeSet<_> = ids.iter().cloned().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = ids.into_iter().collect();
+        let reading = self.db.read(standings(&self.db, &ids));
         reading.await.map_err(unavailable)
     }
 
@@ -86,15 +101,6 @@ impl ShowRepository for MySqlStore {
             Err(error) => Err(CreateShowError::Unavailable(error.cause())),
         }
     }
-}
-
-async fn standing(db: &Database, id: &ShowId) -> Result<Option<ShowStanding>, StoreError> {
-    let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id = ?");
-    let query = sqlx::query_as::<_, ShowRow>(&sql).bind(id.as_str().as_bytes());
-    let mut lease = db.lease_reading().await?;
-    let row = query.fetch_optional(lease.connection()).await?;
-    lease.give_back();
-    row.map(ShowStanding::try_from).transpose()
 }
 
 async fn list(

@@ -54,8 +54,8 @@ impl Store {
 
     async fn available(&self, show: &str) -> u32 {
         let show = fixtures::show_id(show);
-        let standing = self.store.standing(&show).await.unwrap();
-        standing.unwrap().seats.available
+        let standings = self.store.standings(&[show]).await.unwrap();
+        standings[0].seats.available
     }
 
     /// Rows of every table that a decision writes.
@@ -174,7 +174,7 @@ async fn a_stalled_server_is_given_up_and_used_again_later() {
     let store = Store::new(Duration::MAX).await;
     let show = fixtures::show_id("a");
     store.proxy.set(Weather::Stalled);
-    let asking = (0..10).map(|_| store.store.standing(&show));
+    let asking = (0..10).map(|_| store.store.standings(std::slice::from_ref(&show)));
     for answer in within("reads", futures_util::future::join_all(asking)).await {
         answer.unwrap_err();
     }

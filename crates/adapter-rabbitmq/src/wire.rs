@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use domain::event::Event;
+use domain::event::{AcceptedOrders, Event};
 use domain::ids::{ShowId, UserId};
-use domain::order::{Order, Quantity};
+use domain::order::{Lanes, MAX_LANES, Order, Quantity};
 use domain::receipt::{ProcessId, TicketId};
 use domain::show::{SeatCounts, ShowSeats};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
@@ -100,6 +100,8 @@ enum EventBody<'a> {
     Ticket(TicketBody<'a>),
     #[serde(borrow)]
     Show(ShowSeatsBody<'a>),
+    #[serde(borrow)]
+    Accepted(AcceptedBody<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,6 +129,18 @@ struct ShowSeatsBody<'a> {
     held: u32,
     sold: u32,
     seq: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcceptedBody<'a> {
+    accepted_by: u32,
+    lane: u8,
+    #[serde(borrow)]
+    class: Cow<'a, str>,
+    /// Microseconds since 1970.
+    through: i64,
+    total: u64,
 }
 
 impl<'a> From<&'a Order> for OrderBody<'a> {
@@ -157,6 +171,10 @@ fn show_id(text: &str) -> Result<ShowId, DecodeError> {
     ShowId::new(text).map_err(|error| invalid(format_args!("show_id: {error}")))
 }
 
+fn class(name: &str) -> Result<PriorityClass, DecodeError> {
+    PriorityClass::parse(name).ok_or_else(|| invalid("class: is neither high nor standard"))
+}
+
 fn instant(field: &str, micros: i64) -> Result<Timestamp, DecodeError> {
     Timestamp::from_micros(micros).map_err(|error| invalid(format_args!("{field}: {error}")))
 }
@@ -171,8 +189,7 @@ impl TryFrom<OrderBody<'_>> for Order {
             user_id: UserId::new(&body.user_id)
                 .map_err(|error| invalid(format_args!("user_id: {error}")))?,
             quantity: Quantity::new(body.quantity).ok_or_else(|| invalid("quantity: is 0"))?,
-            class: PriorityClass::parse(&body.class)
-                .ok_or_else(|| invalid("class: is neither high nor standard"))?,
+            class: class(&body.class)?,
             requested_at: instant("requested_at", body.requested_at)?,
             accepted_by: ProcessId::new(body.accepted_by),
             redriven: body.redriven,
@@ -207,6 +224,13 @@ impl<'a> From<&'a Event> for EventBody<'a> {
                 held: show.seats.held,
                 sold: show.seats.sold,
                 seq: show.seq,
+            }),
+            Event::Accepted(accepted) => Self::Accepted(AcceptedBody {
+                accepted_by: accepted.accepted_by.get(),
+                lane: accepted.lane.index(),
+                class: accepted.class.as_str().into(),
+                through: accepted.through.as_micros(),
+                total: accepted.total,
             }),
         }
     }
@@ -250,6 +274,15 @@ impl TryFrom<EventBody<'_>> for Event {
                     sold: show.sold,
                 },
                 seq: show.seq,
+            }),
+            EventBody::Accepted(accepted) => Self::Accepted(AcceptedOrders {
+                accepted_by: ProcessId::new(accepted.accepted_by),
+                lane: Lanes::new(MAX_LANES)
+                    .and_then(|lanes| lanes.get(accepted.lane))
+                    .ok_or_else(|| invalid("lane: is none"))?,
+                class: class(&accepted.class)?,
+                through: instant("through", accepted.through)?,
+                total: accepted.total,
             }),
         })
     }
@@ -357,7 +390,7 @@ mod tests {
     use super::*;
 
     const ORDERS: &str = r#"{"version":1,"class":"high","accepted_by":268435455,"redriven":false,"columns":["ticket_id","show_id","user_id","quantity","requested_at"],"orders":[["0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","230920","u~1.-_",2,1795600000123456]]}"#;
-    const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}}]}"#;
+    const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}},{"accepted":{"accepted_by":268435455,"lane":63,"class":"standard","through":1795600000123456,"total":1234}}]}"#;
 
     fn order() -> Order {
         Order {
@@ -393,7 +426,18 @@ mod tests {
             },
             seq: 9,
         };
-        vec![Event::Ticket(reserved), Event::Show(seats)]
+        let accepted = AcceptedOrders {
+            accepted_by: ProcessId::new(u32::MAX),
+            lane: Lanes::new(MAX_LANES).unwrap().get(63).unwrap(),
+            class: PriorityClass::Standard,
+            through: at(1_795_600_000_123_456),
+            total: 1_234,
+        };
+        vec![
+            Event::Ticket(reserved),
+            Event::Show(seats),
+            Event::Accepted(accepted),
+        ]
     }
 
     /// A difference here breaks every process of the release before.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context, bail};
+use domain::gate::SoldOutGate;
 use domain::ports::{Clock, TicketConsumer};
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
+use domain::waiting_line::{AcceptTally, WaitingLine};
 use secrecy::ExposeSecret;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -20,6 +22,9 @@ use crate::http::{self, HttpState};
 use crate::wiring::{self, QueuePorts, StorePorts};
 use crate::worker::{Worker, chain};
 use crate::{seed, telemetry};
+
+/// When a waiting line in which nothing is decided counts as stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// Which sides of the service a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -91,6 +96,7 @@ impl Application {
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock));
+        let (lanes, now) = (settings.queue.lanes, clock.now());
         let office = BoxOffice {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
@@ -99,8 +105,11 @@ impl Application {
             events: queue.events,
             clock,
             receipts,
-            lanes: settings.queue.lanes,
+            lanes,
             max_quantity: settings.tickets.max_quantity,
+            gate: SoldOutGate::default(),
+            line: WaitingLine::new(lanes, STALLED_AFTER, now),
+            tally: AcceptTally::new(process, lanes, now),
         };
         let dependencies = vec![queue.dependency, Arc::clone(&store.dependency)];
         let state = Arc::new(HttpState::new(

@@ -1,15 +1,37 @@
 //! What is announced to every process.
 
+use crate::order::Lane;
+use crate::receipt::ProcessId;
 use crate::show::ShowSeats;
 use crate::ticket::Ticket;
+use crate::time::Timestamp;
+use crate::user::PriorityClass;
 
-/// A change that was committed to the ledger. Announced at least once, possibly
-/// late and out of sequence: a listener keeps the highest `version` of a ticket
-/// and the highest `seq` of a show and drops the rest.
+/// What every process may want to know. Announced at least once, possibly late
+/// and out of sequence: a listener keeps the highest `version` of a ticket, the
+/// highest `seq` of a show and the highest `total` of a process, and drops the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A ticket has a verdict or a new status.
+    /// A ticket has a verdict or a new status; committed to the ledger.
     Ticket(Ticket),
-    /// A show's seats moved.
+    /// A show's seats moved; committed to the ledger.
     Show(ShowSeats),
+    /// A process has accepted orders; see [`crate::waiting_line`].
+    Accepted(AcceptedOrders),
+}
+
+/// How many orders of a lane and class a process has accepted so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptedOrders {
+    /// The process.
+    pub accepted_by: ProcessId,
+    /// The lane that the orders wait in.
+    pub lane: Lane,
+    /// The queue of the lane that they wait in.
+    pub class: PriorityClass,
+    /// The place (`requested_at`) of the latest of them; of none of them in the
+    /// first announcement of a lane and class, whose `total` is 0.
+    pub through: Timestamp,
+    /// Orders since the process started.
+    pub total: u64,
 }

@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod event;
+pub mod gate;
 pub mod ids;
 pub mod journal;
 pub mod order;
@@ -20,3 +21,4 @@ pub mod ticket;
 pub mod time;
 pub mod use_cases;
 pub mod user;
+pub mod waiting_line;

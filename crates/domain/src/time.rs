@@ -60,6 +60,27 @@ impl Timestamp {
         }
     }
 
+    /// Earlier by `micros`, at least [`Self::MIN`].
+    #[must_use]
+    pub const fn minus_micros(self, micros: u32) -> Self {
+        let earlier = self.0.saturating_sub(micros as i64);
+        if earlier < Self::MIN.0 {
+            Self::MIN
+        } else {
+            Self(earlier)
+        }
+    }
+
+    /// Microseconds from `earlier` until this; 0 if it is not earlier.
+    #[must_use]
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        if self.0 > earlier.0 {
+            self.0.abs_diff(earlier.0)
+        } else {
+            0
+        }
+    }
+
     /// Later by `seconds`, at most [`Self::MAX`].
     #[must_use]
     pub const fn plus_seconds(self, seconds: u32) -> Self {
@@ -108,6 +129,15 @@ mod tests {
         assert_eq!(Timestamp::MIN.to_string(), "1970-01-01T00:00:00.000000Z");
         let offset: Timestamp = "2026-05-01T20:00:00.0000019+02:00".parse().unwrap();
         assert_eq!(offset, instant);
+    }
+
+    #[test]
+    fn counts_microseconds_between_instants() {
+        let late = Timestamp::MIN.plus_seconds(1);
+        assert_eq!(late.micros_since(Timestamp::MIN), 1_000_000);
+        assert_eq!(Timestamp::MIN.micros_since(late), 0);
+        assert_eq!(late.minus_micros(1_000_000), Timestamp::MIN);
+        assert_eq!(late.minus_micros(u32::MAX), Timestamp::MIN);
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl StoreHarness {
 
     /// A show as it is now.
     pub async fn standing(&self, show: &str) -> ShowStanding {
-        let standing = self.ports.shows.standing(&show_id(show)).await.unwrap();
+        let standing = standing_of(&self.ports.shows, show).await;
         standing.expect("the show exists")
     }
 
@@ -148,6 +148,16 @@ impl StoreHarness {
             all.extend(page);
         }
     }
+}
+
+/// A show as it is now, if there is one.
+pub(crate) async fn standing_of(
+    shows: &Arc<dyn ShowRepository>,
+    show: &str,
+) -> Option<ShowStanding> {
+    let mut standings = shows.standings(&[show_id(show)]).await.unwrap();
+    assert!(standings.len() <= 1, "{standings:?}");
+    standings.pop()
 }
 
 /// The ticket of an outcome that must be a change.

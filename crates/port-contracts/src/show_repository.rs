@@ -13,7 +13,7 @@ use domain::show::{
 use domain::time::Timestamp;
 
 use crate::fixtures::{OrderSource, holding_show, seats, show, show_id, start};
-use crate::harness::StoreHarness;
+use crate::harness::{StoreHarness, standing_of};
 use crate::support::{Background, concurrently};
 
 /// Makes a test of every case; `$harness` is an async function that returns a
@@ -32,6 +32,7 @@ macro_rules! show_repository_contract {
                 a_miss_is_not_remembered,
                 a_look_up_under_way_does_not_hide_a_new_show,
                 a_standing_is_what_is_committed_now,
+                standings_are_of_the_shows_that_exist_each_once,
                 shows_are_listed_by_id_in_pages,
             ]
         );
@@ -69,12 +70,12 @@ pub async fn a_show_is_found_as_created(h: &StoreHarness) {
         h.ports.shows.create(&show).await.unwrap();
         for shows in [&h.ports.shows, &other.shows] {
             assert_eq!(find(shows, show.id.as_str()).await.as_ref(), Some(&show));
-            let standing = shows.standing(&show.id).await.unwrap().unwrap();
-            assert_eq!(standing.show, show);
+            let standing = standing_of(shows, show.id.as_str()).await;
+            assert_eq!(standing.unwrap().show, show);
         }
     }
     assert_eq!(find(&other.shows, "3").await, None);
-    assert_eq!(other.shows.standing(&show_id("3")).await.unwrap(), None);
+    assert_eq!(standing_of(&other.shows, "3").await, None);
 }
 
 /// Both or neither, dated by the clock.
@@ -180,7 +181,7 @@ pub async fn a_standing_is_what_is_committed_now(h: &StoreHarness) {
             .await;
         let listed = other.shows.list(None, 10).await.unwrap();
         for shows in [&h.ports.shows, &other.shows] {
-            let of = async |id: &str| shows.standing(&show_id(id)).await.unwrap().unwrap();
+            let of = async |id: &str| standing_of(shows, id).await.unwrap();
             let (a, b) = (of("a").await, of("b").await);
             assert_eq!(
                 (a.seats, a.seq),
@@ -193,6 +194,41 @@ pub async fn a_standing_is_what_is_committed_now(h: &StoreHarness) {
             assert_eq!(listed, [a, b]);
         }
     }
+}
+
+/// More ids than fit into one statement, some of no show, some twice, in no sequence.
+pub async fn standings_are_of_the_shows_that_exist_each_once(h: &StoreHarness) {
+    const SHOWS: u32 = 300;
+    let shows: Vec<_> = (0..SHOWS).map(|n| show(&n.to_string(), n)).collect();
+    h.given(&shows, &["1"]).await;
+    h.decide(&[OrderSource::new(1).order("299", "1")]).await;
+    let standings = async |ids: Vec<ShowId>| {
+        let standings = h.ports.shows.standings(&ids).await.unwrap();
+        let mut found: Vec<_> = standings
+            .into_iter()
+            .map(|it| (it.show.terms.capacity.seats(), it.seats, it.seq))
+            .collect();
+        found.sort_unstable_by_key(|(capacity, ..)| *capacity);
+        found
+    };
+    let new = |n: u32| (n, seats(n, 0, 0), 1);
+    let mut all: Vec<_> = (0..SHOWS - 1).map(new).collect();
+    all.push((SHOWS - 1, seats(SHOWS - 2, 0, 1), 2));
+    // Some are of no show, and the first hundred are there again at the end.
+    let ids = (0..SHOWS).rev().flat_map(|n| {
+        let unknown = (n % 2 == 0).then(|| show_id(&format!("no-{n}")));
+        [Some(show_id(&n.to_string())), unknown]
+    });
+    let again = (0..100).map(|n: u32| Some(show_id(&n.to_string())));
+    let ids = ids.chain(again).flatten().collect();
+    assert_eq!(standings(ids).await, all);
+    // Lists of every length that a statement may be padded to.
+    for count in [0, 1, 2, 3, 5, 127, 128, 129, 257] {
+        let ids = (0..count).map(|n: u32| show_id(&n.to_string())).collect();
+        let expected: Vec<_> = (0..count).map(new).collect();
+        assert_eq!(standings(ids).await, expected);
+    }
+    assert_eq!(standings(vec![show_id("a"), show_id("b")]).await, []);
 }
 
 /// In byte order, whatever the sequence of creation or the collation.

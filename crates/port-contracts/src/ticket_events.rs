@@ -1,11 +1,14 @@
 //! The contract of [`domain::ports::TicketEvents`].
 
-use domain::event::Event;
+use domain::event::{AcceptedOrders, Event};
 use domain::ports::{EventFeed, EventFeedError};
+use domain::receipt::ProcessId;
 use domain::show::ShowSeats;
+use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
+use domain::user::PriorityClass;
 
-use crate::fixtures::{seats, show_id};
-use crate::harness::{EVENT_BUFFER, EventsHarness};
+use crate::fixtures::{OrderSource, seats, show_id, start};
+use crate::harness::{EVENT_BUFFER, EventsHarness, LANES};
 use crate::support::{give_up_after, within};
 
 /// Makes a test of every case; `$harness` is an async function that returns a
@@ -18,6 +21,7 @@ macro_rules! ticket_events_contract {
             $harness,
             [
                 every_feed_hears_everything_in_sequence,
+                every_kind_of_event_is_heard_as_announced,
                 a_feed_begins_with_its_subscription,
                 a_waiting_feed_is_woken,
                 a_slow_feed_gets_a_gap_and_goes_on,
@@ -73,6 +77,55 @@ pub async fn every_feed_hears_everything_in_sequence(h: &EventsHarness) {
     other.announce(events(10..11)).await.unwrap();
     for feed in &mut feeds {
         assert_eq!(hear(feed.as_mut(), 1).await, events(10..11));
+    }
+}
+
+/// In every process, together and alone.
+pub async fn every_kind_of_event_is_heard_as_announced(h: &EventsHarness) {
+    let other = (h.connect)().await;
+    let mut feeds = [
+        h.events.subscribe().await.unwrap(),
+        other.subscribe().await.unwrap(),
+    ];
+    let source = OrderSource::new(7);
+    let ticket = |verdict, status| {
+        Event::Ticket(Ticket {
+            order: source.order("a", "1"),
+            verdict,
+            decided_at: start(),
+            decision_seq: Some(9),
+            status,
+            version: 3,
+        })
+    };
+    let hold_expires_at = start().plus_seconds(60);
+    let accepted = |class, total| {
+        Event::Accepted(AcceptedOrders {
+            accepted_by: ProcessId::new(7),
+            lane: LANES.of(&show_id("a")),
+            class,
+            through: start(),
+            total,
+        })
+    };
+    let all = [
+        ticket(Verdict::Reserved { hold_expires_at }, Status::Expired),
+        event(1),
+        accepted(PriorityClass::High, 0),
+        accepted(PriorityClass::Standard, u64::MAX),
+        ticket(Verdict::Confirmed, Status::Confirmed),
+        ticket(
+            Verdict::Rejected(RejectionReason::SoldOut),
+            Status::Rejected,
+        ),
+    ];
+    h.events.announce(all.to_vec()).await.unwrap();
+    for event in &all {
+        h.events.announce(vec![event.clone()]).await.unwrap();
+    }
+    for feed in &mut feeds {
+        assert_eq!(hear(feed.as_mut(), all.len()).await, all);
+        assert_eq!(hear(feed.as_mut(), all.len()).await, all);
     }
 }
 

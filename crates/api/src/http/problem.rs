@@ -84,6 +84,7 @@ pub(super) enum ApiError {
     UserExists,
     CapacityInUse { held: u32, sold: u32 },
     SalesClosed(SalesWindow),
+    SoldOut,
     IdempotencyConflict,
     NotDecided,
     HoldExpired,
@@ -196,6 +197,12 @@ impl ApiError {
             Self::SalesClosed(window) => {
                 told(S::CONFLICT, "sales_closed", sales_closed_detail(window))
             }
+            Self::SoldOut => told(
+                S::CONFLICT,
+                "sold_out",
+                "No seat is left, and none is held that could come back. Try again when \
+                 GET /shows/{id} shows available seats.",
+            ),
             Self::IdempotencyConflict => told(
                 S::UNPROCESSABLE_ENTITY,
                 "idempotency_conflict",
@@ -361,6 +368,7 @@ impl From<PlaceOrderError> for ApiError {
             PlaceOrderError::ShowNotFound => Self::ShowNotFound,
             PlaceOrderError::UserNotFound => Self::UserNotFound,
             PlaceOrderError::SalesClosed(window) => Self::SalesClosed(window),
+            PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::KeyConflict => Self::IdempotencyConflict,
             PlaceOrderError::NotQueued(error) => Self::QueueUnavailable(error),
             PlaceOrderError::OutcomeUnknown(id) => Self::OutcomeUnknown(id),

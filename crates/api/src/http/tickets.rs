@@ -3,13 +3,15 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::ids::UserId;
+use domain::ids::{ShowId, UserId};
 use domain::order::{Order, Quantity};
 use domain::ports::{TicketPage, TransitionKind};
 use domain::receipt::{IdempotencyKey, TicketId};
 use domain::ticket::Ticket;
 use domain::time::Timestamp;
-use domain::use_cases::{OrderRequest, PlacedOrder, TicketView};
+use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
+use domain::user::PriorityClass;
+use domain::waiting_line::LinePlace;
 use serde::{Serialize, Serializer};
 
 use super::body::{self, Body, Fields};
@@ -51,6 +53,29 @@ struct TicketBody<'a> {
     decided_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_line: Option<LineBody>,
+}
+
+/// Where an undecided order is in its line, as clients see it.
+#[derive(Serialize)]
+struct LineBody {
+    #[serde(serialize_with = "written_if_some")]
+    now_serving_at: Option<Timestamp>,
+    estimated_orders_ahead: Option<u64>,
+    estimated_wait_ms: Option<u64>,
+    stalled: bool,
+}
+
+impl From<LinePlace> for LineBody {
+    fn from(place: LinePlace) -> Self {
+        Self {
+            now_serving_at: place.now_serving_at,
+            estimated_orders_ahead: place.orders_ahead,
+            estimated_wait_ms: place.wait_ms,
+            stalled: place.stalled,
+        }
+    }
 }
 
 impl<'a> TicketBody<'a> {
@@ -67,6 +92,7 @@ impl<'a> TicketBody<'a> {
             requested_at: None,
             decided_at: None,
             decision_seq: None,
+            waiting_line: None,
         }
     }
 
@@ -118,8 +144,24 @@ pub(super) async fn place(state: State, request: HttpRequest, body: Body) -> Ans
         PlacedOrder::Replayed(ticket) => (StatusCode::OK, TicketBody::decided(ticket)),
     };
     Ok(HttpResponse::build(status)
-        .insert_header((LOCATION, format!("/tickets/{}", ticket.ticket_id)))
+        .insert_header((LOCATION, location(&placed)))
         .json(ticket))
+}
+
+/// A keyed id does not tell where its order waits, so the address does; none of
+/// it needs escaping.
+fn location(placed: &PlacedOrder) -> String {
+    match placed {
+        PlacedOrder::Queued(order) if order.ticket_id.is_keyed() => format!(
+            "/tickets/{}?show_id={}&requested_at={}&priority={}",
+            order.ticket_id,
+            order.show_id,
+            order.requested_at,
+            order.class.as_str()
+        ),
+        PlacedOrder::Queued(order) => format!("/tickets/{}", order.ticket_id),
+        PlacedOrder::Replayed(ticket) => format!("/tickets/{}", ticket.order.ticket_id),
+    }
 }
 
 fn read_order(request: &HttpRequest, body: Body) -> Result<OrderRequest, ApiError> {
@@ -153,16 +195,34 @@ fn read_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, ApiError> {
 }
 
 /// `GET /tickets/{id}`.
-pub(super) async fn read(state: State, id: web::Path<String>) -> Answer {
+pub(super) async fn read(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
     let id = path_id(&id, str::parse)?;
-    let view = state.office.read_ticket(id).await?;
+    let hint = read_hint(&request)?;
+    let view = state.office.read_ticket(id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
-        TicketView::Processing(id) => TicketBody {
-            requested_at: id.issued_at(),
+        TicketView::Processing {
+            id,
+            requested_at,
+            place,
+        } => TicketBody {
+            requested_at: *requested_at,
+            waiting_line: place.map(LineBody::from),
             ..TicketBody::processing(*id)
         },
     }))
+}
+
+fn read_hint(request: &HttpRequest) -> Result<LineHint, ApiError> {
+    let mut parameters = Parameters::of(request)?;
+    let hint = LineHint {
+        show_id: parameters.optional("show_id", ShowId::new),
+        requested_at: parameters.optional("requested_at", str::parse),
+        class: parameters.optional("priority", |name| {
+            PriorityClass::parse(name).ok_or("must be one of: standard, high")
+        }),
+    };
+    parameters.finish(|| Some(hint))
 }
 
 /// `GET /tickets?user_id=`.

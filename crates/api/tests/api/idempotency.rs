@@ -28,13 +28,31 @@ async fn while_queued_both_get_the_same_id_and_one_ticket() {
     let second = service.keyed("k1", order).await;
     assert_eq!((first.status, second.status), (202, 202));
     assert_eq!(first.body, second.body);
-    let read = service
-        .get(&format!("/tickets/{}", first.text("ticket_id")))
-        .await;
+    // The id alone does not tell where the order waits.
+    let path = format!("/tickets/{}", first.text("ticket_id"));
+    let read = service.get(&path).await;
+    let processing = json!({"ticket_id": first.text("ticket_id"), "status": "processing"});
+    assert_eq!(read.body, processing);
+    // The address that the answer gave does.
+    let location = first.header("location");
+    let query = format!("{path}?show_id={SHOW}&requested_at=2");
+    assert!(location.starts_with(&query), "{location}");
+    assert!(location.ends_with("Z&priority=standard"), "{location}");
+    let read = service.get(location).await;
     assert_eq!(
-        read.body,
-        json!({"ticket_id": first.text("ticket_id"), "status": "processing"})
+        (read.status, &read.body["waiting_line"]["stalled"]),
+        (200, &json!(false))
     );
+    for query in [
+        "show_id=a%20b",
+        "requested_at=soon",
+        "priority=low",
+        "show=1",
+        "show_id=1&show_id=2",
+    ] {
+        let refused = service.get(&format!("{path}?{query}")).await;
+        refused.assert_problem(400, "invalid_parameter");
+    }
 }
 
 #[tokio::test]

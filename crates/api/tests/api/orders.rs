@@ -95,7 +95,17 @@ async fn an_undecided_ticket_tells_what_its_id_knows() {
     assert_eq!(answer.status, 200);
     assert_eq!(
         answer.body,
-        json!({"ticket_id": id, "status": "processing", "requested_at": answer.text("requested_at")})
+        json!({
+            "ticket_id": id,
+            "status": "processing",
+            "requested_at": answer.text("requested_at"),
+            "waiting_line": {
+                "now_serving_at": null,
+                "estimated_orders_ahead": null,
+                "estimated_wait_ms": null,
+                "stalled": false,
+            },
+        })
     );
 }
 

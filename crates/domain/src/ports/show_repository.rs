@@ -40,12 +40,13 @@ pub trait ShowRepository: Send + Sync {
     /// [`ShowRepositoryError`] when the store did not answer.
     async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError>;
 
-    /// The show with its seats as they are committed now. Does not wait for
-    /// the show's lock.
+    /// The shows among `ids` with their seats as they are committed now, each
+    /// once, in any sequence; ids of no show are left out. Takes any number of
+    /// ids. Does not wait for any show's lock.
     ///
     /// # Errors
     /// [`ShowRepositoryError`] when the store did not answer.
-    async fn standing(&self, id: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError>;
+    async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError>;
 
     /// Up to `limit` shows with an id greater than `after`, by id in byte
     /// order. Does not wait for any show's lock.

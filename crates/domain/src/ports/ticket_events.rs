@@ -27,7 +27,7 @@ pub enum EventFeedError {
     Closed(#[source] Option<Cause>),
 }
 
-/// Carries committed changes to every subscriber of every process.
+/// Carries events to every subscriber of every process.
 #[async_trait]
 pub trait TicketEvents: Send + Sync {
     /// Announces the events in the given sequence. Returns when the carrier

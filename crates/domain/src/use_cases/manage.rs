@@ -66,7 +66,19 @@ impl BoxOffice {
         &self,
         id: &ShowId,
     ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        self.shows.standing(id).await
+        let found = self.shows.standings(std::slice::from_ref(id)).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The shows among `ids` with their seats, in any sequence.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`].
+    pub async fn read_standings(
+        &self,
+        ids: &[ShowId],
+    ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        self.shows.standings(ids).await
     }
 
     /// Up to `limit` shows after `after`, by id.

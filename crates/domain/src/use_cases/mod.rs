@@ -4,6 +4,7 @@
 mod announce;
 mod change_ticket;
 mod decide_orders;
+mod listen;
 mod manage;
 mod place_order;
 mod read_ticket;
@@ -14,13 +15,15 @@ pub use change_ticket::{ChangeTicketError, ChangedTicket};
 pub use decide_orders::{DecideOrdersError, Decided, DecidingDesk};
 pub use manage::ChangedShow;
 pub use place_order::{OrderRequest, PlaceOrderError, PlacedOrder};
-pub use read_ticket::{ListTicketsError, ReadTicketError, TicketView};
+pub use read_ticket::{LineHint, ListTicketsError, ReadTicketError, TicketView};
 
+use crate::gate::SoldOutGate;
 use crate::order::{Lanes, Quantity};
 use crate::ports::{
     Clock, ShowRepository, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use crate::receipt::Receipts;
+use crate::waiting_line::{AcceptTally, WaitingLine};
 
 /// Where buyers and administrators come to: everything that HTTP asks for.
 pub struct BoxOffice {
@@ -32,7 +35,7 @@ pub struct BoxOffice {
     pub publisher: Arc<dyn TicketPublisher>,
     /// Where verdicts are.
     pub ledger: Arc<dyn TicketLedger>,
-    /// Where confirmed and cancelled tickets are announced.
+    /// Where confirmed and cancelled tickets are announced, and what was accepted.
     pub events: Arc<dyn TicketEvents>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -42,4 +45,10 @@ pub struct BoxOffice {
     pub lanes: Lanes,
     /// The most seats of one order.
     pub max_quantity: Quantity,
+    /// Which shows are sold out.
+    pub gate: SoldOutGate,
+    /// Where the waiting lines are.
+    pub line: WaitingLine,
+    /// What this process accepted, in as many `lanes`.
+    pub tally: AcceptTally,
 }

@@ -39,6 +39,9 @@ pub enum PlaceOrderError {
         /// The configured limit.
         max: Quantity,
     },
+    /// The show has no seats left, and none can come back by the end of a hold.
+    #[error("the show is sold out")]
+    SoldOut,
     /// There is no such show.
     #[error("the show does not exist")]
     ShowNotFound,
@@ -87,6 +90,10 @@ impl BoxOffice {
     /// # Errors
     /// [`PlaceOrderError`].
     pub async fn place_order(&self, request: OrderRequest) -> Result<PlacedOrder, PlaceOrderError> {
+        // Never with a key: its first attempt may have won a seat.
+        if request.key.is_none() && self.gate.is_closed(&request.show_id, self.clock.now()) {
+            return Err(PlaceOrderError::SoldOut);
+        }
         if request.quantity > self.max_quantity {
             return Err(PlaceOrderError::QuantityAboveLimit {
                 max: self.max_quantity,
@@ -119,10 +126,8 @@ impl BoxOffice {
             .await?
             .ok_or(PlaceOrderError::UserNotFound)?;
         let class = user.priority;
-        let ticket_id = keyed_id.unwrap_or_else(|| {
-            self.receipts
-                .issue(now, self.lanes.of(&request.show_id), class)
-        });
+        let lane = self.lanes.of(&request.show_id);
+        let ticket_id = keyed_id.unwrap_or_else(|| self.receipts.issue(now, lane, class));
         let order = NewOrder {
             ticket_id,
             show_id: request.show_id,
@@ -131,8 +136,15 @@ impl BoxOffice {
             class,
         };
         match self.publisher.publish(order).await {
-            Ok(order) => Ok(PlacedOrder::Queued(order)),
-            Err(PublishError::OutcomeUnknown) => Err(PlaceOrderError::OutcomeUnknown(ticket_id)),
+            Ok(order) => {
+                self.tally.count(lane, class, order.requested_at);
+                Ok(PlacedOrder::Queued(order))
+            }
+            Err(PublishError::OutcomeUnknown) => {
+                // It is probably queued, at about this place.
+                self.tally.count(lane, class, now);
+                Err(PlaceOrderError::OutcomeUnknown(ticket_id))
+            }
             Err(not_sent) => Err(PlaceOrderError::NotQueued(not_sent)),
         }
     }

@@ -1,10 +1,13 @@
 //! Reading tickets.
 
 use super::BoxOffice;
-use crate::ids::UserId;
+use crate::ids::{ShowId, UserId};
 use crate::ports::{Cause, TicketPage};
 use crate::receipt::TicketId;
 use crate::ticket::Ticket;
+use crate::time::Timestamp;
+use crate::user::PriorityClass;
+use crate::waiting_line::LinePlace;
 
 /// A ticket as its holder may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +15,28 @@ pub enum TicketView {
     /// It has its verdict.
     Decided(Ticket),
     /// The id was issued and the ledger knows nothing of it: still queued, or
-    /// on its way there. All that is known is in the id itself.
-    Processing(TicketId),
+    /// on its way there.
+    Processing {
+        /// The ticket's id.
+        id: TicketId,
+        /// What the id tells, to the millisecond; a keyed one tells nothing.
+        requested_at: Option<Timestamp>,
+        /// Where the order is in its waiting line, if it is known which line that is.
+        place: Option<LinePlace>,
+    },
+}
+
+/// What a client tells of a keyed ticket, whose id does not say where it waits.
+/// A wrong hint misleads nobody else. Time-ordered ids know better and ignore it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineHint {
+    /// The show; without it there is no telling.
+    pub show_id: Option<ShowId>,
+    /// The order's place, from the answer to the order; without it the order is
+    /// taken for the last of its line.
+    pub requested_at: Option<Timestamp>,
+    /// The class; standard, unless given.
+    pub class: Option<PriorityClass>,
 }
 
 /// Why a ticket is not shown.
@@ -44,17 +67,46 @@ impl BoxOffice {
     ///
     /// # Errors
     /// [`ReadTicketError`].
-    pub async fn read_ticket(&self, id: TicketId) -> Result<TicketView, ReadTicketError> {
-        let found = self
-            .ledger
-            .find(&[id])
-            .await
-            .map_err(|error| ReadTicketError::StoreUnavailable(Box::new(error)))?;
-        match found.into_iter().next() {
+    pub async fn read_ticket(
+        &self,
+        id: TicketId,
+        hint: &LineHint,
+    ) -> Result<TicketView, ReadTicketError> {
+        match self.read_tickets(&[id]).await?.pop() {
             Some(ticket) => Ok(TicketView::Decided(ticket)),
-            None if self.receipts.has_issued(id) => Ok(TicketView::Processing(id)),
+            None if self.receipts.has_issued(id) => Ok(TicketView::Processing {
+                id,
+                requested_at: id.issued_at(),
+                place: self.line_place(id, hint),
+            }),
             None => Err(ReadTicketError::NotFound),
         }
+    }
+
+    /// The decided tickets among `ids`, in any sequence.
+    ///
+    /// # Errors
+    /// [`ReadTicketError::StoreUnavailable`].
+    pub async fn read_tickets(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, ReadTicketError> {
+        self.ledger
+            .find(ids)
+            .await
+            .map_err(|error| ReadTicketError::StoreUnavailable(Box::new(error)))
+    }
+
+    /// Where an order that is not decided yet is in its waiting line; `None` if
+    /// it is not known which line that is. Asks no port but the clock.
+    #[must_use]
+    pub fn line_place(&self, id: TicketId, hint: &LineHint) -> Option<LinePlace> {
+        let (lane, class, requested_at) = if id.is_keyed() {
+            let lane = self.lanes.of(hint.show_id.as_ref()?);
+            let class = hint.class.unwrap_or(PriorityClass::Standard);
+            (lane, class, hint.requested_at)
+        } else {
+            (id.lane(self.lanes)?, id.class()?, id.issued_at())
+        };
+        let now = self.clock.now();
+        Some(self.line.place(lane, class, requested_at, now))
     }
 
     /// A user's decided tickets, newest first.

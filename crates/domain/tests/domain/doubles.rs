@@ -4,9 +4,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::event::Event;
+use domain::gate::SoldOutGate;
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
 use domain::order::{Lanes, NewOrder, Order, Quantity};
@@ -27,6 +30,7 @@ use domain::ticket::{Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use domain::user::{PriorityClass, User, UserChange, UserName};
+use domain::waiting_line::{AcceptTally, WaitingLine};
 use parking_lot::Mutex;
 
 use crate::book::{at, receipts};
@@ -34,8 +38,12 @@ use crate::book::{at, receipts};
 /// Everything outside of the domain.
 #[derive(Default)]
 pub(crate) struct World {
+    /// Microseconds since the first second, which is when tests begin.
+    pub(crate) later: AtomicI64,
     pub(crate) users: Mutex<HashMap<UserId, User>>,
     pub(crate) shows: Mutex<HashMap<ShowId, Show>>,
+    /// What the store tells of shows' seats.
+    pub(crate) standings: Mutex<HashMap<ShowId, ShowStanding>>,
     pub(crate) tickets: Mutex<HashMap<TicketId, Ticket>>,
     pub(crate) published: Mutex<Vec<NewOrder>>,
     pub(crate) announced: Mutex<Vec<Event>>,
@@ -89,6 +97,11 @@ impl World {
         self.shows.lock().insert(id, show);
     }
 
+    /// Lets time pass.
+    pub(crate) fn pass(&self, micros: i64) {
+        self.later.fetch_add(micros, Ordering::Relaxed);
+    }
+
     pub(crate) fn break_down(&self, call: &'static str) {
         self.unavailable.lock().insert(call);
     }
@@ -107,6 +120,8 @@ impl World {
     }
 
     pub(crate) fn office(self: &Arc<Self>) -> BoxOffice {
+        let lanes = Lanes::new(4).unwrap();
+        let now = self.now();
         BoxOffice {
             users: self.clone(),
             shows: self.clone(),
@@ -115,8 +130,11 @@ impl World {
             events: self.clone(),
             clock: self.clone(),
             receipts: receipts(),
-            lanes: Lanes::new(4).unwrap(),
+            lanes,
             max_quantity: Quantity::new(4).unwrap(),
+            gate: SoldOutGate::default(),
+            line: WaitingLine::new(lanes, Duration::from_secs(5), now),
+            tally: AcceptTally::new(receipts().process(), lanes, now),
         }
     }
 
@@ -157,7 +175,7 @@ pub(crate) fn moved_seats() -> ShowSeats {
 
 impl Clock for World {
     fn now(&self) -> Timestamp {
-        at(1_000_000)
+        at(1_000_000 + self.later.load(Ordering::Relaxed))
     }
 }
 
@@ -194,8 +212,14 @@ impl ShowRepository for World {
         Ok(self.shows.lock().get(id).cloned().map(Arc::new))
     }
 
-    async fn standing(&self, _: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        Ok(None)
+    async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        self.called("read standings")
+            .map_err(|error| ShowRepositoryError::Unavailable(error.into()))?;
+        let standings = self.standings.lock();
+        Ok(ids
+            .iter()
+            .filter_map(|id| standings.get(id).cloned())
+            .collect())
     }
 
     async fn list(
@@ -219,8 +243,11 @@ impl TicketPublisher for World {
         if let Some(error) = self.publish_error.lock().take() {
             return Err(error);
         }
-        self.published.lock().push(order.clone());
-        Ok(order.accepted(at(1), receipts().process()))
+        let mut published = self.published.lock();
+        let place = u32::try_from(published.len()).unwrap();
+        published.push(order.clone());
+        let place = self.now().plus_micros(place);
+        Ok(order.accepted(place, receipts().process()))
     }
 }
 

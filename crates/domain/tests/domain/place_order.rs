@@ -10,8 +10,8 @@ use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
 use domain::rule::Refusal;
 use domain::show::SalesWindow;
 use domain::use_cases::{
-    BoxOffice, ChangeTicketError, OrderRequest, PlaceOrderError, PlacedOrder, ReadTicketError,
-    TicketView,
+    BoxOffice, ChangeTicketError, LineHint, OrderRequest, PlaceOrderError, PlacedOrder,
+    ReadTicketError, TicketView,
 };
 use domain::user::PriorityClass;
 
@@ -294,22 +294,27 @@ async fn a_ticket_is_decided_processing_or_never_issued() {
         panic!("not queued");
     };
     let id = order.ticket_id;
-    assert_eq!(
-        office.read_ticket(id).await.unwrap(),
-        TicketView::Processing(id)
-    );
+    let read = async || office.read_ticket(id, &LineHint::default()).await;
+    let view = read().await.unwrap();
+    let TicketView::Processing {
+        id: same,
+        requested_at,
+        place: Some(_),
+    } = view
+    else {
+        panic!("{view:?}");
+    };
+    assert_eq!((same, requested_at), (id, id.issued_at()));
     let ticket = confirmed(&order);
     world.tickets.lock().insert(id, ticket.clone());
-    assert_eq!(
-        office.read_ticket(id).await.unwrap(),
-        TicketView::Decided(ticket)
-    );
+    assert_eq!(read().await.unwrap(), TicketView::Decided(ticket));
     let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
-    let error = office.read_ticket(forged).await.unwrap_err();
+    let error = office.read_ticket(forged, &LineHint::default()).await;
+    let error = error.unwrap_err();
     assert!(matches!(error, ReadTicketError::NotFound), "{error:?}");
     // An id says nothing while the ledger does not.
     world.break_down("find ticket");
-    let error = office.read_ticket(id).await.unwrap_err();
+    let error = read().await.unwrap_err();
     assert!(
         matches!(error, ReadTicketError::StoreUnavailable(_)),
         "{error:?}"

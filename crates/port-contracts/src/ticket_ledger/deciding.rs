@@ -12,7 +12,7 @@ use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use crate::fixtures::{
     OrderSource, holding_show, just_before, quantity, seats, show, show_id, start, user_id,
 };
-use crate::harness::StoreHarness;
+use crate::harness::{StoreHarness, standing_of};
 use crate::support::{Background, concurrently, give_up_after, within};
 
 /// The ticket of a decision that must be the first of its id.
@@ -287,10 +287,7 @@ pub async fn a_batch_is_seen_whole_or_not_at_all(h: &StoreHarness) {
                 let some = ports.ledger.find(&ids[..1]).await.unwrap();
                 let all = ports.ledger.find(&ids).await.unwrap();
                 assert!(some.is_empty() || all.len() == ids.len());
-                let of = async |id| {
-                    let standing = ports.shows.standing(&show_id(id)).await;
-                    standing.unwrap().unwrap()
-                };
+                let of = async |id| standing_of(&ports.shows, id).await.unwrap();
                 let (a, b) = (of("a").await, of("b").await);
                 for show in [&a, &b] {
                     assert_eq!((show.seq - 1) % PER_SHOW, 0);

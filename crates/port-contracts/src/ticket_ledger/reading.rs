@@ -97,6 +97,9 @@ pub async fn reading_waits_for_no_lock(h: &StoreHarness) {
         assert_eq!(h.standing("a").await, before);
         let shows = h.ports.shows.list(None, 10).await.unwrap();
         assert_eq!((shows.len(), &shows[0]), (2, &before));
+        let both = [show_id("a"), show_id("b")];
+        let standings = h.ports.shows.standings(&both).await.unwrap();
+        assert_eq!(standings.len(), 2);
         let found = h.ports.shows.find(&show_id("a")).await.unwrap();
         assert_eq!(found.as_deref(), Some(&before.show));
         let found = h.ports.users.find(&user_id("1")).await.unwrap();

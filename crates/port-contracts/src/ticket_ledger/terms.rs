@@ -9,7 +9,7 @@ use domain::show::{Capacity, HoldSeconds, ShowChange, TermsError, Title};
 use domain::ticket::{RejectionReason, Status};
 
 use crate::fixtures::{OrderSource, holding_show, quantity, seats, show, show_id, start};
-use crate::harness::StoreHarness;
+use crate::harness::{StoreHarness, standing_of};
 use crate::support::concurrently;
 
 fn capacity(seats: u32) -> ShowChange {
@@ -124,10 +124,7 @@ pub async fn new_terms_are_journaled_and_rule_the_next_order(h: &StoreHarness) {
         .unwrap();
     assert_eq!(renamed.show.title.as_str(), "Zoë 🎟");
     assert_eq!((renamed.seats, renamed.seq), (seats(9, 0, 1), 2));
-    assert_eq!(
-        other.shows.standing(&show_id("a")).await.unwrap(),
-        Some(renamed)
-    );
+    assert_eq!(standing_of(&other.shows, "a").await, Some(renamed));
     let terms = ShowChange {
         max_per_user: Some(NonZeroU32::new(3).unwrap()),
         hold: Some(HoldSeconds::new(60).unwrap()),
@@ -190,7 +187,7 @@ pub async fn terms_that_cannot_be_change_nothing(h: &StoreHarness) {
     };
     let unknown = change("a", capacity(5)).await;
     assert!(matches!(unknown, ChangeShowError::NotFound), "{unknown:?}");
-    assert_eq!(h.ports.shows.standing(&show_id("a")).await.unwrap(), None);
+    assert_eq!(standing_of(&h.ports.shows, "a").await, None);
     h.given(&[show("a", 10)], &[]).await;
     let before = h.standing("a").await;
     let reversed = ShowChange {

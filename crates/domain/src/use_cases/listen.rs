@@ -1,0 +1,70 @@
+//! What a box office hears from all processes and tells them, so that it can
+//! refuse for sold-out shows and tell where the waiting lines are.
+
+use super::BoxOffice;
+use crate::event::Event;
+use crate::ports::{ShowRepositoryError, TicketEventsError};
+use crate::show::ShowSeats;
+
+impl BoxOffice {
+    /// Takes note of an event. Called for every one that is announced, so it is
+    /// cheap: nothing waits, and nothing is copied but a show's id the first time.
+    pub fn hear(&self, event: &Event) {
+        let now = self.clock.now();
+        match event {
+            Event::Ticket(ticket) => {
+                let lane = self.lanes.of(&ticket.order.show_id);
+                self.line.decided(lane, &ticket.order, now);
+            }
+            Event::Show(seats) => self.gate.hear(seats, now),
+            Event::Accepted(orders) => self.line.accepted(orders, now),
+        }
+    }
+
+    /// To be called after a gap in the events, and when they are heard again:
+    /// nobody is told that a line stalls because it was not listened to.
+    pub fn missed_events(&self) {
+        self.line.missed_events(self.clock.now());
+    }
+
+    /// Reads the shows that are sold out, so that the gate stays closed for
+    /// those that still are. To be called several times in
+    /// [`crate::gate::VERIFIED_FOR`]; what is not verified opens.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`]; the gates open if that lasts.
+    pub async fn verify_gates(&self) -> Result<(), ShowRepositoryError> {
+        let closed = self.gate.closed();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        // Before the reading: what is read is at least as new.
+        let as_of = self.clock.now();
+        for standing in self.shows.standings(&closed).await? {
+            let seats = ShowSeats {
+                show_id: standing.show.id,
+                seats: standing.seats,
+                seq: standing.seq,
+            };
+            self.gate.hear(&seats, as_of);
+        }
+        Ok(())
+    }
+
+    /// Tells every process how many orders this one accepted, if that changed.
+    /// To be called every [`crate::waiting_line::ANNOUNCED_EVERY`].
+    ///
+    /// # Errors
+    /// [`TicketEventsError`]; the next call announces the same again.
+    pub async fn announce_accepted(&self) -> Result<(), TicketEventsError> {
+        let now = self.clock.now();
+        let accepted = self.tally.to_announce(now);
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let events = accepted.iter().copied().map(Event::Accepted).collect();
+        self.events.announce(events).await?;
+        self.tally.announced(&accepted, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! Where the waiting lines are: what a buyer is told while an order is queued.
+//!
+//! Each lane and class is a line of its own. A process that accepts orders
+//! announces how many it has accepted so far and up to which place
+//! ([`AcceptTally`]), every [`ANNOUNCED_EVERY`]; whoever listens gets a curve of
+//! arrivals per process from that. The decided tickets tell up to which place the
+//! orders of each process are decided, because those are decided in the sequence of
+//! their places. The orders ahead of a place are what the curves rise between the two.
+//!
+//! **How exact.** A curve is straight between two announcements, so it is off by
+//! no more than what a process accepts in [`ANNOUNCED_EVERY`], at either end; what
+//! lies between the ends is counted, not guessed. Decisions are heard a batch at a time.
+//! A time-ordered id tells when its order was asked for, to the millisecond; its
+//! place is later by as long as the publisher had to wait for the queue.
+
+mod curve;
+mod line;
+mod rate;
+mod tally;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use tally::AcceptTally;
+
+use self::line::Line;
+use crate::event::AcceptedOrders;
+use crate::order::{Lane, Lanes, Order};
+use crate::time::Timestamp;
+use crate::user::PriorityClass;
+
+/// How often a process announces what it accepted, if it accepted anything.
+pub const ANNOUNCED_EVERY: Duration = Duration::from_micros(ANNOUNCED_EVERY_MICROS as u64);
+/// After so long every process has announced the orders of a moment.
+pub const SETTLES_AFTER: Duration = Duration::from_micros(SETTLES_AFTER_MICROS);
+
+const ANNOUNCED_EVERY_MICROS: u32 = 100_000;
+const SETTLES_AFTER_MICROS: u64 = 500_000;
+/// After so long a process announces again what did not change.
+const REPEATED_AFTER_MICROS: u64 = 5_000_000;
+
+/// Where an order is in its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinePlace {
+    /// The latest place that was decided in this line. Never goes back.
+    pub now_serving_at: Option<Timestamp>,
+    /// Estimate; `None` while it cannot be told.
+    pub orders_ahead: Option<u64>,
+    /// Estimate from the rate of the last seconds, in milliseconds; `None`
+    /// if that or the orders ahead cannot be told.
+    pub wait_ms: Option<u64>,
+    /// Whether the order waits and nothing is being decided.
+    pub stalled: bool,
+}
+
+/// All lines, as far as this process has heard.
+#[derive(Debug)]
+pub struct WaitingLine {
+    stalled_after_micros: u64,
+    /// What happened before this was not heard. In µs.
+    listening_since: AtomicI64,
+    /// Per lane and class.
+    lines: Box<[[Mutex<Line>; 2]]>,
+}
+
+impl WaitingLine {
+    /// Has heard nothing, and listens from `now` on. A line in which nothing is
+    /// decided for `stalled_after` while an order waits is stalled.
+    #[must_use]
+    pub fn new(lanes: Lanes, stalled_after: Duration, now: Timestamp) -> Self {
+        Self {
+            stalled_after_micros: u64::try_from(stalled_after.as_micros()).unwrap_or(u64::MAX),
+            listening_since: AtomicI64::new(now.as_micros()),
+            lines: lanes.iter().map(|_| Default::default()).collect(),
+        }
+    }
+
+    fn line(&self, lane: Lane, class: PriorityClass) -> Option<MutexGuard<'_, Line>> {
+        let [high, standard] = self.lines.get(usize::from(lane.index()))?;
+        let line = match class {
+            PriorityClass::High => high,
+            PriorityClass::Standard => standard,
+        };
+        Some(line.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hears what a process accepted.
+    pub fn accepted(&self, orders: &AcceptedOrders, now: Timestamp) {
+        if let Some(mut line) = self.line(orders.lane, orders.class) {
+            line.accepted(orders, now);
+        }
+    }
+
+    /// Hears of a decided ticket of `lane`, whatever its version: each of them
+    /// proves that its order was decided.
+    pub fn decided(&self, lane: Lane, order: &Order, now: Timestamp) {
+        // Redriven ones have an old place that says nothing about the line.
+        if !order.redriven
+            && let Some(mut line) = self.line(lane, order.class)
+        {
+            line.decided(order, now, self.stalled_after_micros);
+        }
+    }
+
+    /// Events were missed up to `now`, so that silence proves nothing.
+    pub fn missed_events(&self, now: Timestamp) {
+        self.listening_since
+            .fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Where an order is that was accepted at `requested_at`. Without that the
+    /// order is taken for the last of its line.
+    #[must_use]
+    pub fn place(
+        &self,
+        lane: Lane,
+        class: PriorityClass,
+        requested_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> LinePlace {
+        let Some(line) = self.line(lane, class) else {
+            return LinePlace::default();
+        };
+        let orders_ahead = line.orders_ahead(requested_at, now);
+        let listening_since = self.listening_since.load(Ordering::Relaxed);
+        let quiet_since = line
+            .waiting_since(requested_at)
+            .map(|since| since.as_micros().max(listening_since));
+        LinePlace {
+            now_serving_at: line.now_serving_at(),
+            orders_ahead,
+            wait_ms: orders_ahead.and_then(|orders| line.wait_ms(orders, now)),
+            stalled: quiet_since.is_some_and(|since| {
+                now.as_micros() > since
+                    && now.as_micros().abs_diff(since) >= self.stalled_after_micros
+            }),
+        }
+    }
+}
