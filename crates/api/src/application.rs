@@ -18,13 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
-use crate::http::{self, HttpState};
+use crate::http::{self, HttpState, Serving};
+use crate::live::Live;
 use crate::wiring::{self, QueuePorts, StorePorts};
 use crate::worker::{Worker, chain};
 use crate::{seed, telemetry};
-
-/// When a waiting line in which nothing is decided counts as stalled.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// Which sides of the service a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -74,6 +72,7 @@ pub struct Application {
     /// Goes on after the start if the store did not answer.
     preparing: JoinHandle<()>,
     lanes: u8,
+    accepts: bool,
     shutdown_deadline: Duration,
 }
 
@@ -96,8 +95,8 @@ impl Application {
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock));
-        let (lanes, now) = (settings.queue.lanes, clock.now());
-        let office = BoxOffice {
+        let (lanes, started) = (settings.queue.lanes, clock.now());
+        let office = Arc::new(BoxOffice {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
             publisher: queue.publisher,
@@ -108,18 +107,26 @@ impl Application {
             lanes,
             max_quantity: settings.tickets.max_quantity,
             gate: SoldOutGate::default(),
-            line: WaitingLine::new(lanes, STALLED_AFTER, now),
-            tally: AcceptTally::new(process, lanes, now),
-        };
+            line: WaitingLine::new(lanes, settings.live.stalled_after, started),
+            tally: AcceptTally::new(process, lanes, started),
+        });
+        let heartbeat = settings.live.heartbeat;
+        let live = Arc::new(Live::new(Arc::clone(&office), settings.live));
         let dependencies = vec![queue.dependency, Arc::clone(&store.dependency)];
         let state = Arc::new(HttpState::new(
             office,
+            live,
             dependencies,
             settings.admin_token.as_ref(),
         ));
         let preparing = Preparation::new(store, &settings.store).start().await;
         let address = SocketAddr::new(settings.server.host, settings.server.port);
-        let (server, address) = http::serve(address, Arc::clone(&state), role.accepts())
+        let serving = Serving {
+            accepts: role.accepts(),
+            // By then a heartbeat and its successor are not taken.
+            peer_timeout: heartbeat * 2,
+        };
+        let (server, address) = http::serve(address, Arc::clone(&state), serving)
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
         info!(
             environment = settings.environment,
@@ -139,7 +146,8 @@ impl Application {
             consumer: queue.consumer,
             worker,
             preparing,
-            lanes: settings.queue.lanes.count(),
+            lanes: lanes.count(),
+            accepts: role.accepts(),
             shutdown_deadline: settings.server.shutdown_deadline,
         })
     }
@@ -152,7 +160,8 @@ impl Application {
 
     /// Runs until `stop` is cancelled, then stops in order: readiness fails and
     /// no connection or order is taken any more; requests in flight get their
-    /// answers; orders that only this process has are decided; tasks end.
+    /// answers; orders that only this process has are decided; live connections
+    /// have heard of that and are closed; tasks end.
     ///
     /// # Errors
     /// When a task ended by itself, or when the deadline came before the end
@@ -180,6 +189,15 @@ impl Application {
                 ("hold sweeper", Ok(()))
             });
         }
+        let live_stop = CancellationToken::new();
+        if self.accepts {
+            for (name, task) in Live::tasks(&self.state.live, &live_stop) {
+                tasks.spawn(async move {
+                    task.await;
+                    (name, Ok(()))
+                });
+            }
+        }
         let died = tokio::select! {
             () = stop.cancelled() => None,
             ended = tasks.join_next() => Some(ended),
@@ -188,10 +206,18 @@ impl Application {
             orders.undecided = self.consumer.volatile_orders(),
             "stopping"
         );
-        let stopping = shut_down(&self.state, &server, &*self.consumer, &worker_stop, tasks);
+        let stopping = Stopping {
+            state: &self.state,
+            server: &server,
+            consumer: &*self.consumer,
+            worker: &worker_stop,
+            live: &live_stop,
+        };
+        let stopping = stopping.shut_down(tasks, self.shutdown_deadline);
         let in_time = timeout(self.shutdown_deadline, stopping).await.is_ok();
         self.preparing.abort();
         worker_stop.cancel();
+        live_stop.cancel();
         server.stop(false).await;
         let left = self.consumer.volatile_orders();
         match died {
@@ -281,27 +307,40 @@ impl Preparation {
     }
 }
 
-async fn shut_down<T: 'static>(
-    state: &HttpState,
-    server: &ServerHandle,
-    consumer: &dyn TicketConsumer,
-    worker_stop: &CancellationToken,
-    mut tasks: JoinSet<T>,
-) {
-    /// Short beside any deadline, long beside what a check costs.
-    const CHECK_AGAIN: Duration = Duration::from_millis(5);
+/// What takes part in the orderly stop.
+struct Stopping<'a> {
+    state: &'a HttpState,
+    server: &'a ServerHandle,
+    consumer: &'a dyn TicketConsumer,
+    worker: &'a CancellationToken,
+    live: &'a CancellationToken,
+}
 
-    state.traffic.stop();
-    server.pause().await;
-    while state.traffic.in_flight() > 0 {
-        sleep(CHECK_AGAIN).await;
+impl Stopping<'_> {
+    async fn shut_down<T: 'static>(self, mut tasks: JoinSet<T>, deadline: Duration) {
+        /// Short beside any deadline, long beside what a check costs.
+        const CHECK_AGAIN: Duration = Duration::from_millis(5);
+
+        self.state.traffic.stop();
+        self.server.pause().await;
+        let decided = async {
+            while self.state.traffic.in_flight() > 0 || self.consumer.volatile_orders() > 0 {
+                sleep(CHECK_AGAIN).await;
+            }
+        };
+        tokio::pin!(decided);
+        // Buyers hear of what is still decided, but are not cut off without a
+        // word by a deadline that comes first.
+        let in_time = timeout(deadline / 2, &mut decided).await.is_ok();
+        self.state.live.shut_down(deadline / 4).await;
+        if !in_time {
+            decided.await;
+        }
+        self.worker.cancel();
+        self.live.cancel();
+        self.server.stop(true).await;
+        while tasks.join_next().await.is_some() {}
     }
-    while consumer.volatile_orders() > 0 {
-        sleep(CHECK_AGAIN).await;
-    }
-    worker_stop.cancel();
-    server.stop(true).await;
-    while tasks.join_next().await.is_some() {}
 }
 
 fn worker(

@@ -37,6 +37,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// `tickets.*`
     pub tickets: TicketSettings,
+    /// `live.*`
+    pub live: LiveSettings,
     /// `admin.token`; administration is open to everybody without it.
     pub admin_token: Option<SecretString>,
     /// `clock.max_skew_ms`: how far the store's clock may be off.
@@ -176,6 +178,23 @@ pub struct TicketSettings {
     pub max_quantity: Quantity,
 }
 
+/// Notifications.
+#[derive(Debug, Clone)]
+pub struct LiveSettings {
+    /// The most WebSockets and event streams of this process together.
+    pub max_connections: usize,
+    /// The most tickets and shows that one connection may listen to.
+    pub max_subscriptions: usize,
+    /// The most messages that wait for one connection.
+    pub outgoing_buffer: usize,
+    /// Between two signs of life.
+    pub heartbeat: Duration,
+    /// Between two messages about a ticket's waiting line.
+    pub line_interval: Duration,
+    /// A waiting line that does not move for so long is called stalled.
+    pub stalled_after: Duration,
+}
+
 /// Every fault of the configuration.
 #[derive(Debug)]
 pub struct ConfigurationFaults(Vec<String>);
@@ -235,6 +254,7 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
     let store = reader.store();
     let worker = reader.worker();
     let tickets = reader.tickets(secrets_required);
+    let live = reader.live();
     let admin_token = reader.admin_token(secrets_required);
     let max_clock_skew = reader.duration_ms("clock.max_skew_ms", 1);
     let unknown = std::mem::take(&mut reader.values);
@@ -252,6 +272,7 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
             store: store?,
             worker: worker?,
             tickets: tickets?,
+            live: live?,
             admin_token,
             max_clock_skew: max_clock_skew?,
         })
@@ -475,6 +496,32 @@ impl Reader {
         })
     }
 
+    fn live(&mut self) -> Option<LiveSettings> {
+        let max_connections = self.number("live.max_connections", 1, 1_000_000);
+        let max_subscriptions = self.number("live.max_subscriptions", 1, 10_000);
+        let outgoing_buffer = self.number("live.outgoing_buffer", 2, 100_000);
+        let heartbeat = self.number("live.heartbeat_seconds", 1_u64, 3_600);
+        let line_interval = self.duration_ms("live.line_interval_ms", 50);
+        let stalled_after = self.duration_ms("live.stalled_after_ms", 100);
+        if let (Some(subscriptions), Some(buffer)) = (max_subscriptions, outgoing_buffer)
+            && buffer <= subscriptions
+        {
+            self.fault(
+                "live.outgoing_buffer",
+                "must be more than live.max_subscriptions: \
+                 every subscription is answered with the state",
+            );
+        }
+        Some(LiveSettings {
+            max_connections: max_connections?,
+            max_subscriptions: max_subscriptions?,
+            outgoing_buffer: outgoing_buffer?,
+            heartbeat: Duration::from_secs(heartbeat?),
+            line_interval: line_interval?,
+            stalled_after: stalled_after?,
+        })
+    }
+
     fn admin_token(&mut self, required: bool) -> Option<SecretString> {
         let key = "admin.token";
         if required || self.values.contains_key(key) {
@@ -570,6 +617,8 @@ mod tests {
             ("APP__LOG__LEVEL", "=="),
             ("APP__STORE__ADAPTER", "mysql"),
             ("APP__RABBITMQ__PREFIX", "a b"),
+            ("APP__LIVE__MAX_SUBSCRIPTIONS", "256"),
+            ("APP__LIVE__HEARTBEAT_SECONDS", "0"),
         ])
         .unwrap_err()
         .to_string();
@@ -584,10 +633,12 @@ mod tests {
             "log.level:",
             "mysql.url:",
             "rabbitmq.prefix:",
+            "live.outgoing_buffer:",
+            "live.heartbeat_seconds:",
         ] {
             assert!(faults.contains(key), "{key} in {faults}");
         }
-        assert!(faults.contains("10 fault(s)"), "{faults}");
+        assert!(faults.contains("12 fault(s)"), "{faults}");
         assert!(!faults.contains("hunter2"), "{faults}");
     }
 

@@ -7,6 +7,8 @@ pub mod cli;
 pub mod clock;
 pub mod configuration;
 mod http;
+mod live;
+mod outage;
 mod seed;
 mod telemetry;
 pub mod wiring;

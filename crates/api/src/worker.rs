@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::configuration::WorkerSettings;
+use crate::outage::Outage;
 
 /// Due holds released in one transaction.
 const SWEEP_MAX: usize = 1_000;
@@ -36,31 +37,32 @@ pub(crate) struct Worker {
 impl Worker {
     /// Claims a lane and serves it, again and again, until the stop.
     pub(crate) async fn serve_lanes(&self) {
-        let (mut store, mut queue) = (Backoff::default(), Backoff::default());
+        let mut store = Backoff::of("store");
+        let mut queue = Backoff::of("queue");
         while !self.stop.is_cancelled() {
             let checked = tokio::select! {
                 () = self.stop.cancelled() => return,
                 checked = self.store.check() => checked,
             };
             if let Err(down) = checked {
-                store.failed("store", &down, &self.stop).await;
+                store.failed(&down, &self.stop).await;
                 continue;
             }
-            store.reset("store");
+            store.outage.is_over();
             let claimed = tokio::select! {
                 () = self.stop.cancelled() => return,
                 claimed = self.consumer.claim_lane() => claimed,
             };
             let ended = match claimed {
                 Ok(mut lane) => {
-                    queue.reset("queue");
+                    queue.outage.is_over();
                     self.serve(lane.as_mut()).await
                 }
                 Err(error) => Err(error),
             };
             match ended {
                 Ok(()) | Err(ConsumeError::LaneLost) => {}
-                Err(error) => queue.failed("queue", &error, &self.stop).await,
+                Err(error) => queue.failed(&error, &self.stop).await,
             }
         }
     }
@@ -87,11 +89,11 @@ impl Worker {
     /// end of the [`PATIENCE`] came first.
     async fn decide(&self, orders: &[Order]) -> bool {
         let started = Instant::now();
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::of("ledger");
         loop {
             match self.desk.decide_orders(orders).await {
                 Ok(decided) => {
-                    backoff.reset("ledger");
+                    backoff.outage.is_over();
                     if decided.conflicts > 0 {
                         info!(
                             orders.conflicting = decided.conflicts,
@@ -103,7 +105,7 @@ impl Worker {
                     }
                     return true;
                 }
-                Err(error) => backoff.failed("ledger", &error, &self.stop).await,
+                Err(error) => backoff.failed(&error, &self.stop).await,
             }
             if self.stop.is_cancelled() {
                 return false;
@@ -117,12 +119,12 @@ impl Worker {
 
     /// Gives the seats of due holds back, also of shows that nobody orders.
     pub(crate) async fn sweep_holds(&self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::of("sweep");
         while !self.stop.is_cancelled() {
             let due = Instant::now() + self.settings.hold_sweep_interval;
             match self.sweep_all().await {
-                Ok(()) => backoff.reset("sweep"),
-                Err(error) => backoff.failed("sweep", &error, &self.stop).await,
+                Ok(()) => backoff.outage.is_over(),
+                Err(error) => backoff.failed(&error, &self.stop).await,
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -148,39 +150,28 @@ async fn pace(started: Instant) {
     }
 }
 
-/// Waits longer after each failure in a row, with jitter, and logs only the
-/// first of them and the recovery.
-#[derive(Default)]
+/// Waits longer after each failure in a row, with jitter.
 struct Backoff {
-    failures: u32,
+    outage: Outage,
 }
 
 impl Backoff {
     const FIRST_MS: u64 = 50;
     const LONGEST_MS: u64 = 2_000;
 
-    fn reset(&mut self, what: &'static str) {
-        if self.failures > 0 {
-            info!(component = what, failures = self.failures, "works again");
-            self.failures = 0;
+    const fn of(component: &'static str) -> Self {
+        Self {
+            outage: Outage::of(component),
         }
     }
 
     async fn failed(
         &mut self,
-        what: &'static str,
-        error: &(dyn std::error::Error + Send + Sync),
+        error: &(dyn std::error::Error + Send + Sync + 'static),
         stop: &CancellationToken,
     ) {
-        if self.failures == 0 {
-            warn!(
-                component = what,
-                error = chain(error),
-                "failed; trying again until it works"
-            );
-        }
-        let longest = (Self::FIRST_MS << self.failures.min(10)).min(Self::LONGEST_MS);
-        self.failures = self.failures.saturating_add(1);
+        let longest = (Self::FIRST_MS << self.outage.failures().min(10)).min(Self::LONGEST_MS);
+        self.outage.goes_on(error);
         let wait = rand::rng().random_range(longest / 2..=longest);
         tokio::select! {
             () = stop.cancelled() => {}

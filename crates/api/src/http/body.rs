@@ -108,7 +108,7 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 /// A JSON text; an object with its fields as they stand, repeated ones included.
-enum Document {
+pub(crate) enum Document {
     Object(Vec<(String, Value)>),
     Other,
 }
@@ -170,7 +170,7 @@ impl<'de> Deserialize<'de> for Document {
 }
 
 /// A show's id: a string, or a number that stands for its digits.
-pub(super) fn show_id(value: &Value) -> Result<ShowId, String> {
+pub(crate) fn show_id(value: &Value) -> Result<ShowId, String> {
     identifier(value, ShowId::new)
 }
 
@@ -205,7 +205,7 @@ pub(super) fn number(min: u32) -> impl Fn(&Value) -> Result<u32, String> {
 }
 
 /// A string that `new` takes.
-pub(super) fn text<T, E: Display>(
+pub(crate) fn text<T, E: Display>(
     new: impl Fn(&str) -> Result<T, E>,
 ) -> impl Fn(&Value) -> Result<T, String> {
     move |value| match value {
@@ -215,7 +215,7 @@ pub(super) fn text<T, E: Display>(
 }
 
 /// An RFC 3339 instant, or null for none.
-pub(super) fn instant(value: &Value) -> Result<Option<Timestamp>, String> {
+pub(crate) fn instant(value: &Value) -> Result<Option<Timestamp>, String> {
     if value.is_null() {
         return Ok(None);
     }
@@ -223,7 +223,7 @@ pub(super) fn instant(value: &Value) -> Result<Option<Timestamp>, String> {
 }
 
 /// A priority class by its name.
-pub(super) fn priority(value: &Value) -> Result<PriorityClass, String> {
+pub(crate) fn priority(value: &Value) -> Result<PriorityClass, String> {
     value
         .as_str()
         .and_then(PriorityClass::parse)

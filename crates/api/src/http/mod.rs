@@ -1,30 +1,36 @@
 //! HTTP: parse, call a use case, answer. Routes are in [`routes`].
 
 mod admin;
-mod body;
+pub(crate) mod body;
 mod health;
 mod parameters;
-mod problem;
+pub(crate) mod problem;
 mod shows;
+pub(crate) mod ticket_body;
 mod tickets;
 mod traffic;
 mod users;
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, Resource, Route, guard, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, guard, web};
 use domain::ports::Dependency;
 use domain::use_cases::BoxOffice;
 use secrecy::SecretString;
+use socket2::SockRef;
 
 use self::admin::AdminToken;
 use self::parameters::malformed_path;
 use self::problem::{ApiError, FailureLog};
 use self::traffic::Traffic;
+use crate::live::{self, Live};
 
 /// More than any request of this API needs, in bytes.
 const MAX_BODY: usize = 16 * 1_024;
@@ -34,7 +40,8 @@ type State = web::Data<HttpState>;
 
 /// What handlers share.
 pub(crate) struct HttpState {
-    pub(crate) office: BoxOffice,
+    pub(crate) office: Arc<BoxOffice>,
+    pub(crate) live: Arc<Live>,
     pub(crate) traffic: Traffic,
     dependencies: Vec<Arc<dyn Dependency>>,
     admin_token: Option<AdminToken>,
@@ -43,12 +50,14 @@ pub(crate) struct HttpState {
 
 impl HttpState {
     pub(crate) fn new(
-        office: BoxOffice,
+        office: Arc<BoxOffice>,
+        live: Arc<Live>,
         dependencies: Vec<Arc<dyn Dependency>>,
         admin_token: Option<&SecretString>,
     ) -> Self {
         Self {
             office,
+            live,
             traffic: Traffic::default(),
             dependencies,
             admin_token: admin_token.map(AdminToken::new),
@@ -57,12 +66,21 @@ impl HttpState {
     }
 }
 
+/// How a process serves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Serving {
+    /// All of it; else only health.
+    pub(crate) accepts: bool,
+    /// A peer that takes nothing of what is sent to it for so long is cut off.
+    pub(crate) peer_timeout: Duration,
+}
+
 /// Serves at `address` and returns the one that it got, which differs for port
-/// 0; only health unless the process `accepts` orders. Signals are the caller's.
+/// 0. Signals are the caller's.
 pub(crate) fn serve(
     address: SocketAddr,
     state: Arc<HttpState>,
-    accepts: bool,
+    serving: Serving,
 ) -> io::Result<(Server, SocketAddr)> {
     /// When a sale opens, thousands connect in the same instant; who finds the
     /// queue full tries again a second later. The system may allow fewer.
@@ -79,15 +97,34 @@ pub(crate) fn serve(
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::PathConfig::default().error_handler(malformed_path))
             .wrap(from_fn(traffic::watch))
-            .configure(|services| routes(services, accepts))
+            .configure(|services| routes(services, serving.accepts))
             .default_service(web::to(route_not_found))
     })
+    .on_connect(move |connection, _| prepare(connection, serving.peer_timeout))
     .disable_signals()
     .shutdown_timeout(LAST_ANSWERS_SECONDS)
     .backlog(WAITING_CONNECTIONS)
     .bind(address)?;
     let address = server.addrs().first().copied().unwrap_or(address);
     Ok((server.run(), address))
+}
+
+/// Two things that the server leaves to the system's defaults.
+///
+/// A message is sent at once, not when the one before it is acknowledged: that
+/// would add 40 ms to a verdict.
+///
+/// While a peer takes nothing, the server only waits, with no limit of its own: a
+/// stream to a machine that was switched off, or to a client that stopped reading,
+/// would stay for ever. Linux ends such a connection itself (`TCP_USER_TIMEOUT`, RFC 5482).
+fn prepare(connection: &dyn Any, peer_timeout: Duration) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+        return;
+    };
+    // Without either the connection works all the same.
+    let _at_once = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _limited = SockRef::from(stream).set_tcp_user_timeout(Some(peer_timeout));
 }
 
 fn routes(services: &mut web::ServiceConfig, accepts: bool) {
@@ -105,6 +142,8 @@ fn routes(services: &mut web::ServiceConfig, accepts: bool) {
                 .route(get().to(tickets::list)),
         )
         .service(resource("/tickets/{id}", "GET, HEAD").route(get().to(tickets::read)))
+        .service(resource("/tickets/{id}/events", "GET").route(web::get().to(tickets::events)))
+        .service(resource("/ws", "GET").route(web::get().to(websocket)))
         .service(resource("/tickets/{id}/confirm", "POST").route(web::post().to(tickets::confirm)))
         .service(resource("/tickets/{id}/cancel", "POST").route(web::post().to(tickets::cancel)))
         .service(
@@ -138,6 +177,11 @@ fn resource(path: &str, allows: &'static str) -> Resource {
 
 fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// `GET /ws`.
+async fn websocket(state: State, request: HttpRequest, payload: web::Payload) -> Answer {
+    live::websocket::accept(&state.live, &request, payload)
 }
 
 async fn route_not_found() -> Answer {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, HeaderMap, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, ResponseError};
 use domain::ports::{
     Cause, ChangeShowError, CreateShowError, CreateUserError, LedgerError, PublishError,
@@ -20,11 +22,12 @@ use serde::{Serialize, Serializer};
 use tracing::warn;
 
 use super::MAX_BODY;
+use crate::live::Refused;
 use crate::worker::chain;
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     #[serde(flatten)]
     place: Place,
     detail: String,
@@ -46,9 +49,19 @@ impl Fault {
         let pointer = if name.is_empty() {
             String::new()
         } else {
-            format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+            format!("/{}", Self::escaped(name))
         };
         Self::at(Place::Pointer(pointer), detail)
+    }
+
+    /// Any place of a JSON text.
+    pub(crate) fn pointer(pointer: &str, detail: impl fmt::Display) -> Self {
+        Self::at(Place::Pointer(pointer.to_owned()), detail)
+    }
+
+    /// A field's name as it stands in a pointer.
+    pub(crate) fn escaped(name: &str) -> String {
+        name.replace('~', "~0").replace('/', "~1")
     }
 
     pub(super) fn parameter(name: &str, detail: impl fmt::Display) -> Self {
@@ -67,7 +80,7 @@ impl Fault {
 
 /// Everything that a request can be refused for.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     UnsupportedMediaType,
     BodyTooLarge,
     BodyIncomplete,
@@ -93,6 +106,8 @@ pub(super) enum ApiError {
     QueueUnavailable(PublishError),
     OutcomeUnknown(TicketId),
     StoreUnavailable(Cause),
+    NotAWebSocket(String),
+    LiveConnectionsExhausted { max: usize },
     ShuttingDown,
 }
 
@@ -200,8 +215,8 @@ impl ApiError {
             Self::SoldOut => told(
                 S::CONFLICT,
                 "sold_out",
-                "No seat is left, and none is held that could come back. Try again when \
-                 GET /shows/{id} shows available seats.",
+                "The show has no seats left. Seats that come back go on sale again at once: \
+                 try again later, or listen to the show over GET /ws.",
             ),
             Self::IdempotencyConflict => told(
                 S::UNPROCESSABLE_ENTITY,
@@ -255,10 +270,23 @@ impl ApiError {
                 "store_unavailable",
                 "The store cannot be reached. Send the request again later.",
             ),
+            Self::NotAWebSocket(what) => told(
+                S::UPGRADE_REQUIRED,
+                "not_a_websocket",
+                format!("This path is for WebSocket handshakes (RFC 6455, version 13): {what}."),
+            ),
+            Self::LiveConnectionsExhausted { max } => told(
+                S::SERVICE_UNAVAILABLE,
+                "live_connections_exhausted",
+                format!(
+                    "{max} live connections are open on this process (live.max_connections). \
+                     Try again later, or poll GET /tickets/{{id}}."
+                ),
+            ),
             Self::ShuttingDown => told(
                 S::SERVICE_UNAVAILABLE,
                 "shutting_down",
-                "This process stops and takes no orders any more. Send the order again.",
+                "This process stops and takes nothing new any more. Send the request again.",
             ),
         }
     }
@@ -295,6 +323,10 @@ impl ApiError {
             }
             Self::MethodNotAllowed { allows } => {
                 response.insert_header((ALLOW, *allows));
+            }
+            Self::NotAWebSocket(_) => {
+                response.insert_header((UPGRADE, "websocket"));
+                response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
             }
             _ => {}
         }
@@ -365,14 +397,23 @@ impl From<PlaceOrderError> for ApiError {
                 "quantity",
                 format_args!("must be at most {}", max.seats()),
             )]),
+            PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::ShowNotFound => Self::ShowNotFound,
             PlaceOrderError::UserNotFound => Self::UserNotFound,
             PlaceOrderError::SalesClosed(window) => Self::SalesClosed(window),
-            PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::KeyConflict => Self::IdempotencyConflict,
             PlaceOrderError::NotQueued(error) => Self::QueueUnavailable(error),
             PlaceOrderError::OutcomeUnknown(id) => Self::OutcomeUnknown(id),
             PlaceOrderError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Exhausted { max } => Self::LiveConnectionsExhausted { max },
+            Refused::ShuttingDown => Self::ShuttingDown,
         }
     }
 }

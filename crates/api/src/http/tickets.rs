@@ -4,133 +4,22 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::{ShowId, UserId};
-use domain::order::{Order, Quantity};
+use domain::order::Quantity;
 use domain::ports::{TicketPage, TransitionKind};
-use domain::receipt::{IdempotencyKey, TicketId};
-use domain::ticket::Ticket;
-use domain::time::Timestamp;
+use domain::receipt::IdempotencyKey;
 use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
 use domain::user::PriorityClass;
-use domain::waiting_line::LinePlace;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::body::{self, Body, Fields};
 use super::parameters::{Parameters, path_id, read_cursor, write_cursor};
 use super::problem::{ApiError, Fault};
+use super::ticket_body::{TicketBody, WaitingLineBody};
 use super::{Answer, State};
+use crate::live::{TicketRequest, event_stream};
 
-const PROCESSING: &str = "processing";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// A ticket as clients see it.
-#[derive(Serialize)]
-struct TicketBody<'a> {
-    #[serde(serialize_with = "written")]
-    ticket_id: TicketId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    show_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quantity: Option<u32>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "written_if_some"
-    )]
-    hold_expires_at: Option<Timestamp>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "written_if_some"
-    )]
-    requested_at: Option<Timestamp>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "written_if_some"
-    )]
-    decided_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision_seq: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waiting_line: Option<LineBody>,
-}
-
-/// Where an undecided order is in its line, as clients see it.
-#[derive(Serialize)]
-struct LineBody {
-    #[serde(serialize_with = "written_if_some")]
-    now_serving_at: Option<Timestamp>,
-    estimated_orders_ahead: Option<u64>,
-    estimated_wait_ms: Option<u64>,
-    stalled: bool,
-}
-
-impl From<LinePlace> for LineBody {
-    fn from(place: LinePlace) -> Self {
-        Self {
-            now_serving_at: place.now_serving_at,
-            estimated_orders_ahead: place.orders_ahead,
-            estimated_wait_ms: place.wait_ms,
-            stalled: place.stalled,
-        }
-    }
-}
-
-impl<'a> TicketBody<'a> {
-    /// All that an id tells of a ticket that has no verdict yet.
-    const fn processing(ticket_id: TicketId) -> Self {
-        Self {
-            ticket_id,
-            show_id: None,
-            user_id: None,
-            quantity: None,
-            status: PROCESSING,
-            reason: None,
-            hold_expires_at: None,
-            requested_at: None,
-            decided_at: None,
-            decision_seq: None,
-            waiting_line: None,
-        }
-    }
-
-    fn queued(order: &'a Order) -> Self {
-        Self {
-            show_id: Some(order.show_id.as_str()),
-            user_id: Some(order.user_id.as_str()),
-            quantity: Some(order.quantity.seats()),
-            ..Self::processing(order.ticket_id)
-        }
-    }
-
-    fn decided(ticket: &'a Ticket) -> Self {
-        Self {
-            status: ticket.status.as_str(),
-            reason: ticket.rejection().map(|reason| reason.as_str()),
-            hold_expires_at: ticket.hold_expires_at(),
-            requested_at: Some(ticket.order.requested_at),
-            decided_at: Some(ticket.decided_at),
-            decision_seq: ticket.decision_seq,
-            ..Self::queued(&ticket.order)
-        }
-    }
-}
-
-fn written<S: Serializer>(id: &TicketId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
-}
-
-fn written_if_some<S: Serializer>(
-    instant: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match instant {
-        Some(instant) => serializer.collect_str(instant),
-        None => serializer.serialize_none(),
-    }
-}
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// `POST /tickets`.
 pub(super) async fn place(state: State, request: HttpRequest, body: Body) -> Answer {
@@ -201,18 +90,13 @@ pub(super) async fn read(state: State, request: HttpRequest, id: web::Path<Strin
     let view = state.office.read_ticket(id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
-        TicketView::Processing {
-            id,
-            requested_at,
-            place,
-        } => TicketBody {
-            requested_at: *requested_at,
-            waiting_line: place.map(LineBody::from),
-            ..TicketBody::processing(*id)
-        },
+        TicketView::Processing { id, place, .. } => {
+            TicketBody::processing(*id, place.map(WaitingLineBody::from))
+        }
     }))
 }
 
+/// What the query says of a ticket whose id does not tell where it waits.
 fn read_hint(request: &HttpRequest) -> Result<LineHint, ApiError> {
     let mut parameters = Parameters::of(request)?;
     let hint = LineHint {
@@ -223,6 +107,27 @@ fn read_hint(request: &HttpRequest) -> Result<LineHint, ApiError> {
         }),
     };
     parameters.finish(|| Some(hint))
+}
+
+/// `GET /tickets/{id}/events`.
+pub(super) async fn events(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
+    let id = path_id(&id, str::parse)?;
+    let hint = read_hint(&request)?;
+    let told = read_last_event_id(&request)?;
+    let hint = (hint != LineHint::default()).then(|| Box::new(hint));
+    event_stream::open(&state.live, TicketRequest { id, hint }, told).await
+}
+
+/// The version of the ticket's state that the client knows.
+fn read_last_event_id(request: &HttpRequest) -> Result<Option<u32>, ApiError> {
+    let Some(given) = request.headers().get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let version = given.to_str().ok().and_then(|text| text.parse().ok());
+    version.map(Some).ok_or_else(|| {
+        let what = "must be the id of an event of this stream";
+        ApiError::InvalidParameters(vec![Fault::header("Last-Event-ID", what)])
+    })
 }
 
 /// `GET /tickets?user_id=`.

@@ -6,6 +6,7 @@ use api::application::Role;
 use serde_json::json;
 
 use crate::helpers::{DEADLINE, SHOW, TestService};
+use crate::live::{WITH_RECEIPTS, WsClient, order, within};
 use crate::raw::{Connection, raw_order};
 
 #[tokio::test]
@@ -69,4 +70,32 @@ async fn while_stopping_orders_are_refused_and_readiness_fails() {
     assert!(head.to_lowercase().contains("connection: close"), "{head}");
     assert!(body.contains("\"shutting_down\""), "{body}");
     service.stop().await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_that_are_still_given_are_told_before_the_end() {
+    let service = TestService::with(Role::All, &WITH_RECEIPTS).await;
+    let mut client = WsClient::connect(&service).await;
+    let mut ids = Vec::new();
+    for _ in 0..50 {
+        ids.push(service.placed(order()).await);
+    }
+    let all: Vec<_> = ids.iter().map(String::as_str).collect();
+    client.subscribe(&all, &[]).await;
+    client.ticket().await;
+    let stopped = tokio::spawn(service.stop());
+    let mut undecided = ids.len();
+    loop {
+        let message = client.hear().await;
+        match message["type"].as_str() {
+            Some("ticket") => {
+                undecided -= usize::from(message["ticket"]["ticket_version"] == 1);
+            }
+            Some("closing") => break,
+            _ => {}
+        }
+    }
+    // The first one was heard before the stop, in whatever state.
+    assert!(undecided <= 1, "{undecided}");
+    within("the stop", stopped).await.unwrap().unwrap();
 }

@@ -15,6 +15,8 @@ mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
 mod clock;
+#[path = "../api/event_stream.rs"]
+mod event_stream;
 mod handover;
 #[path = "../api/health.rs"]
 mod health;
@@ -24,7 +26,18 @@ mod helpers;
 mod holds;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
+#[path = "../api/live.rs"]
+mod live;
+#[path = "../api/live_limits.rs"]
+mod live_limits;
+mod live_processes;
+#[path = "../api/live_stopping.rs"]
+mod live_stopping;
 #[path = "../api/orders.rs"]
 mod orders;
 #[path = "../api/reading.rs"]
 mod reading;
+#[path = "../api/waiting_line.rs"]
+mod waiting_line;
+#[path = "../api/websocket.rs"]
+mod websocket;

@@ -44,7 +44,7 @@ impl Default for Sale {
 }
 
 /// What all buyers were told.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Told {
     /// Ids of orders that were answered `202` or `200`, with the time of the answer.
     pub(crate) accepted: BTreeMap<String, Instant>,
@@ -146,7 +146,7 @@ impl Buyers {
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
-        std::mem::take(&mut self.told.lock())
+        self.told.lock().clone()
     }
 }
 
@@ -248,7 +248,7 @@ impl Buyer {
                 told.unknown.insert(id());
                 *named = Some(id());
             }
-            (503, Some("queue_unavailable" | "store_unavailable")) => {
+            (409, Some("sold_out")) | (503, Some("queue_unavailable" | "store_unavailable")) => {
                 assert_eq!(answer.get("ticket_id"), None);
                 told.refused += 1;
             }

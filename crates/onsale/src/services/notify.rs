@@ -32,8 +32,8 @@ const OTHER_API: &str = "tickets api that accepts";
 /// Length of a slice in which orders are placed and then decided together.
 const SLICE: Duration = Duration::from_millis(100);
 const SLICES_PER_SECOND: u64 = 10;
-/// Sockets that hear the paced verdicts.
-const PACED_LISTENERS: usize = 100;
+/// Sockets that hear the paced verdicts, each in turn.
+const PACED_LISTENERS: usize = 400;
 /// Connections that place the orders of a slice.
 const PACED_CONNECTIONS: usize = 16;
 
@@ -234,6 +234,7 @@ impl Measuring<'_> {
         let in_slice = usize::try_from(args.notify_rate / SLICES_PER_SECOND)?.max(1);
         let slices = args.notify_seconds.max(1) * SLICES_PER_SECOND;
         let mut latency = Histogram::<u64>::new(3)?;
+        let mut turns = (0..PACED_LISTENERS).cycle();
         let started = Instant::now();
         let mut due = started;
         for _ in 0..slices {
@@ -245,9 +246,8 @@ impl Measuring<'_> {
                 .execute(&mut *lock)
                 .await?;
             let tickets = self.place(in_slice, PACED_CONNECTIONS).await?;
-            let shared = tickets.chunks(in_slice.div_ceil(PACED_LISTENERS));
-            for (listener, tickets) in listeners.iter_mut().zip(shared) {
-                listener.subscribe(tickets).await?;
+            for (ticket, turn) in tickets.iter().zip(&mut turns) {
+                listeners[turn].subscribe(&[*ticket]).await?;
             }
             hear(&mut told, in_slice, PATIENCE, |heard| !heard.decided).await?;
             lock.commit().await?;

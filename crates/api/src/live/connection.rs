@@ -1,0 +1,143 @@
+//! One client's connection: what it is subscribed to, until it is dropped.
+
+use std::sync::Arc;
+
+use domain::ids::ShowId;
+use domain::receipt::TicketId;
+use domain::use_cases::LineHint;
+
+use super::Live;
+use super::connections::Refused;
+use super::listener::Listener;
+use super::message::{Content, Dialect, Failure, write};
+
+/// Counts against `live.max_connections`; dropping it ends its subscriptions.
+pub(crate) struct Connection {
+    live: Arc<Live>,
+    listener: Arc<Listener>,
+    number: u64,
+    /// What was subscribed to, with ids that were refused since.
+    tickets: Vec<TicketId>,
+    shows: Vec<ShowId>,
+}
+
+/// A ticket to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TicketRequest {
+    pub(crate) id: TicketId,
+    /// What the client says of a ticket whose id does not tell it.
+    pub(crate) hint: Option<Box<LineHint>>,
+}
+
+impl Connection {
+    pub(crate) fn open(live: &Arc<Live>, dialect: Dialect) -> Result<Self, Refused> {
+        let listener = Arc::new(Listener::new(dialect, live.settings.outgoing_buffer));
+        let number = live.connections.open(&listener)?;
+        Ok(Self {
+            live: Arc::clone(live),
+            listener,
+            number,
+            tickets: Vec::new(),
+            shows: Vec::new(),
+        })
+    }
+
+    pub(crate) const fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    pub(crate) const fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+
+    /// Listens to one ticket from the state after `told` on; the state is the
+    /// caller's to tell.
+    pub(crate) fn watch(&mut self, ticket: TicketRequest, told: Option<u32>) {
+        self.tickets.push(ticket.id);
+        let TicketRequest { id, hint } = ticket;
+        self.live.tickets.watch(id, &self.listener, told, hint);
+    }
+
+    /// Listens first and reads after, so that nothing falls in between.
+    pub(crate) fn subscribe(&mut self, tickets: Vec<TicketRequest>, shows: Vec<ShowId>) {
+        let mut left_out = 0;
+        let mut new_tickets = Vec::new();
+        let mut new_shows = Vec::new();
+        for TicketRequest { id, hint } in tickets {
+            if !self.tickets.contains(&id) {
+                if !self.has_room() {
+                    left_out += 1;
+                    continue;
+                }
+                self.tickets.push(id);
+            }
+            if self.live.tickets.watch(id, &self.listener, None, hint) {
+                new_tickets.push(id);
+            }
+        }
+        for id in shows {
+            if !self.shows.contains(&id) {
+                if !self.has_room() {
+                    left_out += 1;
+                    continue;
+                }
+                self.shows.push(id.clone());
+            }
+            if self.live.shows.watch(&id, &self.listener) {
+                new_shows.push(id);
+            }
+        }
+        if left_out > 0 {
+            let max = self.live.settings.max_subscriptions;
+            self.fail(&Failure::TooManySubscriptions { max, left_out });
+        }
+        let live = Arc::clone(&self.live);
+        let listener = Arc::clone(&self.listener);
+        // Not awaited: while the store is slow the connection goes on.
+        tokio::spawn(async move {
+            live.tell_state(&listener, &new_tickets, &new_shows).await;
+        });
+    }
+
+    pub(crate) fn unsubscribe(&mut self, tickets: &[TicketId], shows: &[ShowId]) {
+        for id in tickets {
+            self.live.tickets.unwatch(*id, &self.listener);
+        }
+        for id in shows {
+            self.live.shows.unwatch(id, &self.listener);
+        }
+        self.tickets.retain(|id| !tickets.contains(id));
+        self.shows.retain(|id| !shows.contains(id));
+    }
+
+    /// Tells the client what it does not get.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        let dialect = self.listener.dialect();
+        self.listener
+            .send(write(Content::Failure(failure), dialect));
+    }
+
+    fn has_room(&mut self) -> bool {
+        let max = self.live.settings.max_subscriptions;
+        if self.tickets.len() + self.shows.len() < max {
+            return true;
+        }
+        let Self { live, listener, .. } = self;
+        self.tickets
+            .retain(|id| live.tickets.is_watched(*id, listener));
+        self.shows.retain(|id| live.shows.is_watched(id, listener));
+        self.tickets.len() + self.shows.len() < max
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for id in &self.tickets {
+            self.live.tickets.unwatch(*id, &self.listener);
+        }
+        for id in &self.shows {
+            self.live.shows.unwatch(id, &self.listener);
+        }
+        self.live.connections.close(self.number);
+    }
+}

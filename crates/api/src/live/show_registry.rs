@@ -1,0 +1,178 @@
+//! Who listens to which shows, and what each has been told of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::ShowId;
+use domain::show::ShowSeats;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::listener::{Audience, Listener};
+use super::message::{Content, Failure, Message};
+
+/// A show in the rush changes a thousand times a second, and everybody listens
+/// to it: a change is told at once, those within this time after it together.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Every subscription to a show.
+#[derive(Default)]
+pub(crate) struct ShowRegistry {
+    shows: Mutex<HashMap<ShowId, Watched>>,
+    /// A change waits for the pace.
+    is_held_back: Notify,
+}
+
+#[derive(Default)]
+struct Watched {
+    watches: Vec<Watch>,
+    told_at: Option<Instant>,
+    /// The latest change that waits for the pace.
+    held_back: Option<ShowSeats>,
+}
+
+struct Watch {
+    listener: Arc<Listener>,
+    /// The number of the change that it was told last.
+    told: Option<u64>,
+}
+
+impl Watched {
+    fn tell(&mut self, seats: &ShowSeats, audience: Audience<'_>) {
+        let mut message = Message::new(Content::Show(seats));
+        for watch in &mut self.watches {
+            let is_new = watch.told.is_none_or(|told| told < seats.seq);
+            if is_new && audience.includes(&watch.listener) {
+                watch.told = Some(seats.seq);
+                watch
+                    .listener
+                    .send(message.written(watch.listener.dialect()));
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn is_of(&self, listener: &Listener) -> bool {
+        std::ptr::eq(self.listener.as_ref(), listener)
+    }
+}
+
+impl ShowRegistry {
+    /// From now on the listener is told every change. Subscribed already: false.
+    pub(crate) fn watch(&self, id: &ShowId, listener: &Arc<Listener>) -> bool {
+        let mut shows = self.shows.lock();
+        let watches = &mut shows.entry(id.clone()).or_default().watches;
+        let is_new = !watches.iter().any(|watch| watch.is_of(listener));
+        if is_new {
+            watches.push(Watch {
+                listener: Arc::clone(listener),
+                told: None,
+            });
+        }
+        is_new
+    }
+
+    pub(crate) fn is_watched(&self, id: &ShowId, listener: &Listener) -> bool {
+        let shows = self.shows.lock();
+        let show = shows.get(id);
+        show.is_some_and(|show| show.watches.iter().any(|watch| watch.is_of(listener)))
+    }
+
+    pub(crate) fn unwatch(&self, id: &ShowId, listener: &Listener) {
+        let mut shows = self.shows.lock();
+        if let Some(show) = shows.get_mut(id) {
+            show.watches.retain(|watch| !watch.is_of(listener));
+            if show.watches.is_empty() {
+                shows.remove(id);
+            }
+        }
+    }
+
+    /// Tells a change. For all: or the latest of several, at the show's pace.
+    pub(crate) fn tell(&self, seats: &ShowSeats, audience: Audience<'_>) {
+        let mut shows = self.shows.lock();
+        let Some(show) = shows.get_mut(&seats.show_id) else {
+            return;
+        };
+        if let Audience::One(_) = audience {
+            show.tell(seats, audience);
+            return;
+        }
+        let now = Instant::now();
+        if show.told_at.is_none_or(|told_at| now >= told_at + PACE) {
+            show.told_at = Some(now);
+            show.tell(seats, audience);
+        } else if show
+            .held_back
+            .as_ref()
+            .is_none_or(|held_back| held_back.seq < seats.seq)
+        {
+            show.held_back = Some(seats.clone());
+            self.is_held_back.notify_one();
+        }
+    }
+
+    /// There is no such show: those who know nothing of it are told so and are
+    /// not subscribed any more.
+    pub(crate) fn refuse(&self, id: &ShowId, audience: Audience<'_>) {
+        let mut refused = Vec::new();
+        {
+            let mut shows = self.shows.lock();
+            let Some(show) = shows.get_mut(id) else {
+                return;
+            };
+            show.watches.retain(|watch| {
+                let is_refused = watch.told.is_none() && audience.includes(&watch.listener);
+                if is_refused {
+                    refused.push(Arc::clone(&watch.listener));
+                }
+                !is_refused
+            });
+            if show.watches.is_empty() {
+                shows.remove(id);
+            }
+        }
+        let failure = Failure::ShowNotFound(id.clone());
+        let mut message = Message::new(Content::Failure(&failure));
+        for listener in refused {
+            listener.send(message.written(listener.dialect()));
+        }
+    }
+
+    /// Shows with listeners.
+    pub(crate) fn watched(&self) -> Vec<ShowId> {
+        self.shows.lock().keys().cloned().collect()
+    }
+
+    /// Tells what waits for the pace; never returns.
+    pub(crate) async fn keep_pace(&self) {
+        loop {
+            self.is_held_back.notified().await;
+            while let Some(due) = self.tell_due(Instant::now()) {
+                sleep_until(due).await;
+            }
+        }
+    }
+
+    /// Tells what is due and says when the next is.
+    fn tell_due(&self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for show in self.shows.lock().values_mut() {
+            let Some(seats) = show.held_back.take() else {
+                continue;
+            };
+            let due = show.told_at.map_or(now, |told_at| told_at + PACE);
+            if due <= now {
+                show.told_at = Some(now);
+                show.tell(&seats, Audience::All);
+            } else {
+                show.held_back = Some(seats);
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        next
+    }
+}

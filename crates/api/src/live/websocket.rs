@@ -1,0 +1,172 @@
+//! `GET /ws`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{
+    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError,
+    Session,
+};
+use futures_util::StreamExt;
+use tokio::time::{Instant, timeout};
+
+use super::Live;
+use super::connection::Connection;
+use super::hub::ticks;
+use super::listener::{End, Next};
+use super::message::{Closing, Content, Dialect, Failure, write};
+use super::request::Request;
+use crate::http::problem::{ApiError, Fault};
+
+/// Longest message of a client, in bytes; several hundred tickets fit.
+const MAX_MESSAGE: usize = 64 * 1_024;
+
+/// Who has not read by then why he is closed does not read at all.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Answers the handshake and leaves the connection to a task of its own.
+pub(crate) fn accept(
+    live: &Arc<Live>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let connection = Connection::open(live, Dialect::WebSocket)?;
+    let (response, session, incoming) = actix_ws::handle(request, payload)
+        .map_err(|error| ApiError::NotAWebSocket(error.to_string()))?;
+    let incoming = incoming
+        .max_frame_size(MAX_MESSAGE)
+        .aggregate_continuations()
+        .max_continuation_size(MAX_MESSAGE);
+    actix_web::rt::spawn(serve(session, incoming, connection));
+    Ok(response)
+}
+
+async fn serve(
+    mut session: Session,
+    mut incoming: AggregatedMessageStream,
+    mut connection: Connection,
+) {
+    let end = converse(&mut session, &mut incoming, &mut connection).await;
+    // Who is gone, or does not read, cannot be told.
+    let _told = timeout(GOODBYE, say_goodbye(session, end)).await;
+}
+
+/// Why a conversation ends.
+enum Parting {
+    /// The client is gone.
+    Gone,
+    /// The client has said goodbye, perhaps with a reason.
+    Closed(Option<CloseReason>),
+    Closing(Closing),
+}
+
+impl From<Closed> for Parting {
+    fn from(_: Closed) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<ProtocolError> for Parting {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::Overflow => Self::Closing(Closing::MessageTooLarge),
+            ProtocolError::Io(error) if error.to_string().contains("continuation size") => {
+                Self::Closing(Closing::MessageTooLarge)
+            }
+            ProtocolError::Io(_) => Self::Gone,
+            _ => Self::Closing(Closing::ProtocolError),
+        }
+    }
+}
+
+/// Both directions and the heartbeat, until one of them ends it.
+async fn converse(
+    session: &mut Session,
+    incoming: &mut AggregatedMessageStream,
+    connection: &mut Connection,
+) -> Parting {
+    let listener = Arc::clone(connection.listener());
+    let heartbeat = connection.live().settings.heartbeat;
+    let mut heartbeats = ticks(heartbeat);
+    let mut heard_at = Instant::now();
+    loop {
+        let step = tokio::select! {
+            next = listener.next() => match next {
+                Next::Message(text) => tokio::select! {
+                    sent = session.text(text) => sent.map_err(Parting::from),
+                    () = listener.overrun() => Err(Parting::Closing(Closing::SlowReader)),
+                },
+                Next::End(End::Closing(closing)) => Err(Parting::Closing(closing)),
+                Next::End(End::Told) => Err(Parting::Closed(None)),
+            },
+            message = incoming.next(), if listener.is_drained() => {
+                heard_at = Instant::now();
+                match message {
+                    None => Err(Parting::Gone),
+                    Some(Err(error)) => Err(error.into()),
+                    Some(Ok(message)) => answer(message, session, connection).await,
+                }
+            }
+            _ = heartbeats.tick() => {
+                if heard_at.elapsed() >= heartbeat * 2 {
+                    Err(Parting::Closing(Closing::NoHeartbeat))
+                } else {
+                    session.ping(b"").await.map_err(Parting::from)
+                }
+            }
+        };
+        if let Err(parting) = step {
+            return parting;
+        }
+    }
+}
+
+async fn answer(
+    message: AggregatedMessage,
+    session: &mut Session,
+    connection: &mut Connection,
+) -> Result<(), Parting> {
+    match message {
+        AggregatedMessage::Text(text) => match Request::parse(&text) {
+            Ok(Request::Subscribe { tickets, shows }) => connection.subscribe(tickets, shows),
+            Ok(Request::Unsubscribe { tickets, shows }) => connection.unsubscribe(&tickets, &shows),
+            Err(faults) => connection.fail(&Failure::InvalidMessage(faults)),
+        },
+        AggregatedMessage::Binary(_) => {
+            let fault = Fault::pointer("", "is binary; send JSON in a text message");
+            connection.fail(&Failure::InvalidMessage(vec![fault]));
+        }
+        AggregatedMessage::Ping(bytes) => session.pong(&bytes).await?,
+        AggregatedMessage::Pong(_) => {}
+        AggregatedMessage::Close(reason) => return Err(Parting::Closed(reason)),
+    }
+    Ok(())
+}
+
+async fn say_goodbye(mut session: Session, parting: Parting) -> Result<(), Closed> {
+    match parting {
+        Parting::Gone => Ok(()),
+        // RFC 6455, section 5.5.1: a close is answered with its own code.
+        Parting::Closed(reason) => session.close(reason).await,
+        Parting::Closing(closing) => {
+            let text = write(Content::Closing(closing), Dialect::WebSocket);
+            session.text(text).await?;
+            session.close(Some(reason(closing))).await
+        }
+    }
+}
+
+/// Codes of RFC 6455, section 7.4.1.
+fn reason(closing: Closing) -> CloseReason {
+    let code = match closing {
+        Closing::ShuttingDown => CloseCode::Away,
+        Closing::MessageTooLarge => CloseCode::Size,
+        Closing::ProtocolError => CloseCode::Protocol,
+        Closing::SlowReader | Closing::NoHeartbeat | Closing::TicketNotFound => CloseCode::Policy,
+    };
+    CloseReason {
+        code,
+        description: Some(closing.code().to_owned()),
+    }
+}

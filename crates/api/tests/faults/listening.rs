@@ -1,0 +1,107 @@
+//! Every verdict is told, on whichever process its buyer listens, whoever dies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::buyers::{Buyers, Sale, set_up};
+use crate::deployment::{DEADLINE, Deployment, eventually};
+use crate::listeners::{Listeners, is_decided};
+use crate::proof::prove;
+use crate::seed::Chance;
+
+/// A change that was never announced is told by then (the design's 10 s, and
+/// some for a busy machine).
+const HEALED: Duration = Duration::from_secs(15);
+
+/// Ends the sale and proves that listeners were told what the tickets are.
+async fn prove_told(deployment: &Deployment, url: &str, buyers: Buyers, listeners: Listeners) {
+    let told = buyers.stop().await;
+    let accepted: Vec<String> = told.accepted.keys().cloned().collect();
+    let proof = prove(deployment, url, told).await;
+    assert!(proof.accepted > 500, "{proof:?}");
+    eventually("all verdicts are told", HEALED, async || {
+        let heard = listeners.heard.lock();
+        accepted
+            .iter()
+            .all(|id| heard.get(id).is_some_and(is_decided))
+    })
+    .await;
+    // Holds lapse by themselves for a while.
+    let client = Client::new();
+    eventually("the latest state is told", HEALED, async || {
+        for id in &accepted {
+            let answer = client.get(format!("{url}/tickets/{id}")).send().await;
+            let ticket: Value = answer.unwrap().json().await.unwrap();
+            if listeners.heard.lock()[id]["status"] != ticket["status"] {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    listeners.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verdict_is_heard_at_another_process_while_workers_are_killed() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let accepting = deployment.start_ready("api").await;
+    let listening = deployment.start_ready("api").await;
+    let mut workers = vec![
+        deployment.start_ready("worker").await,
+        deployment.start_ready("worker").await,
+    ];
+    let sale = Sale::default();
+    set_up(&accepting.url, sale).await;
+    let buyers = Buyers::start(&[&accepting.url], sale, &mut chance);
+    let listeners = Listeners::start(&[&listening.url], Arc::clone(&buyers.told));
+    for _ in 0..5 {
+        let before = listeners.decided();
+        eventually("verdicts are told", DEADLINE, async || {
+            listeners.decided() > before + 50
+        })
+        .await;
+        sleep(chance.millis(0, 400)).await;
+        let mut killed = workers.remove(0);
+        killed.kill();
+        workers.push(deployment.start("worker").await);
+    }
+    prove_told(&deployment, &listening.url, buyers, listeners).await;
+}
+
+/// Its verdicts come while it is away, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listened_at_a_killed_process_learns_what_it_missed_at_another() {
+    let mut chance = Chance::new();
+    let deployment = Deployment::new().await;
+    let accepting = deployment.start_ready("api").await;
+    let steady = deployment.start_ready("api").await;
+    let _workers = [
+        deployment.start_ready("worker").await,
+        deployment.start_ready("worker").await,
+    ];
+    let sale = Sale::default();
+    set_up(&accepting.url, sale).await;
+    let buyers = Buyers::start(&[&accepting.url], sale, &mut chance);
+    let mut doomed = deployment.start_ready("api").await;
+    let urls = [doomed.url.clone(), steady.url.clone()];
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let listeners = Listeners::start(&urls, Arc::clone(&buyers.told));
+    eventually("verdicts are told", DEADLINE, async || {
+        listeners.decided() > 200
+    })
+    .await;
+    sleep(chance.millis(0, 400)).await;
+    doomed.kill();
+    let before = listeners.decided();
+    eventually("verdicts are told by the other", DEADLINE, async || {
+        listeners.decided() > before + 200
+    })
+    .await;
+    prove_told(&deployment, &steady.url, buyers, listeners).await;
+}
