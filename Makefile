@@ -49,6 +49,7 @@ NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapte
 
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
+	TICKETS_SIMULATION_SEEDS=$${TICKETS_SIMULATION_SEEDS:-0..1000} \
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E '$(NEEDS_NO_SERVER)'
 
 .PHONY: services

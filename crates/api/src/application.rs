@@ -359,6 +359,7 @@ fn worker(
         consumer: Arc::clone(&queue.consumer),
         store: Arc::clone(&store.dependency),
         settings: settings.worker.clone(),
+        jitter: Box::new(rand::random_range),
         stop: CancellationToken::new(),
     }
 }

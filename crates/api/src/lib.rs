@@ -12,4 +12,4 @@ mod outage;
 mod seed;
 mod telemetry;
 pub mod wiring;
-mod worker;
+pub mod worker;

@@ -2,13 +2,13 @@
 //! sweeps holds. What happens to an order is [`DecidingDesk`]'s; here is only
 //! when, how often again, and when it is settled.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::Order;
 use domain::ports::{ConsumeError, Dependency, LaneConsumer, TicketConsumer};
 use domain::use_cases::{DecideOrdersError, DecidingDesk};
-use rand::RngExt;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -22,34 +22,44 @@ const SWEEP_MAX: usize = 1_000;
 /// it may be only this worker that cannot reach the store, or has a wrong clock.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Draws a number of a range.
+pub type Draw = dyn Fn(RangeInclusive<u64>) -> u64 + Send + Sync;
+
 /// What the worker's tasks share.
-pub(crate) struct Worker {
-    pub(crate) desk: DecidingDesk,
-    pub(crate) consumer: Arc<dyn TicketConsumer>,
+pub struct Worker {
+    /// Decides what the lanes deliver.
+    pub desk: DecidingDesk,
+    /// Hands out lanes.
+    pub consumer: Arc<dyn TicketConsumer>,
     /// Asked before a lane is claimed.
-    pub(crate) store: Arc<dyn Dependency>,
-    pub(crate) settings: WorkerSettings,
+    pub store: Arc<dyn Dependency>,
+    /// How much at once, how often.
+    pub settings: WorkerSettings,
+    /// Draws how long to wait after a failure, in milliseconds.
+    pub jitter: Box<Draw>,
     /// Ends the tasks; a batch that is being decided then is dropped unsettled
     /// unless it is committed already.
-    pub(crate) stop: CancellationToken,
+    pub stop: CancellationToken,
 }
 
 impl Worker {
     /// Claims a lane and serves it, again and again, until the stop.
-    pub(crate) async fn serve_lanes(&self) {
+    pub async fn serve_lanes(&self) {
         let mut store = Backoff::of("store");
         let mut queue = Backoff::of("queue");
         while !self.stop.is_cancelled() {
             let checked = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 checked = self.store.check() => checked,
             };
             if let Err(down) = checked {
-                store.failed(&down, &self.stop).await;
+                store.failed(&down, self).await;
                 continue;
             }
             store.outage.is_over();
             let claimed = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 claimed = self.consumer.claim_lane() => claimed,
             };
@@ -62,7 +72,7 @@ impl Worker {
             };
             match ended {
                 Ok(()) | Err(ConsumeError::LaneLost) => {}
-                Err(error) => queue.failed(&error, &self.stop).await,
+                Err(error) => queue.failed(&error, self).await,
             }
         }
     }
@@ -105,7 +115,7 @@ impl Worker {
                     }
                     return true;
                 }
-                Err(error) => backoff.failed(&error, &self.stop).await,
+                Err(error) => backoff.failed(&error, self).await,
             }
             if self.stop.is_cancelled() {
                 return false;
@@ -118,15 +128,16 @@ impl Worker {
     }
 
     /// Gives the seats of due holds back, also of shows that nobody orders.
-    pub(crate) async fn sweep_holds(&self) {
+    pub async fn sweep_holds(&self) {
         let mut backoff = Backoff::of("sweep");
         while !self.stop.is_cancelled() {
             let due = Instant::now() + self.settings.hold_sweep_interval;
             match self.sweep_all().await {
                 Ok(()) => backoff.outage.is_over(),
-                Err(error) => backoff.failed(&error, &self.stop).await,
+                Err(error) => backoff.failed(&error, self).await,
             }
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 () = sleep_until(due) => {}
             }
@@ -168,13 +179,14 @@ impl Backoff {
     async fn failed(
         &mut self,
         error: &(dyn std::error::Error + Send + Sync + 'static),
-        stop: &CancellationToken,
+        worker: &Worker,
     ) {
         let longest = (Self::FIRST_MS << self.outage.failures().min(10)).min(Self::LONGEST_MS);
         self.outage.goes_on(error);
-        let wait = rand::rng().random_range(longest / 2..=longest);
+        let wait = (worker.jitter)(longest / 2..=longest);
         tokio::select! {
-            () = stop.cancelled() => {}
+            biased;
+            () = worker.stop.cancelled() => {}
             () = sleep(Duration::from_millis(wait)) => {}
         }
     }

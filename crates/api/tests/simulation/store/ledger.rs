@@ -1,0 +1,338 @@
+//! The ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use domain::ids::{ShowId, UserId};
+use domain::journal::{HistoryEntry, JournalEntry};
+use domain::order::Order;
+use domain::ports::{
+    ChangeShowError, Clock, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionKind,
+    TransitionOutcome, TransitionReport, TransitionRequest,
+};
+use domain::receipt::TicketId;
+use domain::rule::{Decision, Refusal, ShowLedger, Transition, decide_batch};
+use domain::show::{Show, ShowChange, ShowStanding};
+use domain::ticket::Ticket;
+use domain::time::Timestamp;
+
+use super::tables::{Step, Tables};
+use super::transaction::{Transaction, Writes};
+use super::{Down, SimStore, unavailable};
+use crate::mistake::Mistake;
+use crate::plan::POISON;
+
+#[async_trait]
+impl TicketLedger for SimStore {
+    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+        let world = self.world();
+        let mut result = self.decide_once(orders).await;
+        if world.has(Mistake::NewIdAfterALostAnswer)
+            && matches!(result, Err(LedgerError::Unavailable(_)))
+        {
+            let now = self.node.now();
+            let renamed = |order: &Order| {
+                let lane = world.plan.lanes.of(&order.show_id);
+                Order {
+                    ticket_id: self.receipts.issue(now, lane, order.class),
+                    ..order.clone()
+                }
+            };
+            let renamed: Vec<_> = orders.iter().map(renamed).collect();
+            result = self.decide_once(&renamed).await;
+        }
+        if world.has(Mistake::ReplaysNotAnnounced)
+            && let Ok(report) = &mut result
+        {
+            let is_first = |decision: &Decision| matches!(decision, Decision::First(_));
+            report.decisions.retain(is_first);
+        }
+        result
+    }
+
+    async fn transition(
+        &self,
+        requests: &[TransitionRequest],
+    ) -> Result<TransitionReport, LedgerError> {
+        let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
+        let (transaction, mut working) = self.working(&ids).await.map_err(unavailable)?;
+        let outcomes = requests.iter().map(|request| working.transition(*request));
+        let outcomes: Vec<_> = outcomes.collect();
+        for outcome in &outcomes {
+            if let TransitionOutcome::Refused(ticket, Refusal::HoldExpired) = outcome
+                && let Some(hold_expires_at) = ticket.hold_expires_at()
+            {
+                self.world().check(
+                    self.node.now() >= hold_expires_at,
+                    format_args!("{ticket:?} is refused before the end of its hold"),
+                );
+            }
+        }
+        let (writes, report) = working.finish(outcomes);
+        transaction.commit(writes).await.map_err(unavailable)?;
+        Ok(report)
+    }
+
+    async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
+        let now = self.node.now();
+        let find_due = |tables: &Tables| {
+            let shows = tables.shows.keys();
+            let mut due: Vec<_> = shows.flat_map(|show| tables.due_holds(show, now)).collect();
+            due.sort_by_key(|ticket| (ticket.hold_expires_at(), ticket.order.ticket_id));
+            due.truncate(limit);
+            due.iter().map(|ticket| ticket.order.ticket_id).collect()
+        };
+        let due: Vec<_> = self
+            .read("store: looks for due holds", find_due)
+            .await
+            .map_err(unavailable)?;
+        if due.is_empty() {
+            return Ok(TransitionReport {
+                outcomes: Vec::new(),
+                shows: Vec::new(),
+            });
+        }
+        let (transaction, mut working) = self.working(&due).await.map_err(unavailable)?;
+        let expired = due
+            .into_iter()
+            .filter_map(|id| working.expire(id))
+            .collect();
+        let (writes, report) = working.finish(expired);
+        transaction.commit(writes).await.map_err(unavailable)?;
+        Ok(report)
+    }
+
+    async fn change_show(
+        &self,
+        id: &ShowId,
+        change: &ShowChange,
+    ) -> Result<ShowStanding, ChangeShowError> {
+        let unavailable = |down: Down| ChangeShowError::Unavailable(down.into());
+        let shows = BTreeSet::from([id.clone()]);
+        let transaction = self.begin(&shows, true).await.map_err(unavailable)?;
+        let (show, mut ledger) = {
+            let tables = self.world().tables.lock();
+            let row = tables.shows.get(id).ok_or(ChangeShowError::NotFound)?;
+            (row.show.clone(), row.ledger())
+        };
+        let entry = ledger.change_terms(change, transaction.now)?;
+        let show = Show {
+            id: id.clone(),
+            title: change.title.clone().unwrap_or(show.title),
+            terms: ledger.terms().clone(),
+        };
+        let standing = ShowStanding {
+            show: show.clone(),
+            seats: ledger.seats(),
+            seq: ledger.seq(),
+        };
+        let writes = Writes {
+            ledgers: vec![ledger],
+            show: Some((show, entry)),
+            ..Writes::default()
+        };
+        transaction.commit(writes).await.map_err(unavailable)?;
+        Ok(standing)
+    }
+
+    async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
+        let find = |tables: &Tables| {
+            let found = ids.iter().filter_map(|id| tables.ticket(*id));
+            found.cloned().collect()
+        };
+        self.read("store: looks for tickets", find)
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn list_by_user(
+        &self,
+        user: &UserId,
+        page: TicketPage,
+    ) -> Result<Vec<Ticket>, LedgerError> {
+        let place = |ticket: &Ticket| (ticket.order.requested_at, ticket.order.ticket_id);
+        let list = |tables: &Tables| {
+            let tickets = tables.tickets.values().map(|row| &row.ticket);
+            let mut tickets: Vec<_> = tickets
+                .filter(|ticket| ticket.order.user_id == *user)
+                .filter(|ticket| page.after.is_none_or(|after| place(ticket) < after))
+                .cloned()
+                .collect();
+            tickets.sort_by_key(|ticket| std::cmp::Reverse(place(ticket)));
+            tickets.truncate(page.limit);
+            tickets
+        };
+        self.read("store: lists tickets", list)
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn history(
+        &self,
+        show: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, LedgerError> {
+        let read = |tables: &Tables| {
+            let Some(row) = tables.shows.get(show) else {
+                return Vec::new();
+            };
+            let steps = row.history.iter().filter(|(seq, _)| *seq > after_seq);
+            let steps = steps.take(limit).filter_map(|(_, step)| match step {
+                Step::Decided(id) => tables.ticket(*id).cloned().map(HistoryEntry::Decided),
+                Step::Changed(entry) => Some(HistoryEntry::Changed(entry.clone())),
+            });
+            steps.collect()
+        };
+        self.read("store: reads a history", read)
+            .await
+            .map_err(unavailable)
+    }
+}
+
+impl SimStore {
+    async fn decide_once(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+        let world = self.world();
+        let shows = orders.iter().map(|order| order.show_id.clone()).collect();
+        let locks = !world.has(Mistake::DecidesWithoutLock);
+        let mut transaction = self.begin(&shows, locks).await.map_err(unavailable)?;
+        let now = transaction.now;
+        let state = world.tables.lock().load_batch(world, orders, now);
+        transaction
+            .statement("store: has loaded")
+            .await
+            .map_err(unavailable)?;
+        let outcome = decide_batch(state, orders, now);
+        let firsts = outcome
+            .decisions
+            .iter()
+            .filter_map(|decision| match decision {
+                Decision::First(ticket) => Some(ticket.clone()),
+                Decision::Replayed(_) | Decision::Conflict(_) => None,
+            });
+        let writes = Writes {
+            decided: firsts.collect(),
+            changed: outcome.released.clone(),
+            ledgers: outcome.shows.clone(),
+            show: None,
+        };
+        let mut decided = writes.decided.iter();
+        if !world.tables.lock().poison_is_cured
+            && decided.any(|ticket| ticket.order.user_id.as_str() == POISON)
+        {
+            return Err(LedgerError::Unprocessable(
+                "the simulated store cannot take it".into(),
+            ));
+        }
+        let report = DecideReport {
+            shows: outcome.shows.iter().map(ShowLedger::announcement).collect(),
+            decisions: outcome.decisions,
+            released: outcome
+                .released
+                .into_iter()
+                .map(|(ticket, _)| ticket)
+                .collect(),
+        };
+        if world.has(Mistake::AnnouncesBeforeCommit) {
+            let early = &mut world.broker.lock().told_early;
+            early.extend(report.decisions.iter().map(Decision::ticket).cloned());
+        }
+        transaction.commit(writes).await.map_err(unavailable)?;
+        Ok(report)
+    }
+
+    /// Tickets and counters as they become, one change after the other.
+    async fn working(&self, ids: &[TicketId]) -> Result<(Transaction<'_>, Working), Down> {
+        let early = self.node.now();
+        let find_shows = |tables: &Tables| -> BTreeSet<ShowId> {
+            let tickets = ids.iter().filter_map(|id| tables.ticket(*id));
+            tickets.map(|ticket| ticket.order.show_id.clone()).collect()
+        };
+        // A ticket never changes its show.
+        let shows = self.read("store: looks for shows", find_shows).await?;
+        let mut transaction = self.begin(&shows, true).await?;
+        if self.world().has(Mistake::ClockReadBeforeTheLock) {
+            transaction.now = early;
+        }
+        let working = {
+            let tables = self.world().tables.lock();
+            let ledger = |id: &ShowId| Some((id.clone(), tables.shows.get(id)?.ledger()));
+            // What was not decided then has no lock.
+            let tickets = ids.iter().filter_map(|id| tables.ticket(*id));
+            let locked = tickets.filter(|ticket| shows.contains(&ticket.order.show_id));
+            Working {
+                now: transaction.now,
+                tickets: locked
+                    .map(|ticket| (ticket.order.ticket_id, ticket.clone()))
+                    .collect(),
+                ledgers: shows.iter().filter_map(ledger).collect(),
+                changed: Vec::new(),
+            }
+        };
+        transaction.statement("store: has loaded").await?;
+        Ok((transaction, working))
+    }
+}
+
+/// Tickets and counters as they become, one change after the other.
+struct Working {
+    now: Timestamp,
+    tickets: BTreeMap<TicketId, Ticket>,
+    ledgers: BTreeMap<ShowId, ShowLedger>,
+    changed: Vec<(Ticket, JournalEntry)>,
+}
+
+impl Working {
+    fn transition(&mut self, request: TransitionRequest) -> TransitionOutcome {
+        let Some(ticket) = self.tickets.get_mut(&request.ticket_id) else {
+            return TransitionOutcome::NotDecided;
+        };
+        let ledger = self.ledgers.get_mut(&ticket.order.show_id);
+        let transition = match (request.kind, ledger) {
+            (TransitionKind::Confirm, Some(ledger)) => ledger.confirm(ticket, self.now),
+            (TransitionKind::Cancel, Some(ledger)) => ledger.cancel(ticket, self.now),
+            (TransitionKind::Confirm, None) => Transition::Refused(Refusal::NotReserved),
+            (TransitionKind::Cancel, None) => Transition::Refused(Refusal::Rejected),
+        };
+        match transition {
+            Transition::Done(entry) => {
+                self.changed.push((ticket.clone(), entry));
+                TransitionOutcome::Changed(ticket.clone())
+            }
+            Transition::AlreadyDone => TransitionOutcome::Unchanged(ticket.clone()),
+            Transition::Refused(refusal) => TransitionOutcome::Refused(ticket.clone(), refusal),
+        }
+    }
+
+    fn expire(&mut self, id: TicketId) -> Option<TransitionOutcome> {
+        let ticket = self.tickets.get_mut(&id)?;
+        let ledger = self.ledgers.get_mut(&ticket.order.show_id)?;
+        let entry = ledger.expire(ticket, self.now)?;
+        self.changed.push((ticket.clone(), entry));
+        Some(TransitionOutcome::Changed(ticket.clone()))
+    }
+
+    /// What to save, and what to report of it.
+    fn finish(self, outcomes: Vec<TransitionOutcome>) -> (Writes, TransitionReport) {
+        let changed: BTreeSet<_> = self
+            .changed
+            .iter()
+            .map(|(_, entry)| &entry.show_id)
+            .collect();
+        let ledgers = self.ledgers.values();
+        let ledgers: Vec<_> = ledgers
+            .filter(|ledger| changed.contains(ledger.show_id()))
+            .cloned()
+            .collect();
+        let report = TransitionReport {
+            outcomes,
+            shows: ledgers.iter().map(ShowLedger::announcement).collect(),
+        };
+        let writes = Writes {
+            changed: self.changed,
+            ledgers,
+            ..Writes::default()
+        };
+        (writes, report)
+    }
+}
