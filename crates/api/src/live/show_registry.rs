@@ -176,3 +176,51 @@ impl ShowRegistry {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::show::SeatCounts;
+
+    use super::*;
+    use crate::live::listener::Next;
+    use crate::live::message::Dialect;
+
+    async fn next_seq(listener: &Listener) -> (u64, Duration) {
+        let started = Instant::now();
+        let Next::Message(text) = listener.next().await else {
+            panic!("the end");
+        };
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (message["show"]["seq"].as_u64().unwrap(), started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_in_quick_succession_are_told_as_the_latest_and_single_ones_at_once() {
+        let registry = Arc::new(ShowRegistry::default());
+        let pacing = Arc::clone(&registry);
+        tokio::spawn(async move { pacing.keep_pace().await });
+        let listener = Arc::new(Listener::new(Dialect::WebSocket, 9));
+        let id = ShowId::from(1);
+        registry.watch(&id, &listener);
+        let tell = |seq| {
+            let seats = SeatCounts::default();
+            let show_id = id.clone();
+            let seats = ShowSeats {
+                show_id,
+                seats,
+                seq,
+            };
+            registry.tell(&seats, Audience::All);
+        };
+        for seq in [1, 2, 4, 3] {
+            tell(seq);
+        }
+        assert_eq!(next_seq(&listener).await, (1, Duration::ZERO));
+        assert_eq!(next_seq(&listener).await, (4, PACE));
+        tokio::time::sleep(PACE).await;
+        tell(4);
+        tokio::time::sleep(PACE).await;
+        tell(5);
+        assert_eq!(next_seq(&listener).await, (5, Duration::ZERO));
+    }
+}

@@ -245,3 +245,45 @@ fn fingerprint(line: Option<&WaitingLineBody>) -> u64 {
     line.hash(&mut hasher);
     hasher.finish() | 1
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::waiting_line::LinePlace;
+
+    use super::*;
+    use crate::live::listener::Next;
+
+    const ID: &str = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
+
+    #[tokio::test]
+    async fn the_line_is_told_when_it_has_moved() {
+        let registry = TicketRegistry::default();
+        let listener = Arc::new(Listener::new(Dialect::WebSocket, 9));
+        let id = ID.parse().unwrap();
+        registry.watch(id, &listener, None, None);
+        let line = |orders: u64| {
+            move |_: &LineHint| {
+                let place = LinePlace {
+                    orders_ahead: Some(orders),
+                    ..LinePlace::default()
+                };
+                Some(WaitingLineBody::from(place))
+            }
+        };
+        // Who does not know the ticket's state yet learns the line with it.
+        registry.tell_line(id, line(4));
+        registry.tell_processing(id, Audience::All, line(3));
+        for orders in [3, 2, 2, 1] {
+            registry.tell_line(id, line(orders));
+        }
+        listener.end(End::Told);
+        let mut told = Vec::new();
+        while let Next::Message(text) = listener.next().await {
+            let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let line = message.pointer("/ticket/waiting_line");
+            let line = line.unwrap_or(&message["waiting_line"]);
+            told.push(line["estimated_orders_ahead"].as_u64().unwrap());
+        }
+        assert_eq!(told, [3, 2, 1]);
+    }
+}

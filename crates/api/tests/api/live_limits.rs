@@ -131,6 +131,34 @@ async fn a_slow_reader_is_dropped_and_told_why_and_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_that_never_reads_again_takes_no_place() {
+    let limits = [
+        ("APP__LIVE__MAX_CONNECTIONS", "1"),
+        ("APP__LIVE__MAX_SUBSCRIPTIONS", "1"),
+        ("APP__LIVE__OUTGOING_BUFFER", "2"),
+        // Later than this test waits.
+        ("APP__LIVE__HEARTBEAT_SECONDS", "3600"),
+    ];
+    let service = limited(&limits).await;
+    service
+        .create_show(json!({"id": "held", "title": "Held", "capacity": 9, "hold_seconds": 600}))
+        .await;
+    let id = receipt("a");
+    let mut slow = WsClient::with_buffer(&service, Some(4_096)).await;
+    slow.subscribe(&[&id], &[]).await;
+    slow.ticket().await;
+    clog(&mut slow).await;
+    service.keyed("a", hold()).await;
+    service.decided(&id).await;
+    change(&service, &id, "confirm").await;
+    change(&service, &id, "cancel").await;
+    until("a free place", async || {
+        SseClient::request(&service, &id, None).await.status() == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_takes_nothing_at_all_is_cut_off() {
     let service = limited(&[("APP__LIVE__HEARTBEAT_SECONDS", "1")]).await;
     let mut client = WsClient::with_buffer(&service, Some(4_096)).await;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::helpers::{DEADLINE, SHOW, TestService};
 use crate::live::{WITH_RECEIPTS, WsClient, order, within};
-use crate::raw::{Connection, raw_order};
+use crate::raw::{Connection, pipeline_orders, raw_order};
 
 #[tokio::test]
 async fn the_deadline_ends_a_stop_and_says_what_is_left() {
@@ -74,7 +74,10 @@ async fn while_stopping_orders_are_refused_and_readiness_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verdicts_that_are_still_given_are_told_before_the_end() {
-    let service = TestService::with(Role::All, &WITH_RECEIPTS).await;
+    // One a millisecond, so that the stop comes before most of them.
+    let variables = [&WITH_RECEIPTS[..], &[("APP__WORKER__BATCH_MAX", "1")]].concat();
+    let service = TestService::with(Role::All, &variables).await;
+    pipeline_orders(&service.url, 1_000);
     let mut client = WsClient::connect(&service).await;
     let mut ids = Vec::new();
     for _ in 0..50 {

@@ -1,5 +1,7 @@
 //! `GET /ws`: what is told, and in which sequence.
 
+use std::time::{Duration, Instant};
+
 use api::application::Role;
 use serde_json::{Value, json};
 
@@ -159,6 +161,27 @@ async fn everybody_who_listens_to_a_ticket_hears_of_it() {
     for client in &mut clients {
         assert_eq!(client.ticket().await["status"], "confirmed");
     }
+}
+
+#[tokio::test]
+async fn verdicts_are_told_when_they_are_given() {
+    const ORDERS: u32 = 10;
+    let service = TestService::with(Role::All, &WITH_RECEIPTS).await;
+    let mut client = WsClient::connect(&service).await;
+    let started = Instant::now();
+    for number in 0..ORDERS {
+        let key = number.to_string();
+        client.subscribe(&[&receipt(&key)], &[]).await;
+        assert_eq!(client.ticket().await["status"], "processing");
+        service.keyed(&key, order()).await;
+        assert_eq!(client.ticket().await["status"], "confirmed");
+    }
+    // By reading again every few seconds it would take half a minute.
+    assert!(
+        started.elapsed() < ORDERS * Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
