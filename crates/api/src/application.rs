@@ -106,7 +106,11 @@ impl Application {
             receipts,
             lanes,
             max_quantity: settings.tickets.max_quantity,
-            gate: SoldOutGate::default(),
+            gate: if settings.tickets.sold_out_gate {
+                SoldOutGate::default()
+            } else {
+                SoldOutGate::always_open()
+            },
             line: WaitingLine::new(lanes, settings.live.stalled_after, started),
             tally: AcceptTally::new(process, lanes, started),
         });

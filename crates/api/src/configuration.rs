@@ -176,6 +176,8 @@ pub struct TicketSettings {
     pub id_secrets: Vec<SecretString>,
     /// The most seats of one order.
     pub max_quantity: Quantity,
+    /// `tickets.sold_out_gate`: whether orders for sold-out shows are refused at once.
+    pub sold_out_gate: bool,
 }
 
 /// Notifications.
@@ -487,12 +489,14 @@ impl Reader {
         } else {
             Some(Vec::new())
         };
+        let sold_out_gate = self.choice("tickets.sold_out_gate", &YES_OR_NO);
         let max_quantity = self
             .number("tickets.max_quantity", 1, 10_000)
             .and_then(Quantity::new);
         Some(TicketSettings {
             id_secrets: id_secrets?,
             max_quantity: max_quantity?,
+            sold_out_gate: sold_out_gate?,
         })
     }
 

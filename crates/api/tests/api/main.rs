@@ -11,6 +11,7 @@ mod audit;
 mod backend;
 mod bad_orders;
 mod event_stream;
+mod gate;
 mod health;
 mod helpers;
 mod holds;

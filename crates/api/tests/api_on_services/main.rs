@@ -17,6 +17,8 @@ mod bad_orders;
 mod clock;
 #[path = "../api/event_stream.rs"]
 mod event_stream;
+#[path = "../api/gate.rs"]
+mod gate;
 mod handover;
 #[path = "../api/health.rs"]
 mod health;
