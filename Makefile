@@ -3,6 +3,10 @@
 CARGO ?= cargo
 CARGO_FLAGS := --locked
 
+# Of `make scenario`.
+NAME ?= smoke
+ON ?= memory
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -92,9 +96,15 @@ bench: release ## Accept throughput beside a bare handler, then the audit.
 bench-services: services release ## The same on RabbitMQ and MySQL, each figure beside its baseline.
 	target/release/onsale bench-services
 
+.PHONY: scenario
+scenario: release ## Runs scenarios/$(NAME).toml, in memory or with ON=services; the page is target/NAME.html.
+	@if [ "$(ON)" = services ]; then deploy/services.sh; fi
+	target/release/onsale run --scenario scenarios/$(NAME).toml --on $(ON) \
+		--json target/$(NAME).json --html target/$(NAME).html
+
 .PHONY: flash-sale
-flash-sale: release ## 100,000 orders for 10,000 seats, then the audit.
-	target/release/onsale flash-sale
+flash-sale: NAME := flash-sale
+flash-sale: scenario ## 100,000 orders for 10,000 seats, then the audit.
 
 .PHONY: soak
 soak: release ## A minute of requests that store nothing; memory must not grow.

@@ -29,7 +29,9 @@ impl Store {
     /// Shows `a` and `b` with ten seats each, and a user.
     async fn new(max_clock_skew: Duration) -> Self {
         let database = TestDatabase::create().await;
-        let proxy = TcpProxy::start(&host_and_port(&services::mysql_url())).await;
+        let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
+            .await
+            .unwrap();
         let config = MySqlConfig {
             url: proxy.url(&database.url()),
             max_connections: 8,

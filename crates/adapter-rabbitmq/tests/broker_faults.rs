@@ -38,7 +38,7 @@ struct Proxied {
 impl Proxied {
     async fn start(publish_timeout: Duration) -> Self {
         let url = services::rabbitmq_url();
-        let proxy = TcpProxy::start(&host_and_port(&url)).await;
+        let proxy = TcpProxy::start(&host_and_port(&url)).await.unwrap();
         let prefix = TestPrefix::new();
         let config = RabbitMqConfig {
             publish_timeout,

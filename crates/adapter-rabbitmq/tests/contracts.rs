@@ -20,7 +20,7 @@ use crate::process::{config, start};
 
 async fn queue() -> QueueHarness {
     let url = services::rabbitmq_url();
-    let proxy = Arc::new(TcpProxy::start(&host_and_port(&url)).await);
+    let proxy = Arc::new(TcpProxy::start(&host_and_port(&url)).await.unwrap());
     let prefix = TestPrefix::new();
     let clock = Arc::new(ManualClock::new(fixtures::start()));
     let config = config(&proxy.url(&url), &prefix);

@@ -1,17 +1,22 @@
 //! What a run leaves in the broker, and its removal.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use lapin::options::{
     ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Lanes of measured services. Set for every process, so that all that they
 /// declare is known here.
 pub const LANES: u8 = 4;
 /// Each lane has a queue for each class.
 pub const LANE_QUEUES: u64 = 2 * LANES as u64;
+
+/// The last byte of each frame of AMQP 0.9.1.
+const FRAME_END: u8 = 0xce;
 
 /// A connection to the broker with one channel.
 pub struct Broker {
@@ -117,6 +122,32 @@ impl Broker {
     }
 }
 
+/// Product and version of the broker at `host:port`, as it greets everybody.
+///
+/// # Errors
+/// When nobody answers, or something else.
+pub async fn greeting(authority: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(authority).await?;
+    stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+    let mut greeting = Vec::new();
+    while !greeting.contains(&FRAME_END) {
+        ensure!(stream.read_buf(&mut greeting).await? > 0, "no greeting");
+    }
+    let property = |name| property(&greeting, name).unwrap_or("unknown");
+    Ok(format!("{} {}", property("product"), property("version")))
+}
+
+/// A long string of a field table: its name behind the length, then `S`, four
+/// bytes of length, and the text.
+fn property<'a>(table: &'a [u8], name: &str) -> Option<&'a str> {
+    let length = u8::try_from(name.len()).ok()?;
+    let start = [&[length], name.as_bytes(), b"S"].concat();
+    let at = table.windows(start.len()).position(|part| part == start)?;
+    let (length, text) = table[at + start.len()..].split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    std::str::from_utf8(text.get(..length)?).ok()
+}
+
 /// The queue of the baseline `publish_each` in a deployment.
 #[must_use]
 pub fn publish_each_queue(prefix: &str) -> String {
@@ -139,6 +170,15 @@ fn lane_queues(prefix: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_property_of_the_greeting_is_found() {
+        let table = b"..\x07productS\x00\x00\x00\x08RabbitMQ\x07versionS\x00\x00\x00\x053.10.8";
+        assert_eq!(property(table, "product"), Some("RabbitMQ"));
+        assert_eq!(property(table, "version"), Some("3.10."));
+        assert_eq!(property(table, "platform"), None);
+        assert_eq!(property(&table[..8], "product"), None);
+    }
 
     #[test]
     fn every_queue_has_the_prefix() {

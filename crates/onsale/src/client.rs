@@ -42,6 +42,14 @@ impl Connection {
         })
     }
 
+    /// Whether the other side has closed it, or said something unasked: it is
+    /// of no use then.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let read = self.stream.try_read(&mut [0]);
+        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Sends a whole request and waits for its whole answer.
     ///
     /// # Errors
@@ -92,7 +100,52 @@ fn parse(received: &[u8]) -> io::Result<Option<Parsed>> {
     Ok((received.len() >= body.end).then_some(Parsed { status, body }))
 }
 
-/// Writes a request with a JSON body, or without one if `body` is empty.
+/// A request without its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Such as `POST`.
+    pub method: &'a str,
+    /// With the query.
+    pub path: &'a str,
+    /// As the URL names it, with the port.
+    pub host: &'a str,
+    /// The token of administration.
+    pub bearer: Option<&'a str>,
+    /// Makes repeating safe.
+    pub idempotency_key: Option<&'a str>,
+}
+
+impl Head<'_> {
+    /// Writes the request with a JSON body, or without one if `body` is empty.
+    pub fn write(&self, into: &mut Vec<u8>, body: &str) {
+        let mut line = |parts: &[&str]| {
+            for part in parts {
+                into.extend_from_slice(part.as_bytes());
+            }
+            into.extend_from_slice(b"\r\n");
+        };
+        line(&[self.method, " ", self.path, " HTTP/1.1"]);
+        line(&["Host: ", self.host]);
+        if let Some(token) = self.bearer {
+            line(&["Authorization: Bearer ", token]);
+        }
+        if let Some(key) = self.idempotency_key {
+            line(&["Idempotency-Key: ", key]);
+        }
+        if !body.is_empty() {
+            line(&["Content-Type: application/json"]);
+        }
+        // Some proxies ask for the length of every POST.
+        if !body.is_empty() || self.method == "POST" {
+            line(&["Content-Length: ", &body.len().to_string()]);
+        }
+        line(&[]);
+        into.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// Writes a request to a service on this machine, with a JSON body or without
+/// one if `body` is empty.
 pub fn write_request(
     into: &mut Vec<u8>,
     method: &str,
@@ -100,23 +153,14 @@ pub fn write_request(
     bearer: Option<&str>,
     body: &str,
 ) {
-    let mut line = |parts: &[&str]| {
-        for part in parts {
-            into.extend_from_slice(part.as_bytes());
-        }
-        into.extend_from_slice(b"\r\n");
+    let head = Head {
+        method,
+        path,
+        host: "localhost",
+        bearer,
+        idempotency_key: None,
     };
-    line(&[method, " ", path, " HTTP/1.1"]);
-    line(&["Host: localhost"]);
-    if let Some(token) = bearer {
-        line(&["Authorization: Bearer ", token]);
-    }
-    if !body.is_empty() {
-        line(&["Content-Type: application/json"]);
-        line(&["Content-Length: ", &body.len().to_string()]);
-    }
-    line(&[]);
-    into.extend_from_slice(body.as_bytes());
+    head.write(into, body);
 }
 
 /// Writes an order that may be repeated under its `Idempotency-Key`.
@@ -169,5 +213,32 @@ mod tests {
             "POST /x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\n\
              Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
         );
+        let head = Head {
+            method: "GET",
+            path: "/y",
+            host: "tickets.example:80",
+            bearer: None,
+            idempotency_key: Some("k"),
+        };
+        let mut request = Vec::new();
+        head.write(&mut request, "");
+        assert_eq!(
+            String::from_utf8(request).unwrap(),
+            "GET /y HTTP/1.1\r\nHost: tickets.example:80\r\nIdempotency-Key: k\r\n\r\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_known() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        let connection = Connection::open(address).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        assert!(!connection.is_closed());
+        drop(server);
+        connection.stream.readable().await.unwrap();
+        assert!(connection.is_closed());
     }
 }

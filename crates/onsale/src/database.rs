@@ -3,16 +3,59 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 use sqlx::{Executor, QueryBuilder};
 use uuid::Uuid;
 
+use crate::proof::history::{Change, Journaled};
+use crate::proof::ticket::{State, StoredTicket};
+use crate::run::administration::Seats;
+use crate::run::target::Names;
+use crate::scenario::Users;
+use crate::scenario::plan::is_high;
+
 /// Rows of one statement.
 const USERS_PER_STATEMENT: u64 = 1_000;
-/// How the schema writes the class `standard`.
+/// How the schema writes the classes.
+const HIGH: u8 = 0;
+/// As above.
 const STANDARD: u8 = 1;
+
+/// As the schema has them: id, show, user, quantity, verdict, status,
+/// `requested_at`, `decided_at` and `decision_seq`.
+type TicketRow = (
+    Vec<u8>,
+    Vec<u8>,
+    Vec<u8>,
+    u32,
+    u8,
+    u8,
+    i64,
+    i64,
+    Option<u64>,
+);
+/// Show, seq, at, kind, ticket and capacity.
+type JournalRow = (Vec<u8>, u64, i64, u8, Option<Vec<u8>>, Option<u32>);
+
+fn verdict_of(code: u8) -> anyhow::Result<State> {
+    Ok(match code {
+        0 => State::Reserved,
+        1 => State::Confirmed,
+        2 => State::SoldOut,
+        3 => State::LimitExceeded,
+        4 => State::SalesClosed,
+        5 | 6 => State::RejectedOtherwise,
+        _ => bail!("a ticket of verdict {code}"),
+    })
+}
+
+/// An id; one that is no text is nobody's.
+fn text(id: &[u8]) -> &str {
+    std::str::from_utf8(id).unwrap_or_default()
+}
 
 /// A database that nobody else uses.
 #[derive(Clone)]
@@ -97,6 +140,123 @@ impl Database {
             first = next;
         }
         Ok(())
+    }
+
+    /// Inserts the users of a run.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn insert_users_of(&self, names: &Names, users: &Users) -> anyhow::Result<()> {
+        let mut first = 0;
+        while first < users.number {
+            let next = users.number.min(first + 1_000);
+            let mut sql = QueryBuilder::new("INSERT INTO users (id, name, priority) ");
+            sql.push_values(first..next, |mut row, user| {
+                let high = is_high(user, users.high_priority);
+                row.push_bind(names.user(user).into_bytes())
+                    .push_bind(format!("User {user}"))
+                    .push_bind(if high { HIGH } else { STANDARD });
+            });
+            sql.build().execute(&self.pool).await?;
+            first = next;
+        }
+        Ok(())
+    }
+
+    /// How the shows of a run stand.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn seats(&self, names: &Names) -> anyhow::Result<Vec<Seats>> {
+        let sql = "SELECT id, available, held, sold, seq FROM shows";
+        let rows: Vec<(Vec<u8>, u32, u32, u32, u64)> =
+            sqlx::query_as(sql).fetch_all(&self.pool).await?;
+        let seats = rows.iter().filter_map(|(id, available, held, sold, seq)| {
+            Some(Seats {
+                show: names.show_number(text(id))?,
+                available: u64::from(*available),
+                held: u64::from(*held),
+                sold: u64::from(*sold),
+                seq: *seq,
+            })
+        });
+        Ok(seats.collect())
+    }
+
+    /// Orders that are decided: every change that is not in the journal is a decision.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn decided(&self) -> anyhow::Result<u64> {
+        let sql = "SELECT CAST((SELECT COALESCE(SUM(seq), 0) FROM shows) \
+                   - (SELECT COUNT(*) FROM journal) AS UNSIGNED)";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+    }
+
+    /// All tickets of a run.
+    ///
+    /// # Errors
+    /// When the server does not answer, or has a ticket of somebody else.
+    pub async fn stored_tickets(&self, names: &Names) -> anyhow::Result<Vec<StoredTicket>> {
+        let sql = "SELECT id, show_id, user_id, quantity, verdict, status, requested_at, \
+                   decided_at, decision_seq FROM tickets";
+        let mut rows = sqlx::query_as::<_, TicketRow>(sql).fetch(&self.pool);
+        let mut tickets = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let (id, show, user, quantity, verdict, status, requested_at, decided_at, seq) = row;
+            tickets.push(StoredTicket {
+                id: Uuid::from_slice(&id)?,
+                show: names
+                    .show_number(text(&show))
+                    .context("another show's ticket")?,
+                user: names
+                    .user_number(text(&user))
+                    .context("another user's ticket")?,
+                quantity,
+                verdict: verdict_of(verdict)?,
+                state: match status {
+                    0 => State::Reserved,
+                    1 => State::Confirmed,
+                    2 => verdict_of(verdict)?,
+                    3 => State::Expired,
+                    4 => State::Cancelled,
+                    _ => bail!("a ticket of status {status}"),
+                },
+                requested_at,
+                decided_at,
+                // Of an order for a show that does not exist: a gap in any history.
+                decision_seq: seq.unwrap_or_default(),
+            });
+        }
+        Ok(tickets)
+    }
+
+    /// Every change of a run's shows that is not a decision.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn journal(&self, names: &Names) -> anyhow::Result<Vec<Journaled>> {
+        let sql = "SELECT show_id, seq, at, kind, ticket_id, capacity FROM journal";
+        let mut rows = sqlx::query_as::<_, JournalRow>(sql).fetch(&self.pool);
+        let mut journal = Vec::new();
+        while let Some((show, seq, at, kind, ticket, capacity)) = rows.try_next().await? {
+            journal.push(Journaled {
+                show: names
+                    .show_number(text(&show))
+                    .context("another show's change")?,
+                seq,
+                at,
+                change: match (kind, ticket, capacity) {
+                    (0, _, Some(capacity)) => Change::TermsSet { capacity },
+                    (1, Some(ticket), _) => Change::Confirmed(Uuid::from_slice(&ticket)?),
+                    (2, Some(ticket), _) => Change::CancelledHeld(Uuid::from_slice(&ticket)?),
+                    (3, Some(ticket), _) => Change::CancelledSold(Uuid::from_slice(&ticket)?),
+                    (4, Some(ticket), _) => Change::Expired(Uuid::from_slice(&ticket)?),
+                    _ => bail!("a change of kind {kind}"),
+                },
+            });
+        }
+        Ok(journal)
     }
 
     /// Changes that all shows have had.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use crate::broker::{Broker, LANE_QUEUES};
+use tcp_proxy::host_and_port;
+
+use crate::broker::{self, Broker, LANE_QUEUES};
 use crate::cpu::{Meter, Watched};
 use crate::database::Database;
 use crate::reconcile::{Told, differences, unaccounted};
@@ -101,13 +103,29 @@ impl Deployment {
     /// When it does not start or does not get the lanes.
     pub async fn start_owner(&self) -> anyhow::Result<Service> {
         let worker = self.tickets.serve("worker").await?;
+        self.wait_for_owners().await?;
+        Ok(worker)
+    }
+
+    /// Waits until every lane has a worker.
+    ///
+    /// # Errors
+    /// When one gets none.
+    pub async fn wait_for_owners(&self) -> anyhow::Result<()> {
         let broker = Broker::connect(&self.rabbitmq_url).await?;
         let consumed = async || broker.consumed_lane_queues(&self.prefix).await;
         wait_for(LANE_QUEUES, consumed)
             .await
             .context("the worker does not own all lanes")?;
-        broker.close().await?;
-        Ok(worker)
+        broker.close().await
+    }
+
+    /// What the broker says that it is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn broker_version(&self) -> anyhow::Result<String> {
+        broker::greeting(&host_and_port(&self.rabbitmq_url)).await
     }
 
     /// Starts to count the CPU time of these processes, the servers and this process.

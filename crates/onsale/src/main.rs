@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use onsale::bench::{self, BenchArgs};
-use onsale::flash_sale::{self, FlashSaleArgs};
+use onsale::run::{self, RunArgs};
 use onsale::services::{self, ServicesArgs};
 use onsale::soak::{self, SoakArgs};
 
@@ -24,8 +24,8 @@ enum Command {
     /// On RabbitMQ and MySQL: accepting, deciding, confirming, a flash sale and
     /// growth, each beside its baseline.
     BenchServices(Box<ServicesArgs>),
-    /// More orders than seats, reconciled to the last ticket.
-    FlashSale(FlashSaleArgs),
+    /// A scenario: clients that arrive whatever is answered, reconciled to the last ticket.
+    Run(Box<RunArgs>),
     /// Requests that store nothing: memory must not grow.
     Soak(SoakArgs),
 }
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Bench(args) => bench::run(args).await,
         Command::BenchServices(args) => Box::pin(services::run(*args)).await,
-        Command::FlashSale(args) => flash_sale::run(args).await,
+        Command::Run(args) => Box::pin(run::run(*args)).await,
         Command::Soak(args) => soak::run(args).await,
     };
     match ended {

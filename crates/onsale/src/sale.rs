@@ -1,5 +1,6 @@
 //! A running service with something to sell, and what its administration sees.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::cpu::Watched;
 use crate::database::Database;
 use crate::load::{Requests, drive};
 use crate::process::{Process, sibling};
+use crate::proof::audit::AuditReport;
 
 /// The show that orders are placed for.
 pub const SHOW: &str = "onsale";
@@ -29,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Tickets {
     program: PathBuf,
     token: String,
-    variables: Vec<(&'static str, String)>,
+    variables: Vec<(String, String)>,
     /// The store, unless it is in the process's memory.
     database: Option<Database>,
 }
@@ -62,7 +64,7 @@ impl Tickets {
         database: Database,
     ) -> anyhow::Result<Self> {
         Ok(Self {
-            variables: vec![
+            variables: [
                 ("APP__QUEUE__ADAPTER", "rabbitmq".to_owned()),
                 ("APP__QUEUE__LANES", LANES.to_string()),
                 ("APP__RABBITMQ__URL", rabbitmq_url.to_owned()),
@@ -70,9 +72,53 @@ impl Tickets {
                 ("APP__STORE__ADAPTER", "mysql".to_owned()),
                 ("APP__MYSQL__URL", database.url().to_owned()),
                 ("APP__TICKETS__ID_SECRETS", secret()),
-            ],
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec(),
             database: Some(database),
             ..Self::in_memory(program)?
+        })
+    }
+
+    /// The same with more settings, such as `queue.capacity`.
+    #[must_use]
+    pub fn with_settings(&self, settings: &BTreeMap<String, String>) -> Self {
+        let mut tickets = self.clone();
+        tickets
+            .variables
+            .extend(settings.iter().map(|(name, value)| {
+                let name = name.replace('.', "__").to_uppercase();
+                (format!("APP__{name}"), value.clone())
+            }));
+        tickets
+    }
+
+    /// Of administration.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// What the program says that it is.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        let version = self.run(&["--version"]).await?;
+        Ok(String::from_utf8_lossy(&version).trim().to_owned())
+    }
+
+    /// `tickets audit`, whatever it finds.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn audit_report(&self) -> anyhow::Result<AuditReport> {
+        let mut command = Command::new(&self.program);
+        self.configure(&mut command);
+        let output = command.args(["audit", "--json"]).output().await?;
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            format!("tickets audit ended with {}: {error}", output.status)
         })
     }
 

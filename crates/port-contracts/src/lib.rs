@@ -25,7 +25,6 @@ pub mod dead_letters;
 pub mod dependency;
 pub mod fixtures;
 mod harness;
-pub mod proxy;
 pub mod services;
 pub mod show_repository;
 mod support;
@@ -41,6 +40,7 @@ pub use harness::{
     QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
 };
 pub use support::{DEADLINE, within};
+pub use tcp_proxy as proxy;
 
 /// One test per case of a port. The module of the tests is called like the port's.
 #[doc(hidden)]

@@ -61,7 +61,9 @@ async fn verdicts_are_heard_on_another_process_than_the_one_that_took_the_orders
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_announced_while_the_broker_is_unreachable_is_told_within_ten_seconds() {
     let backend = Backend::start().await;
-    let proxy = TcpProxy::start(&host_and_port(&services::rabbitmq_url())).await;
+    let proxy = TcpProxy::start(&host_and_port(&services::rabbitmq_url()))
+        .await
+        .unwrap();
     let url = proxy.url(&services::rabbitmq_url());
     let seller = seller(&backend).await;
     let telling = TestService::on(&backend, Role::Api, &[("APP__RABBITMQ__URL", &url)]).await;
@@ -93,7 +95,9 @@ async fn what_is_announced_while_the_broker_is_unreachable_is_told_within_ten_se
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_unreachable_clients_are_told_so_and_the_state_follows() {
     let backend = Backend::start().await;
-    let proxy = TcpProxy::start(&host_and_port(&services::mysql_url())).await;
+    let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
+        .await
+        .unwrap();
     let url = proxy.url(&backend.database().url());
     let seller = seller(&backend).await;
     let telling = TestService::on(&backend, Role::Api, &[("APP__MYSQL__URL", &url)]).await;

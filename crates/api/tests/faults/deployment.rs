@@ -34,8 +34,12 @@ impl Deployment {
     /// A migrated database and nothing that runs.
     pub(crate) async fn new() -> Self {
         let backend = Backend::start().await;
-        let broker = TcpProxy::start(&host_and_port(&services::rabbitmq_url())).await;
-        let database = TcpProxy::start(&host_and_port(&services::mysql_url())).await;
+        let broker = TcpProxy::start(&host_and_port(&services::rabbitmq_url()))
+            .await
+            .unwrap();
+        let database = TcpProxy::start(&host_and_port(&services::mysql_url()))
+            .await
+            .unwrap();
         let mut variables = backend.variables();
         for (name, value) in &mut variables {
             match name.as_str() {

@@ -4,6 +4,7 @@
 mod accept;
 mod confirm;
 mod decide;
+mod flash_sale;
 mod growth;
 mod naive;
 mod notify;
@@ -20,12 +21,12 @@ use serde::Serialize;
 use self::accept::{Accept, AcceptArgs};
 use self::confirm::{Confirm, ConfirmArgs};
 use self::decide::{Decide, DecideArgs};
+use self::flash_sale::{FlashSale, FlashSaleArgs};
 use self::growth::{Growth, GrowthArgs};
 use self::notify::{Notify, NotifyArgs};
 use self::recipes::{Recipes, RecipesArgs};
 use self::sold_out::{SoldOut, SoldOutArgs};
 use crate::database::{Database, StoreServer};
-use crate::flash_sale::{self, FlashSale, FlashSaleArgs, On};
 use crate::servers::Servers;
 
 /// What can be measured.
@@ -67,15 +68,6 @@ pub struct ServicesArgs {
     /// Writes the figures into this file too.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Orders of the flash sale.
-    #[arg(long, default_value_t = 100_000)]
-    pub flash_orders: u64,
-    /// Seats of the flash sale.
-    #[arg(long, default_value_t = 10_000)]
-    pub flash_seats: u32,
-    /// Time within which the flash sale must be decided, in seconds.
-    #[arg(long, default_value_t = flash_sale::MAX_SECONDS)]
-    pub flash_max_seconds: f64,
     /// As its help says.
     #[command(flatten)]
     pub accept: AcceptArgs,
@@ -85,6 +77,9 @@ pub struct ServicesArgs {
     /// As its help says.
     #[command(flatten)]
     pub confirm: ConfirmArgs,
+    /// As its help says.
+    #[command(flatten)]
+    pub flash_sale: FlashSaleArgs,
     /// As its help says.
     #[command(flatten)]
     pub recipes: RecipesArgs,
@@ -228,23 +223,14 @@ async fn measure(
             report.confirm = Some(confirm);
         }
         Measurement::FlashSale => {
-            let sale = FlashSaleArgs {
-                orders: args.flash_orders,
-                users: args.users,
-                seats: args.flash_seats,
-                connections: args.connections,
-                on: On::Services,
-                max_seconds: Some(args.flash_max_seconds),
-                seed: None,
-                tickets_bin: args.tickets_bin.clone(),
-            };
-            let sold = Box::pin(flash_sale::measure(&sale)).await?;
+            let sold = Box::pin(flash_sale::measure(setting, &args.flash_sale)).await?;
             write!(out, "{sold}")?;
-            report.missed.extend(sold.missed(&sale));
+            report.missed.extend(sold.missed(&args.flash_sale));
             report.flash_sale = Some(sold);
         }
         Measurement::Recipes => {
-            let (orders, seats) = (args.flash_orders, args.flash_seats);
+            let sale = &args.flash_sale;
+            let (orders, seats) = (sale.flash_orders, sale.flash_seats);
             let recipes = recipes::measure(setting, &args.recipes, orders, seats);
             let recipes = Box::pin(recipes).await?;
             write!(out, "{recipes}")?;

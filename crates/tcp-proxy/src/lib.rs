@@ -1,5 +1,7 @@
 //! A TCP proxy between a process and a service, for faults on the way.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -8,10 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Bytes that are passed on at a time.
 const PIECE: usize = 16 * 1_024;
+/// Answers on their way from a distant service, at most.
+const PIECES_ON_THE_WAY: usize = 64;
 
 /// What happens to bytes and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,9 @@ pub enum Weather {
     Down,
     /// Every piece of up to 16 KiB takes so much longer.
     Slow(Duration),
+    /// Every answer comes so much later, however many are on their way: a
+    /// service that is far away.
+    Distant(Duration),
 }
 
 /// A proxy on a port of its own; gone when dropped.
@@ -41,12 +48,11 @@ pub struct TcpProxy {
 impl TcpProxy {
     /// Starts one in front of `target`, which is `host:port`.
     ///
-    /// # Panics
+    /// # Errors
     /// When no port can be had.
-    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-    pub async fn start(target: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+    pub async fn start(target: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
         let (weather, watching) = watch::channel(Weather::Fair);
         let (cuts, _) = broadcast::channel(1);
         let (said, _) = broadcast::channel(1);
@@ -77,14 +83,14 @@ impl TcpProxy {
                 });
             }
         });
-        Self {
+        Ok(Self {
             address,
             weather,
             cuts,
             said,
             forgotten,
             accepting,
-        }
+        })
     }
 
     /// Where it listens.
@@ -172,13 +178,31 @@ async fn relay(
     let answers = async {
         let mut weather = weather.clone();
         let mut piece = vec![0; PIECE];
+        // Answers with the instants at which they may go on.
+        let mut on_the_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
         loop {
+            let distance = match *weather.borrow() {
+                Weather::Distant(distance) => Some(distance),
+                _ => None,
+            };
+            let room = distance.map_or(1, |_| PIECES_ON_THE_WAY);
+            let first = on_the_way.front().map(|(due, _)| *due);
             let bytes = tokio::select! {
-                Ok(bytes) = said.recv() => bytes,
-                read = from_server.read(&mut piece) => match read {
-                    Ok(length @ 1..) => piece[..length].to_vec(),
+                biased;
+                () = wait_until(first), if first.is_some() => None,
+                Ok(bytes) = said.recv(), if on_the_way.len() < room => Some(bytes),
+                read = from_server.read(&mut piece), if on_the_way.len() < room => match read {
+                    Ok(length @ 1..) => Some(piece[..length].to_vec()),
                     _ => return,
                 },
+            };
+            if let Some(bytes) = bytes {
+                let due = Instant::now() + distance.unwrap_or_default();
+                on_the_way.push_back((due, bytes));
+                continue;
+            }
+            let Some((_, bytes)) = on_the_way.pop_front() else {
+                continue;
             };
             let passes = |weather: &Weather| !matches!(weather, Weather::Stalled | Weather::Mute);
             if pass(&mut weather, passes).await.is_none()
@@ -194,6 +218,13 @@ async fn relay(
     }
 }
 
+/// Not by the timer where the instant has come: it would take a millisecond more.
+async fn wait_until(instant: Option<Instant>) {
+    if let Some(instant) = instant.filter(|instant| *instant > Instant::now()) {
+        sleep_until(instant).await;
+    }
+}
+
 /// Waits until a piece may go on; `None` when the proxy is gone.
 async fn pass(
     weather: &mut watch::Receiver<Weather>,
@@ -204,4 +235,42 @@ async fn pass(
         sleep(delay).await;
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers every byte.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = client.split();
+                    let _ended = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn answers_of_a_distant_service_overlap() {
+        let proxy = TcpProxy::start(&echo().await.to_string()).await.unwrap();
+        let distance = Duration::from_millis(40);
+        proxy.set(Weather::Distant(distance));
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        let started = Instant::now();
+        let mut answer = [0; 10];
+        for number in 0..10 {
+            client.write_all(&[number]).await.unwrap();
+            sleep(Duration::from_millis(4)).await;
+        }
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let took = started.elapsed();
+        assert!(took >= distance && took < distance * 5, "{took:?}");
+    }
 }

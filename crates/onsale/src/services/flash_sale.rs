@@ -1,13 +1,12 @@
-//! A flash sale from the first request to the last verdict, reconciled.
+//! A flash sale as fast as it goes, from the first request to the last verdict:
+//! each connection sends its next order when the last one is answered.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use hdrhistogram::Histogram;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -15,59 +14,31 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Setting;
 use crate::client::{Response, write_request};
-use crate::cpu::{CpuMicros, Meter, Watched};
-use crate::deployment::{ALL, API, Deployment, WORKER};
+use crate::cpu::CpuMicros;
+use crate::deployment::{API, Deployment, WORKER};
 use crate::load::{Requests, drive};
 use crate::reconcile::{Told, differences};
 use crate::sale::{NewShow, Orders, SHOW, Service};
-use crate::servers::Servers;
 
-/// Within which a sale on real servers must be decided, in seconds.
-pub const MAX_SECONDS: f64 = 12.0;
-
-/// What the service runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum On {
-    /// One process with everything in memory.
-    Memory,
-    /// An api and a worker process, RabbitMQ and MySQL.
-    Services,
-}
-
-/// How the sale goes.
+/// How the flash sale goes.
 #[derive(Debug, Clone, Args)]
 pub struct FlashSaleArgs {
-    /// Orders in all; each user places the same number of them.
+    /// Orders of the flash sale; each user places the same number of them.
     #[arg(long, default_value_t = 100_000)]
-    pub orders: u64,
-    /// Users, each of whom may have one seat.
-    #[arg(long, default_value_t = 50_000)]
-    pub users: u64,
-    /// Seats.
+    pub flash_orders: u64,
+    /// Seats of the flash sale, of which a user may have one.
     #[arg(long, default_value_t = 10_000)]
-    pub seats: u32,
-    /// Keep-alive connections that share the orders.
-    #[arg(long, default_value_t = 64)]
-    pub connections: usize,
-    /// What the service runs on.
-    #[arg(long, value_enum, default_value_t = On::Memory)]
-    pub on: On,
-    /// Fails when the last verdict comes later, in seconds after the first
-    /// request; 12 with services unless given.
-    #[arg(long)]
-    pub max_seconds: Option<f64>,
-    /// Of the shuffle that puts the orders into sequence; drawn and printed unless given.
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// The service; the `tickets` beside this binary unless given.
-    #[arg(long)]
-    pub tickets_bin: Option<PathBuf>,
+    pub flash_seats: u32,
+    /// Time within which the flash sale must be decided, in seconds.
+    #[arg(long, default_value_t = 12.0)]
+    pub flash_max_seconds: f64,
 }
 
 /// A sale that was reconciled to the last ticket.
 #[derive(Debug, Serialize)]
-pub struct FlashSale {
+pub(super) struct FlashSale {
     orders: u64,
     users: u64,
     seats: u32,
@@ -76,12 +47,14 @@ pub struct FlashSale {
     /// Time that it took to open them, before the first request.
     opening_seconds: f64,
     accepted_per_second: f64,
+    /// Orders that the sold-out gate refused.
+    refused_by_gate: u64,
     accept_p50_micros: u64,
     accept_p99_micros: u64,
     /// From the first request.
     decided_after_seconds: f64,
-    /// From the acceptance of an order to its decision, where the store can be read.
-    wait: Option<Wait>,
+    /// From the acceptance of an order to its decision.
+    wait: Wait,
     confirmed: u64,
     sold_out: u64,
     limit_exceeded: u64,
@@ -98,112 +71,97 @@ struct Wait {
     p99_micros: u64,
 }
 
-/// Runs the sale and prints what happened.
-///
-/// # Errors
-/// On any difference between what clients were told and what the audit says,
-/// and when it took too long.
-pub async fn run(args: FlashSaleArgs) -> anyhow::Result<()> {
-    let sold = Box::pin(measure(&args)).await?;
-    write!(io::stdout(), "{sold}")?;
-    let missed = sold.missed(&args);
-    if !missed.is_empty() {
-        bail!("{}", missed.join("\n"));
-    }
-    Ok(())
-}
-
 /// Runs the sale.
-///
-/// # Errors
-/// On any difference between what clients were told and what the audit says.
-pub async fn measure(args: &FlashSaleArgs) -> anyhow::Result<FlashSale> {
-    ensure!(args.users > 0, "--users must be at least 1");
-    let program = args.tickets_bin.clone();
-    match args.on {
-        On::Memory => {
-            let service = Service::start(program, args.seats, 1, args.users).await?;
-            let sold = sell(args, &[(ALL, &service)], Meter::start).await?;
-            service.process.stop().await?;
-            Ok(sold)
-        }
-        On::Services => {
-            let servers = Servers::find()?;
-            let on = async |deployment: &Deployment| {
-                let api = deployment.tickets.serve("api").await?;
-                let worker = deployment.start_owner().await?;
-                let show = NewShow {
-                    max_per_user: 1,
-                    ..NewShow::of(args.seats)
-                };
-                api.put_on_sale([SHOW], show).await?;
-                let processes = [(API, &api), (WORKER, &worker)];
-                let mut sold = sell(args, &processes, |watched| deployment.meter(watched)).await?;
-                let waits = deployment.database.waits_micros().await?;
-                sold.wait = Some(Wait::of(&waits)?);
-                worker.process.stop().await?;
-                api.process.stop().await?;
-                Ok(sold)
-            };
-            Deployment::with(&servers, program, args.users, on).await
-        }
-    }
+pub(super) async fn measure(
+    setting: &Setting<'_>,
+    args: &FlashSaleArgs,
+) -> anyhow::Result<FlashSale> {
+    ensure!(setting.users > 0, "--users must be at least 1");
+    let program = setting.program.clone();
+    let on = async |deployment: &Deployment| {
+        let api = deployment.tickets.serve("api").await?;
+        let worker = deployment.start_owner().await?;
+        let show = NewShow {
+            max_per_user: 1,
+            ..NewShow::of(args.flash_seats)
+        };
+        api.put_on_sale([SHOW], show).await?;
+        let sold = sell(setting, args, deployment, &api, &worker).await?;
+        worker.process.stop().await?;
+        api.process.stop().await?;
+        Ok(sold)
+    };
+    Deployment::with(setting.servers, program, setting.users, on).await
 }
 
-/// Places all orders with the first of the processes.
 async fn sell(
+    setting: &Setting<'_>,
     args: &FlashSaleArgs,
-    processes: &[(&'static str, &Service)],
-    meter: impl FnOnce(Vec<Watched>) -> anyhow::Result<Meter>,
+    deployment: &Deployment,
+    api: &Service,
+    worker: &Service,
 ) -> anyhow::Result<FlashSale> {
-    let (_, service) = processes.first().context("no process")?;
-    let seed = args.seed.unwrap_or_else(rand::random);
-    let mut users: Vec<u64> = (0..args.orders).map(|order| order % args.users).collect();
-    users.shuffle(&mut StdRng::seed_from_u64(seed));
+    let seed = rand::random();
+    let users = setting.users;
+    let mut buyers: Vec<u64> = (0..args.flash_orders).map(|order| order % users).collect();
+    buyers.shuffle(&mut StdRng::seed_from_u64(seed));
 
-    let watched = processes.iter().map(|(name, one)| one.watched(name));
-    let meter = meter(watched.collect())?;
-    let mut orders = Orders::new(users.into_iter());
-    let sent = drive(service.address(), args.connections, None, &mut orders).await?;
+    let meter = deployment.meter([api.watched(API), worker.watched(WORKER)])?;
+    let mut orders = Orders::new(buyers.into_iter());
+    let connections = setting.connections;
+    let sent = drive(api.address(), connections, None, &mut orders).await?;
     let accepted = orders.accepted.len() as u64;
-    service.wait_for_changes(accepted + 1).await?;
+    // A gate that is closed refuses orders: `409 sold_out`.
+    let refused_by_gate = sent.count(409);
+    api.wait_for_changes(accepted + 1).await?;
     let decided_after = sent.started.elapsed();
-    let cpu_micros_per_order = meter.per(accepted)?;
+    let cpu_micros_per_order = meter.per(args.flash_orders)?;
 
     let mut verdicts = Verdicts::of(orders.accepted);
-    drive(service.address(), args.connections, None, &mut verdicts).await?;
+    drive(api.address(), connections, None, &mut verdicts).await?;
     let told = verdicts.told;
-    let audited = service.audit().await?;
-    let mut found = differences(&told, &audited, u64::from(args.seats).min(args.users));
-    if accepted != args.orders {
+    let audited = api.audit().await?;
+    let seats = u64::from(args.flash_seats);
+    let mut found = differences(&told, &audited, seats.min(users));
+    if accepted + refused_by_gate != args.flash_orders {
         found.push(format!(
             "only {accepted} of {} orders were accepted: {:?}",
-            args.orders, sent.by_status
+            args.flash_orders, sent.by_status
+        ));
+    }
+    if refused_by_gate > 0 && audited.sold < seats {
+        found.push(format!(
+            "undersold: {refused_by_gate} orders were refused by the gate, and {} of {seats} seats sold",
+            audited.sold
         ));
     }
     if !found.is_empty() {
         bail!("{}", found.join("\n"));
     }
     let latency = &sent.latency_micros;
+    let waits = deployment.database.waits_micros().await?;
+    let peak = |name: &'static str, service: &Service| {
+        Ok((name, service.process.peak_resident_kib()? / 1_024))
+    };
     Ok(FlashSale {
-        orders: args.orders,
-        users: args.users,
-        seats: args.seats,
+        orders: args.flash_orders,
+        users,
+        seats: args.flash_seats,
         seed,
-        connections: args.connections,
+        connections,
         opening_seconds: sent.opening.as_secs_f64(),
         accepted_per_second: sent.rate(202),
+        refused_by_gate,
         accept_p50_micros: latency.value_at_quantile(0.5),
         accept_p99_micros: latency.value_at_quantile(0.99),
         decided_after_seconds: decided_after.as_secs_f64(),
-        wait: None,
+        wait: Wait::of(&waits)?,
         confirmed: told.confirmed,
         sold_out: told.sold_out,
         limit_exceeded: told.limit_exceeded,
         cpu_micros_per_order,
-        peak_resident_mib: processes
-            .iter()
-            .map(|(name, one)| Ok((*name, one.process.peak_resident_kib()? / 1_024)))
+        peak_resident_mib: [peak(API, api), peak(WORKER, worker)]
+            .into_iter()
             .collect::<anyhow::Result<_>>()?,
     })
 }
@@ -224,18 +182,11 @@ impl Wait {
 
 impl FlashSale {
     /// What was required and not reached.
-    #[must_use]
-    pub fn missed(&self, args: &FlashSaleArgs) -> Vec<String> {
-        let limit = match args.on {
-            On::Memory => args.max_seconds,
-            On::Services => args.max_seconds.or(Some(MAX_SECONDS)),
-        };
-        let after = self.decided_after_seconds;
-        limit
-            .filter(|limit| after > *limit)
-            .map(|limit| format!("flash sale: all decided after {after:.2} s, not {limit} s"))
-            .into_iter()
-            .collect()
+    pub(super) fn missed(&self, args: &FlashSaleArgs) -> Vec<String> {
+        let (after, limit) = (self.decided_after_seconds, args.flash_max_seconds);
+        let missed = (after > limit)
+            .then(|| format!("flash sale: all decided after {after:.2} s, not {limit} s"));
+        missed.into_iter().collect()
     }
 }
 
@@ -245,7 +196,7 @@ impl fmt::Display for FlashSale {
             f,
             "flash sale: {} orders by {} users for {} seats, seed {}\n  \
              connections          {}, opened in {:.2} s\n  \
-             accepted per second  {:.0}\n  \
+             accepted per second  {:.0}; {} orders were refused by the gate\n  \
              accept p50, p99      {} µs, {} µs\n  \
              all decided after    {:.2} s",
             self.orders,
@@ -255,18 +206,17 @@ impl fmt::Display for FlashSale {
             self.connections,
             self.opening_seconds,
             self.accepted_per_second,
+            self.refused_by_gate,
             self.accept_p50_micros,
             self.accept_p99_micros,
             self.decided_after_seconds
         )?;
-        if let Some(wait) = &self.wait {
-            writeln!(
-                f,
-                "  verdict p50, p99     {:.2} s, {:.2} s after the acceptance",
-                Duration::from_micros(wait.p50_micros).as_secs_f64(),
-                Duration::from_micros(wait.p99_micros).as_secs_f64()
-            )?;
-        }
+        writeln!(
+            f,
+            "  verdict p50, p99     {:.2} s, {:.2} s after the acceptance",
+            Duration::from_micros(self.wait.p50_micros).as_secs_f64(),
+            Duration::from_micros(self.wait.p99_micros).as_secs_f64()
+        )?;
         let peaks = self.peak_resident_mib.iter();
         let peaks: Vec<_> = peaks.map(|(name, mib)| format!("{name} {mib}")).collect();
         writeln!(

@@ -1,0 +1,435 @@
+//! The result as one page: no script, nothing from elsewhere.
+
+use std::fmt::Display;
+
+use super::svg::{Line, Style, escaped, over_time, percentiles, short};
+use super::text::millis;
+use super::{Percentiles, Report};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The page of a result.
+#[must_use]
+pub fn page(report: &Report) -> String {
+    let name = escaped(&report.scenario.name);
+    let body = [
+        head(report),
+        plots(report),
+        "<h2>Violations</h2>".to_owned(),
+        violations(report),
+        "<h2>Orders and verdicts</h2>".to_owned(),
+        outcome(report),
+        "<h2>Latency in ms</h2>".to_owned(),
+        latencies(report),
+        "<h2>Processes</h2>".to_owned(),
+        processes(report),
+        "<h2>Answers</h2>".to_owned(),
+        answers(report),
+        "<h2>Run</h2>".to_owned(),
+        run(report),
+        format!(
+            "<h2>Scenario</h2><pre>{}</pre>",
+            escaped(&report.scenario.toml)
+        ),
+        "<h2>Over time</h2>".to_owned(),
+        over_time_table(report),
+    ];
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{name}</title><style>\n{STYLE}</style></head><body>\n{}\n</body></html>\n",
+        body.join("\n")
+    )
+}
+
+fn head(report: &Report) -> String {
+    let (scenario, pace, orders) = (&report.scenario, &report.pace, &report.orders);
+    let found: u64 = report.violations.values().sum();
+    let (class, verdict) = if report.passed {
+        (
+            "good",
+            "No violation: clients, store and audit agree on every ticket.".to_owned(),
+        )
+    } else if found > 0 {
+        ("bad", format!("{found} violations."))
+    } else {
+        ("bad", "A limit was not kept.".to_owned())
+    };
+    let cards = [
+        (grouped(orders.sent), "orders sent"),
+        (grouped(orders.accepted), "accepted"),
+        (short(pace.accepted_per_second), "accepted per second"),
+        (short(pace.decided_per_second), "decided per second"),
+        (
+            format!("{} s", short(pace.decided_after_seconds)),
+            "until the last verdict",
+        ),
+        (grouped(pace.backlog_peak), "waited at most"),
+        (grouped(report.verdicts.seats_sold), "seats sold"),
+        (grouped(report.verdicts.capacity), "seats there were"),
+    ];
+    let cards: String = cards
+        .iter()
+        .map(|(figure, what)| {
+            format!("<div class=\"card\"><b>{figure}</b><span>{what}</span></div>")
+        })
+        .collect();
+    format!(
+        "<h1>{}</h1><p class=\"soft\">{}</p><p class=\"verdict {class}\">{verdict}</p>\
+         <div class=\"cards\">{cards}</div>",
+        escaped(&scenario.name),
+        escaped(&scenario.about)
+    )
+}
+
+/// `1,234,567`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn plots(report: &Report) -> String {
+    let series = &report.series;
+    let instants = series.instants();
+    let line = |label: &str, values: &[f64]| Line {
+        label: label.to_owned(),
+        values: values.to_vec(),
+    };
+    let counts = |label: &str, values: &[u64]| Line {
+        label: label.to_owned(),
+        values: values.iter().map(|value| *value as f64).collect(),
+    };
+    let mut rates = vec![
+        line("due", &series.arrivals_per_second),
+        line("accepted", &series.accepted_per_second),
+        line("verdicts", &series.verdicts_per_second),
+    ];
+    for (label, values) in [
+        ("refused by the gate", &series.refused_by_gate_per_second),
+        ("heard by their buyer", &series.heard_per_second),
+    ] {
+        if values.iter().any(|value| *value > 0.0) {
+            rates.push(line(label, values));
+        }
+    }
+    let mut plots = vec![
+        over_time("Orders per second", &instants, &rates, Style::Lines),
+        over_time(
+            "Backlog: accepted and not decided",
+            &instants,
+            &[counts("orders", &series.backlog)],
+            Style::Lines,
+        ),
+        over_time(
+            "Seats",
+            &instants,
+            &[
+                counts("sold", &series.sold),
+                counts("held", &series.held),
+                counts("available", &series.available),
+            ],
+            Style::Stacked,
+        ),
+    ];
+    let named = |(name, figures): (&&'static str, &Percentiles)| {
+        (name.replace('_', " "), figures.quantiles())
+    };
+    let latencies: Vec<_> = report.latency_micros.iter().map(named).collect();
+    plots.push(percentiles("Latency by percentile", &latencies));
+    let late: Vec<_> = report.lateness_micros.iter().map(named).collect();
+    plots.push(percentiles("How late the client sent", &late));
+    plots.extend(memory(report));
+    plots.concat()
+}
+
+/// All processes by the instants of the first; they are looked at together.
+fn memory(report: &Report) -> Option<String> {
+    let first = report.processes.first()?;
+    let during: Vec<usize> = (0..first.resident_mib.len())
+        .filter(|place| first.resident_mib[*place].0 > 0.0)
+        .collect();
+    let instants: Vec<f64> = during
+        .iter()
+        .map(|place| first.resident_mib[*place].0)
+        .collect();
+    let lines = report.processes.iter().map(|process| {
+        let values = during.iter().map(|place| {
+            let seen = process.resident_mib.get(*place);
+            seen.map_or(0.0, |(_, mib)| *mib)
+        });
+        Line {
+            label: process.name.clone(),
+            values: values.collect(),
+        }
+    });
+    let plotted: Vec<Line> = lines.collect();
+    Some(over_time(
+        "Resident memory in MiB",
+        &instants,
+        &plotted,
+        Style::Lines,
+    ))
+}
+
+fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let head: String = head.iter().map(|name| format!("<th>{name}</th>")).collect();
+    let rows: String = rows
+        .into_iter()
+        .map(|row| {
+            let cells: String = row
+                .iter()
+                .map(|cell| format!("<td>{}</td>", escaped(cell)))
+                .collect();
+            format!("<tr>{cells}</tr>")
+        })
+        .collect();
+    format!(
+        "<div class=\"wide\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+}
+
+fn row(name: &str, value: impl Display) -> Vec<String> {
+    vec![name.to_owned(), value.to_string()]
+}
+
+fn violations(report: &Report) -> String {
+    let rows = report
+        .violations
+        .iter()
+        .map(|(kind, count)| row(&kind.replace('_', " "), count));
+    let more: String = report
+        .missed
+        .iter()
+        .chain(&report.examples)
+        .map(|line| format!("<p class=\"bad\">{}</p>", escaped(line)))
+        .collect();
+    table(&["violation", "count"], rows) + &more
+}
+
+fn outcome(report: &Report) -> String {
+    let (orders, verdicts, holds) = (&report.orders, &report.verdicts, &report.holds);
+    let (pace, readers) = (&report.pace, &report.readers);
+    let websocket = &readers.websocket;
+    let rows = vec![
+        row("orders planned", orders.planned),
+        row("orders sent", orders.sent),
+        row("sent again", orders.sent_again),
+        row("with an Idempotency-Key", orders.keyed),
+        row("accepted", orders.accepted),
+        row("refused by the sold-out gate", orders.sold_out_by_gate),
+        row("refused otherwise", orders.refused),
+        row("unknown to their clients", orders.unknown),
+        row("of these decided", orders.unknown_and_decided),
+        row("verdicts", verdicts.total),
+        row("reserved", verdicts.reserved),
+        row("confirmed at once", verdicts.confirmed),
+        row("sold out", verdicts.sold_out),
+        row("limit exceeded", verdicts.limit_exceeded),
+        row("rejected otherwise", verdicts.rejected_otherwise),
+        row("confirmed in the end", verdicts.confirmed_at_the_end),
+        row("expired", verdicts.expired),
+        row("cancelled", verdicts.cancelled),
+        row("seats there were", verdicts.capacity),
+        row("seats sold", verdicts.seats_sold),
+        row("seats held in the end", verdicts.seats_held),
+        row("confirmations asked for", holds.confirmations),
+        row("confirmed", holds.confirmed),
+        row("cancellations asked for", holds.cancellations),
+        row("cancelled by their buyers", holds.cancelled),
+        row("too late for the hold", holds.too_late),
+        row("changes without an answer", holds.unknown),
+        row("changes refused otherwise", holds.refused),
+        row(
+            "accepted, seconds from the start",
+            format!("{:.2}", pace.accepted_after_seconds),
+        ),
+        row(
+            "accepted per second",
+            format!("{:.0}", pace.accepted_per_second),
+        ),
+        row(
+            "decided, seconds from the start",
+            format!("{:.2}", pace.decided_after_seconds),
+        ),
+        row(
+            "decided per second",
+            format!("{:.0}", pace.decided_per_second),
+        ),
+        row("waited at most", pace.backlog_peak),
+        row("buyers that poll", readers.polling),
+        row("buyers that subscribe", readers.subscribing),
+        row("of both, heard their verdict", readers.heard),
+        row("WebSocket connections", websocket.connections),
+        row("WebSocket connections opened again", websocket.reopened),
+        row("subscriptions", websocket.subscriptions),
+        row(
+            "waited for a subscription",
+            websocket.waited_for_subscription,
+        ),
+    ];
+    table(&["what", "count"], rows)
+}
+
+fn latencies(report: &Report) -> String {
+    let late = report.lateness_micros.iter();
+    let late = late.map(|(name, figures)| {
+        (
+            format!("late sending of {}", name.replace('_', " ")),
+            figures,
+        )
+    });
+    let latencies = report.latency_micros.iter();
+    let latencies = latencies.map(|(name, figures)| (name.replace('_', " "), figures));
+    let rows = latencies.chain(late).map(|(name, figures)| {
+        let mut row = vec![name, figures.count.to_string()];
+        row.extend(
+            figures
+                .quantiles()
+                .iter()
+                .map(|(_, micros)| millis(*micros)),
+        );
+        row
+    });
+    let head = [
+        "what", "count", "50 %", "75 %", "90 %", "95 %", "99 %", "99.9 %", "99.99 %", "max",
+    ];
+    table(&head, rows)
+}
+
+fn processes(report: &Report) -> String {
+    let rows = report.processes.iter().map(|process| {
+        vec![
+            process.name.clone(),
+            process.start_mib.to_string(),
+            process.peak_mib.to_string(),
+            process.end_mib.to_string(),
+            format!("{:.1}", process.cpu_seconds),
+            format!("{:.1}", process.cpu_micros_per_order),
+        ]
+    });
+    let head = [
+        "process",
+        "start MiB",
+        "peak MiB",
+        "end MiB",
+        "CPU s",
+        "CPU µs per order",
+    ];
+    table(&head, rows)
+}
+
+fn answers(report: &Report) -> String {
+    let answered = report.answers.iter().map(|answer| {
+        let what = format!("{} {}", answer.status, answer.code);
+        vec![
+            answer.request.name().to_owned(),
+            what,
+            answer.count.to_string(),
+        ]
+    });
+    let unanswered = report.unanswered.iter().map(|unanswered| {
+        let why = unanswered.why.replace('_', " ");
+        vec![
+            unanswered.request.name().to_owned(),
+            why,
+            unanswered.count.to_string(),
+        ]
+    });
+    let messages = report
+        .readers
+        .websocket
+        .messages
+        .iter()
+        .map(|(what, count)| vec!["websocket".to_owned(), what.clone(), count.to_string()]);
+    table(
+        &["request", "answer", "count"],
+        answered.chain(unanswered).chain(messages),
+    )
+}
+
+fn run(report: &Report) -> String {
+    let (setting, connections) = (&report.setting, &report.connections);
+    let machine = &setting.machine;
+    let mut rows = vec![
+        row("run", &setting.run),
+        row("seed", setting.seed),
+        row("on", &setting.on),
+        row("ended", report.ending.replace('_', " ")),
+        row("machine", &machine.processor),
+        row("cores", machine.cores),
+        row("memory in MiB", machine.memory_mib),
+        row("system", &machine.system),
+        row("connections before the start", connections.before_start),
+        row(
+            "opened in seconds",
+            format!("{:.2}", connections.opening_seconds),
+        ),
+        row(
+            "connections needed",
+            format!("{} of {}", connections.used, connections.limit),
+        ),
+    ];
+    if let Some(seconds) = setting.users_seconds {
+        rows.push(row("users made in seconds", format!("{seconds:.2}")));
+    }
+    rows.extend(
+        setting
+            .versions
+            .iter()
+            .map(|(name, version)| row(name, version)),
+    );
+    table(&["what", "value"], rows)
+}
+
+fn over_time_table(report: &Report) -> String {
+    let series = &report.series;
+    let rows = series
+        .instants()
+        .into_iter()
+        .enumerate()
+        .map(|(place, until)| {
+            let rate = |values: &[f64]| {
+                values
+                    .get(place)
+                    .map_or(String::new(), |value| format!("{value:.0}"))
+            };
+            let count = |values: &[u64]| values.get(place).map_or(String::new(), u64::to_string);
+            vec![
+                short(until),
+                rate(&series.arrivals_per_second),
+                rate(&series.sent_per_second),
+                rate(&series.accepted_per_second),
+                rate(&series.refused_by_gate_per_second),
+                rate(&series.verdicts_per_second),
+                rate(&series.heard_per_second),
+                count(&series.backlog),
+                count(&series.available),
+                count(&series.held),
+                count(&series.sold),
+            ]
+        });
+    let head = [
+        "until s",
+        "due/s",
+        "sent/s",
+        "accepted/s",
+        "gate/s",
+        "verdicts/s",
+        "heard/s",
+        "backlog",
+        "available",
+        "held",
+        "sold",
+    ];
+    format!(
+        "<details><summary>Every value of the plots</summary>{}</details>",
+        table(&head, rows)
+    )
+}

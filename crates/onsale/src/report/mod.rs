@@ -1,0 +1,552 @@
+//! The result of a run: for machines as JSON, for people as text and as a page.
+//! `docs/LOAD.md` explains every field.
+
+mod figures;
+pub mod html;
+mod machine;
+mod series;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use self::figures::Percentiles;
+pub use self::machine::Machine;
+pub use self::series::Series;
+use crate::load::ratio;
+use crate::proof::Kind;
+use crate::proof::ticket::State;
+use crate::run::Outcome;
+use crate::run::buyers::Ending;
+use crate::run::ground::Ground;
+use crate::run::target::Names;
+use crate::run::told::{Answer, ChangeAnswer, NEVER, Step};
+use crate::run::watchers::WatcherFigures;
+use crate::scenario::plan::{Intent, Reader};
+use crate::scenario::{Outline, Scenario};
+
+/// Of the JSON; a new field does not change it.
+const FORMAT: u32 = 1;
+
+/// What a run was, beside its scenario.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setting {
+    /// Before the names of its shows and users.
+    pub run: String,
+    /// Repeats everything that was drawn.
+    pub seed: u64,
+    /// `memory`, `services` or the URL.
+    pub on: String,
+    /// How long it took to make the users.
+    pub users_seconds: Option<f64>,
+    /// What ran, by name.
+    pub versions: BTreeMap<String, String>,
+    /// What it ran on.
+    pub machine: Machine,
+}
+
+impl Setting {
+    /// Of a run that goes on.
+    #[must_use]
+    pub fn of(ground: &Ground, names: &Names, seed: u64) -> Self {
+        let mut versions = ground.versions.clone();
+        let client = format!("onsale {}", env!("CARGO_PKG_VERSION"));
+        versions.insert("client".to_owned(), client);
+        Self {
+            run: names.run().to_owned(),
+            seed,
+            on: ground.on.clone(),
+            users_seconds: ground.users_seconds,
+            versions,
+            machine: Machine::here(),
+        }
+    }
+}
+
+/// The result of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// 1; other numbers mean other fields.
+    pub format: u32,
+    /// Whether nothing is wrong and every limit was kept.
+    pub passed: bool,
+    /// How often each kind of violation was found.
+    pub violations: BTreeMap<&'static str, u64>,
+    /// The first violations of each kind, in words.
+    pub examples: Vec<String>,
+    /// Limits of the scenario that were not kept, in words.
+    pub missed: Vec<String>,
+    /// `complete`, `out_of_patience` or `out_of_time`.
+    pub ending: &'static str,
+    /// What the run was.
+    pub setting: Setting,
+    /// What was run.
+    pub scenario: Outline,
+    /// What became of the orders.
+    pub orders: Orders,
+    /// Verdicts of the store.
+    pub verdicts: Verdicts,
+    /// What holders asked for and were told.
+    pub holds: Holds,
+    /// How fast it went.
+    pub pace: Pace,
+    /// Latencies, by what took the time.
+    pub latency_micros: BTreeMap<&'static str, Percentiles>,
+    /// From the intended instant to the sending: what the client itself cost.
+    pub lateness_micros: BTreeMap<&'static str, Percentiles>,
+    /// Answers by request, status and code.
+    pub answers: Vec<AnswerCount>,
+    /// Requests without an answer.
+    pub unanswered: Vec<UnansweredCount>,
+    /// Connections of the client.
+    pub connections: Connections,
+    /// How buyers learned their verdict.
+    pub readers: Readers,
+    /// Processes on this machine.
+    pub processes: Vec<ProcessFigures>,
+    /// What happened over time.
+    pub series: Series,
+}
+
+/// What became of the orders.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Orders {
+    /// Of the scenario.
+    pub planned: u64,
+    /// Sent at least once.
+    pub sent: u64,
+    /// Sendings beside the first ones.
+    pub sent_again: u64,
+    /// With an `Idempotency-Key`.
+    pub keyed: u64,
+    /// Answered `202` or `200`.
+    pub accepted: u64,
+    /// Refused by the sold-out gate.
+    pub sold_out_by_gate: u64,
+    /// Refused otherwise; surely not queued.
+    pub refused: u64,
+    /// No answer, or `503 outcome_unknown`: may have been queued.
+    pub unknown: u64,
+    /// Of these, decided after all.
+    pub unknown_and_decided: u64,
+}
+
+/// Verdicts of the store, and where their tickets stand in the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// All of them.
+    pub total: u64,
+    /// Seats held at first.
+    pub reserved: u64,
+    /// Seats sold at once.
+    pub confirmed: u64,
+    /// Too few seats.
+    pub sold_out: u64,
+    /// Too many for a user.
+    pub limit_exceeded: u64,
+    /// Rejected for another reason.
+    pub rejected_otherwise: u64,
+    /// Tickets that stand as confirmed.
+    pub confirmed_at_the_end: u64,
+    /// Tickets that stand as expired.
+    pub expired: u64,
+    /// Tickets that stand as cancelled.
+    pub cancelled: u64,
+    /// Seats there were.
+    pub capacity: u64,
+    /// Seats that are sold.
+    pub seats_sold: u64,
+    /// Seats that are held.
+    pub seats_held: u64,
+}
+
+/// What holders asked for and were told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Holds {
+    /// Confirmations asked for.
+    pub confirmations: u64,
+    /// Answered `200`.
+    pub confirmed: u64,
+    /// Cancellations asked for.
+    pub cancellations: u64,
+    /// Answered `200`.
+    pub cancelled: u64,
+    /// Either, answered `409 hold_expired`.
+    pub too_late: u64,
+    /// Either, without an answer that says what happened.
+    pub unknown: u64,
+    /// Either, refused for another reason.
+    pub refused: u64,
+}
+
+/// How fast it went.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Pace {
+    /// From the start to the first answer of the last accepted order.
+    pub accepted_after_seconds: f64,
+    /// Accepted orders by that time.
+    pub accepted_per_second: f64,
+    /// From the start to the last verdict.
+    pub decided_after_seconds: f64,
+    /// Verdicts by that time.
+    pub decided_per_second: f64,
+    /// Most orders that were accepted and undecided at a time.
+    pub backlog_peak: u64,
+    /// Time from the start to the end of the clients.
+    pub clients_seconds: f64,
+}
+
+/// Answers of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AnswerCount {
+    /// What was asked for.
+    pub request: Step,
+    /// The status.
+    pub status: u16,
+    /// The problem's code, or empty.
+    pub code: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Requests without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnansweredCount {
+    /// What was asked for.
+    pub request: Step,
+    /// `timed_out`, `broken` or `unreachable`.
+    pub why: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// Connections of the client.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Connections {
+    /// Open and idle before the start.
+    pub before_start: usize,
+    /// How long it took to open them.
+    pub opening_seconds: f64,
+    /// Needed in the end.
+    pub used: usize,
+    /// Allowed.
+    pub limit: usize,
+}
+
+/// How buyers learned their verdict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Readers {
+    /// Orders whose buyer polls, of those that were accepted.
+    pub polling: u64,
+    /// Orders whose buyer subscribes, of those that were accepted.
+    pub subscribing: u64,
+    /// Orders of either whose buyer heard the verdict.
+    pub heard: u64,
+    /// WebSocket connections.
+    pub websocket: WatcherFigures,
+}
+
+/// A process on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProcessFigures {
+    /// What it is.
+    pub name: String,
+    /// Resident memory at the start, in MiB.
+    pub start_mib: f64,
+    /// The most that was seen.
+    pub peak_mib: f64,
+    /// At the end.
+    pub end_mib: f64,
+    /// CPU time by order that was sent, in µs.
+    pub cpu_micros_per_order: f64,
+    /// CPU time in seconds.
+    pub cpu_seconds: f64,
+    /// Seconds from the start, and resident memory in MiB.
+    pub resident_mib: Vec<(f64, f64)>,
+}
+
+impl Report {
+    /// Of a sale that is over.
+    #[must_use]
+    pub fn of(scenario: &Scenario, outline: Outline, setting: Setting, outcome: &Outcome) -> Self {
+        let orders = Orders::of(outcome);
+        let pace = Pace::of(outcome);
+        let missed = missed(scenario, outcome, &orders, &pace);
+        let findings = &outcome.findings;
+        let count = |kind: Kind| (kind.name(), findings.count(kind));
+        let sent = orders.sent;
+        Self {
+            format: FORMAT,
+            passed: findings.total() == 0 && missed.is_empty(),
+            violations: Kind::ALL.into_iter().map(count).collect(),
+            examples: findings
+                .examples()
+                .map(|(kind, example)| format!("{}: {example}", kind.name()))
+                .collect(),
+            missed,
+            ending: match outcome.ending {
+                Ending::Complete => "complete",
+                Ending::OutOfPatience => "out_of_patience",
+                Ending::OutOfTime => "out_of_time",
+            },
+            setting,
+            scenario: outline,
+            verdicts: Verdicts::of(outcome),
+            holds: Holds::of(outcome),
+            latency_micros: figures::latencies(outcome),
+            lateness_micros: figures::lateness(outcome),
+            answers: answers(outcome),
+            unanswered: unanswered(outcome),
+            connections: Connections {
+                before_start: scenario.client.connections,
+                opening_seconds: outcome.opening_seconds,
+                used: outcome.connections,
+                limit: scenario.client.max_connections,
+            },
+            readers: Readers::of(outcome),
+            processes: processes(outcome, sent),
+            series: Series::of(outcome),
+            orders,
+            pace,
+        }
+    }
+
+    /// Everything for which the run failed, in words.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let violations = self.violations.iter().filter(|(_, count)| **count > 0);
+        violations
+            .map(|(kind, count)| format!("{kind}: {count}"))
+            .chain(self.examples.iter().map(|example| format!("  {example}")))
+            .chain(self.missed.iter().cloned())
+            .collect()
+    }
+}
+
+fn missed(scenario: &Scenario, outcome: &Outcome, orders: &Orders, pace: &Pace) -> Vec<String> {
+    let mut missed = Vec::new();
+    let limits = &scenario.limits;
+    match outcome.ending {
+        Ending::Complete => {}
+        Ending::OutOfPatience => missed.push(format!(
+            "nothing happened for {} s although clients waited",
+            limits.patience_seconds
+        )),
+        Ending::OutOfTime => missed.push(format!("not over after {} s", limits.run_seconds)),
+    }
+    let after = pace.decided_after_seconds;
+    if let Some(limit) = limits.decided_within_seconds.filter(|limit| after > *limit) {
+        missed.push(format!("all decided after {after:.2} s, not {limit} s"));
+    }
+    let answered = orders.accepted + orders.sold_out_by_gate;
+    let share = ratio(answered, orders.planned as f64);
+    if share < limits.answered_at_least {
+        missed.push(format!(
+            "only {answered} of {} orders were accepted or refused as sold out",
+            orders.planned
+        ));
+    }
+    missed
+}
+
+impl Orders {
+    fn of(outcome: &Outcome) -> Self {
+        let mut orders = Self {
+            planned: outcome.plan.len() as u64,
+            ..Self::default()
+        };
+        let decided: std::collections::HashSet<_> = outcome
+            .stored
+            .tickets
+            .iter()
+            .map(|ticket| ticket.id)
+            .collect();
+        for (planned, told) in outcome.plan.iter().zip(&outcome.told) {
+            orders.keyed += u64::from(planned.keyed);
+            orders.sent += u64::from(told.sends > 0);
+            orders.sent_again += u64::from(told.sends.saturating_sub(1));
+            match told.answer {
+                Answer::Accepted => orders.accepted += 1,
+                Answer::SoldOutByGate => orders.sold_out_by_gate += 1,
+                _ if told.uncertain => {
+                    orders.unknown += 1;
+                    let is_decided = told.ticket.is_some_and(|id| decided.contains(&id));
+                    orders.unknown_and_decided += u64::from(is_decided);
+                }
+                _ => orders.refused += u64::from(told.sends > 0),
+            }
+        }
+        // Those whose clients know no id: what is left of the store's tickets.
+        let named: std::collections::HashSet<_> =
+            outcome.told.iter().filter_map(|told| told.ticket).collect();
+        orders.unknown_and_decided += decided.difference(&named).count() as u64;
+        orders
+    }
+}
+
+impl Verdicts {
+    fn of(outcome: &Outcome) -> Self {
+        let mut verdicts = Self::default();
+        for ticket in &outcome.stored.tickets {
+            verdicts.total += 1;
+            *match ticket.verdict {
+                State::Reserved => &mut verdicts.reserved,
+                State::Confirmed => &mut verdicts.confirmed,
+                State::SoldOut => &mut verdicts.sold_out,
+                State::LimitExceeded => &mut verdicts.limit_exceeded,
+                _ => &mut verdicts.rejected_otherwise,
+            } += 1;
+            match ticket.state {
+                State::Confirmed => verdicts.confirmed_at_the_end += 1,
+                State::Expired => verdicts.expired += 1,
+                State::Cancelled => verdicts.cancelled += 1,
+                _ => {}
+            }
+        }
+        for (_, show) in &outcome.audited {
+            verdicts.capacity += show.capacity;
+            verdicts.seats_sold += show.sold;
+            verdicts.seats_held += show.held;
+        }
+        verdicts
+    }
+}
+
+impl Holds {
+    fn of(outcome: &Outcome) -> Self {
+        let mut holds = Self::default();
+        for (planned, told) in outcome.plan.iter().zip(&outcome.told) {
+            if told.change == ChangeAnswer::NotAsked {
+                continue;
+            }
+            let (asked, done) = if planned.intent == Intent::Cancel {
+                (&mut holds.cancellations, &mut holds.cancelled)
+            } else {
+                (&mut holds.confirmations, &mut holds.confirmed)
+            };
+            *asked += 1;
+            match told.change {
+                ChangeAnswer::NotAsked => {}
+                ChangeAnswer::Done => *done += 1,
+                ChangeAnswer::HoldExpired => holds.too_late += 1,
+                ChangeAnswer::Unknown => holds.unknown += 1,
+                ChangeAnswer::Refused => holds.refused += 1,
+            }
+        }
+        holds
+    }
+}
+
+impl Pace {
+    fn of(outcome: &Outcome) -> Self {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let answered = outcome
+            .told
+            .iter()
+            .filter(|told| told.answer == Answer::Accepted && told.answered != NEVER)
+            .map(|told| told.answered);
+        let accepted = answered.clone().count() as u64;
+        let accepted_after_seconds = seconds(answered.max().unwrap_or_default());
+        let decided = outcome
+            .stored
+            .tickets
+            .iter()
+            .map(|ticket| ticket.decided_at);
+        let last = decided.max().unwrap_or(outcome.started_at);
+        let last = u64::try_from(last - outcome.started_at).unwrap_or_default();
+        let decided_after_seconds = seconds(last);
+        let total = outcome.stored.tickets.len() as u64;
+        Self {
+            accepted_after_seconds,
+            accepted_per_second: per_second(accepted, accepted_after_seconds),
+            decided_after_seconds,
+            decided_per_second: per_second(total, decided_after_seconds),
+            backlog_peak: series::backlog_peak(outcome),
+            clients_seconds: seconds(outcome.ended),
+        }
+    }
+}
+
+fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 {
+        count as f64 / seconds
+    } else {
+        0.0
+    }
+}
+
+impl Readers {
+    fn of(outcome: &Outcome) -> Self {
+        let mut readers = Self {
+            websocket: outcome.watchers.clone(),
+            ..Self::default()
+        };
+        let orders = outcome.plan.iter().zip(&outcome.told);
+        for (planned, told) in orders.filter(|(_, told)| told.answer == Answer::Accepted) {
+            match planned.reader {
+                Reader::Absent => continue,
+                Reader::Poll => readers.polling += 1,
+                Reader::WebSocket => readers.subscribing += 1,
+            }
+            readers.heard += u64::from(told.heard != NEVER);
+        }
+        readers
+    }
+}
+
+fn answers(outcome: &Outcome) -> Vec<AnswerCount> {
+    let answers = outcome.tally.answers.iter();
+    answers
+        .map(|((request, status, code), count)| AnswerCount {
+            request: *request,
+            status: *status,
+            code: code.clone(),
+            count: *count,
+        })
+        .collect()
+}
+
+fn unanswered(outcome: &Outcome) -> Vec<UnansweredCount> {
+    let tally = &outcome.tally;
+    [
+        ("timed_out", &tally.timed_out),
+        ("broken", &tally.broken),
+        ("unreachable", &tally.unreachable),
+    ]
+    .into_iter()
+    .flat_map(|(why, counts)| {
+        counts.iter().map(move |(request, count)| UnansweredCount {
+            request: *request,
+            why,
+            count: *count,
+        })
+    })
+    .collect()
+}
+
+fn processes(outcome: &Outcome, orders: u64) -> Vec<ProcessFigures> {
+    let mib = |kib: u64| (kib as f64 / 102.4).round() / 10.0;
+    let seconds = |micros: i64| ((micros.max(0) as f64) / 1e5).round() / 10.0;
+    let figures = outcome.usage.iter().map(|usage| {
+        let kib = usage.resident_kib.iter().map(|(_, kib)| *kib);
+        let (first, last) = (kib.clone().next(), kib.clone().next_back());
+        ProcessFigures {
+            name: usage.name.clone(),
+            start_mib: mib(first.unwrap_or_default()),
+            peak_mib: mib(kib.max().unwrap_or_default()),
+            end_mib: mib(last.unwrap_or_default()),
+            cpu_micros_per_order: usage.cpu_micros as f64 / orders.max(1) as f64,
+            cpu_seconds: usage.cpu_micros as f64 / 1e6,
+            resident_mib: usage
+                .resident_kib
+                .iter()
+                .map(|(at, kib)| (seconds(*at), mib(*kib)))
+                .collect(),
+        }
+    });
+    figures.collect()
+}

@@ -1,0 +1,213 @@
+//! What happened over time, in intervals of equal length.
+
+use serde::Serialize;
+
+use crate::run::Outcome;
+use crate::run::observer::SeatsSample;
+use crate::run::told::{Answer, NEVER};
+
+/// Intervals at most.
+const MAX_POINTS: u64 = 150;
+/// Lengths that an interval may have, in µs.
+const LENGTHS: [u64; 11] = [
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    600_000_000,
+];
+
+/// Everything that is plotted over time: one value per interval.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Series {
+    /// Length of an interval.
+    pub interval_seconds: f64,
+    /// Orders that were due, per second.
+    pub arrivals_per_second: Vec<f64>,
+    /// Orders that were first sent, per second.
+    pub sent_per_second: Vec<f64>,
+    /// Orders that were accepted, per second.
+    pub accepted_per_second: Vec<f64>,
+    /// Orders that the gate refused, per second.
+    pub refused_by_gate_per_second: Vec<f64>,
+    /// Verdicts per second.
+    pub verdicts_per_second: Vec<f64>,
+    /// Buyers who heard their verdict, per second.
+    pub heard_per_second: Vec<f64>,
+    /// Orders that are accepted and not decided, at the end of the interval.
+    pub backlog: Vec<u64>,
+    /// Seats that are left, at the end of the interval.
+    pub available: Vec<u64>,
+    /// Seats of reserved tickets.
+    pub held: Vec<u64>,
+    /// Seats of confirmed tickets.
+    pub sold: Vec<u64>,
+}
+
+impl Series {
+    /// Of a sale that is over.
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        let end = end(outcome);
+        let length = LENGTHS
+            .into_iter()
+            .find(|length| end / length < MAX_POINTS)
+            .unwrap_or(LENGTHS[LENGTHS.len() - 1]);
+        let points = usize::try_from(end / length + 1).unwrap_or(1);
+        let seconds = length as f64 / 1e6;
+        let count = |instants: &mut dyn Iterator<Item = u64>| {
+            let mut counts = vec![0_u64; points];
+            for at in instants {
+                let place = usize::try_from(at / length).unwrap_or(points);
+                if let Some(count) = counts.get_mut(place) {
+                    *count += 1;
+                }
+            }
+            counts
+        };
+        let rates = |counts: &[u64]| -> Vec<f64> {
+            let rates = counts.iter().map(|count| *count as f64 / seconds);
+            rates.collect()
+        };
+        let told = || outcome.told.iter();
+        let answered = |answer: Answer| {
+            let answered = told().filter(move |told| told.answer == answer);
+            answered.map(|told| told.answered).filter(|at| *at != NEVER)
+        };
+        let accepted = count(&mut answered(Answer::Accepted));
+        let decided = count(&mut decided(outcome));
+        let seats = seats(outcome, points, length);
+        Self {
+            interval_seconds: seconds,
+            arrivals_per_second: rates(&count(
+                &mut outcome.plan.iter().map(|order| order.at_micros),
+            )),
+            sent_per_second: rates(&count(
+                &mut told().map(|told| told.sent).filter(|at| *at != NEVER),
+            )),
+            accepted_per_second: rates(&accepted),
+            refused_by_gate_per_second: rates(&count(&mut answered(Answer::SoldOutByGate))),
+            verdicts_per_second: rates(&decided),
+            heard_per_second: rates(&count(
+                &mut told().map(|told| told.heard).filter(|at| *at != NEVER),
+            )),
+            backlog: backlog(&accepted, &decided),
+            available: seats.iter().map(|seats| seats.available).collect(),
+            held: seats.iter().map(|seats| seats.held).collect(),
+            sold: seats.iter().map(|seats| seats.sold).collect(),
+        }
+    }
+
+    /// The end of each interval, in seconds from the start.
+    #[must_use]
+    pub fn instants(&self) -> Vec<f64> {
+        (1..=self.arrivals_per_second.len())
+            .map(|point| point as f64 * self.interval_seconds)
+            .collect()
+    }
+}
+
+/// Instants of all verdicts, in µs from the start.
+fn decided(outcome: &Outcome) -> impl Iterator<Item = u64> {
+    let tickets = outcome.stored.tickets.iter();
+    tickets.filter_map(|ticket| u64::try_from(ticket.decided_at - outcome.started_at).ok())
+}
+
+/// When the last thing happened that is plotted.
+fn end(outcome: &Outcome) -> u64 {
+    let arrival = outcome.plan.last().map(|order| order.at_micros);
+    let heard = outcome
+        .told
+        .iter()
+        .flat_map(|told| [told.answered, told.heard]);
+    let heard = heard.filter(|at| *at != NEVER);
+    let seats = outcome.seats.last().map(|seats| seats.at);
+    decided(outcome)
+        .chain(arrival)
+        .chain(heard)
+        .chain(seats)
+        .max()
+        .unwrap_or_default()
+}
+
+/// Accepted so far without those decided so far; a verdict may come before the
+/// answer that says accepted.
+fn backlog(accepted: &[u64], decided: &[u64]) -> Vec<u64> {
+    let mut total = (0_u64, 0_u64);
+    accepted
+        .iter()
+        .zip(decided)
+        .map(|(accepted, decided)| {
+            total = (total.0 + accepted, total.1 + decided);
+            total.0.saturating_sub(total.1)
+        })
+        .collect()
+}
+
+/// The most orders that were accepted and undecided at any instant.
+pub(super) fn backlog_peak(outcome: &Outcome) -> u64 {
+    let accepted = outcome
+        .told
+        .iter()
+        .filter(|told| told.answer == Answer::Accepted && told.answered != NEVER)
+        .map(|told| (told.answered, 1_i64));
+    let mut changes: Vec<(u64, i64)> = accepted
+        .chain(decided(outcome).map(|at| (at, -1)))
+        .collect();
+    changes.sort_unstable();
+    let mut waiting = 0_i64;
+    let peak = changes.iter().map(|(_, change)| {
+        waiting += change;
+        waiting
+    });
+    u64::try_from(peak.max().unwrap_or_default()).unwrap_or_default()
+}
+
+/// Seats at the end of each interval: by every change where the store can be
+/// read, or else as they were last seen.
+fn seats(outcome: &Outcome, points: usize, length: u64) -> Vec<SeatsSample> {
+    let ends: Vec<u64> = (1..=points as u64).map(|point| point * length).collect();
+    if let Some(history) = &outcome.history {
+        let instants: Vec<i64> = ends
+            .iter()
+            .map(|at| outcome.started_at + i64::try_from(*at).unwrap_or_default())
+            .collect();
+        let whole = |seats: i64| u64::try_from(seats).unwrap_or_default();
+        let totals = history.totals_at(&instants);
+        return ends
+            .iter()
+            .zip(totals)
+            .map(|(at, total)| SeatsSample {
+                at: *at,
+                available: whole(total.available),
+                held: whole(total.held),
+                sold: whole(total.sold),
+            })
+            .collect();
+    }
+    ends.iter()
+        .filter_map(|end| {
+            let seen = outcome.seats.partition_point(|seats| seats.at <= *end);
+            let latest = seen
+                .checked_sub(1)
+                .map_or(outcome.seats.first(), |at| outcome.seats.get(at));
+            latest.copied()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backlog_is_what_was_accepted_and_not_decided() {
+        assert_eq!(backlog(&[5, 3, 0], &[1, 4, 3]), [4, 3, 0]);
+        assert_eq!(backlog(&[0, 1], &[1, 0]), [0, 0]);
+    }
+}

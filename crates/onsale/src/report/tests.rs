@@ -1,0 +1,280 @@
+//! A small sale whose report is known.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::*;
+use crate::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
+use crate::proof::ticket::StoredTicket;
+use crate::proof::{Evidence, reconcile};
+use crate::run::observer::{SeatsSample, Usage};
+use crate::run::told::{Tally, Told};
+use crate::scenario::plan::PlannedOrder;
+
+const STARTED_AT: i64 = 1_700_000_000_000_000;
+
+const SCENARIO: &str = r#"
+about = "Two orders & <one> seat"
+[[arrivals.phases]]
+shape = "flat"
+orders = 2
+seconds = 2
+[shows]
+seats = 1
+[users]
+number = 2
+[limits]
+decided_within_seconds = 1.7
+"#;
+
+/// The first gets the seat after 0.5 s, the second is sold out after 2 s.
+fn outcome() -> Outcome {
+    let planned = |user: u32| PlannedOrder {
+        at_micros: u64::from(user) * 1_500_000,
+        user,
+        show: 0,
+        quantity: 1,
+        think_ms: 0,
+        reader: Reader::Absent,
+        intent: Intent::Lapse,
+        keyed: false,
+        repeated: false,
+    };
+    let told = |number: u64| Told {
+        sent: number * 1_500_000 + 1_000,
+        answered: number * 1_500_000 + 5_000,
+        ticket: Some(Uuid::from_u128(u128::from(number))),
+        answer: Answer::Accepted,
+        sends: 1,
+        ..Told::default()
+    };
+    let stored = |number: u32, verdict: State| StoredTicket {
+        id: Uuid::from_u128(u128::from(number)),
+        show: 0,
+        user: number,
+        quantity: 1,
+        verdict,
+        state: verdict,
+        requested_at: STARTED_AT + i64::from(number) * 1_500_000 + 3_000,
+        decided_at: STARTED_AT + i64::from(number) * 1_500_000 + 500_000,
+        decision_seq: u64::from(number) + 2,
+    };
+    let audit = AuditedShow {
+        show_id: "run-s0".to_owned(),
+        capacity: 1,
+        available: 0,
+        held: 0,
+        sold: 1,
+        changes: 3,
+        verdicts: AuditedVerdicts {
+            reserved: 0,
+            confirmed: 1,
+            rejected: AuditedRejections {
+                sold_out: 1,
+                ..AuditedRejections::default()
+            },
+        },
+        inversions: 0,
+        violations: 0,
+        examples: Vec::new(),
+    };
+    let mut tally = Tally::new().unwrap();
+    for order in [0, 1] {
+        tally.sent(Step::Order, 1_000);
+        tally.answered(Step::Order, 202, "", 4_000, 5_000 + order);
+    }
+    tally.timed_out.insert(Step::Order, 1);
+    let (plan, told) = (vec![planned(0), planned(1)], vec![told(0), told(1)]);
+    let tickets = vec![stored(0, State::Confirmed), stored(1, State::SoldOut)];
+    let audited = vec![(0, audit)];
+    let findings = reconcile(&Evidence {
+        plan: &plan,
+        told: &told,
+        contradictions: (0, &[]),
+        stored: &tickets,
+        stored_is_all: false,
+        history: None,
+        audited: &audited,
+        shows: 1,
+        hold_seconds: 0,
+        started_at: STARTED_AT,
+    });
+    Outcome {
+        plan,
+        told,
+        tally,
+        ending: Ending::Complete,
+        ended: 1_600_000,
+        connections: 1,
+        watchers: WatcherFigures::default(),
+        stored: crate::proof::store::Stored {
+            tickets,
+            journal: None,
+        },
+        history: None,
+        audited,
+        usage: vec![Usage {
+            name: "client".to_owned(),
+            resident_kib: vec![(-1, 1_024), (500_000, 3_072), (1_000_000, 2_048)],
+            cpu_micros: 500,
+        }],
+        seats: vec![SeatsSample {
+            at: 1_000_000,
+            available: 0,
+            held: 0,
+            sold: 1,
+        }],
+        started_at: STARTED_AT,
+        opening_seconds: 0.0,
+        findings,
+    }
+}
+
+fn report() -> Report {
+    let scenario = Scenario::parse(SCENARIO).unwrap();
+    let outline = Outline::of(&scenario, "x/small.toml".as_ref(), SCENARIO.to_owned());
+    let setting = Setting {
+        run: "run-00000000".to_owned(),
+        seed: 7,
+        on: "memory".to_owned(),
+        users_seconds: Some(0.5),
+        versions: [("client".to_owned(), "onsale 1".to_owned())].into(),
+        machine: Machine {
+            processor: "Some CPU".to_owned(),
+            cores: 2,
+            memory_mib: 4_096,
+            system: "Linux 6".to_owned(),
+        },
+    };
+    Report::of(&scenario, outline, setting, &outcome())
+}
+
+#[test]
+fn figures_are_those_of_the_sale() {
+    let report = report();
+    assert_eq!(
+        report.violations.values().sum::<u64>(),
+        0,
+        "{:?}",
+        report.examples
+    );
+    assert_eq!(report.missed, ["all decided after 2.00 s, not 1.7 s"]);
+    assert!(!report.passed && report.failures() == report.missed);
+    assert_eq!((report.orders.sent, report.orders.accepted), (2, 2));
+    assert_eq!(
+        (report.verdicts.confirmed, report.verdicts.sold_out),
+        (1, 1)
+    );
+    assert_eq!(
+        (report.verdicts.capacity, report.verdicts.seats_sold),
+        (1, 1)
+    );
+    assert_eq!(
+        (
+            report.pace.decided_after_seconds,
+            report.pace.decided_per_second
+        ),
+        (2.0, 1.0)
+    );
+    assert_eq!(report.pace.backlog_peak, 1);
+    let near = |name: &str, expected: u64| {
+        let p50 = report.latency_micros[name].p50;
+        assert!(p50.abs_diff(expected) <= expected / 500, "{name}: {p50}");
+    };
+    near("order_to_accepted", 5_000);
+    near("order_answer", 4_000);
+    near("order_to_verdict", 500_000);
+    near("accepted_to_verdict", 497_000);
+    assert_eq!(report.lateness_micros["orders"].p50, 1_000);
+    let client = &report.processes[0];
+    assert_eq!(
+        (client.start_mib, client.peak_mib, client.end_mib),
+        (1.0, 3.0, 2.0)
+    );
+    assert_eq!(client.cpu_micros_per_order, 250.0);
+}
+
+#[test]
+fn series_add_up_to_the_sale() {
+    let series = report().series;
+    assert_eq!(series.interval_seconds, 0.05);
+    assert_eq!(series.instants().len(), series.backlog.len());
+    let sum = |values: &[f64]| (values.iter().sum::<f64>() * series.interval_seconds).round();
+    assert_eq!(sum(&series.arrivals_per_second), 2.0);
+    assert_eq!(sum(&series.accepted_per_second), 2.0);
+    assert_eq!(sum(&series.verdicts_per_second), 2.0);
+    assert_eq!(series.backlog[..11], [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+    assert_eq!(series.sold.last(), Some(&1));
+}
+
+/// Every name that a machine may read is explained.
+#[test]
+fn every_field_of_the_json_is_documented() {
+    fn names(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    into.push(name.clone());
+                    names(value, into);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| names(item, into)),
+            _ => {}
+        }
+    }
+    let docs = include_str!("../../../../docs/LOAD.md");
+    let mut report = serde_json::to_value(report()).unwrap();
+    // These are explained in words, or say themselves what they are.
+    for explained in ["setting", "scenario"] {
+        assert!(report[explained].take().is_object());
+    }
+    let mut all = Vec::new();
+    names(&report, &mut all);
+    let in_words = [
+        "status", "code", "why", "request", "p75", "p90", "p95", "p99", "p999", "p50",
+    ];
+    let missing: Vec<_> = all
+        .iter()
+        .filter(|name| !in_words.contains(&name.as_str()))
+        .filter(|name| !docs.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} are not in docs/LOAD.md");
+}
+
+#[test]
+fn the_page_needs_nothing_else_and_has_every_figure() {
+    let report = report();
+    let page = html::page(&report);
+    for forbidden in ["<script", "http://", "https://", "@import", "url("] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    let plots = page.matches("<svg").count();
+    assert_eq!((plots, page.matches("</svg>").count()), (6, 6));
+    for opened in ["figure", "table", "details", "div", "p", "h2", "tr", "td"] {
+        let (start, end) = (format!("<{opened}"), format!("</{opened}>"));
+        let starts = page
+            .match_indices(&start)
+            .filter(|(at, _)| page[at + start.len()..].starts_with([' ', '>']));
+        assert_eq!(starts.count(), page.matches(&end).count(), "{opened}");
+    }
+    assert!(page.contains("prefers-color-scheme: dark"));
+    for text in [
+        "Two orders &amp; &lt;one&gt; seat",
+        "Some CPU",
+        "A limit was not kept",
+        "timed out",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("NaN") && !page.contains(">inf<"));
+}
+
+#[test]
+fn the_text_names_seed_and_violations() {
+    let text = report().to_string();
+    assert!(text.starts_with("small: 2 orders by 2 users for 1 x 1 seats on memory, seed 7\n"));
+    assert!(
+        text.contains("duplicated 0") && text.contains("order timed_out: 1"),
+        "{text}"
+    );
+}

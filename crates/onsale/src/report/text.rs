@@ -1,0 +1,138 @@
+//! The result in a few lines.
+
+use std::fmt;
+
+use super::Report;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scenario, setting, orders) = (&self.scenario, &self.setting, &self.orders);
+        let (pace, verdicts) = (&self.pace, &self.verdicts);
+        writeln!(
+            f,
+            "{}: {} orders by {} users for {} x {} seats on {}, seed {}",
+            scenario.name,
+            scenario.orders,
+            scenario.users,
+            scenario.shows,
+            scenario.seats_per_show,
+            setting.on,
+            setting.seed
+        )?;
+        if let Some(seconds) = setting.users_seconds {
+            writeln!(f, "  users made in         {seconds:.2} s")?;
+        }
+        writeln!(
+            f,
+            "  orders                {} sent, {} accepted, {} refused by the gate, {} refused, \
+             {} unknown of which {} were decided, {} sent again",
+            orders.sent,
+            orders.accepted,
+            orders.sold_out_by_gate,
+            orders.refused,
+            orders.unknown,
+            orders.unknown_and_decided,
+            orders.sent_again
+        )?;
+        writeln!(
+            f,
+            "  verdicts              {} reserved, {} confirmed, {} sold out, {} limit exceeded, {} otherwise",
+            verdicts.reserved,
+            verdicts.confirmed,
+            verdicts.sold_out,
+            verdicts.limit_exceeded,
+            verdicts.rejected_otherwise
+        )?;
+        writeln!(
+            f,
+            "  in the end            {} confirmed, {} expired, {} cancelled; {} of {} seats sold, {} held",
+            verdicts.confirmed_at_the_end,
+            verdicts.expired,
+            verdicts.cancelled,
+            verdicts.seats_sold,
+            verdicts.capacity,
+            verdicts.seats_held
+        )?;
+        writeln!(
+            f,
+            "  accepted              {:.2} s, {:.0} per second\n  \
+             decided               {:.2} s, {:.0} per second; at most {} waited",
+            pace.accepted_after_seconds,
+            pace.accepted_per_second,
+            pace.decided_after_seconds,
+            pace.decided_per_second,
+            pace.backlog_peak
+        )?;
+        writeln!(
+            f,
+            "  connections           {} before the start, opened in {:.2} s; {} of {} needed",
+            self.connections.before_start,
+            self.connections.opening_seconds,
+            self.connections.used,
+            self.connections.limit
+        )?;
+        writeln!(
+            f,
+            "  {:<30} {:>9} {:>9} {:>9} {:>9}",
+            "ms", "p50", "p99", "p99.9", "max"
+        )?;
+        let late = self.lateness_micros.iter();
+        let late = late.map(|(name, figures)| (format!("late sending of {name}"), figures));
+        let latencies = self.latency_micros.iter();
+        let latencies = latencies.map(|(name, figures)| (name.replace('_', " "), figures));
+        for (name, figures) in latencies.chain(late) {
+            writeln!(
+                f,
+                "  {name:<30} {:>9} {:>9} {:>9} {:>9}",
+                millis(figures.p50),
+                millis(figures.p99),
+                millis(figures.p999),
+                millis(figures.max)
+            )?;
+        }
+        writeln!(
+            f,
+            "  {:<30} {:>9} {:>9} {:>9} {:>9}",
+            "MiB and CPU µs per order", "start", "peak", "end", "CPU"
+        )?;
+        for process in &self.processes {
+            writeln!(
+                f,
+                "  {:<30} {:>9} {:>9} {:>9} {:>9.1}",
+                process.name,
+                process.start_mib,
+                process.peak_mib,
+                process.end_mib,
+                process.cpu_micros_per_order
+            )?;
+        }
+        for answer in self.answers.iter().filter(|answer| answer.status >= 300) {
+            let request = answer.request.name();
+            writeln!(
+                f,
+                "  {request} answered {} {}: {}",
+                answer.status, answer.code, answer.count
+            )?;
+        }
+        for unanswered in &self.unanswered {
+            let request = unanswered.request.name();
+            writeln!(f, "  {request} {}: {}", unanswered.why, unanswered.count)?;
+        }
+        let violations: Vec<_> = self
+            .violations
+            .iter()
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
+        writeln!(f, "  violations            {}", violations.join(", "))
+    }
+}
+
+/// µs as ms with the digits that matter.
+pub(super) fn millis(micros: u64) -> String {
+    let millis = micros as f64 / 1e3;
+    match micros {
+        0..10_000 => format!("{millis:.2}"),
+        10_000..1_000_000 => format!("{millis:.1}"),
+        _ => format!("{millis:.0}"),
+    }
+}

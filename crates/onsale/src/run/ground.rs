@@ -1,0 +1,237 @@
+//! What a sale runs on: processes that it starts itself, or a deployment that is
+//! there.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
+
+use super::observer::Watch;
+use super::target::{Names, Target};
+use crate::cpu::CLIENT;
+use crate::deployment::{ALL, API, Deployment, WORKER};
+use crate::proof::audit::AuditReport;
+use crate::proof::store::Store;
+use crate::sale::{Service, Tickets};
+use crate::scenario::Scenario;
+use crate::servers::Servers;
+
+/// The token of another deployment's administration.
+const TOKEN_VARIABLE: &str = "APP__ADMIN__TOKEN";
+
+/// What a run starts the service on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// One process with everything in memory.
+    Memory,
+    /// An api process and workers, on RabbitMQ and MySQL.
+    Services,
+}
+
+/// A deployment that is ready, with everything on sale.
+pub struct Ground {
+    /// Where it listens.
+    pub target: Target,
+    /// Where its tickets are read.
+    pub store: Store,
+    /// Its processes on this machine, and this one.
+    pub watched: Vec<Watch>,
+    /// As reports say it: `memory`, `services` or the URL.
+    pub on: String,
+    /// What runs, by name.
+    pub versions: BTreeMap<String, String>,
+    /// How long it took to make the users, in seconds; `None` for existing ones.
+    pub users_seconds: Option<f64>,
+    auditor: Option<Tickets>,
+}
+
+impl Ground {
+    /// Asks for the service's own audit.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn audit(&self) -> anyhow::Result<AuditReport> {
+        match &self.auditor {
+            // Not in a process whose memory is looked at.
+            Some(tickets) => tickets.audit_report().await,
+            None => self.target.audit().await,
+        }
+    }
+
+    /// Sells on a deployment that runs.
+    ///
+    /// # Errors
+    /// Those of the work, and of making shows and users.
+    pub async fn at_url<T>(
+        url: &str,
+        scenario: &Scenario,
+        names: &Names,
+        users_exist: bool,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let target = Target::of(url, env::var(TOKEN_VARIABLE).ok()).await?;
+        let users_seconds = if users_exist {
+            None
+        } else {
+            Some(create_users(&target, scenario, names).await?)
+        };
+        target.put_on_sale(names, &scenario.shows).await?;
+        let ground = Self {
+            target,
+            store: Store::Http,
+            watched: vec![client()],
+            on: url.to_owned(),
+            versions: BTreeMap::new(),
+            users_seconds,
+            auditor: None,
+        };
+        work(&ground).await
+    }
+
+    /// Starts the service in memory, sells, and stops it.
+    ///
+    /// # Errors
+    /// Those of the work, and of starting and stopping it.
+    pub async fn in_memory<T>(
+        program: Option<PathBuf>,
+        scenario: &Scenario,
+        names: &Names,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        ensure!(
+            scenario.service.store_latency_ms == 0 && scenario.service.workers == 1,
+            "service.store_latency_ms and service.workers are for --on services"
+        );
+        let tickets = Tickets::in_memory(program)?.with_settings(&scenario.service.settings);
+        let service = tickets.serve("all").await?;
+        let target = Target::local(service.address(), tickets.token());
+        let users_seconds = create_users(&target, scenario, names).await?;
+        target.put_on_sale(names, &scenario.shows).await?;
+        let ground = Self {
+            target,
+            store: Store::Http,
+            watched: vec![watch(ALL, &service), client()],
+            on: "memory".to_owned(),
+            versions: BTreeMap::from([("tickets".to_owned(), tickets.version().await?)]),
+            users_seconds: Some(users_seconds),
+            auditor: None,
+        };
+        let result = work(&ground).await?;
+        service.process.stop().await?;
+        Ok(result)
+    }
+
+    /// Starts the service on real servers, sells, and removes all of it.
+    ///
+    /// # Errors
+    /// Those of the work, and of starting and removing it.
+    pub async fn on_services<T>(
+        program: Option<PathBuf>,
+        scenario: &Scenario,
+        names: &Names,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let servers = Servers::find()?;
+        let on = async |deployment: &Deployment| {
+            let mut tickets = deployment.tickets.with_settings(&scenario.service.settings);
+            let latency = Duration::from_millis(scenario.service.store_latency_ms);
+            let url = deployment.database.url();
+            // Slows the service only: users are inserted and tickets read past it.
+            let proxy = if latency.is_zero() {
+                None
+            } else {
+                let proxy = TcpProxy::start(&host_and_port(url)).await?;
+                proxy.set(Weather::Distant(latency));
+                let through = BTreeMap::from([("mysql.url".to_owned(), proxy.url(url))]);
+                tickets = tickets.with_settings(&through);
+                Some(proxy)
+            };
+            let sold = Self::with_processes(deployment, tickets, scenario, names, work).await;
+            drop(proxy);
+            sold
+        };
+        Deployment::with(&servers, program, 0, on).await
+    }
+
+    async fn with_processes<T>(
+        deployment: &Deployment,
+        tickets: Tickets,
+        scenario: &Scenario,
+        names: &Names,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let started = Instant::now();
+        let database = &deployment.database;
+        database.insert_users_of(names, &scenario.users).await?;
+        let users_seconds = started.elapsed().as_secs_f64();
+        let api = tickets.serve("api").await?;
+        let mut workers = Vec::new();
+        for _ in 0..scenario.service.workers {
+            workers.push(tickets.serve("worker").await?);
+        }
+        deployment.wait_for_owners().await?;
+        let target = Target::local(api.address(), tickets.token());
+        target.put_on_sale(names, &scenario.shows).await?;
+
+        let mut watched = vec![watch(API, &api)];
+        for (number, worker) in workers.iter().enumerate() {
+            let mut watch = watch(WORKER, worker);
+            if workers.len() > 1 {
+                watch.name = format!("{WORKER} {}", number + 1);
+            }
+            watched.push(watch);
+        }
+        let servers = deployment.local_servers.iter();
+        watched.extend(servers.map(|server| Watch {
+            name: server.name.to_owned(),
+            id: server.id,
+        }));
+        watched.push(client());
+        let ground = Self {
+            target,
+            store: Store::Database(database.clone()),
+            watched,
+            on: "services".to_owned(),
+            versions: BTreeMap::from([
+                ("tickets".to_owned(), tickets.version().await?),
+                ("store".to_owned(), database.server().await?.to_string()),
+                ("broker".to_owned(), deployment.broker_version().await?),
+            ]),
+            users_seconds: Some(users_seconds),
+            auditor: Some(tickets),
+        };
+        let result = work(&ground).await?;
+        for worker in workers {
+            worker.process.stop().await?;
+        }
+        api.process.stop().await?;
+        Ok(result)
+    }
+}
+
+async fn create_users(target: &Target, scenario: &Scenario, names: &Names) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    target
+        .create_users(names, &scenario.users)
+        .await
+        .context("making users; --users-exist names some that are there")?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+fn watch(name: &str, service: &Service) -> Watch {
+    Watch {
+        name: name.to_owned(),
+        id: service.process.id(),
+    }
+}
+
+fn client() -> Watch {
+    Watch {
+        name: CLIENT.to_owned(),
+        id: std::process::id(),
+    }
+}

@@ -1,0 +1,226 @@
+//! `onsale run` from its command line to its exit code, against a service that
+//! is there: honest, or seen through a liar.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use api::application::{Application, Role};
+use api::clock::SystemClock;
+use api::configuration::Settings;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+const TOKEN: &str = "a token of administration";
+
+/// A service in the memory of this process.
+async fn service() -> SocketAddr {
+    let variables = [
+        ("APP__SERVER__PORT", "0"),
+        ("APP__LOG__LEVEL", "error"),
+        ("APP__ADMIN__TOKEN", TOKEN),
+    ];
+    let variables: HashMap<_, _> = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let settings = Settings::load(&config, variables).unwrap();
+    let application = Application::build(settings, Role::All, Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let address = application.address();
+    tokio::spawn(application.run_until_stopped(CancellationToken::new()));
+    address
+}
+
+/// A run with its files.
+struct Run {
+    output: Output,
+    folder: TempDir,
+}
+
+impl Run {
+    async fn of(scenario: &Path, address: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_onsale"))
+            .arg("run")
+            .arg("--scenario")
+            .arg(scenario)
+            .args(["--url", &format!("http://{address}"), "--seed", "7"])
+            .arg("--json")
+            .arg(folder.path().join("out.json"))
+            .arg("--html")
+            .arg(folder.path().join("out.html"))
+            .env("APP__ADMIN__TOKEN", TOKEN)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        Self { output, folder }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.folder.path().join("out.json")).unwrap())
+            .unwrap()
+    }
+
+    fn told(&self) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        text(&self.output.stdout) + &text(&self.output.stderr)
+    }
+}
+
+fn smoke() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/smoke.toml")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn smoke_has_no_violation() {
+    let run = Run::of(&smoke(), service().await).await;
+    assert!(run.output.status.success(), "{}", run.told());
+    let json = run.json();
+    assert_eq!(json["passed"], true);
+    let violations = json["violations"].as_object().unwrap();
+    assert!(violations.len() >= 9 && violations.values().all(|count| count == 0));
+    assert_eq!(json["orders"]["sent"], json["scenario"]["orders"]);
+    assert_eq!(json["orders"]["accepted"], json["verdicts"]["total"]);
+    assert_eq!(json["verdicts"]["seats_held"], 0);
+    for some in ["confirmed", "cancelled"] {
+        assert!(
+            json["holds"][some].as_u64().unwrap() > 0,
+            "{}",
+            json["holds"]
+        );
+    }
+    assert!(json["verdicts"]["expired"].as_u64().unwrap() > 0);
+    assert!(json["verdicts"]["sold_out"].as_u64().unwrap() > 0);
+    let page = std::fs::read_to_string(run.folder.path().join("out.html")).unwrap();
+    assert!(page.contains("No violation") && page.contains("<svg") && !page.contains("<script"));
+    // Not a terminal, and not asked for.
+    assert!(run.output.stderr.is_empty(), "{}", run.told());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_runs_on_one_deployment_do_not_meet() {
+    let address = service().await;
+    let scenario = smoke();
+    let (one, other) = tokio::join!(Run::of(&scenario, address), Run::of(&scenario, address));
+    for run in [&one, &other] {
+        assert!(run.output.status.success(), "{}", run.told());
+    }
+    assert_eq!(
+        one.json()["setting"]["seed"],
+        other.json()["setting"]["seed"]
+    );
+    assert_ne!(one.json()["setting"]["run"], other.json()["setting"]["run"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_is_given_twice_fails_the_run() {
+    let first = Mutex::new(None);
+    let number = Mutex::new(0);
+    let liar = liar(service().await, move |answer| {
+        const BEFORE: &[u8] = br#"{"ticket_id":""#;
+        let is_new = answer.starts_with(b"HTTP/1.1 202");
+        let at = answer.windows(BEFORE.len()).position(|part| part == BEFORE);
+        let (true, Some(at)) = (is_new, at) else {
+            return;
+        };
+        let id = &mut answer[at + BEFORE.len()..][..36];
+        let mut number = number.lock().unwrap();
+        *number += 1;
+        let mut first = first.lock().unwrap();
+        match (&*first, *number) {
+            (None, _) => *first = Some(id.to_vec()),
+            (Some(first), 100) => id.copy_from_slice(first),
+            _ => {}
+        }
+    });
+    let run = Run::of(&smoke(), liar.await).await;
+    assert_eq!(run.output.status.code(), Some(1), "{}", run.told());
+    let json = run.json();
+    assert_eq!(json["passed"], false);
+    assert!(
+        json["violations"]["duplicated"].as_u64().unwrap() > 0,
+        "{json}"
+    );
+    assert!(run.told().contains("were given one id"), "{}", run.told());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_that_was_told_otherwise_fails_the_run() {
+    let lied = Mutex::new(false);
+    let liar = liar(service().await, move |answer| {
+        const TRUE: &[u8] = br#""status":"reserved""#;
+        const FALSE: &[u8] = br#""status":"rejected""#;
+        let mut lied = lied.lock().unwrap();
+        let at = answer.windows(TRUE.len()).position(|part| part == TRUE);
+        if let (Some(at), false) = (at, *lied) {
+            answer[at..][..FALSE.len()].copy_from_slice(FALSE);
+            *lied = true;
+        }
+    });
+    let run = Run::of(&smoke(), liar.await).await;
+    assert_eq!(run.output.status.code(), Some(1), "{}", run.told());
+    assert_eq!(
+        run.json()["violations"]["contradictions"],
+        1,
+        "{}",
+        run.told()
+    );
+}
+
+#[tokio::test]
+async fn every_fault_of_a_scenario_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("odd.toml");
+    std::fs::write(&scenario, "about = 5\n[shows]\nchairs = 7\n").unwrap();
+    let run = Run::of(&scenario, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    assert_eq!(run.output.status.code(), Some(1));
+    for fault in [
+        "about: 5 is not a text",
+        "shows.chairs: is unknown",
+        "users.number: is missing",
+    ] {
+        assert!(run.told().contains(fault), "{}", run.told());
+    }
+}
+
+/// Passes everything on, and lets `lie` change what the service says.
+async fn liar(service: SocketAddr, lie: impl Fn(&mut [u8]) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let lie = Arc::new(lie);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let lie = Arc::clone(&lie);
+            tokio::spawn(async move {
+                let server = TcpStream::connect(service).await.unwrap();
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                tokio::spawn(async move {
+                    let _ended = tokio::io::copy(&mut from_client, &mut to_server).await;
+                });
+                let mut piece = vec![0; 16 * 1_024];
+                while let Ok(length @ 1..) = from_server.read(&mut piece).await {
+                    lie(&mut piece[..length]);
+                    if to_client.write_all(&piece[..length]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
