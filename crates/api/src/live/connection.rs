@@ -58,8 +58,13 @@ impl Connection {
         self.live.tickets.watch(id, &self.listener, told, hint);
     }
 
-    /// Listens first and reads after, so that nothing falls in between.
-    pub(crate) fn subscribe(&mut self, tickets: Vec<TicketRequest>, shows: Vec<ShowId>) {
+    /// Listens first and reads after, so that nothing falls in between. The
+    /// reading is the caller's to await: the connection goes on meanwhile.
+    pub(crate) fn subscribe(
+        &mut self,
+        tickets: Vec<TicketRequest>,
+        shows: Vec<ShowId>,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let mut left_out = 0;
         let mut new_tickets = Vec::new();
         let mut new_shows = Vec::new();
@@ -93,10 +98,7 @@ impl Connection {
         }
         let live = Arc::clone(&self.live);
         let listener = Arc::clone(&self.listener);
-        // Not awaited: while the store is slow the connection goes on.
-        tokio::spawn(async move {
-            live.tell_state(&listener, &new_tickets, &new_shows).await;
-        });
+        async move { live.tell_state(&listener, &new_tickets, &new_shows).await }
     }
 
     pub(crate) fn unsubscribe(&mut self, tickets: &[TicketId], shows: &[ShowId]) {

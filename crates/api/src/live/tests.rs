@@ -209,7 +209,7 @@ impl Scene {
             id: ticket,
             hint: None,
         };
-        client.subscribe(vec![request], vec![show_id]);
+        client.subscribe(vec![request], vec![show_id]).await;
         let mut scene = Self {
             live,
             events,
@@ -273,7 +273,7 @@ async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_
         id: scene.ticket,
         hint: None,
     };
-    newcomer.subscribe(vec![request], Vec::new());
+    tokio::spawn(newcomer.subscribe(vec![request], Vec::new()));
     // The state of before is on its way to the newcomer.
     scene.ledger.has_read.notified().await;
     scene.ledger.has_read.notified().await;

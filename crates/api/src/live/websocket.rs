@@ -8,7 +8,8 @@ use actix_ws::{
     AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError,
     Session,
 };
-use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::Live;
@@ -90,6 +91,9 @@ async fn converse(
     let heartbeat = connection.live().settings.heartbeat;
     let mut heartbeats = ticks(heartbeat);
     let mut heard_at = Instant::now();
+    // Of the state that the last message asked for. One at a time: a client that
+    // asks faster than the store answers waits.
+    let mut reading: Option<BoxFuture<'static, ()>> = None;
     loop {
         let step = tokio::select! {
             next = listener.next() => match next {
@@ -100,12 +104,18 @@ async fn converse(
                 Next::End(End::Closing(closing)) => Err(Parting::Closing(closing)),
                 Next::End(End::Told) => Err(Parting::Closed(None)),
             },
-            message = incoming.next(), if listener.is_drained() => {
+            Some(()) = OptionFuture::from(reading.as_mut()) => {
+                reading = None;
+                Ok(())
+            }
+            message = incoming.next(), if reading.is_none() && listener.is_drained() => {
                 heard_at = Instant::now();
                 match message {
                     None => Err(Parting::Gone),
                     Some(Err(error)) => Err(error.into()),
-                    Some(Ok(message)) => answer(message, session, connection).await,
+                    Some(Ok(message)) => {
+                        answer(message, session, connection, &mut reading).await
+                    }
                 }
             }
             _ = heartbeats.tick() => {
@@ -126,10 +136,13 @@ async fn answer(
     message: AggregatedMessage,
     session: &mut Session,
     connection: &mut Connection,
+    reading: &mut Option<BoxFuture<'static, ()>>,
 ) -> Result<(), Parting> {
     match message {
         AggregatedMessage::Text(text) => match Request::parse(&text) {
-            Ok(Request::Subscribe { tickets, shows }) => connection.subscribe(tickets, shows),
+            Ok(Request::Subscribe { tickets, shows }) => {
+                *reading = Some(connection.subscribe(tickets, shows).boxed());
+            }
             Ok(Request::Unsubscribe { tickets, shows }) => connection.unsubscribe(&tickets, &shows),
             Err(faults) => connection.fail(&Failure::InvalidMessage(faults)),
         },

@@ -142,3 +142,19 @@ async fn while_the_store_is_unreachable_clients_are_told_so_and_the_state_follow
         restored.elapsed()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_faster_than_the_store_answers_waits() {
+    let backend = Backend::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
+        .await
+        .unwrap();
+    let url = proxy.url(&backend.database().url());
+    let telling = TestService::on(&backend, Role::Api, &[("APP__MYSQL__URL", &url)]).await;
+    let mut client = WsClient::connect(&telling).await;
+    proxy.set(Weather::Stalled);
+    client.subscribe(&[], &["held"]).await;
+    client.say_anything("?").await;
+    assert_eq!(client.error().await.0, "store_unavailable");
+    assert_eq!(client.error().await.0, "invalid_message");
+}
