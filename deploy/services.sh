@@ -28,6 +28,8 @@ answers() {
     timeout 2 bash -c "exec 3<>/dev/tcp/${authority%:*}/${authority##*:}" 2>/dev/null
 }
 
+# Asked for below 32768, where the system gives no ports to outgoing
+# connections: a closed one of those keeps its port for a minute, unseen here.
 free_port() {
     local port=$1
     while answers "tcp://127.0.0.1:$port"; do port=$((port + 1)); done
@@ -58,7 +60,7 @@ write_env() {
 
 with_docker() {
     local mysql_port rabbitmq_port password
-    mysql_port=$(free_port 33306) rabbitmq_port=$(free_port 35672) password=$(secret)
+    mysql_port=$(free_port 13306) rabbitmq_port=$(free_port 14672) password=$(secret)
     docker rm -f tickets-mysql tickets-rabbitmq >/dev/null 2>&1 || true
     docker run -d --name tickets-mysql -p "127.0.0.1:$mysql_port:3306" \
         -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" >/dev/null
@@ -102,7 +104,7 @@ data_folder() {
 
 start_mariadb() {
     local dir="$data/mariadb" password
-    port=$(free_port 33306) password=$(secret)
+    port=$(free_port 13306) password=$(secret)
     rm -rf "$dir" && mkdir -p "$dir/data"
     chown -R mysql "$dir"
     mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" \
@@ -123,7 +125,7 @@ SQL
 
 start_rabbitmq() {
     local dir="$data/rabbitmq" dist_port
-    port=$(free_port 35672) dist_port=$(free_port 35673)
+    port=$(free_port 14672) dist_port=$(free_port 14673)
     [ "$dist_port" != "$port" ] || dist_port=$(free_port $((port + 1)))
     rm -rf "$dir" && mkdir -p "$dir"
     printf '[].\n' >"$dir/plugins"
