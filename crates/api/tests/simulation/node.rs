@@ -23,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) process: ProcessId,
     tasks: Mutex<Vec<AbortHandle>>,
     frozen_until: Mutex<Instant>,
+    /// The store is out of reach for this process alone.
+    cut_off_until: Mutex<Instant>,
 }
 
 enum Wait {
@@ -60,6 +62,7 @@ impl Node {
             process: ProcessId::new(process),
             tasks: Mutex::default(),
             frozen_until: Mutex::new(Instant::now()),
+            cut_off_until: Mutex::new(Instant::now()),
         })
     }
 
@@ -141,6 +144,18 @@ impl Node {
         for task in self.tasks.lock().drain(..) {
             task.abort();
         }
+    }
+
+    /// Loses its way to the store.
+    pub(crate) fn cut_off(&self) {
+        let time = self.world.draw(|chance| chance.millis(500, 8_000));
+        self.note(format_args!("IS CUT OFF from the store for {time:?}"));
+        *self.cut_off_until.lock() = Instant::now() + time;
+    }
+
+    pub(crate) fn reaches_store(&self) -> bool {
+        let now = Instant::now();
+        *self.cut_off_until.lock() <= now && self.world.tables.lock().is_down_until <= now
     }
 
     /// Stands still, with all that it holds, for up to longer than any limit.

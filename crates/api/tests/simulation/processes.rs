@@ -244,6 +244,12 @@ impl World {
         }
     }
 
+    pub(crate) fn cut_off_any(&self) {
+        if let Some(node) = self.any_node() {
+            node.cut_off();
+        }
+    }
+
     /// Stops a worker as a deployment does, with a deadline.
     pub(crate) fn stop_any_worker(self: &Arc<Self>) {
         let (first, count) = (self.plan.apis, self.plan.workers);
@@ -269,7 +275,7 @@ impl World {
     }
 
     /// From now on nothing goes wrong any more, and what is down is started.
-    /// What is frozen thaws when its time has come.
+    /// What is frozen or cut off goes on when its time has come.
     pub(crate) fn heal(self: &Arc<Self>) {
         self.clear_up();
         self.broker.lock().is_down_until = Instant::now();

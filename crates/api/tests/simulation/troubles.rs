@@ -60,7 +60,7 @@ pub(crate) async fn breaks(world: Arc<World>) {
         if !world.happens(|weather| weather.disasters) {
             continue;
         }
-        match world.draw(|chance| chance.below(8)) {
+        match world.draw(|chance| chance.below(10)) {
             0 | 1 => world.crash_any(),
             2 => world.freeze_any(),
             3 => world.stop_any_worker(),
@@ -76,6 +76,7 @@ pub(crate) async fn breaks(world: Arc<World>) {
                 });
                 world.broker.lock().revoke(&world, lane, Duration::ZERO);
             }
+            7 | 8 => world.cut_off_any(),
             _ => {
                 // What is undecidable comes back to the dead letters.
                 let _unknown = operator.redrive(3).await;

@@ -59,8 +59,7 @@ impl SimStore {
     /// A request on its way to the store.
     async fn reach(&self, what: &'static str) -> Result<(), Down> {
         self.node.step(what).await;
-        let is_down = self.world().tables.lock().is_down_until > Instant::now();
-        if is_down || self.world().happens(|weather| weather.store_fails) {
+        if !self.node.reaches_store() || self.world().happens(|weather| weather.store_fails) {
             self.node.note(format_args!("does not reach the store"));
             return Err(Down);
         }

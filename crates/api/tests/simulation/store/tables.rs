@@ -53,9 +53,14 @@ pub(crate) struct TicketRow {
 }
 
 impl ShowRow {
+    /// Whether no seat is left and none can come back by the end of a hold.
+    pub(super) const fn is_sold_out(&self) -> bool {
+        self.seats.available == 0 && self.seats.held == 0
+    }
+
     /// Whether there was a moment without any seat since then.
     pub(crate) fn was_sold_out_since(&self, then: Timestamp) -> bool {
-        self.seats.is_sold_out() || self.was_sold_out_until.is_some_and(|until| until >= then)
+        self.is_sold_out() || self.was_sold_out_until.is_some_and(|until| until >= then)
     }
 
     pub(super) fn ledger(&self) -> ShowLedger {

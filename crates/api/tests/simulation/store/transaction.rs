@@ -13,7 +13,7 @@ use domain::show::Show;
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::tables::{ShowRow, Step, Tables, TicketRow};
 use super::{Down, SimStore};
@@ -89,7 +89,7 @@ impl Transaction<'_> {
             step.await;
             return Err(Down);
         }
-        if node.world.tables.lock().is_down_until > Instant::now() {
+        if !node.reaches_store() {
             return Err(Down);
         }
         Ok(())
@@ -168,7 +168,7 @@ impl Transaction<'_> {
         }
         for ledger in writes.ledgers {
             if let Some(row) = tables.shows.get_mut(ledger.show_id()) {
-                if row.seats.is_sold_out() {
+                if row.is_sold_out() {
                     row.was_sold_out_until = Some(world.now());
                 }
                 row.seats = ledger.seats();
