@@ -275,6 +275,18 @@ pub struct ShowStanding {
     pub seq: u64,
 }
 
+impl ShowStanding {
+    /// The seats as they are announced.
+    #[must_use]
+    pub fn announcement(&self) -> ShowSeats {
+        ShowSeats {
+            show_id: self.show.id.clone(),
+            seats: self.seats,
+            seq: self.seq,
+        }
+    }
+}
+
 /// A show's seats after its change number `seq`, as it is announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShowSeats {

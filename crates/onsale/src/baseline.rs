@@ -1,7 +1,12 @@
 //! The service's JSON in and out, for programs that it is compared with.
 
-use actix_web::HttpResponse;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
 use actix_web::http::header::LOCATION;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,21 +48,7 @@ impl From<Order> for Ticket {
 }
 
 impl Ticket {
-    /// Its id.
-    #[must_use]
-    pub const fn id(&self) -> Uuid {
-        self.ticket_id
-    }
-
-    /// Who ordered it.
-    #[must_use]
-    pub fn user_id(&self) -> &str {
-        &self.user_id
-    }
-
-    /// The same with its verdict in it.
-    #[must_use]
-    pub fn confirmed(self) -> Self {
+    fn confirmed(self) -> Self {
         Self {
             status: "confirmed",
             ..self
@@ -80,4 +71,45 @@ impl Ticket {
             .content_type("application/json")
             .body(body)
     }
+}
+
+/// Decides an order before it is answered.
+#[async_trait]
+pub trait Seller: Send + Sync {
+    /// Takes a seat for the ticket; false if none is left.
+    ///
+    /// # Errors
+    /// When what it sells from does not answer.
+    async fn sell(&self, id: Uuid, user: &str) -> anyhow::Result<bool>;
+}
+
+/// Serves `POST /tickets` by that seller, on loopback.
+///
+/// # Errors
+/// When the port is taken.
+pub fn serve(port: u16, seller: Arc<dyn Seller>) -> std::io::Result<Server> {
+    let seller = web::Data::from(seller);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(seller.clone())
+            .route("/tickets", web::post().to(place))
+            .route("/health", web::get().to(HttpResponse::Ok))
+    });
+    Ok(server.bind((Ipv4Addr::LOCALHOST, port))?.run())
+}
+
+async fn place(
+    seller: web::Data<dyn Seller>,
+    order: web::Json<Order>,
+) -> actix_web::Result<HttpResponse> {
+    let ticket = Ticket::from(order.into_inner());
+    Ok(match seller.sell(ticket.ticket_id, &ticket.user_id).await {
+        Ok(true) => {
+            let ticket = ticket.confirmed();
+            let body = ticket.body()?;
+            ticket.accepted(body)
+        }
+        Ok(false) => HttpResponse::Conflict().finish(),
+        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    })
 }

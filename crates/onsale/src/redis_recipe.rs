@@ -7,6 +7,7 @@
 //! back as old as the stream, so that the seats of lost buyers are sold again.
 
 use anyhow::Context;
+use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
 use redis::{AsyncCommands, Client, Script};
@@ -14,6 +15,7 @@ use sqlx::QueryBuilder;
 use sqlx::mysql::MySqlPool;
 use uuid::Uuid;
 
+use crate::baseline::Seller;
 use crate::deciding::now_micros;
 use crate::one_by_one::take_seats;
 use crate::sale::SHOW;
@@ -57,17 +59,6 @@ impl RedisCounter {
         Ok(self.connection.set(SEATS, seats).await?)
     }
 
-    /// Takes a seat and notes who has it; false if none is left.
-    ///
-    /// # Errors
-    /// When Redis does not answer.
-    pub async fn take(&self, id: Uuid, user: &str) -> anyhow::Result<bool> {
-        let mut taking = self.take.prepare_invoke();
-        taking.key(SEATS).key(WINNERS).arg(id.to_string()).arg(user);
-        let mut connection = self.connection.clone();
-        Ok(taking.invoke_async(&mut connection).await?)
-    }
-
     /// Winners that are not in the store yet.
     ///
     /// # Errors
@@ -105,6 +96,17 @@ impl RedisCounter {
             let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
             let _deleted: u64 = self.connection.xdel(WINNERS, &ids).await?;
         }
+    }
+}
+
+#[async_trait]
+impl Seller for RedisCounter {
+    /// Takes a seat and notes who has it.
+    async fn sell(&self, id: Uuid, user: &str) -> anyhow::Result<bool> {
+        let mut taking = self.take.prepare_invoke();
+        taking.key(SEATS).key(WINNERS).arg(id.to_string()).arg(user);
+        let mut connection = self.connection.clone();
+        Ok(taking.invoke_async(&mut connection).await?)
     }
 }
 

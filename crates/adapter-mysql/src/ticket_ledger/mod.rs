@@ -199,15 +199,7 @@ async fn decide(db: &Database, orders: &[Order]) -> Result<DecideReport, StoreEr
         changes.show(ledger);
     }
     locked.commit(changes).await?;
-    Ok(DecideReport {
-        shows: outcome.shows.iter().map(ShowLedger::announcement).collect(),
-        decisions: outcome.decisions,
-        released: outcome
-            .released
-            .into_iter()
-            .map(|(ticket, _)| ticket)
-            .collect(),
-    })
+    Ok(outcome.into())
 }
 
 /// Reads, under the locks, all that the rule needs.

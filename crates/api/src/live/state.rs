@@ -7,7 +7,6 @@ use std::time::Duration;
 use domain::ids::ShowId;
 use domain::ports::{Cause, ShowRepositoryError};
 use domain::receipt::TicketId;
-use domain::show::{ShowSeats, ShowStanding};
 use domain::use_cases::ReadTicketError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -113,13 +112,8 @@ impl Live {
         audience: Audience<'_>,
     ) -> Result<(), ShowRepositoryError> {
         let standings = self.office.read_standings(ids).await?;
-        for ShowStanding { show, seats, seq } in &standings {
-            let seats = ShowSeats {
-                show_id: show.id.clone(),
-                seats: *seats,
-                seq: *seq,
-            };
-            self.shows.tell(&seats, audience);
+        for standing in &standings {
+            self.shows.tell(&standing.announcement(), audience);
         }
         let found: HashSet<_> = standings.iter().map(|s| &s.show.id).collect();
         for id in ids.iter().filter(|id| !found.contains(id)) {

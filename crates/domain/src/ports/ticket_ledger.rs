@@ -7,7 +7,7 @@ use crate::ids::{ShowId, UserId};
 use crate::journal::HistoryEntry;
 use crate::order::Order;
 use crate::receipt::TicketId;
-use crate::rule::{Decision, Refusal, TermsRefused};
+use crate::rule::{BatchOutcome, Decision, Refusal, ShowLedger, TermsRefused};
 use crate::show::{ShowChange, ShowSeats, ShowStanding};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
@@ -48,6 +48,18 @@ pub struct DecideReport {
     pub released: Vec<Ticket>,
     /// The shows of the batch, as they are now.
     pub shows: Vec<ShowSeats>,
+}
+
+impl From<BatchOutcome> for DecideReport {
+    /// What is told of a batch once it is saved.
+    fn from(outcome: BatchOutcome) -> Self {
+        let released = outcome.released.into_iter();
+        Self {
+            shows: outcome.shows.iter().map(ShowLedger::announcement).collect(),
+            decisions: outcome.decisions,
+            released: released.map(|(ticket, _)| ticket).collect(),
+        }
+    }
 }
 
 /// What a holder asks for.

@@ -4,7 +4,6 @@
 use super::BoxOffice;
 use crate::event::Event;
 use crate::ports::{ShowRepositoryError, TicketEventsError};
-use crate::show::ShowSeats;
 
 impl BoxOffice {
     /// Takes note of an event. Called for every one that is announced, so it is
@@ -41,12 +40,7 @@ impl BoxOffice {
         // Before the reading: what is read is at least as new.
         let as_of = self.clock.now();
         for standing in self.shows.standings(&closed).await? {
-            let seats = ShowSeats {
-                show_id: standing.show.id,
-                seats: standing.seats,
-                seq: standing.seq,
-            };
-            self.gate.hear(&seats, as_of);
+            self.gate.hear(&standing.announcement(), as_of);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::ports::{
     ChangeShowError, CreateShowError, CreateUserError, ShowRepositoryError, TicketEventsError,
     UserRepositoryError,
 };
-use crate::show::{SeatCounts, Show, ShowChange, ShowSeats, ShowStanding};
+use crate::show::{SeatCounts, Show, ShowChange, ShowStanding};
 use crate::user::{User, UserChange};
 
 /// A show that was changed.
@@ -46,11 +46,7 @@ impl BoxOffice {
         change: &ShowChange,
     ) -> Result<ChangedShow, ChangeShowError> {
         let standing = self.ledger.change_show(id, change).await?;
-        let seats = Event::Show(ShowSeats {
-            show_id: id.clone(),
-            seats: standing.seats,
-            seq: standing.seq,
-        });
+        let seats = Event::Show(standing.announcement());
         let announced = self.events.announce(vec![seats]).await;
         Ok(ChangedShow {
             standing,

@@ -32,8 +32,8 @@ pub enum TicketView {
 pub struct LineHint {
     /// The show; without it there is no telling.
     pub show_id: Option<ShowId>,
-    /// The order's place, from the answer to the order; without it the order is
-    /// taken for the last of its line.
+    /// When the queue took the order, as its client was told; without it the
+    /// order is taken for the last of its line.
     pub requested_at: Option<Timestamp>,
     /// The class; standard, unless given.
     pub class: Option<PriorityClass>,

@@ -1,11 +1,10 @@
 //! The usual recipe for a flash sale, see [`onsale::redis_recipe`]: a counter in
 //! Redis decides before the answer, the store is written afterwards.
 
-use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
-use onsale::baseline::{Order, Ticket};
+use onsale::baseline::serve;
 use onsale::one_by_one::connect;
 use onsale::redis_recipe::RedisCounter;
 
@@ -23,38 +22,11 @@ struct Cli {
     mysql_url: Option<String>,
 }
 
-async fn place(
-    counter: web::Data<RedisCounter>,
-    order: web::Json<Order>,
-) -> actix_web::Result<HttpResponse> {
-    let ticket = Ticket::from(order.into_inner());
-    Ok(match counter.take(ticket.id(), ticket.user_id()).await {
-        Ok(true) => {
-            let ticket = ticket.confirmed();
-            let body = ticket.body()?;
-            ticket.accepted(body)
-        }
-        Ok(false) => HttpResponse::Conflict().finish(),
-        Err(_) => HttpResponse::ServiceUnavailable().finish(),
-    })
-}
-
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let counter = RedisCounter::connect(&cli.redis_url).await?;
-    let shared = web::Data::new(counter);
-    let server = HttpServer::new({
-        let shared = shared.clone();
-        move || {
-            App::new()
-                .app_data(shared.clone())
-                .route("/tickets", web::post().to(place))
-                .route("/health", web::get().to(HttpResponse::Ok))
-        }
-    })
-    .bind((Ipv4Addr::LOCALHOST, cli.port))?
-    .run();
+    let server = serve(cli.port, Arc::new(counter))?;
     let Some(mysql_url) = &cli.mysql_url else {
         return Ok(server.await?);
     };

@@ -2,13 +2,14 @@
 //! answered. `UPDATE … WHERE available > 0` never oversells; everybody waits for
 //! the row of the show.
 
-use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use async_trait::async_trait;
 use clap::Parser;
-use onsale::baseline::{Order, Ticket};
+use onsale::baseline::{Seller, serve};
 use onsale::one_by_one::{connect, sell_one};
 use sqlx::mysql::MySqlPool;
+use uuid::Uuid;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -23,34 +24,18 @@ struct Cli {
     connections: u32,
 }
 
-async fn place(
-    pool: web::Data<MySqlPool>,
-    order: web::Json<Order>,
-) -> actix_web::Result<HttpResponse> {
-    let ticket = Ticket::from(order.into_inner());
-    Ok(match sell_one(&pool, ticket.id(), ticket.user_id()).await {
-        Ok(true) => {
-            let ticket = ticket.confirmed();
-            let body = ticket.body()?;
-            ticket.accepted(body)
-        }
-        Ok(false) => HttpResponse::Conflict().finish(),
-        Err(_) => HttpResponse::ServiceUnavailable().finish(),
-    })
+struct InTransactions(MySqlPool);
+
+#[async_trait]
+impl Seller for InTransactions {
+    async fn sell(&self, id: Uuid, user: &str) -> anyhow::Result<bool> {
+        sell_one(&self.0, id, user).await
+    }
 }
 
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let pool = web::Data::new(connect(&cli.mysql_url, cli.connections).await?);
-    HttpServer::new(move || {
-        App::new()
-            .app_data(pool.clone())
-            .route("/tickets", web::post().to(place))
-            .route("/health", web::get().to(HttpResponse::Ok))
-    })
-    .bind((Ipv4Addr::LOCALHOST, cli.port))?
-    .run()
-    .await?;
-    Ok(())
+    let pool = connect(&cli.mysql_url, cli.connections).await?;
+    Ok(serve(cli.port, Arc::new(InTransactions(pool)))?.await?)
 }

@@ -224,15 +224,7 @@ impl SimStore {
                 "the simulated store cannot take it".into(),
             ));
         }
-        let report = DecideReport {
-            shows: outcome.shows.iter().map(ShowLedger::announcement).collect(),
-            decisions: outcome.decisions,
-            released: outcome
-                .released
-                .into_iter()
-                .map(|(ticket, _)| ticket)
-                .collect(),
-        };
+        let report = DecideReport::from(outcome);
         if world.has(Mistake::AnnouncesBeforeCommit) {
             let early = &mut world.broker.lock().told_early;
             early.extend(report.decisions.iter().map(Decision::ticket).cloned());
