@@ -10,6 +10,7 @@ mod row;
 mod show_repository;
 mod store;
 mod ticket_ledger;
+mod user_directory;
 mod user_repository;
 
 pub use error::{InvalidUrl, MigrateError};

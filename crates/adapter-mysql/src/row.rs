@@ -54,7 +54,7 @@ pub(crate) const fn class_code(class: PriorityClass) -> u8 {
     }
 }
 
-fn class(table: &'static str, code: u8) -> Result<PriorityClass, StoreError> {
+pub(crate) fn class(table: &'static str, code: u8) -> Result<PriorityClass, StoreError> {
     match code {
         0 => Ok(PriorityClass::High),
         1 => Ok(PriorityClass::Standard),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::ids::UserId;
 use domain::ports::{CreateUserError, UserRepository, UserRepositoryError};
-use domain::user::{User, UserChange};
+use domain::user::{PriorityClass, User, UserChange};
 use sqlx::QueryBuilder;
 use sqlx::mysql::MySqlConnection;
 
@@ -63,6 +63,17 @@ impl UserRepository for MySqlStore {
         self.users.call(id.clone()).await.map_err(unavailable)
     }
 
+    async fn class_of(&self, id: &UserId) -> Result<Option<PriorityClass>, UserRepositoryError> {
+        if let Some(class) = self.user_directory.class_of(id) {
+            return Ok(Some(class));
+        }
+        let user = self.find(id).await?;
+        Ok(user.map(|user| {
+            self.user_directory.learn(id, user.priority);
+            user.priority
+        }))
+    }
+
     async fn list(
         &self,
         after: Option<&UserId>,
@@ -86,7 +97,11 @@ impl UserRepository for MySqlStore {
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError> {
         let changing = self.db.change(update(&self.db, id, change));
-        changing.await.map_err(unavailable)
+        let changed = changing.await.map_err(unavailable)?;
+        if let Some(user) = &changed {
+            self.user_directory.learn(id, user.priority);
+        }
+        Ok(changed)
     }
 }
 

@@ -21,6 +21,7 @@ fn config(database: &TestDatabase) -> MySqlConfig {
         max_connections: 12,
         // The cases live by a clock of their own.
         max_clock_skew: Duration::MAX,
+        user_directory_max: 100,
     }
 }
 

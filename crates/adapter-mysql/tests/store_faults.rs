@@ -36,6 +36,7 @@ impl Store {
             url: proxy.url(&database.url()),
             max_connections: 8,
             max_clock_skew,
+            user_directory_max: 2,
         };
         let clock = Arc::new(ManualClock::new(fixtures::start()));
         let store = Arc::new(MySqlStore::new(&config, clock).unwrap());
@@ -208,6 +209,7 @@ async fn processes_that_start_together_migrate_once() {
         url: database.url(),
         max_connections: 4,
         max_clock_skew: Duration::MAX,
+        user_directory_max: 0,
     };
     let migrations = (0..4).map(|_| {
         let clock = Arc::new(ManualClock::new(fixtures::start()));

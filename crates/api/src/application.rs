@@ -90,7 +90,7 @@ impl Application {
         telemetry::start(&settings.log);
         let process = ProcessId::new(rand::random());
         let receipts = receipts(&settings.tickets, process)?;
-        let store = wiring::connect_store(&settings, &clock)?;
+        let store = wiring::connect_store(&settings, &clock, role.accepts())?;
         let queue = wiring::connect_queue(&settings, &clock, process).await?;
         let worker = role
             .decides()

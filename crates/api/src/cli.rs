@@ -213,7 +213,7 @@ async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
     let report = match (args.url, &settings.store.adapter) {
         (None, StoreAdapter::MySql(_)) => {
-            let store = wiring::connect_store(&settings, &clock())?;
+            let store = wiring::connect_store(&settings, &clock(), false)?;
             AuditReport::of(&*store.shows, &*store.ledger).await?
         }
         (url, _) => {
@@ -252,7 +252,7 @@ fn needs_a_server(is_memory: bool, setting: &str) -> anyhow::Result<()> {
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
     needs_a_server(is_memory, "store.adapter")?;
-    let store = wiring::connect_store(settings, &clock())?;
+    let store = wiring::connect_store(settings, &clock(), false)?;
     (store.migrate)().await?;
     print("the schema is up to date")?;
     Ok(ExitCode::SUCCESS)
@@ -261,7 +261,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
     needs_a_server(is_memory, "store.adapter")?;
-    let store = wiring::connect_store(settings, &clock())?;
+    let store = wiring::connect_store(settings, &clock(), false)?;
     seed::demo(&*store.users, &*store.shows).await?;
     print("user 1 and show 230920 are there")?;
     Ok(ExitCode::SUCCESS)

@@ -156,6 +156,8 @@ pub struct MySqlSettings {
     pub url: SecretString,
     /// The most connections of this process.
     pub max_connections: u32,
+    /// Users whose class an api process keeps in memory.
+    pub user_directory_max: usize,
     /// Whether the schema is brought up to date before anything else.
     pub migrate_at_start: bool,
 }
@@ -453,10 +455,12 @@ impl Reader {
     fn mysql(&mut self, is_used: bool) -> Option<MySqlSettings> {
         let url = self.url("mysql.url", is_used);
         let max_connections = self.number("mysql.max_connections", 2, 10_000);
+        let user_directory_max = self.number("mysql.user_directory_max", 0, 1_000_000_000);
         let migrate_at_start = self.choice("mysql.migrate_at_start", &YES_OR_NO);
         Some(MySqlSettings {
             url: url?,
             max_connections: max_connections?,
+            user_directory_max: user_directory_max?,
             migrate_at_start: migrate_at_start?,
         })
     }

@@ -54,14 +54,19 @@ pub struct QueuePorts {
     pub dependency: Arc<dyn Dependency>,
 }
 
-/// Connects the store that the configuration names.
+/// Connects the store that the configuration names; `takes_orders` says whether
+/// it is asked for the users of orders.
 ///
 /// # Errors
 /// When it is not compiled in, with its feature; when its settings cannot work.
-pub fn connect_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
+pub fn connect_store(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    takes_orders: bool,
+) -> anyhow::Result<StorePorts> {
     match &settings.store.adapter {
         StoreAdapter::Memory => memory_store(Arc::clone(clock)),
-        StoreAdapter::MySql(mysql) => mysql_store(mysql, settings, Arc::clone(clock)),
+        StoreAdapter::MySql(mysql) => mysql_store(mysql, settings, Arc::clone(clock), takes_orders),
     }
 }
 
@@ -158,6 +163,7 @@ fn mysql_store(
     mysql: &MySqlSettings,
     settings: &Settings,
     clock: Arc<dyn Clock>,
+    takes_orders: bool,
 ) -> anyhow::Result<StorePorts> {
     use adapter_mysql::{MySqlConfig, MySqlStore};
     use anyhow::Context;
@@ -167,6 +173,11 @@ fn mysql_store(
         url: mysql.url.expose_secret().to_owned(),
         max_connections: mysql.max_connections,
         max_clock_skew: settings.max_clock_skew,
+        user_directory_max: if takes_orders {
+            mysql.user_directory_max
+        } else {
+            0
+        },
     };
     let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url")?);
     let migrated = Arc::clone(&store);
@@ -183,7 +194,12 @@ fn mysql_store(
 }
 
 #[cfg(not(feature = "mysql"))]
-fn mysql_store(_: &MySqlSettings, _: &Settings, _: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
+fn mysql_store(
+    _: &MySqlSettings,
+    _: &Settings,
+    _: Arc<dyn Clock>,
+    _: bool,
+) -> anyhow::Result<StorePorts> {
     not_compiled("store.adapter", "mysql")
 }
 
@@ -271,7 +287,7 @@ mod tests {
             ]);
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            let store = connect_store(&settings, &clock).map(drop);
+            let store = connect_store(&settings, &clock, true).map(drop);
             let queue = connect_queue(&settings, &clock, ProcessId::new(1)).await;
             let error = store.and(queue.map(drop)).unwrap_err().to_string();
             assert!(

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::Cause;
 use crate::ids::UserId;
-use crate::user::{User, UserChange};
+use crate::user::{PriorityClass, User, UserChange};
 
 /// The store did not answer; the outcome is unknown and retrying is safe.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +31,21 @@ pub enum CreateUserError {
 /// once: look-ups are never answered from memory of an earlier miss.
 #[async_trait]
 pub trait UserRepository: Send + Sync {
-    /// The user of that id. Called once per order: concurrent calls are to be
-    /// answered by one query.
+    /// The user of that id, as it is now. Concurrent calls are to be answered
+    /// by one query.
     ///
     /// # Errors
     /// [`UserRepositoryError`] when the store did not answer.
     async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError>;
+
+    /// The class of that user, asked once per order; `None` if there is no such
+    /// user. A class that was changed up to two seconds ago may be the old one.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`] when the store did not answer.
+    async fn class_of(&self, id: &UserId) -> Result<Option<PriorityClass>, UserRepositoryError> {
+        Ok(self.find(id).await?.map(|user| user.priority))
+    }
 
     /// Up to `limit` users with an id greater than `after`, by id in byte order.
     ///

@@ -120,12 +120,11 @@ impl BoxOffice {
         if !show.terms.window.contains(now) {
             return Err(PlaceOrderError::SalesClosed(show.terms.window));
         }
-        let user = self
+        let class = self
             .users
-            .find(&request.user_id)
+            .class_of(&request.user_id)
             .await?
             .ok_or(PlaceOrderError::UserNotFound)?;
-        let class = user.priority;
         let lane = self.lanes.of(&request.show_id);
         let ticket_id = keyed_id.unwrap_or_else(|| self.receipts.issue(now, lane, class));
         let order = NewOrder {
