@@ -18,6 +18,8 @@ use crate::store::Database;
 const REFRESH: Duration = Duration::from_secs(1);
 /// Users of one query.
 const PAGE: usize = 5_000;
+/// Parts with a lock each: many, so that threads seldom meet at one.
+const SHARDS: usize = 256;
 /// Earlier than any change.
 const START: &str = "1970-01-01 00:00:01";
 /// Now, less what a change may take from its time to its commit: a lock is
@@ -36,7 +38,7 @@ impl UserDirectory {
     pub(crate) fn start(db: Database, max: usize) -> Arc<Self> {
         let directory = Arc::new(Self {
             max,
-            classes: DashMap::new(),
+            classes: DashMap::with_shard_amount(SHARDS),
         });
         if max > 0 {
             tokio::spawn(keep_current(db, Arc::downgrade(&directory)));

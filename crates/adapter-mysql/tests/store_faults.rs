@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
 use domain::ports::{Dependency, LedgerError, ShowRepository, TicketLedger, UserRepository};
+use domain::user::PriorityClass;
 use port_contracts::fixtures::{self, OrderSource};
 use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
 use port_contracts::services::{self, TestDatabase};
@@ -28,6 +29,11 @@ struct Store {
 impl Store {
     /// Shows `a` and `b` with ten seats each, and a user.
     async fn new(max_clock_skew: Duration) -> Self {
+        Self::with_directory(max_clock_skew, 0).await
+    }
+
+    /// The same, with so many users at hand.
+    async fn with_directory(max_clock_skew: Duration, user_directory_max: usize) -> Self {
         let database = TestDatabase::create().await;
         let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
             .await
@@ -36,7 +42,7 @@ impl Store {
             url: proxy.url(&database.url()),
             max_connections: 8,
             max_clock_skew,
-            user_directory_max: 2,
+            user_directory_max,
         };
         let clock = Arc::new(ManualClock::new(fixtures::start()));
         let store = Arc::new(MySqlStore::new(&config, clock).unwrap());
@@ -59,6 +65,33 @@ impl Store {
         let show = fixtures::show_id(show);
         let standings = self.store.standings(&[show]).await.unwrap();
         standings[0].seats.available
+    }
+
+    /// The class that an order of this user gets.
+    async fn class_of(&self, user: &str) -> Option<PriorityClass> {
+        let class = self.store.class_of(&fixtures::user_id(user)).await;
+        class.unwrap()
+    }
+
+    /// How many of these users are known without the database.
+    async fn at_hand(&self, users: &[&str]) -> usize {
+        self.proxy.set(Weather::Down);
+        let mut count = 0;
+        for user in users {
+            let class = self.store.class_of(&fixtures::user_id(user)).await;
+            count += usize::from(class.is_ok_and(|class| class.is_some()));
+        }
+        self.proxy.set(Weather::Fair);
+        count
+    }
+
+    async fn wait_until_at_hand(&self, number: usize, users: &[&str]) {
+        let known = async {
+            while self.at_hand(users).await != number {
+                sleep(Duration::from_millis(500)).await;
+            }
+        };
+        within("the users are at hand", known).await;
     }
 
     /// Rows of every table that a decision writes.
@@ -128,7 +161,7 @@ async fn a_deadlock_is_tried_again() {
     // What has written more is spared, so the decision is the victim.
     let mut held = store
         .database
-        .hold_lock("INSERT INTO users SELECT CONCAT('x', seq), 'x', 1 FROM (SELECT 1 AS seq UNION SELECT 2 UNION SELECT 3) AS n")
+        .hold_lock("INSERT INTO users (id, name, priority) SELECT CONCAT('x', seq), 'x', 1 FROM (SELECT 1 AS seq UNION SELECT 2 UNION SELECT 3) AS n")
         .await;
     held.execute("SELECT 1 FROM shows WHERE id = 'b' FOR UPDATE")
         .await;
@@ -218,4 +251,58 @@ async fn processes_that_start_together_migrate_once() {
     });
     within("migrate", futures_util::future::join_all(migrations)).await;
     assert_eq!(database.number("SELECT COUNT(*) FROM shows").await, 0);
+}
+
+/// More than a page of them changed in one statement, and so at one time.
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_know_their_users_while_the_database_is_away() {
+    const DIGITS: &str = "(SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 \
+        UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 \
+        UNION ALL SELECT 8 UNION ALL SELECT 9)";
+
+    let store = Store::with_directory(Duration::MAX, 100_000).await;
+    store.wait_until_at_hand(1, &[USER]).await;
+    for first in ["x", "a"] {
+        let sql = format!(
+            "INSERT INTO users (id, name, priority) \
+             SELECT CONCAT('{first}', a.d, b.d, c.d, e.d), 'x', 1 \
+             FROM {DIGITS} AS a, {DIGITS} AS b, {DIGITS} AS c, {DIGITS} AS e"
+        );
+        store.database.execute(&sql).await;
+    }
+    let some = [
+        "x0000", "x4999", "x5000", "x9999", "a0000", "a5001", "a9999",
+    ];
+    store.wait_until_at_hand(some.len(), &some).await;
+    // Who does not exist is never at hand.
+    assert_eq!(store.at_hand(&["y"]).await, 0);
+    assert_eq!(store.class_of("y").await, None);
+}
+
+/// Who is not at hand is looked up, and nobody's class stays old.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_directory_leaves_the_others_to_the_database() {
+    let store = Store::with_directory(Duration::MAX, 2).await;
+    let users = ["1", "2", "3", "4"];
+    store
+        .database
+        .execute("INSERT INTO users (id, name, priority) VALUES ('2', 'x', 1), ('3', 'x', 1), ('4', 'x', 1)")
+        .await;
+    store.wait_until_at_hand(2, &users).await;
+    for user in users {
+        assert!(store.class_of(user).await.is_some());
+    }
+    assert_eq!(store.at_hand(&users).await, 2);
+    for (code, class) in [(1, PriorityClass::Standard), (0, PriorityClass::High)] {
+        let sql = format!("UPDATE users SET priority = {code}");
+        store.database.execute(&sql).await;
+        for user in users {
+            let changed = async {
+                while store.class_of(user).await != Some(class) {
+                    sleep(Duration::from_millis(50)).await;
+                }
+            };
+            within("everybody's class is the new one", changed).await;
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use domain::ids::UserId;
 use domain::ports::{CreateUserError, UserRepository};
 use domain::user::{PriorityClass, User, UserChange, UserName};
+use tokio::time::{Instant, sleep};
 
 use crate::fixtures::{user, user_id};
 use crate::harness::StoreHarness;
@@ -28,6 +30,8 @@ macro_rules! user_repository_contract {
                 a_change_touches_only_what_it_names,
                 concurrent_changes_of_different_fields_both_last,
                 users_are_listed_by_id_in_pages,
+                orders_know_a_new_user_at_once,
+                orders_know_a_changed_class_soon,
             ]
         );
     };
@@ -211,4 +215,49 @@ pub async fn users_are_listed_by_id_in_pages(h: &StoreHarness) {
     assert_eq!(page, [user("10"), user("9")]);
     assert_eq!(users.list(None, 1).await.unwrap(), [user("-")]);
     assert_eq!(users.list(Some(&user_id("~")), 9).await.unwrap(), []);
+}
+
+/// In every process, whatever it was asked before.
+pub async fn orders_know_a_new_user_at_once(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let id = user_id("1");
+    for users in [&h.ports.users, &other.users] {
+        assert_eq!(users.class_of(&id).await.unwrap(), None);
+    }
+    let high = User {
+        priority: PriorityClass::High,
+        ..user("1")
+    };
+    h.ports.users.create(&high).await.unwrap();
+    for users in [&other.users, &h.ports.users] {
+        let class = users.class_of(&id).await.unwrap();
+        assert_eq!(class, Some(PriorityClass::High));
+    }
+}
+
+/// In every process, one that has already asked included.
+pub async fn orders_know_a_changed_class_soon(h: &StoreHarness) {
+    /// Two seconds, and what a busy machine adds.
+    const SOON: Duration = Duration::from_secs(6);
+
+    let other = (h.connect)().await;
+    h.given(&[], &["1"]).await;
+    let id = user_id("1");
+    for class in [PriorityClass::High, PriorityClass::Standard] {
+        for users in [&h.ports.users, &other.users] {
+            assert!(users.class_of(&id).await.unwrap().is_some());
+        }
+        let change = UserChange {
+            name: None,
+            priority: Some(class),
+        };
+        h.ports.users.change(&id, &change).await.unwrap();
+        let changed = Instant::now();
+        for users in [&h.ports.users, &other.users] {
+            while users.class_of(&id).await.unwrap() != Some(class) {
+                assert!(changed.elapsed() < SOON, "still not {class:?}");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
 }
