@@ -73,7 +73,7 @@ struct Request {
     taken: Arc<AtomicBool>,
     answer: oneshot::Sender<Result<Order, PublishError>>,
     /// Room in this process, until the order is confirmed or dropped.
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 /// Takes a waiting order back when its caller goes away.
@@ -158,7 +158,7 @@ impl TicketPublisher for RabbitMq {
             order,
             taken: Arc::clone(&taken),
             answer,
-            _room: room,
+            room,
         };
         // Fails only when the runtime shuts down; the answer says so then.
         let _sent = queue.send(request);
@@ -198,20 +198,21 @@ impl Sending {
             {
                 self.waiting.push(request);
             }
-            let (orders, answers, rooms) = self.take_waiting();
+            let (orders, answers, room) = self.take_waiting();
             if !orders.is_empty() {
                 self.send(channel, orders, answers).await;
             }
-            drop(rooms);
+            drop(room);
         }
     }
 
     /// Gives every waiting order its place, unless its caller has given up.
-    fn take_waiting(&mut self) -> (Vec<Order>, Answers, Vec<OwnedSemaphorePermit>) {
+    fn take_waiting(&mut self) -> (Vec<Order>, Answers, Option<OwnedSemaphorePermit>) {
         let now = self.clock.now();
         let mut orders = Vec::with_capacity(self.waiting.len());
         let mut answers = Vec::with_capacity(self.waiting.len());
-        let mut rooms = Vec::with_capacity(self.waiting.len());
+        // One permit for all of them is given back at once.
+        let mut room: Option<OwnedSemaphorePermit> = None;
         for request in self.waiting.drain(..) {
             if request.taken.swap(true, Ordering::Relaxed) {
                 continue;
@@ -219,9 +220,12 @@ impl Sending {
             self.latest = now.max(self.latest.plus_micros(1));
             orders.push(request.order.accepted(self.latest, self.process));
             answers.push(request.answer);
-            rooms.push(request._room);
+            match &mut room {
+                Some(room) => room.merge(request.room),
+                None => room = Some(request.room),
+            }
         }
-        (orders, answers, rooms)
+        (orders, answers, room)
     }
 
     /// Sends the orders as one message until the broker has it: nothing else of

@@ -138,21 +138,47 @@ impl Locked {
         &mut self,
         pairs: &[(&ShowId, &UserId)],
     ) -> Result<HashMap<(Vec<u8>, Vec<u8>), u32>, StoreError> {
-        if pairs.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let pairs = padded(pairs);
-        let sql = format!(
-            "SELECT show_id, user_id, seats FROM live_seats WHERE (show_id, user_id) IN ({})",
-            repeated("(?,?)", pairs.len())
-        );
-        let mut query = sqlx::query_as::<_, (Vec<u8>, Vec<u8>, i32)>(&sql);
+        /// From so many users on, a show has a statement of its own.
+        const MANY: usize = 16;
+
+        let mut by_show: BTreeMap<&ShowId, Vec<&UserId>> = BTreeMap::new();
         for (show, user) in pairs {
-            query = query
-                .bind(show.as_str().as_bytes())
-                .bind(user.as_str().as_bytes());
+            by_show.entry(show).or_default().push(user);
         }
-        let rows = query.fetch_all(self.connection()).await?;
+        let mut rows: Vec<(Vec<u8>, Vec<u8>, i32)> = Vec::with_capacity(pairs.len());
+        let mut few = Vec::new();
+        for (show, users) in by_show {
+            if users.len() < MANY {
+                few.extend(users.into_iter().map(|user| (show, user)));
+                continue;
+            }
+            let users = padded(&users);
+            let sql = format!(
+                "SELECT show_id, user_id, seats FROM live_seats \
+                 WHERE show_id = ? AND user_id IN ({})",
+                placeholders(users.len())
+            );
+            let mut query = sqlx::query_as(&sql).bind(show.as_str().as_bytes());
+            for user in users {
+                query = query.bind(user.as_str().as_bytes());
+            }
+            rows.extend(query.fetch_all(self.connection()).await?);
+        }
+        if !few.is_empty() {
+            // MariaDB compares each row that it finds with half of such a list.
+            let few = padded(&few);
+            let sql = format!(
+                "SELECT show_id, user_id, seats FROM live_seats WHERE (show_id, user_id) IN ({})",
+                repeated("(?,?)", few.len())
+            );
+            let mut query = sqlx::query_as(&sql);
+            for (show, user) in few {
+                query = query
+                    .bind(show.as_str().as_bytes())
+                    .bind(user.as_str().as_bytes());
+            }
+            rows.extend(query.fetch_all(self.connection()).await?);
+        }
         rows.into_iter()
             .map(|(show, user, seats)| {
                 let seats = u32::try_from(seats).map_err(|_| StoreError::Corrupt {

@@ -101,6 +101,9 @@ pub(crate) fn serve(
             .default_service(web::to(route_not_found))
     })
     .on_connect(move |connection, _| prepare(connection, serving.peer_timeout))
+    // Who closes has given up: a request that waits is dropped with its
+    // connection, instead of piling up while impatient clients send again.
+    .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(LAST_ANSWERS_SECONDS)
     .backlog(WAITING_CONNECTIONS)

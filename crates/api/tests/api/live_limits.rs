@@ -205,3 +205,22 @@ async fn who_answers_pings_stays() {
     client.subscribe(&[&receipt("x")], &[]).await;
     client.ticket().await;
 }
+
+/// Like somebody who closed the page: no answer is worked on for them any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closes_has_given_up() {
+    let service = limited(&[]).await;
+    let address = service.url.trim_start_matches("http://");
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /tickets/{}/events HTTP/1.1\r\nHost: x\r\n\r\n",
+        receipt("x")
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut heard = [0; 1_024];
+    let read = within("the first event", client.read(&mut heard)).await;
+    assert!(heard.starts_with(b"HTTP/1.1 200 OK"), "{read:?}");
+    client.shutdown().await.unwrap();
+    let rest = client.read_to_end(&mut Vec::new());
+    within("the stream's end", rest).await.unwrap();
+}
