@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -15,7 +15,10 @@ use crate::cpu::{CLIENT, Meter, Watched};
 use crate::load::{Measured, drive};
 use crate::process::{Process, sibling};
 use crate::reconcile::{Told, differences};
-use crate::sale::{Orders, Service};
+use crate::report::Provenance;
+use crate::sale::{Orders, Service, Tickets};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 use crate::turn::{Ratio, Turn};
 
 /// More seats than any run can sell.
@@ -51,8 +54,20 @@ pub struct BenchArgs {
     pub json: Option<PathBuf>,
 }
 
+/// The place of the table of its figures.
+pub(crate) const MARKER: &str = "accept-memory";
+
+/// Every figure of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) setting: Provenance,
+    levels: Vec<Level>,
+    /// What was required and not reached, in words.
+    pub(crate) missed: Vec<String>,
+}
+
 /// All rounds with one number of connections; figures are medians of the rounds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Level {
     connections: usize,
     service: Turn,
@@ -71,27 +86,64 @@ struct Level {
 /// ratio is below the limit.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let mut out = io::stdout();
+    let tickets = Tickets::in_memory(args.tickets_bin.clone())?;
+    let versions = [("tickets".to_owned(), tickets.version().await?)];
+    let setting = Provenance::of(versions.into());
     let mut levels = Vec::new();
     for connections in &args.connections {
         let level = measure(&args, *connections).await?;
         level.print(&mut out)?;
         levels.push(level);
     }
+    let too_slow = levels
+        .iter()
+        .filter(|level| level.ratio.median < args.min_ratio);
+    let missed = too_slow.map(|level| {
+        format!(
+            "{} connections: a ratio of {:.2} is below {}",
+            level.connections, level.ratio.median, args.min_ratio
+        )
+    });
+    let report = Report {
+        missed: missed.collect(),
+        setting,
+        levels,
+    };
     if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&levels)?)
+        std::fs::write(path, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("writing {}", path.display()))?;
     }
-    for level in &levels {
-        if level.ratio.median < args.min_ratio {
-            bail!(
-                "{} connections: a ratio of {:.2} is below {}",
-                level.connections,
-                level.ratio.median,
-                args.min_ratio
-            );
-        }
+    if !report.missed.is_empty() {
+        bail!("{}", report.missed.join("\n"));
     }
     Ok(())
+}
+
+impl Report {
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("connections"),
+            Text(""),
+            Figure("orders/s"),
+            Figure("of the bare handler"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs/order"),
+        ]);
+        for level in &self.levels {
+            let connections = level.connections.to_string();
+            for (name, turn, ratio) in [
+                (SERVICE, &level.service, Some(level.ratio)),
+                (BARE, &level.bare, None),
+            ] {
+                let ratio = ratio.map_or(String::new(), |ratio| ratio.to_string());
+                let [per_second, p50, p99, cpu] = turn.cells();
+                let name = name.to_owned();
+                table.row([connections.clone(), name, per_second, ratio, p50, p99, cpu]);
+            }
+        }
+        table.to_string()
+    }
 }
 
 async fn measure(args: &BenchArgs, connections: usize) -> anyhow::Result<Level> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::ratio;
 use crate::process::cpu_micros;
@@ -70,7 +70,7 @@ impl Meter {
             .iter()
             .map(|(watched, before)| {
                 let spent = cpu_micros(watched.id)?.saturating_sub(*before);
-                Ok((watched.name, ratio(spent, count)))
+                Ok((watched.name.to_owned(), ratio(spent, count)))
             })
             .collect::<anyhow::Result<_>>()
             .map(CpuMicros)
@@ -78,9 +78,9 @@ impl Meter {
 }
 
 /// CPU time by process, in µs per order or whatever was counted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct CpuMicros(BTreeMap<&'static str, f64>);
+pub struct CpuMicros(BTreeMap<String, f64>);
 
 impl CpuMicros {
     /// That of one process; 0 for one that was not watched.
@@ -91,9 +91,9 @@ impl CpuMicros {
 
     /// This, but with that of another reading for the processes of `names`.
     #[must_use]
-    pub fn with(mut self, names: &[&'static str], other: &Self) -> Self {
+    pub fn with(mut self, names: &[&str], other: &Self) -> Self {
         for name in names {
-            self.0.insert(name, other.of(name));
+            self.0.insert((*name).to_owned(), other.of(name));
         }
         self
     }
@@ -133,9 +133,16 @@ mod tests {
 
     #[test]
     fn figures_are_listed_by_name() {
-        let figures = CpuMicros(BTreeMap::from([("b", 2.0), ("a", 1.26)]));
+        let of = |figures: [(&str, f64); 2]| {
+            CpuMicros(
+                figures
+                    .map(|(name, micros)| (name.to_owned(), micros))
+                    .into(),
+            )
+        };
+        let figures = of([("b", 2.0), ("a", 1.26)]);
         assert_eq!(figures.to_string(), "a 1.3, b 2.0");
-        let other = CpuMicros(BTreeMap::from([("b", 3.0), ("c", 4.0)]));
+        let other = of([("b", 3.0), ("c", 4.0)]);
         assert_eq!(figures.with(&["b"], &other).to_string(), "a 1.3, b 3.0");
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 
 use anyhow::{Context, bail};
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 use sqlx::{Executor, QueryBuilder};
 use uuid::Uuid;
@@ -344,7 +343,7 @@ impl Database {
 }
 
 /// A database server, as it says itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreServer {
     /// Such as `10.11.14-MariaDB-0+deb12u2`.
     pub version: String,

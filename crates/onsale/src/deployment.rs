@@ -1,6 +1,7 @@
 //! A deployment of the service on real servers for one run: a database and a
 //! prefix of queues of its own, both removed afterwards.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -120,12 +121,18 @@ impl Deployment {
         broker.close().await
     }
 
-    /// What the broker says that it is.
+    /// What service and servers say that they are, by name.
     ///
     /// # Errors
-    /// When it does not answer.
-    pub async fn broker_version(&self) -> anyhow::Result<String> {
-        broker::greeting(&host_and_port(&self.rabbitmq_url)).await
+    /// When one of them does not answer.
+    pub async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let broker = broker::greeting(&host_and_port(&self.rabbitmq_url)).await?;
+        let store = self.database.server().await?.to_string();
+        let tickets = self.tickets.version().await?;
+        let versions = [("tickets", tickets), ("store", store), ("broker", broker)];
+        Ok(versions
+            .map(|(name, version)| (name.to_owned(), version))
+            .into())
     }
 
     /// Starts to count the CPU time of these processes, the servers and this process.

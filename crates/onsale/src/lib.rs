@@ -26,4 +26,5 @@ pub mod scenario;
 pub mod servers;
 pub mod services;
 pub mod soak;
+pub mod tables;
 pub mod turn;

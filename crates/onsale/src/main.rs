@@ -8,6 +8,7 @@ use onsale::bench::{self, BenchArgs};
 use onsale::run::{self, RunArgs};
 use onsale::services::{self, ServicesArgs};
 use onsale::soak::{self, SoakArgs};
+use onsale::tables::{self, TablesArgs};
 
 /// Puts the service under load and checks what came of it.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Requests that store nothing: memory must not grow.
     Soak(SoakArgs),
+    /// Writes docs/BENCHMARKS.md from the JSON of the above; `make bench` does all of it.
+    Tables(TablesArgs),
 }
 
 /// One thread: the client shares the machine with what it measures.
@@ -38,6 +41,7 @@ async fn main() -> ExitCode {
         Command::BenchServices(args) => Box::pin(services::run(*args)).await,
         Command::Run(args) => Box::pin(run::run(*args)).await,
         Command::Soak(args) => soak::run(args).await,
+        Command::Tables(args) => tables::run(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,16 @@
 //! Sides that are measured in turns of one run, so that a busy moment of the
 //! machine hits all of them.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::cpu::CpuMicros;
 use crate::load::Measured;
+use crate::report::text::{factor, millis, rate};
 
 /// One side in one round.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Turn {
     /// Orders answered with 202, or refused where that is what is measured.
     pub accepted_per_second: f64,
@@ -38,6 +41,16 @@ impl Turn {
         }
     }
 
+    /// Of a table: rate, p50 and p99 in ms, and CPU time.
+    pub(crate) fn cells(&self) -> [String; 4] {
+        [
+            rate(self.accepted_per_second),
+            millis(self.p50_micros),
+            millis(self.p99_micros),
+            self.cpu_micros_per_order.to_string(),
+        ]
+    }
+
     /// The round in the middle by rate; `None` of no round.
     #[must_use]
     pub fn median(mut turns: Vec<Self>) -> Option<Self> {
@@ -48,7 +61,7 @@ impl Turn {
 }
 
 /// How one side does beside another, round by round.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     /// The round in the middle.
     pub median: f64,
@@ -72,6 +85,14 @@ impl Ratio {
             lowest: *ratios.first()?,
             highest: *ratios.last()?,
         })
+    }
+}
+
+/// `0.45 (0.41 to 0.47)`, the rounds in brackets.
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, lowest, highest] = [self.median, self.lowest, self.highest].map(factor);
+        write!(f, "{median} ({lowest} to {highest})")
     }
 }
 
@@ -102,6 +123,7 @@ mod tests {
     fn the_ratio_is_that_of_each_round() {
         let ratio = Ratio::of(&turns(&[10, 40, 30]), &turns(&[10, 20, 60])).unwrap();
         assert_eq!((ratio.lowest, ratio.median, ratio.highest), (0.5, 1.0, 2.0));
+        assert_eq!(ratio.to_string(), "1.00 (0.50 to 2.00)");
         assert_eq!(Ratio::of(&[], &[]), None);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::proof::ticket::StoredTicket;
@@ -12,7 +12,7 @@ use crate::run::told::{Answer, NEVER, Step, histogram};
 use crate::scenario::plan::Reader;
 
 /// A distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
     /// How many.
     pub count: u64,
@@ -80,17 +80,17 @@ impl Percentiles {
 }
 
 /// From the intended instant to the sending.
-pub(super) fn lateness(outcome: &Outcome) -> BTreeMap<&'static str, Percentiles> {
+pub(super) fn lateness(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
     let [orders, others] = &outcome.tally.lateness;
     [("orders", orders), ("other_requests", others)]
         .into_iter()
         .filter(|(_, histogram)| !histogram.is_empty())
-        .map(|(name, histogram)| (name, Percentiles::of(histogram)))
+        .map(|(name, histogram)| (name.to_owned(), Percentiles::of(histogram)))
         .collect()
 }
 
 /// Every latency of the run, in µs.
-pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<&'static str, Percentiles> {
+pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
     let by_id: HashMap<Uuid, &StoredTicket> = outcome
         .stored
         .tickets
@@ -160,7 +160,7 @@ pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<&'static str, Percentiles
         ("cancel", of_step(&tally.latency, Step::Cancel)),
     ];
     all.into_iter()
-        .filter_map(|(name, percentiles)| Some((name, percentiles?)))
+        .filter_map(|(name, percentiles)| Some((name.to_owned(), percentiles?)))
         .filter(|(_, percentiles)| percentiles.count > 0)
         .collect()
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use super::svg::{Line, Style, escaped, over_time, percentiles, short};
-use super::text::millis;
+use super::svg::{self, Line, Plot, Style, escaped, over_time, percentiles, short};
+use super::text::{grouped, millis};
 use super::{Percentiles, Report};
 
 const STYLE: &str = include_str!("page.css");
@@ -37,7 +37,8 @@ pub fn page(report: &Report) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{name}</title><style>\n{STYLE}</style></head><body>\n{}\n</body></html>\n",
+         <title>{name}</title><style>\n{}{STYLE}</style></head><body>\n{}\n</body></html>\n",
+        svg::STYLE,
         body.join("\n")
     )
 }
@@ -82,20 +83,20 @@ fn head(report: &Report) -> String {
     )
 }
 
-/// `1,234,567`
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+fn plots(report: &Report) -> String {
+    let named =
+        |(name, figures): (&String, &Percentiles)| (name.replace('_', " "), figures.quantiles());
+    let latencies: Vec<_> = report.latency_micros.iter().map(named).collect();
+    let late: Vec<_> = report.lateness_micros.iter().map(named).collect();
+    let mut plots = sale(report);
+    plots.push(percentiles("Latency by percentile", &latencies));
+    plots.push(percentiles("How late the client sent", &late));
+    plots.extend(memory(report));
+    plots.iter().map(Plot::figure).collect()
 }
 
-fn plots(report: &Report) -> String {
+/// Orders, backlog and seats over time.
+pub(crate) fn sale(report: &Report) -> Vec<Plot> {
     let series = &report.series;
     let instants = series.instants();
     let line = |label: &str, values: &[f64]| Line {
@@ -119,7 +120,7 @@ fn plots(report: &Report) -> String {
             rates.push(line(label, values));
         }
     }
-    let mut plots = vec![
+    vec![
         over_time("Orders per second", &instants, &rates, Style::Lines),
         over_time(
             "Backlog: accepted and not decided",
@@ -137,20 +138,11 @@ fn plots(report: &Report) -> String {
             ],
             Style::Stacked,
         ),
-    ];
-    let named = |(name, figures): (&&'static str, &Percentiles)| {
-        (name.replace('_', " "), figures.quantiles())
-    };
-    let latencies: Vec<_> = report.latency_micros.iter().map(named).collect();
-    plots.push(percentiles("Latency by percentile", &latencies));
-    let late: Vec<_> = report.lateness_micros.iter().map(named).collect();
-    plots.push(percentiles("How late the client sent", &late));
-    plots.extend(memory(report));
-    plots.concat()
+    ]
 }
 
 /// All processes by the instants of the first; they are looked at together.
-fn memory(report: &Report) -> Option<String> {
+fn memory(report: &Report) -> Option<Plot> {
     let first = report.processes.first()?;
     let during: Vec<usize> = (0..first.resident_mib.len())
         .filter(|place| first.resident_mib[*place].0 > 0.0)
@@ -356,12 +348,16 @@ fn answers(report: &Report) -> String {
 
 fn run(report: &Report) -> String {
     let (setting, connections) = (&report.setting, &report.connections);
-    let machine = &setting.machine;
+    let provenance = &setting.provenance;
+    let machine = &provenance.machine;
     let mut rows = vec![
         row("run", &setting.run),
         row("seed", setting.seed),
         row("on", &setting.on),
         row("ended", report.ending.replace('_', " ")),
+        row("measured at", &provenance.measured_at),
+        row("commit", &provenance.commit),
+        row("command", &provenance.command),
         row("machine", &machine.processor),
         row("cores", machine.cores),
         row("memory in MiB", machine.memory_mib),
@@ -380,7 +376,7 @@ fn run(report: &Report) -> String {
         rows.push(row("users made in seconds", format!("{seconds:.2}")));
     }
     rows.extend(
-        setting
+        provenance
             .versions
             .iter()
             .map(|(name, version)| row(name, version)),

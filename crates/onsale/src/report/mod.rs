@@ -4,18 +4,21 @@
 mod figures;
 pub mod html;
 mod machine;
+mod provenance;
 mod series;
-mod svg;
+pub(crate) mod svg;
+pub(crate) mod table;
 #[cfg(test)]
-mod tests;
-mod text;
+pub(crate) mod tests;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::figures::Percentiles;
 pub use self::machine::Machine;
+pub use self::provenance::Provenance;
 pub use self::series::Series;
 use crate::load::ratio;
 use crate::proof::Kind;
@@ -33,7 +36,7 @@ use crate::scenario::{Outline, Scenario};
 const FORMAT: u32 = 1;
 
 /// What a run was, beside its scenario.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Setting {
     /// Before the names of its shows and users.
     pub run: String,
@@ -43,45 +46,40 @@ pub struct Setting {
     pub on: String,
     /// How long it took to make the users.
     pub users_seconds: Option<f64>,
-    /// What ran, by name.
-    pub versions: BTreeMap<String, String>,
-    /// What it ran on.
-    pub machine: Machine,
+    /// What its figures stand on.
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
 impl Setting {
     /// Of a run that goes on.
     #[must_use]
     pub fn of(ground: &Ground, names: &Names, seed: u64) -> Self {
-        let mut versions = ground.versions.clone();
-        let client = format!("onsale {}", env!("CARGO_PKG_VERSION"));
-        versions.insert("client".to_owned(), client);
         Self {
             run: names.run().to_owned(),
             seed,
             on: ground.on.clone(),
             users_seconds: ground.users_seconds,
-            versions,
-            machine: Machine::here(),
+            provenance: Provenance::of(ground.versions.clone()),
         }
     }
 }
 
 /// The result of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// 1; other numbers mean other fields.
     pub format: u32,
     /// Whether nothing is wrong and every limit was kept.
     pub passed: bool,
     /// How often each kind of violation was found.
-    pub violations: BTreeMap<&'static str, u64>,
+    pub violations: BTreeMap<String, u64>,
     /// The first violations of each kind, in words.
     pub examples: Vec<String>,
     /// Limits of the scenario that were not kept, in words.
     pub missed: Vec<String>,
     /// `complete`, `out_of_patience` or `out_of_time`.
-    pub ending: &'static str,
+    pub ending: String,
     /// What the run was.
     pub setting: Setting,
     /// What was run.
@@ -95,9 +93,9 @@ pub struct Report {
     /// How fast it went.
     pub pace: Pace,
     /// Latencies, by what took the time.
-    pub latency_micros: BTreeMap<&'static str, Percentiles>,
+    pub latency_micros: BTreeMap<String, Percentiles>,
     /// From the intended instant to the sending: what the client itself cost.
-    pub lateness_micros: BTreeMap<&'static str, Percentiles>,
+    pub lateness_micros: BTreeMap<String, Percentiles>,
     /// Answers by request, status and code.
     pub answers: Vec<AnswerCount>,
     /// Requests without an answer.
@@ -113,7 +111,7 @@ pub struct Report {
 }
 
 /// What became of the orders.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
     /// Of the scenario.
     pub planned: u64,
@@ -136,7 +134,7 @@ pub struct Orders {
 }
 
 /// Verdicts of the store, and where their tickets stand in the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdicts {
     /// All of them.
     pub total: u64,
@@ -165,7 +163,7 @@ pub struct Verdicts {
 }
 
 /// What holders asked for and were told.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holds {
     /// Confirmations asked for.
     pub confirmations: u64,
@@ -184,7 +182,7 @@ pub struct Holds {
 }
 
 /// How fast it went.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// From the start to the first answer of the last accepted order.
     pub accepted_after_seconds: f64,
@@ -201,7 +199,7 @@ pub struct Pace {
 }
 
 /// Answers of one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerCount {
     /// What was asked for.
     pub request: Step,
@@ -214,18 +212,18 @@ pub struct AnswerCount {
 }
 
 /// Requests without an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnansweredCount {
     /// What was asked for.
     pub request: Step,
     /// `timed_out`, `broken` or `unreachable`.
-    pub why: &'static str,
+    pub why: String,
     /// How many.
     pub count: u64,
 }
 
 /// Connections of the client.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
     /// Open and idle before the start.
     pub before_start: usize,
@@ -238,7 +236,7 @@ pub struct Connections {
 }
 
 /// How buyers learned their verdict.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readers {
     /// Orders whose buyer polls, of those that were accepted.
     pub polling: u64,
@@ -251,7 +249,7 @@ pub struct Readers {
 }
 
 /// A process on this machine.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProcessFigures {
     /// What it is.
     pub name: String,
@@ -277,7 +275,7 @@ impl Report {
         let pace = Pace::of(outcome);
         let missed = missed(scenario, outcome, &orders, &pace);
         let findings = &outcome.findings;
-        let count = |kind: Kind| (kind.name(), findings.count(kind));
+        let count = |kind: Kind| (kind.name().to_owned(), findings.count(kind));
         let sent = orders.sent;
         Self {
             format: FORMAT,
@@ -292,7 +290,8 @@ impl Report {
                 Ending::Complete => "complete",
                 Ending::OutOfPatience => "out_of_patience",
                 Ending::OutOfTime => "out_of_time",
-            },
+            }
+            .to_owned(),
             setting,
             scenario: outline,
             verdicts: Verdicts::of(outcome),
@@ -521,7 +520,7 @@ fn unanswered(outcome: &Outcome) -> Vec<UnansweredCount> {
     .flat_map(|(why, counts)| {
         counts.iter().map(move |(request, count)| UnansweredCount {
             request: *request,
-            why,
+            why: why.to_owned(),
             count: *count,
         })
     })

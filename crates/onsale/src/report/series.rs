@@ -1,6 +1,6 @@
 //! What happened over time, in intervals of equal length.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::run::Outcome;
 use crate::run::observer::SeatsSample;
@@ -24,7 +24,7 @@ const LENGTHS: [u64; 11] = [
 ];
 
 /// Everything that is plotted over time: one value per interval.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Length of an interval.
     pub interval_seconds: f64,

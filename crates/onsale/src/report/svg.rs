@@ -1,6 +1,6 @@
-//! Plots as SVG that takes its colours from the page's style, so that they are
-//! readable in light and dark. Without scripts: the values of an interval show
-//! as the title of a strip above it.
+//! Plots as SVG, as parts of a page or as a picture of their own, with colours
+//! that are readable in light and dark. Without scripts: on a page, the values of
+//! an interval show as the title of a strip above it.
 
 use std::fmt::Write;
 
@@ -12,6 +12,17 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 /// Lines across a plot, about.
 const TICKS: f64 = 5.0;
+/// Height of a bar with what is around it, and room for its name and its value.
+const ROW: f64 = 26.0;
+const NAMES: f64 = 330.0;
+const ROOM_FOR_VALUES: f64 = 110.0;
+/// In a picture: height of a plot's title, what is left below a plot, and the
+/// width of a character, about.
+const HEADLINE: f64 = 34.0;
+const GAP: f64 = 14.0;
+const CHARACTER: f64 = 6.0;
+/// Colours and what is drawn with them.
+pub(super) const STYLE: &str = include_str!("plot.css");
 
 /// Values over time.
 #[derive(Debug, Clone)]
@@ -31,6 +42,29 @@ pub(super) enum Style {
     Stacked,
 }
 
+/// Something with a length.
+#[derive(Debug, Clone)]
+pub(crate) struct Bar {
+    /// What it is.
+    pub(crate) label: String,
+    /// Its length.
+    pub(crate) value: f64,
+    /// Whether it is what the others are compared with.
+    pub(crate) stands_out: bool,
+}
+
+/// A plot that is drawn, without the picture around it.
+#[derive(Debug, Clone)]
+pub(crate) struct Plot {
+    title: String,
+    height: f64,
+    /// Of its lines, by number of their colour.
+    labels: Vec<String>,
+    drawn: String,
+    /// What shows under the pointer, where there is one.
+    strips: String,
+}
+
 /// Where values are in the picture.
 struct Frame {
     most_x: f64,
@@ -48,7 +82,7 @@ impl Frame {
 }
 
 /// A plot of lines over seconds; `instants` are the ends of the intervals.
-pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: Style) -> String {
+pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: Style) -> Plot {
     let tops = tops(lines, style);
     let most = tops.iter().flatten().copied().fold(0.0, f64::max);
     let step = step(most);
@@ -60,7 +94,7 @@ pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: St
             .max(f64::MIN_POSITIVE),
         most_y: (most / step).ceil().max(1.0) * step,
     };
-    let mut svg = start(title);
+    let mut svg = String::new();
     y_axis(&mut svg, &frame, step);
     x_axis(&mut svg, &frame);
     for (number, top) in tops.iter().enumerate() {
@@ -97,9 +131,44 @@ pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: St
             }
         }
     }
-    strips(&mut svg, &frame, instants, lines);
-    svg.push_str("</svg>");
-    figure(title, &svg, lines.iter().map(|line| line.label.as_str()))
+    Plot {
+        title: title.to_owned(),
+        height: HEIGHT,
+        labels: lines.iter().map(|line| line.label.clone()).collect(),
+        drawn: svg,
+        strips: strips(&frame, instants, lines),
+    }
+}
+
+/// Bars below each other, the longest as long as there is room.
+pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar]) -> Plot {
+    let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
+    let room = WIDTH - NAMES - ROOM_FOR_VALUES;
+    let mut svg = String::new();
+    for (place, bar) in bars.iter().enumerate() {
+        let y = place as f64 * ROW;
+        let length = room * bar.value / most.max(f64::MIN_POSITIVE);
+        let class = if bar.stands_out { 1 } else { 6 };
+        let (text, name) = (y + ROW * 0.65, escaped(&bar.label));
+        push(
+            &mut svg,
+            format_args!(
+                r#"<text class="name" text-anchor="end" x="{:.1}" y="{text:.1}">{name}</text><rect class="bar c{class}" x="{NAMES}" y="{:.1}" width="{length:.1}" height="{:.1}" rx="2"/><text class="name" x="{:.1}" y="{text:.1}">{}{unit}</text>"#,
+                NAMES - 10.0,
+                y + ROW * 0.15,
+                ROW * 0.7,
+                NAMES + length + 8.0,
+                short(bar.value)
+            ),
+        );
+    }
+    Plot {
+        title: title.to_owned(),
+        height: bars.len() as f64 * ROW,
+        labels: Vec::new(),
+        drawn: svg,
+        strips: String::new(),
+    }
 }
 
 /// The upper edge of each line.
@@ -121,7 +190,7 @@ fn tops(lines: &[Line], style: Style) -> Vec<Vec<f64>> {
 }
 
 /// Latencies by percentile, on a logarithmic scale from 10 µs.
-pub(super) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8])]) -> String {
+pub(super) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8])]) -> Plot {
     const LEAST: f64 = 1.0;
     let log = |micros: u64| (micros.max(10) as f64).log10() - LEAST;
     let all = lines.iter().flat_map(|(_, values)| values);
@@ -130,7 +199,7 @@ pub(super) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8
         most_x: 7.3,
         most_y: most.ceil(),
     };
-    let mut svg = start(title);
+    let mut svg = String::new();
     let names = [
         "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s", "1000 s",
     ];
@@ -181,32 +250,85 @@ pub(super) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8
             );
         }
     }
-    svg.push_str("</svg>");
-    figure(title, &svg, lines.iter().map(|(label, _)| label.as_str()))
+    Plot {
+        title: title.to_owned(),
+        height: HEIGHT,
+        labels: lines.iter().map(|(label, _)| label.clone()).collect(),
+        drawn: svg,
+        strips: String::new(),
+    }
 }
 
-fn start(title: &str) -> String {
-    format!(
-        r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#,
-        escaped(title)
-    )
-}
+impl Plot {
+    /// As a part of a page, with its style.
+    pub(super) fn figure(&self) -> String {
+        let mut legend = String::new();
+        for (number, label) in self.labels.iter().enumerate() {
+            push(
+                &mut legend,
+                format_args!(
+                    r#"<span class="key"><i class="c{}"></i>{}</span>"#,
+                    number + 1,
+                    escaped(label)
+                ),
+            );
+        }
+        let (title, height) = (escaped(&self.title), self.height);
+        format!(
+            r#"<figure><figcaption>{title}</figcaption><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}">{}{}</svg><div class="legend">{legend}</div></figure>"#,
+            self.drawn, self.strips
+        )
+    }
 
-fn figure<'a>(title: &str, svg: &str, labels: impl Iterator<Item = &'a str>) -> String {
-    let mut legend = String::new();
-    for (number, label) in labels.enumerate() {
+    /// Title and legend on one line, the plot below.
+    fn draw(&self, into: &mut String, y: f64) {
+        let baseline = y + HEADLINE * 0.6;
         push(
-            &mut legend,
+            into,
             format_args!(
-                r#"<span class="key"><i class="c{}"></i>{}</span>"#,
-                number + 1,
-                escaped(label)
+                "<text class=\"name title\" x=\"{RIGHT}\" y=\"{baseline:.1}\">{}</text>",
+                escaped(&self.title)
+            ),
+        );
+        let mut right = WIDTH - RIGHT;
+        let keys = self.labels.iter().enumerate();
+        for (number, label) in keys.rev() {
+            let left = right - label.chars().count() as f64 * CHARACTER;
+            push(
+                into,
+                format_args!(
+                    r#"<rect class="bar c{}" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/><text class="tick" x="{left:.1}" y="{baseline:.1}">{}</text>"#,
+                    number + 1,
+                    left - 15.0,
+                    baseline - 9.0,
+                    escaped(label)
+                ),
+            );
+            right = left - 30.0;
+        }
+        push(
+            into,
+            format_args!(
+                "<g transform=\"translate(0 {})\">{}</g>\n",
+                y + HEADLINE,
+                self.drawn
             ),
         );
     }
+}
+
+/// Plots below each other as a picture of its own.
+pub(crate) fn picture(plots: &[Plot]) -> String {
+    let mut drawn = String::new();
+    let mut y = TOP;
+    for plot in plots {
+        plot.draw(&mut drawn, y);
+        y += HEADLINE + plot.height + GAP;
+    }
     format!(
-        "<figure><figcaption>{}</figcaption>{svg}<div class=\"legend\">{legend}</div></figure>",
-        escaped(title)
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" \
+         font-family=\"system-ui, sans-serif\" role=\"img\">\n<style>\n{STYLE}</style>\n\
+         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{y}\" rx=\"6\"/>\n{drawn}</svg>\n"
     )
 }
 
@@ -247,7 +369,8 @@ fn x_axis(svg: &mut String, frame: &Frame) {
 }
 
 /// A strip above each interval, with its values as title.
-fn strips(svg: &mut String, frame: &Frame, instants: &[f64], lines: &[Line]) {
+fn strips(frame: &Frame, instants: &[f64], lines: &[Line]) -> String {
+    let mut svg = String::new();
     let mut from = 0.0;
     for (place, until) in instants.iter().enumerate() {
         let mut values = String::new();
@@ -261,7 +384,7 @@ fn strips(svg: &mut String, frame: &Frame, instants: &[f64], lines: &[Line]) {
         let (x, width) = (frame.x(from), frame.x(*until) - frame.x(from));
         let height = HEIGHT - TOP - BOTTOM;
         push(
-            svg,
+            &mut svg,
             format_args!(
                 r#"<rect class="strip" x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}"><title>until {} s{}</title></rect>"#,
                 short(*until),
@@ -270,6 +393,7 @@ fn strips(svg: &mut String, frame: &Frame, instants: &[f64], lines: &[Line]) {
         );
         from = *until;
     }
+    svg
 }
 
 /// 1, 2 or 5 times a power of ten, so that about [`TICKS`] of it make `most`.
@@ -284,7 +408,7 @@ fn step(most: f64) -> f64 {
 }
 
 /// A number with the digits that matter.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let trimmed = |text: String| {
         let text = text.trim_end_matches('0').trim_end_matches('.');
         text.to_owned()
@@ -298,7 +422,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// Text within HTML and SVG.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -339,7 +463,8 @@ mod tests {
 
     #[test]
     fn lines_start_at_the_bottom_and_end_at_the_top() {
-        let svg = over_time("x & y", &[1.0, 2.0], &[line(&[0.0, 10.0])], Style::Lines);
+        let lines = [line(&[0.0, 10.0])];
+        let svg = over_time("x & y", &[1.0, 2.0], &lines, Style::Lines).figure();
         let (bottom, top) = (HEIGHT - BOTTOM, TOP);
         assert!(
             svg.contains(&format!("{bottom:.1} {:.1},{top:.1}\"", WIDTH - RIGHT)),
@@ -352,5 +477,41 @@ mod tests {
     fn areas_stand_upon_each_other() {
         let tops = tops(&[line(&[1.0, 2.0]), line(&[3.0, 4.0])], Style::Stacked);
         assert_eq!(tops, [[1.0, 2.0], [4.0, 6.0]]);
+    }
+
+    /// Of the rectangles of bars, not of their paper.
+    fn widths(svg: &str) -> Vec<f64> {
+        let bars = svg.split("<rect class=\"bar").skip(1);
+        let width = |bar: &str| {
+            let (_, width) = bar.split_once("width=\"")?;
+            width.split_once('"')?.0.parse().ok()
+        };
+        bars.filter_map(width).collect()
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_values() {
+        let of = |value: f64| Bar {
+            label: format!("way {value}"),
+            value,
+            stands_out: value > 1.0,
+        };
+        let svg = picture(&[bars("Ways", " s", &[of(1.0), of(4.0)])]);
+        let room = WIDTH - NAMES - ROOM_FOR_VALUES;
+        let widths = widths(&svg);
+        assert_eq!(widths.len(), 2, "{svg}");
+        assert!((widths[0] - room / 4.0).abs() < 0.1 && (widths[1] - room).abs() < 0.1);
+        assert!(svg.contains(">4 s<") && svg.contains("bar c1") && svg.contains("bar c6"));
+    }
+
+    #[test]
+    fn a_picture_needs_nothing_else() {
+        let lines = [line(&[0.0, 10.0])];
+        let svg = picture(&[over_time("x", &[1.0, 2.0], &lines, Style::Lines)]);
+        assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+        assert_eq!(svg.matches("http").count(), 1);
+        assert!(svg.contains("prefers-color-scheme: dark") && svg.contains("orders &lt;1&gt;"));
+        // Nobody can point at anything in a picture.
+        assert!(!svg.contains("strip\""), "{svg}");
     }
 }

@@ -130,14 +130,12 @@ fn outcome() -> Outcome {
     }
 }
 
-fn report() -> Report {
-    let scenario = Scenario::parse(SCENARIO).unwrap();
-    let outline = Outline::of(&scenario, "x/small.toml".as_ref(), SCENARIO.to_owned());
-    let setting = Setting {
-        run: "run-00000000".to_owned(),
-        seed: 7,
-        on: "memory".to_owned(),
-        users_seconds: Some(0.5),
+/// Of no machine there is.
+pub(crate) fn provenance() -> Provenance {
+    Provenance {
+        measured_at: "2026-01-02T03:04:05Z".to_owned(),
+        commit: "0123456-dirty".to_owned(),
+        command: "onsale run --scenario <x>".to_owned(),
         versions: [("client".to_owned(), "onsale 1".to_owned())].into(),
         machine: Machine {
             processor: "Some CPU".to_owned(),
@@ -145,6 +143,18 @@ fn report() -> Report {
             memory_mib: 4_096,
             system: "Linux 6".to_owned(),
         },
+    }
+}
+
+pub(crate) fn report() -> Report {
+    let scenario = Scenario::parse(SCENARIO).unwrap();
+    let outline = Outline::of(&scenario, "x/small.toml".as_ref(), SCENARIO.to_owned());
+    let setting = Setting {
+        run: "run-00000000".to_owned(),
+        seed: 7,
+        on: "memory".to_owned(),
+        users_seconds: Some(0.5),
+        provenance: provenance(),
     };
     Report::of(&scenario, outline, setting, &outcome())
 }

@@ -196,11 +196,7 @@ impl Ground {
             store: Store::Database(database.clone()),
             watched,
             on: "services".to_owned(),
-            versions: BTreeMap::from([
-                ("tickets".to_owned(), tickets.version().await?),
-                ("store".to_owned(), database.server().await?.to_string()),
-                ("broker".to_owned(), deployment.broker_version().await?),
-            ]),
+            versions: deployment.versions().await?,
             users_seconds: Some(users_seconds),
             auditor: Some(tickets),
         };

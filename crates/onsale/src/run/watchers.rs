@@ -41,7 +41,7 @@ pub(super) struct Watchers {
 }
 
 /// What happened on WebSocket connections.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WatcherFigures {
     /// Connections at the start.
     pub connections: usize,

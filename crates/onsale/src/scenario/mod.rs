@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use self::arrivals::{Phase, Spacing};
 
@@ -201,7 +201,7 @@ impl Scenario {
 }
 
 /// The main figures of a scenario, for reports.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outline {
     /// Its file's name without the ending.
     pub name: String,
@@ -212,7 +212,8 @@ pub struct Outline {
     /// How long orders come.
     pub arrival_seconds: f64,
     /// The highest rate of any phase, in orders per second; infinite where all
-    /// come at one instant.
+    /// come at one instant, which JSON has as `null`.
+    #[serde(deserialize_with = "null_is_infinite")]
     pub peak_rate: f64,
     /// Shows.
     pub shows: u32,
@@ -224,6 +225,11 @@ pub struct Outline {
     pub users: u32,
     /// The whole file.
     pub toml: String,
+}
+
+fn null_is_infinite<'de, D: Deserializer<'de>>(rate: D) -> Result<f64, D::Error> {
+    let rate = Option::deserialize(rate)?;
+    Ok(rate.unwrap_or(f64::INFINITY))
 }
 
 impl Outline {

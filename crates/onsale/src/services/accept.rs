@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::{Required, Setting, missed};
@@ -19,7 +19,10 @@ use crate::deployment::{ALL, API, Deployment};
 use crate::load::drive;
 use crate::process::{Process, sibling};
 use crate::reconcile::Told;
+use crate::report::text::grouped;
 use crate::sale::{NewShow, Orders, SHOW, Service};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 use crate::turn::{Ratio, Turn};
 
 /// More than any run can sell.
@@ -52,14 +55,14 @@ pub struct AcceptArgs {
 }
 
 /// Medians of the rounds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Accept {
     connections: usize,
-    service: Turn,
-    bare: Turn,
-    publish_each: Turn,
-    beside_bare: Ratio,
-    beside_publish_each: Ratio,
+    pub(super) service: Turn,
+    pub(super) bare: Turn,
+    pub(super) publish_each: Turn,
+    pub(super) beside_bare: Ratio,
+    pub(super) beside_publish_each: Ratio,
     accepted: u64,
     /// By a worker that was started after the turns.
     decided: Decided,
@@ -83,6 +86,47 @@ impl Accept {
                 at_least: args.min_publish_each_ratio,
             },
         ])
+    }
+}
+
+impl Accept {
+    /// What accepting cost each way, and what came of the orders.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("way"),
+            Figure("orders/s"),
+            Figure("this engine beside it"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs/order"),
+        ]);
+        for (name, turn, beside) in [
+            ("this engine, role api", &self.service, None),
+            (
+                "bare handler, stores nothing",
+                &self.bare,
+                Some(self.beside_bare),
+            ),
+            (
+                "one confirmed publish per order",
+                &self.publish_each,
+                Some(self.beside_publish_each),
+            ),
+            (
+                "this engine, role all, deciding at the same time",
+                &self.while_deciding,
+                None,
+            ),
+        ] {
+            let beside = beside.map_or(String::new(), |ratio| ratio.to_string());
+            let [per_second, p50, p99, cpu] = turn.cells();
+            table.row([name.to_owned(), per_second, beside, p50, p99, cpu]);
+        }
+        format!(
+            "{table}\n{} connections; {} orders accepted, all decided, no other.\n",
+            self.connections,
+            grouped(self.accepted)
+        )
     }
 }
 
@@ -225,18 +269,10 @@ impl<'a> Sides<'a> {
 
 impl fmt::Display for Accept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ratio = |ratio: &Ratio| {
-            format!(
-                "{:.2} (rounds {:.2} to {:.2})",
-                ratio.median, ratio.lowest, ratio.highest
-            )
-        };
         writeln!(
             f,
             "accept-durable, {} connections: {} of the bare handler, {} of one publish per order",
-            self.connections,
-            ratio(&self.beside_bare),
-            ratio(&self.beside_publish_each)
+            self.connections, self.beside_bare, self.beside_publish_each
         )?;
         writeln!(
             f,

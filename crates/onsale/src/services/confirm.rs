@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Required, Setting, missed};
@@ -16,7 +16,10 @@ use crate::deciding::{Decided, decide_backlog, now_micros};
 use crate::deployment::{API, Deployment, WORKER};
 use crate::load::{Requests, drive, ratio};
 use crate::reconcile::Told;
+use crate::report::text::{factor, grouped, millis, rate};
 use crate::sale::{NewShow, Orders, SHOW, Service, wait_for};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 
 /// Decided without confirmations.
 const QUIET_SHOW: &str = "quiet";
@@ -41,7 +44,7 @@ pub struct ConfirmArgs {
 }
 
 /// What confirming came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Confirm {
     holds: u64,
     /// Only those that were answered while orders were decided.
@@ -67,6 +70,44 @@ impl Confirm {
             figure: self.confirms_per_second,
             at_least: args.min_confirms_per_second,
         }])
+    }
+}
+
+impl Confirm {
+    /// Deciding with and without confirmations, and how soon these are answered.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("what"),
+            Figure("verdicts/s"),
+            Figure("confirmations/s"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs per order or confirmation"),
+        ]);
+        table.row([
+            "a backlog decided".to_owned(),
+            rate(self.decided_quietly.per_second),
+            String::new(),
+            String::new(),
+            String::new(),
+            self.quiet_cpu_micros_per_order.to_string(),
+        ]);
+        table.row([
+            format!(
+                "the same while {} holds of its show are confirmed",
+                grouped(self.holds)
+            ),
+            format!(
+                "{} ({})",
+                rate(self.decided_while_confirming.per_second),
+                factor(self.beside_quiet)
+            ),
+            rate(self.confirms_per_second),
+            millis(self.p50_micros),
+            millis(self.p99_micros),
+            self.cpu_micros_per_order_or_confirm.to_string(),
+        ]);
+        table.to_string()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::naive::{self, Naive};
 use super::{Required, Setting, missed};
@@ -13,9 +13,12 @@ use crate::cpu::CpuMicros;
 use crate::database::StoreServer;
 use crate::deciding::{Decided, decide_backlog};
 use crate::deployment::{API, Deployment};
-use crate::load::drive;
+use crate::load::{drive, ratio};
 use crate::reconcile::Told;
+use crate::report::text::{factor, grouped, rate};
 use crate::sale::{NewShow, Orders, SHOW};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 
 /// Required on MariaDB, whose commits cost less.
 const MIN_NAIVE_RATIO_MARIADB: f64 = 12.0;
@@ -46,16 +49,16 @@ pub struct DecideArgs {
 }
 
 /// What deciding came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Decide {
     accepted_per_second: f64,
     accept_cpu_micros_per_order: CpuMicros,
-    decided: Decided,
+    pub(super) decided: Decided,
     cpu_micros_per_order: CpuMicros,
     /// Before the backlog and after it.
-    naive: [Naive; 2],
+    pub(super) naive: [Naive; 2],
     /// Beside the better one of the two.
-    beside_naive: f64,
+    pub(super) beside_naive: f64,
 }
 
 impl Decide {
@@ -78,6 +81,43 @@ impl Decide {
                 at_least: args.min_decided_per_second,
             },
         ])
+    }
+}
+
+impl Decide {
+    /// One row per way.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("way"),
+            Figure("verdicts"),
+            Figure("verdicts/s"),
+            Figure("this engine beside the better one"),
+            Figure("orders per transaction"),
+            Text("CPU µs/verdict"),
+        ]);
+        let decided = &self.decided;
+        table.row([
+            "this engine, one worker".to_owned(),
+            grouped(decided.orders),
+            rate(decided.per_second),
+            String::new(),
+            rate(ratio(decided.orders, ratio(decided.batches, 1.0))),
+            self.cpu_micros_per_order.to_string(),
+        ]);
+        for (when, naive) in ["before", "after"].iter().zip(&self.naive) {
+            table.row([
+                format!(
+                    "one transaction per ticket, {} connections, {when}",
+                    naive.connections
+                ),
+                grouped(naive.tickets),
+                rate(naive.per_second),
+                factor(self.beside_naive),
+                "1".to_owned(),
+                naive.cpu_micros_per_ticket.to_string(),
+            ]);
+        }
+        table.to_string()
     }
 }
 

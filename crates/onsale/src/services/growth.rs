@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use anyhow::ensure;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Setting;
 use crate::cpu::{CpuMicros, Watched};
@@ -16,7 +16,10 @@ use crate::deployment::{API, Deployment, WORKER};
 use crate::load::{drive, ratio};
 use crate::process::resident_kib;
 use crate::reconcile::Told;
+use crate::report::text::{grouped, rate};
 use crate::sale::{NewShow, Orders};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 
 /// More than any run can sell.
 const SEATS: u32 = 10_000_000;
@@ -41,11 +44,11 @@ pub struct GrowthArgs {
 }
 
 /// All steps.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Growth(Vec<Step>);
 
 /// From one number of orders to the next.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Step {
     shows: u32,
     /// In all at its end.
@@ -56,7 +59,7 @@ struct Step {
     done_per_second: f64,
     cpu_micros_per_order: CpuMicros,
     /// At the end, by process.
-    resident_mib: BTreeMap<&'static str, u64>,
+    resident_mib: BTreeMap<String, u64>,
 }
 
 impl Growth {
@@ -78,6 +81,33 @@ impl Growth {
             }
         }
         missed
+    }
+}
+
+impl Growth {
+    /// One row per step.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::of([
+            Figure("shows"),
+            Figure("orders in all"),
+            Figure("accepted/s"),
+            Figure("decided/s"),
+            Figure("done/s"),
+            Text("CPU µs/order"),
+            Text("resident MiB"),
+        ]);
+        for step in &self.0 {
+            table.row([
+                grouped(u64::from(step.shows)),
+                grouped(step.orders),
+                rate(step.accepted_per_second),
+                rate(step.decided.per_second),
+                rate(step.done_per_second),
+                step.cpu_micros_per_order.to_string(),
+                step.resident(),
+            ]);
+        }
+        table.to_string()
     }
 }
 
@@ -162,22 +192,27 @@ async fn grow(
     Ok(steps)
 }
 
-fn resident(
-    processes: impl Iterator<Item = Watched>,
-) -> anyhow::Result<BTreeMap<&'static str, u64>> {
+fn resident(processes: impl Iterator<Item = Watched>) -> anyhow::Result<BTreeMap<String, u64>> {
     processes
         .chain([Watched::client()])
-        .map(|watched| Ok((watched.name, resident_kib(watched.id)? / 1_024)))
+        .map(|watched| {
+            let kib = resident_kib(watched.id)?;
+            Ok((watched.name.to_owned(), kib / 1_024))
+        })
         .collect()
 }
 
 impl Step {
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        let resident: Vec<_> = self
-            .resident_mib
-            .iter()
+    /// `api 37, worker 28`
+    fn resident(&self) -> String {
+        let resident = self.resident_mib.iter();
+        let resident: Vec<_> = resident
             .map(|(name, mib)| format!("{name} {mib}"))
             .collect();
+        resident.join(", ")
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "  {:>6} {:>9} {:>10.0} {:>10.0} {:>10.0}  {} | {}",
@@ -187,7 +222,7 @@ impl Step {
             self.decided.per_second,
             self.done_per_second,
             self.cpu_micros_per_order,
-            resident.join(", ")
+            self.resident()
         )
     }
 }
@@ -205,7 +240,9 @@ mod tests {
             decided: Decided::of(&[(0, 1), (1, 1)]).unwrap(),
             done_per_second: 1.0,
             cpu_micros_per_order: Meter::start([]).unwrap().per(1).unwrap(),
-            resident_mib: [(API, api_mib), (WORKER, 9)].into(),
+            resident_mib: [(API, api_mib), (WORKER, 9)]
+                .map(|(name, mib)| (name.to_owned(), mib))
+                .into(),
         }
     }
 

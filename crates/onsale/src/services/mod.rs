@@ -2,6 +2,7 @@
 //! baseline of the same run.
 
 mod accept;
+mod comparison;
 mod confirm;
 mod decide;
 mod flash_sale;
@@ -16,18 +17,22 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::accept::{Accept, AcceptArgs};
 use self::confirm::{Confirm, ConfirmArgs};
 use self::decide::{Decide, DecideArgs};
-use self::flash_sale::{FlashSale, FlashSaleArgs};
+use self::flash_sale::{FlashSaleArgs, FlashSales};
 use self::growth::{Growth, GrowthArgs};
 use self::notify::{Notify, NotifyArgs};
 use self::recipes::{Recipes, RecipesArgs};
 use self::sold_out::{SoldOut, SoldOutArgs};
-use crate::database::{Database, StoreServer};
+use crate::database::StoreServer;
+use crate::deployment::Deployment;
+use crate::report::Provenance;
+use crate::report::svg::Plot;
 use crate::servers::Servers;
+use crate::tables::markdown::Table;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,7 +43,8 @@ pub enum Measurement {
     Decide,
     /// Holds of one hot show confirmed while its orders are decided.
     Confirm,
-    /// More orders than seats, from the first request to the last verdict.
+    /// More orders than seats, from the first request to the last verdict, as
+    /// configured by default and with every order decided.
     FlashSale,
     /// The flash sale by a guarded `UPDATE` per order, and by a counter in Redis.
     Recipes,
@@ -95,19 +101,75 @@ pub struct ServicesArgs {
 }
 
 /// Every figure of a run.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    store_server: Option<StoreServer>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) setting: Provenance,
     accept_durable: Option<Accept>,
     decide: Option<Decide>,
     confirm: Option<Confirm>,
-    flash_sale: Option<FlashSale>,
+    flash_sale: Option<FlashSales>,
     recipes: Option<Recipes>,
     sold_out: Option<SoldOut>,
     notify: Option<Notify>,
     growth: Option<Growth>,
     /// What was required and not reached, in words.
-    missed: Vec<String>,
+    pub(crate) missed: Vec<String>,
+}
+
+impl Report {
+    /// The places of the tables of its figures.
+    pub(crate) const MARKERS: [&str; 8] = [
+        "comparison",
+        "accept-durable",
+        "decide",
+        "recipes",
+        "confirm",
+        "sold-out",
+        "notify",
+        "growth",
+    ];
+
+    /// Tables of what was measured, by their place.
+    pub(crate) fn tables(&self) -> Vec<(&'static str, String)> {
+        let of = |table: Table| (!table.is_empty()).then(|| table.to_string());
+        let tables = [
+            of(comparison::table(self)),
+            self.accept_durable.as_ref().map(Accept::table),
+            self.decide.as_ref().map(Decide::table),
+            of(recipes::table(
+                self.flash_sale.as_ref(),
+                self.recipes.as_ref(),
+            )),
+            self.confirm.as_ref().map(Confirm::table),
+            self.sold_out.as_ref().map(SoldOut::table),
+            self.notify.as_ref().map(Notify::table),
+            self.growth.as_ref().map(Growth::table),
+        ];
+        let tables = Self::MARKERS.into_iter().zip(tables);
+        tables
+            .filter_map(|(marker, table)| Some((marker, table?)))
+            .collect()
+    }
+
+    /// Bars of what was measured.
+    pub(crate) fn plots(&self) -> Vec<Plot> {
+        comparison::plots(self)
+    }
+
+    fn of(setting: Provenance) -> Self {
+        Self {
+            setting,
+            accept_durable: None,
+            decide: None,
+            confirm: None,
+            flash_sale: None,
+            recipes: None,
+            sold_out: None,
+            notify: None,
+            growth: None,
+            missed: Vec::new(),
+        }
+    }
 }
 
 /// What every measurement needs.
@@ -175,9 +237,8 @@ pub async fn run(args: ServicesArgs) -> anyhow::Result<()> {
         connections: args.connections,
         users: args.users,
     };
-    let mut report = Report::default();
-    let server = describe_servers(&servers).await?;
-    report.store_server = Some(server.clone());
+    let (server, provenance) = describe(&servers, &args).await?;
+    let mut report = Report::of(provenance);
     let all = Measurement::value_variants();
     let chosen = if args.only.is_empty() {
         all
@@ -185,9 +246,14 @@ pub async fn run(args: ServicesArgs) -> anyhow::Result<()> {
         &args.only
     };
     for measurement in all.iter().filter(|one| chosen.contains(one)) {
-        let measured = measure(&setting, &args, &server, *measurement, &mut report).await;
+        let measured = measure(&setting, &args, &server, *measurement, &mut report)
+            .await
+            .with_context(|| format!("{measurement:?}"));
+        if let Err(error) = &measured {
+            report.missed.push(format!("{error:#}"));
+        }
         write_json(&args, &report)?;
-        measured.with_context(|| format!("{measurement:?}"))?;
+        measured?;
     }
     if !report.missed.is_empty() {
         bail!("{}", report.missed.join("\n"));
@@ -258,11 +324,16 @@ async fn measure(
 }
 
 /// Prints what the figures stand on.
-async fn describe_servers(servers: &Servers) -> anyhow::Result<StoreServer> {
-    let database = Database::create(&servers.mysql_url).await?;
-    let described = database.server().await;
-    database.drop().await?;
-    let server = described?;
+async fn describe(
+    servers: &Servers,
+    args: &ServicesArgs,
+) -> anyhow::Result<(StoreServer, Provenance)> {
+    let ask = async |deployment: &Deployment| {
+        let versions = deployment.versions().await?;
+        Ok((deployment.database.server().await?, versions))
+    };
+    let program = args.tickets_bin.clone();
+    let (server, versions) = Deployment::with(servers, program, 0, ask).await?;
     let mut out = io::stdout();
     writeln!(out, "store: {server}")?;
     let local = servers.local_processes()?;
@@ -272,7 +343,7 @@ async fn describe_servers(servers: &Servers) -> anyhow::Result<StoreServer> {
         "servers on this machine, whose CPU time is counted: {}",
         names.join(", ")
     )?;
-    Ok(server)
+    Ok((server, Provenance::of(versions)))
 }
 
 fn write_json(args: &ServicesArgs, report: &Report) -> anyhow::Result<()> {

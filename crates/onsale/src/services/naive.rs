@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Setting;
 use crate::cpu::CpuMicros;
@@ -16,7 +16,7 @@ use crate::one_by_one::{connect, put_on_sale, random_id, sell_one};
 const SEATS: u32 = 10_000_000;
 
 /// Tickets sold one by one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Naive {
     pub(super) connections: u32,
     pub(super) tickets: u64,

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -19,7 +19,10 @@ use crate::cpu::CpuMicros;
 use crate::deployment::{API, Deployment, WORKER};
 use crate::listener::{Heard, Listener, hear};
 use crate::load::{drive, ratio};
+use crate::report::text::{grouped, millis, rate};
 use crate::sale::{NewShow, Orders, SHOW, Service};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 
 /// More than any run can sell.
 const SEATS: u32 = 10_000_000;
@@ -61,14 +64,14 @@ pub struct NotifyArgs {
 }
 
 /// What notifying came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Notify {
     fan_out: FanOut,
     paced: Paced,
 }
 
 /// A backlog decided at full speed, every verdict to a socket.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct FanOut {
     connections: usize,
     verdicts: usize,
@@ -84,7 +87,7 @@ struct FanOut {
 }
 
 /// Verdicts at a steady rate.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Paced {
     verdicts: u64,
     verdicts_per_second: f64,
@@ -303,6 +306,54 @@ async fn broadcast_latency(in_slice: usize, slices: u64) -> anyhow::Result<Histo
         }
     }
     Ok(latency)
+}
+
+impl Notify {
+    /// A backlog to many sockets, then a steady rate.
+    pub(super) fn table(&self) -> String {
+        let (fan_out, paced) = (&self.fan_out, &self.paced);
+        let mut table = Table::of([Text("what"), Figure("figure")]);
+        let mut row = |what: &str, figure: String| table.row([what.to_owned(), figure]);
+        row(
+            "verdicts of a backlog, to sockets",
+            format!(
+                "{} to {}",
+                grouped(fan_out.verdicts as u64),
+                grouped(fan_out.connections as u64)
+            ),
+        );
+        row(
+            "from the first one told to the last",
+            format!("{:.2} s", fan_out.seconds),
+        );
+        row("missed", "none".to_owned());
+        row(
+            "memory of the api process per connection",
+            format!("{:.1} KiB", fan_out.kib_per_connection),
+        );
+        row("CPU µs/verdict", fan_out.cpu_micros_per_verdict.to_string());
+        row(
+            "verdicts per second at a steady rate",
+            rate(paced.verdicts_per_second),
+        );
+        row(
+            "from the decision to the socket, p50 and p99",
+            format!(
+                "{} and {} ms",
+                millis(paced.p50_micros),
+                millis(paced.p99_micros)
+            ),
+        );
+        row(
+            "a broadcast within one process at that rate, p50 and p99",
+            format!(
+                "{} and {} ms",
+                millis(paced.broadcast_p50_micros),
+                millis(paced.broadcast_p99_micros)
+            ),
+        );
+        table.to_string()
+    }
 }
 
 impl fmt::Display for Notify {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::Setting;
+use super::flash_sale::{FlashSale, FlashSales};
 use crate::cpu::{CpuMicros, Watched};
 use crate::deployment::Deployment;
 use crate::load::drive;
@@ -17,7 +18,10 @@ use crate::one_by_one::put_on_sale;
 use crate::process::{Process, sibling};
 use crate::redis_recipe::RedisCounter;
 use crate::redis_server::RedisServer;
+use crate::report::text::{factor, grouped, millis, rate};
 use crate::sale::{Orders, wait_for};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 
 const UPDATE_EACH: &str = "update_each";
 const REDIS_COUNTER: &str = "redis_counter";
@@ -34,28 +38,86 @@ pub struct RecipesArgs {
 }
 
 /// Both sales.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Recipes {
-    orders: u64,
-    seats: u32,
-    update_each: Recipe,
-    redis_counter: Recipe,
+    pub(super) orders: u64,
+    pub(super) seats: u32,
+    pub(super) update_each: Recipe,
+    pub(super) redis_counter: Recipe,
     /// Orders that the recipe with Redis had answered, and how many of them were
     /// gone after Redis was killed.
-    redis_answered: u64,
-    redis_lost: u64,
+    pub(super) redis_answered: u64,
+    pub(super) redis_lost: u64,
 }
 
 /// One sale.
-#[derive(Debug, Serialize)]
-struct Recipe {
-    answers_per_second: f64,
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Recipe {
+    pub(super) answers_per_second: f64,
     p50_micros: u64,
     p99_micros: u64,
     confirmed: u64,
     /// From the first request to the last ticket in the store.
-    stored_after_seconds: f64,
+    pub(super) stored_after_seconds: f64,
     cpu_micros_per_order: CpuMicros,
+}
+
+/// The same sale by this engine and by the recipes; what was not measured is no row.
+pub(super) fn table(sales: Option<&FlashSales>, recipes: Option<&Recipes>) -> Table {
+    let mut table = Table::of([
+        Text("way"),
+        Figure("answers/s"),
+        Figure("p50 ms"),
+        Figure("p99 ms"),
+        Figure("all verdicts stored after"),
+        Figure("this engine, every order decided, beside it"),
+        Text("CPU µs/order"),
+    ]);
+    let engine = sales.map(|sales| sales.open_gate.decided_after_seconds);
+    if let Some(sales) = sales {
+        for (name, sale) in [
+            ("this engine, every order decided", &sales.open_gate),
+            ("this engine, sold-out gate as by default", &sales.gate),
+        ] {
+            table.row(engine_row(name, sale));
+        }
+    }
+    if let Some(recipes) = recipes {
+        for (name, recipe) in [
+            ("guarded `UPDATE` without a queue", &recipes.update_each),
+            (
+                "Redis counter in front of the store",
+                &recipes.redis_counter,
+            ),
+        ] {
+            let beside = engine.map(|engine| factor(recipe.stored_after_seconds / engine));
+            table.row([
+                name.to_owned(),
+                rate(recipe.answers_per_second),
+                millis(recipe.p50_micros),
+                millis(recipe.p99_micros),
+                format!("{:.2} s", recipe.stored_after_seconds),
+                beside.unwrap_or_default(),
+                recipe.cpu_micros_per_order.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+fn engine_row(name: &str, sale: &FlashSale) -> [String; 7] {
+    [
+        format!(
+            "{name} ({} refused by the gate)",
+            grouped(sale.refused_by_gate)
+        ),
+        rate(sale.answers_per_second),
+        millis(sale.accept_p50_micros),
+        millis(sale.accept_p99_micros),
+        format!("{:.2} s", sale.decided_after_seconds),
+        String::new(),
+        sale.cpu_micros_per_order.to_string(),
+    ]
 }
 
 pub(super) async fn measure(

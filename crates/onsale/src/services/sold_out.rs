@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::{Required, Setting, missed};
@@ -17,7 +17,10 @@ use crate::client::{Connection, write_keyed_order};
 use crate::cpu::Watched;
 use crate::deployment::{API, Deployment};
 use crate::load::drive;
+use crate::report::text::grouped;
 use crate::sale::{NewShow, Orders, SHOW, Service};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
 use crate::turn::{Ratio, Turn};
 
 const BARE: &str = "bare";
@@ -42,7 +45,7 @@ pub struct SoldOutArgs {
 }
 
 /// Medians of the rounds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SoldOut {
     connections: usize,
     gate: Turn,
@@ -59,6 +62,33 @@ impl SoldOut {
             figure: self.beside_bare.median,
             at_least: args.min_sold_out_ratio,
         }])
+    }
+}
+
+impl SoldOut {
+    /// The gate beside the bare handler.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("way"),
+            Figure("answers/s"),
+            Figure("of the bare handler"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs/answer"),
+        ]);
+        for (name, turn, beside) in [
+            ("sold-out gate", &self.gate, Some(self.beside_bare)),
+            ("bare handler", &self.bare, None),
+        ] {
+            let beside = beside.map_or(String::new(), |ratio| ratio.to_string());
+            let [per_second, p50, p99, cpu] = turn.cells();
+            table.row([name.to_owned(), per_second, beside, p50, p99, cpu]);
+        }
+        format!(
+            "{table}\n{} connections; {} orders refused, no message reached the broker.\n",
+            self.connections,
+            grouped(self.refused)
+        )
     }
 }
 

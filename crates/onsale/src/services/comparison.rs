@@ -1,0 +1,212 @@
+//! All ways of selling beside each other, each beside this engine in the same
+//! measurement: a table and bars.
+
+use super::Report;
+use crate::report::svg::{Bar, Plot, bars};
+use crate::report::text::{factor, grouped, rate};
+use crate::tables::markdown::Column::{Figure, Text};
+use crate::tables::markdown::Table;
+
+/// What was not measured, or is not done that way.
+const NONE: &str = "–";
+
+/// A way of selling.
+#[derive(Default)]
+struct Way {
+    name: &'static str,
+    answered: Option<String>,
+    verdicts: Option<String>,
+    after: Option<String>,
+    beside: Option<String>,
+    can_lose: String,
+}
+
+pub(super) fn table(report: &Report) -> Table {
+    let mut table = Table::of([
+        Text("way of selling"),
+        Figure("orders/s answered durably"),
+        Figure("verdicts/s"),
+        Figure("flash sale: all verdicts durable after"),
+        Text("this engine beside it"),
+        Text("what it can lose or oversell"),
+    ]);
+    for way in ways(report) {
+        let figures = [way.answered, way.verdicts, way.after, way.beside];
+        if figures.iter().all(Option::is_none) {
+            continue;
+        }
+        let figures = figures.map(|figure| figure.unwrap_or_else(|| NONE.to_owned()));
+        let [answered, verdicts, after, beside] = figures;
+        let name = way.name.to_owned();
+        table.row([name, answered, verdicts, after, beside, way.can_lose]);
+    }
+    table
+}
+
+fn ways(report: &Report) -> [Way; 7] {
+    let accept = report.accept_durable.as_ref();
+    let decide = report.decide.as_ref();
+    let sales = report.flash_sale.as_ref();
+    let recipes = report.recipes.as_ref();
+    let seconds = |seconds: f64| format!("{seconds:.2} s");
+    let engine = sales.map(|sales| sales.open_gate.decided_after_seconds);
+    let sooner = |after: f64| Some(format!("{} times its pace", factor(after / engine?)));
+    let per_second = |after: f64| {
+        let orders = recipes.map(|recipes| recipes.orders)?;
+        Some(rate(crate::load::ratio(orders, after)))
+    };
+    let update = recipes.map(|recipes| &recipes.update_each);
+    let redis = recipes.map(|recipes| &recipes.redis_counter);
+    let one_each = decide.map(|decide| {
+        let [before, after] = &decide.naive;
+        rate(before.per_second.max(after.per_second))
+    });
+    [
+        Way {
+            name: "**this engine**, every order decided",
+            answered: accept.map(|accept| rate(accept.service.accepted_per_second)),
+            verdicts: decide.map(|decide| rate(decide.decided.per_second)),
+            after: engine.map(seconds),
+            can_lose: "nothing: answered when a quorum queue has it, told when the verdict \
+                       is committed"
+                .to_owned(),
+            ..Way::default()
+        },
+        Way {
+            name: "**this engine**, sold-out gate as by default",
+            after: sales.map(|sales| seconds(sales.gate.decided_after_seconds)),
+            beside: sales.and_then(|sales| sooner(sales.gate.decided_after_seconds)),
+            can_lose: "nothing; who is refused by the gate leaves no ticket".to_owned(),
+            ..Way::default()
+        },
+        Way {
+            name: "one transaction per ticket",
+            answered: one_each.clone(),
+            verdicts: one_each,
+            beside: decide
+                .map(|decide| format!("{} times its verdicts/s", factor(decide.beside_naive))),
+            can_lose: "nothing; answers no faster than it commits".to_owned(),
+            ..Way::default()
+        },
+        Way {
+            name: "guarded `UPDATE` without a queue",
+            answered: update.map(|sale| rate(sale.answers_per_second)),
+            verdicts: update.and_then(|sale| per_second(sale.stored_after_seconds)),
+            after: update.map(|sale| seconds(sale.stored_after_seconds)),
+            beside: update.and_then(|sale| sooner(sale.stored_after_seconds)),
+            can_lose: "nothing; nobody waits in line: who is served next is up to the row lock"
+                .to_owned(),
+        },
+        Way {
+            name: "Redis counter in front of the store",
+            answered: redis.map(|sale| {
+                let answers = rate(sale.answers_per_second);
+                format!("none ({answers} in memory)")
+            }),
+            verdicts: redis.and_then(|sale| per_second(sale.stored_after_seconds)),
+            after: redis.map(|sale| seconds(sale.stored_after_seconds)),
+            beside: redis.and_then(|sale| sooner(sale.stored_after_seconds)),
+            can_lose: recipes.map_or(String::new(), |recipes| {
+                format!(
+                    "answered orders that are not stored yet, {} of {} when Redis was killed; \
+                     their seats are sold again",
+                    grouped(recipes.redis_lost),
+                    grouped(recipes.redis_answered)
+                )
+            }),
+        },
+        Way {
+            name: "one publish per order",
+            answered: accept.map(|accept| rate(accept.publish_each.accepted_per_second)),
+            beside: accept.map(|accept| {
+                let beside = accept.beside_publish_each.median;
+                format!("{} times its orders/s", factor(beside))
+            }),
+            can_lose: "nothing; takes orders only".to_owned(),
+            ..Way::default()
+        },
+        Way {
+            name: "bare handler, the ceiling",
+            answered: accept.map(|accept| {
+                let answers = rate(accept.bare.accepted_per_second);
+                format!("none ({answers} stored nowhere)")
+            }),
+            beside: accept
+                .map(|accept| format!("{} of its orders/s", factor(accept.beside_bare.median))),
+            can_lose: "everything: answers without looking".to_owned(),
+            ..Way::default()
+        },
+    ]
+}
+
+/// Bars of each measurement that ways of selling share.
+pub(super) fn plots(report: &Report) -> Vec<Plot> {
+    let mut plots = Vec::new();
+    if let Some(decide) = &report.decide {
+        let [before, after] = &decide.naive;
+        plots.push(bars(
+            "Verdicts per second, a backlog for one hot show",
+            "",
+            &[
+                engine("this engine, one worker", decide.decided.per_second),
+                other(
+                    "one transaction per ticket",
+                    before.per_second.max(after.per_second),
+                ),
+            ],
+        ));
+    }
+    if let (Some(sales), Some(recipes)) = (&report.flash_sale, &report.recipes) {
+        let title = format!(
+            "A flash sale of {} orders for {} seats: seconds until every verdict is durable",
+            grouped(recipes.orders),
+            grouped(u64::from(recipes.seats))
+        );
+        let (gate, open) = (&sales.gate, &sales.open_gate);
+        let (update, redis) = (&recipes.update_each, &recipes.redis_counter);
+        plots.push(bars(
+            &title,
+            " s",
+            &[
+                engine("this engine, sold-out gate", gate.decided_after_seconds),
+                engine("this engine, all decided", open.decided_after_seconds),
+                other("guarded UPDATE, no queue", update.stored_after_seconds),
+                other(
+                    "Redis counter (loses orders in a crash)",
+                    redis.stored_after_seconds,
+                ),
+            ],
+        ));
+    }
+    if let Some(accept) = &report.accept_durable {
+        let (bare, each) = (&accept.bare, &accept.publish_each);
+        plots.push(bars(
+            "Orders answered per second",
+            "",
+            &[
+                engine(
+                    "this engine, confirmed by a quorum queue",
+                    accept.service.accepted_per_second,
+                ),
+                other("one confirmed publish per order", each.accepted_per_second),
+                other("bare handler (stores nothing)", bare.accepted_per_second),
+            ],
+        ));
+    }
+    plots
+}
+
+fn engine(label: &str, value: f64) -> Bar {
+    Bar {
+        label: label.to_owned(),
+        value,
+        stands_out: true,
+    }
+}
+
+fn other(label: &str, value: f64) -> Bar {
+    Bar {
+        stands_out: false,
+        ..engine(label, value)
+    }
+}

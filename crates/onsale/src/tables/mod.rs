@@ -1,0 +1,198 @@
+//! `docs/BENCHMARKS.md` from the JSON of measurements: its tables, each with what
+//! it stands on, and its pictures. Its prose is written by hand.
+//!
+//! The JSON is read into the types that wrote it. Fields that these do not have
+//! are passed over: a result that can tell more is no fault.
+
+pub(crate) mod markdown;
+mod markers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
+
+use self::markdown::footing;
+use self::markers::replaced;
+use crate::bench;
+use crate::report::svg::{Plot, picture};
+use crate::report::{Provenance, Report, html, table};
+use crate::services;
+
+/// A file of results, `NAME.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Source {
+    /// Of `onsale bench`.
+    Memory,
+    /// Of `onsale bench-services`.
+    Services,
+    /// Of the scenario.
+    FlashSale,
+    /// Of the scenario.
+    FlashSaleOpenGate,
+    /// Of the scenario; long, so it may be missing.
+    Stadium,
+    /// Of the scenario; long, so it may be missing.
+    Chaos,
+}
+
+/// What is read and written.
+#[derive(Debug, Clone, Args)]
+pub struct TablesArgs {
+    /// The folder with the results.
+    #[arg(long, default_value = "target/bench")]
+    pub from: PathBuf,
+    /// The document whose tables are replaced; pictures are written beside it.
+    #[arg(long, default_value = "docs/BENCHMARKS.md")]
+    pub into: PathBuf,
+    /// Only the tables of these; all unless given, of stadium and chaos if they are there.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Source>,
+}
+
+/// Everything that results come to.
+#[derive(Debug, Default)]
+struct Written {
+    /// By marker.
+    tables: BTreeMap<&'static str, String>,
+    /// By file.
+    pictures: BTreeMap<&'static str, String>,
+    /// What was required and not reached, and what could not be read, in words.
+    missed: Vec<String>,
+}
+
+impl Source {
+    /// Its file, and the marker of its table if it has one.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Services => "services",
+            Self::FlashSale => "flash-sale",
+            Self::FlashSaleOpenGate => "flash-sale-open-gate",
+            Self::Stadium => "stadium",
+            Self::Chaos => "chaos",
+        }
+    }
+
+    fn markers(self) -> &'static [&'static str] {
+        match self {
+            Self::Memory => &[bench::MARKER],
+            Self::Services => &services::Report::MARKERS,
+            Self::FlashSale => &["flash-sale"],
+            Self::FlashSaleOpenGate => &["flash-sale-open-gate"],
+            Self::Stadium => &["stadium"],
+            Self::Chaos => &["chaos"],
+        }
+    }
+
+    const fn may_be_missing(self) -> bool {
+        matches!(self, Self::Stadium | Self::Chaos)
+    }
+}
+
+/// Reads results and writes tables and pictures. Those of one result are written
+/// whatever is wrong with another.
+///
+/// # Errors
+/// When a result is missing or malformed, when the document has no place for a
+/// table, and when a result missed what was required of it.
+pub fn run(args: TablesArgs) -> anyhow::Result<()> {
+    let document = fs::read_to_string(&args.into)
+        .with_context(|| format!("reading {}", args.into.display()))?;
+    let mut written = Written::default();
+    for source in Source::value_variants() {
+        let path = args.from.join(source.name()).with_extension("json");
+        let is_asked_for = if args.only.is_empty() {
+            !source.may_be_missing() || path.exists()
+        } else {
+            args.only.contains(source)
+        };
+        if is_asked_for && let Err(error) = written.add(*source, &path) {
+            written.missed.push(format!("{error:#}"));
+        }
+    }
+    let known: Vec<&str> = Source::value_variants()
+        .iter()
+        .flat_map(|source| source.markers())
+        .copied()
+        .collect();
+    let new = replaced(&document, &written.tables, &known)
+        .with_context(|| args.into.display().to_string())?;
+    write_file(&args.into, &new)?;
+    for (name, picture) in &written.pictures {
+        write_file(&args.into.with_file_name(name), picture)?;
+    }
+    let names: Vec<_> = written.tables.keys().copied().collect();
+    writeln!(
+        io::stdout(),
+        "{}: wrote {}",
+        args.into.display(),
+        names.join(", ")
+    )?;
+    if !written.missed.is_empty() {
+        bail!("{}", written.missed.join("\n"));
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("reading {}, which `make bench` writes", path.display()))?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+impl Written {
+    fn add(&mut self, source: Source, path: &Path) -> anyhow::Result<()> {
+        match source {
+            Source::Memory => {
+                let report: bench::Report = read(path)?;
+                self.add_table(bench::MARKER, &report.table(), &report.setting);
+                self.add_missed(source, report.missed);
+            }
+            Source::Services => {
+                let report: services::Report = read(path)?;
+                for (marker, table) in report.tables() {
+                    self.add_table(marker, &table, &report.setting);
+                }
+                self.add_picture("benchmarks.svg", &report.plots());
+                self.add_missed(source, report.missed);
+            }
+            Source::FlashSale | Source::FlashSaleOpenGate | Source::Stadium | Source::Chaos => {
+                let report: Report = read(path)?;
+                let provenance = &report.setting.provenance;
+                self.add_table(source.name(), &table::of(&report), provenance);
+                if source == Source::FlashSale {
+                    self.add_picture("benchmarks-flash-sale.svg", &html::sale(&report));
+                }
+                self.add_missed(source, report.failures());
+            }
+        }
+        Ok(())
+    }
+
+    fn add_table(&mut self, marker: &'static str, table: &str, provenance: &Provenance) {
+        let footing = footing(provenance);
+        self.tables.insert(marker, format!("{table}\n{footing}"));
+    }
+
+    fn add_picture(&mut self, file: &'static str, plots: &[Plot]) {
+        if !plots.is_empty() {
+            self.pictures.insert(file, picture(plots));
+        }
+    }
+
+    fn add_missed(&mut self, source: Source, missed: Vec<String>) {
+        let of_source = |missed| format!("{}: {missed}", source.name());
+        self.missed.extend(missed.into_iter().map(of_source));
+    }
+}
