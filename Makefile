@@ -7,6 +7,10 @@ CARGO_FLAGS := --locked
 NAME ?= smoke
 ON ?= memory
 
+# Of `make bench`: what it measured, and more options of `onsale bench-services`.
+FIGURES := target/bench
+SERVICES_OPTIONS ?=
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -89,12 +93,28 @@ check-dependencies: ## Licences, advisories, sources and unused dependencies; ne
 	$(CARGO) machete
 
 .PHONY: bench
-bench: release ## Accept throughput beside a bare handler, then the audit.
-	target/release/onsale bench
+bench: services release ## Every benchmark, a quarter of an hour; writes the tables of docs/BENCHMARKS.md.
+	@mkdir -p $(FIGURES)
+	@rm -f $(FIGURES)/memory.json $(FIGURES)/services.json $(FIGURES)/flash-sale*.json
+	-target/release/onsale bench --json $(FIGURES)/memory.json
+	-target/release/onsale bench-services --json $(FIGURES)/services.json $(SERVICES_OPTIONS)
+	-target/release/onsale run --scenario scenarios/flash-sale.toml --on services \
+		--json $(FIGURES)/flash-sale.json
+	-target/release/onsale run --scenario scenarios/flash-sale-open-gate.toml --on services \
+		--json $(FIGURES)/flash-sale-open-gate.json
+	@# Whatever was missed above: it says so again and fails.
+	target/release/onsale tables --from $(FIGURES)
 
-.PHONY: bench-services
-bench-services: services release ## The same on RabbitMQ and MySQL, each figure beside its baseline.
-	target/release/onsale bench-services
+.PHONY: bench-stadium
+bench-stadium: bench-%: services release ## A million orders, five minutes; writes their table.
+	@mkdir -p $(FIGURES)
+	@rm -f $(FIGURES)/$*.json
+	-target/release/onsale run --scenario scenarios/$*.toml --on services --json $(FIGURES)/$*.json
+	target/release/onsale tables --from $(FIGURES) --only $*
+
+.PHONY: bench-memory
+bench-memory: release ## Accept throughput in memory beside a bare handler, then the audit; a minute.
+	target/release/onsale bench
 
 .PHONY: scenario
 scenario: release ## Runs scenarios/$(NAME).toml, in memory or with ON=services; the page is target/NAME.html.
