@@ -49,6 +49,8 @@ pub(crate) struct Bar {
     pub(crate) label: String,
     /// Its length.
     pub(crate) value: f64,
+    /// Its length in words.
+    pub(crate) figure: String,
     /// Whether it is what the others are compared with.
     pub(crate) stands_out: bool,
 }
@@ -141,7 +143,7 @@ pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: St
 }
 
 /// Bars below each other, the longest as long as there is room.
-pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar]) -> Plot {
+pub(crate) fn bars(title: &str, bars: &[Bar]) -> Plot {
     let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
     let room = WIDTH - NAMES - ROOM_FOR_VALUES;
     let mut svg = String::new();
@@ -153,12 +155,12 @@ pub(crate) fn bars(title: &str, unit: &str, bars: &[Bar]) -> Plot {
         push(
             &mut svg,
             format_args!(
-                r#"<text class="name" text-anchor="end" x="{:.1}" y="{text:.1}">{name}</text><rect class="bar c{class}" x="{NAMES}" y="{:.1}" width="{length:.1}" height="{:.1}" rx="2"/><text class="name" x="{:.1}" y="{text:.1}">{}{unit}</text>"#,
+                r#"<text class="name" text-anchor="end" x="{:.1}" y="{text:.1}">{name}</text><rect class="bar c{class}" x="{NAMES}" y="{:.1}" width="{length:.1}" height="{:.1}" rx="2"/><text class="name" x="{:.1}" y="{text:.1}">{}</text>"#,
                 NAMES - 10.0,
                 y + ROW * 0.15,
                 ROW * 0.7,
                 NAMES + length + 8.0,
-                short(bar.value)
+                escaped(&bar.figure)
             ),
         );
     }
@@ -408,7 +410,7 @@ fn step(most: f64) -> f64 {
 }
 
 /// A number with the digits that matter.
-pub(crate) fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     let trimmed = |text: String| {
         let text = text.trim_end_matches('0').trim_end_matches('.');
         text.to_owned()
@@ -494,9 +496,10 @@ mod tests {
         let of = |value: f64| Bar {
             label: format!("way {value}"),
             value,
+            figure: format!("{value} s"),
             stands_out: value > 1.0,
         };
-        let svg = picture(&[bars("Ways", " s", &[of(1.0), of(4.0)])]);
+        let svg = picture(&[bars("Ways", &[of(1.0), of(4.0)])]);
         let room = WIDTH - NAMES - ROOM_FOR_VALUES;
         let widths = widths(&svg);
         assert_eq!(widths.len(), 2, "{svg}");
