@@ -62,7 +62,8 @@ fn commit() -> Option<String> {
     let commit = String::from_utf8(head.stdout).ok()?;
     // Tables that were written meanwhile are no change of what is measured.
     let changed = Command::new("git")
-        .args(["diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)docs"])
+        .args(["diff", "--quiet", "HEAD", "--", ":/"])
+        .args([":(top,exclude)docs", ":(top,exclude)*.md"])
         .status()
         .ok()?;
     let commit =
