@@ -7,7 +7,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use domain::ids::UserId;
 use domain::user::PriorityClass;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use crate::error::StoreError;
@@ -22,9 +22,11 @@ const PAGE: usize = 5_000;
 const SHARDS: usize = 256;
 /// Earlier than any change.
 const START: &str = "1970-01-01 00:00:01";
-/// Now, less what a change may take from its time to its commit: a lock is
-/// waited for up to 5 s. Earlier changes were seen by whoever looks now.
-const SEEN_UP_TO: &str = "SELECT CAST(SYSDATE(6) - INTERVAL 8 SECOND AS CHAR)";
+/// Now, less what a change may take from its time to its commit. Earlier
+/// changes were seen by whoever looks now.
+const SEEN_UP_TO: &str = "SELECT CAST(SYSDATE(6) - INTERVAL 3 SECOND AS CHAR)";
+/// How often all users are read again, in case a change took longer.
+const READ_ALL: Duration = Duration::from_secs(3_600);
 
 /// Classes by user, up to a number of users.
 pub(crate) struct UserDirectory {
@@ -80,9 +82,12 @@ impl Mark {
 }
 
 async fn keep_current(db: Database, directory: Weak<UserDirectory>) {
-    let mut since = START.to_owned();
+    let (mut since, mut began) = (START.to_owned(), Instant::now());
     let (mut was_read, mut was_full) = (false, false);
     while let Some(directory) = directory.upgrade() {
+        if began.elapsed() > READ_ALL {
+            (since, began) = (START.to_owned(), Instant::now());
+        }
         match catch_up(&db, &directory, since.clone()).await {
             Ok(seen) => {
                 since = seen;
