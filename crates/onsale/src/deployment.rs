@@ -121,6 +121,12 @@ impl Deployment {
         broker.close().await
     }
 
+    /// Where the broker is.
+    #[must_use]
+    pub fn rabbitmq_url(&self) -> &str {
+        &self.rabbitmq_url
+    }
+
     /// What service and servers say that they are, by name.
     ///
     /// # Errors

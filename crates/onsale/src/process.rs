@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -16,6 +17,9 @@ use crate::client::{Connection, write_request};
 const MICROS_PER_TICK: u64 = 10_000;
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
+/// Below those that Linux takes for outgoing connections.
+const LASTING_PORTS: Range<u16> = 20_000..32_768;
+const MAX_PORT_TRIES: usize = 100;
 
 /// A program that listens on a loopback port; killed when dropped.
 #[derive(Debug)]
@@ -37,10 +41,23 @@ impl Process {
         with_port: impl FnOnce(&mut Command, u16),
         ready_path: &str,
     ) -> anyhow::Result<Self> {
-        let name = program.display().to_string();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
+        Self::start_on(port, program, with_port, ready_path).await
+    }
+
+    /// As [`Self::start`], on this port.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn start_on(
+        port: u16,
+        program: &Path,
+        with_port: impl FnOnce(&mut Command, u16),
+        ready_path: &str,
+    ) -> anyhow::Result<Self> {
+        let name = program.display().to_string();
         let mut command = Command::new(program);
         with_port(&mut command, port);
         let child = command
@@ -108,15 +125,72 @@ impl Process {
     /// # Errors
     /// When it does not end within a minute, or not with 0.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        let id = self.id.to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await?;
-        ensure!(sent.success(), "SIGTERM could not be sent to {}", self.name);
+        self.end().await
+    }
+
+    /// As [`Self::stop`], of one that others still look at.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        self.signal("TERM").await?;
         let status = tokio::time::timeout(STOP_DEADLINE, self.child.wait())
             .await
             .with_context(|| format!("{} does not end", self.name))??;
         ensure!(status.success(), "{} ended with {status}", self.name);
         Ok(())
     }
+
+    /// Ends it by SIGKILL, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let killed = self.child.kill().await;
+        killed.with_context(|| format!("killing {}", self.name))
+    }
+
+    /// Sends a signal such as `STOP`, `CONT` or `TERM`.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        send_signal(self.id, signal)
+            .await
+            .with_context(|| format!("{} of {}", self.id, self.name))
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+/// When it is gone.
+pub async fn send_signal(id: u32, signal: &str) -> anyhow::Result<()> {
+    let (signal, id) = (format!("-{signal}"), id.to_string());
+    let sent = Command::new("kill").args([&signal, &id]).status().await?;
+    ensure!(sent.success(), "{signal} could not be sent to {id}");
+    Ok(())
+}
+
+/// A free port that the system gives to no outgoing connection, so that it is
+/// still free when a process that listened on it is started again: Linux takes
+/// those from 32768 on.
+///
+/// # Errors
+/// When there is none.
+pub fn lasting_port() -> anyhow::Result<u16> {
+    (0..MAX_PORT_TRIES)
+        .map(|_| rand::random_range(LASTING_PORTS))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .context("no free port below those of outgoing connections")
 }
 
 /// Resident memory of a process now, in KiB.

@@ -23,6 +23,8 @@ use crate::proof::audit::AuditReport;
 /// The show that orders are placed for.
 pub const SHOW: &str = "onsale";
 const SETUP_CONNECTIONS: usize = 32;
+/// Where a process says that it is ready.
+const READY: &str = "/health/ready";
 /// Orders are lost if none is decided for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -135,16 +137,32 @@ impl Tickets {
     /// # Errors
     /// When it does not start.
     pub async fn serve(&self, role: &str) -> anyhow::Result<Service> {
-        let set_up = |command: &mut Command, port: u16| {
+        let set_up = self.serving(role);
+        Ok(Service {
+            process: Process::start(&self.program, set_up, READY).await?,
+            tickets: self.clone(),
+        })
+    }
+
+    /// As [`Self::serve`], on this port.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn serve_on(&self, port: u16, role: &str) -> anyhow::Result<Service> {
+        let set_up = self.serving(role);
+        Ok(Service {
+            process: Process::start_on(port, &self.program, set_up, READY).await?,
+            tickets: self.clone(),
+        })
+    }
+
+    fn serving(&self, role: &str) -> impl FnOnce(&mut Command, u16) {
+        move |command, port| {
             self.configure(command);
             command
                 .args(["serve", "--role", role])
                 .env("APP__SERVER__PORT", port.to_string());
-        };
-        Ok(Service {
-            process: Process::start(&self.program, set_up, "/health/ready").await?,
-            tickets: self.clone(),
-        })
+        }
     }
 
     /// Runs another command to its end and returns what it printed.

@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use super::svg::{self, Line, Plot, Style, escaped, over_time, percentiles, short};
+use super::svg::{self, Line, Mark, Plot, Style, escaped, over_time, percentiles, short};
 use super::text::{grouped, millis};
-use super::{Percentiles, Report};
+use super::{COSTS, Percentiles, Report, by_kind};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -21,6 +21,7 @@ pub fn page(report: &Report) -> String {
         outcome(report),
         "<h2>Latency in ms</h2>".to_owned(),
         latencies(report),
+        faults(report),
         "<h2>Processes</h2>".to_owned(),
         processes(report),
         "<h2>Answers</h2>".to_owned(),
@@ -91,7 +92,7 @@ fn plots(report: &Report) -> String {
     let mut plots = sale(report);
     plots.push(percentiles("Latency by percentile", &latencies));
     plots.push(percentiles("How late the client sent", &late));
-    plots.extend(memory(report));
+    plots.extend(memory(report, &marks(report)));
     plots.iter().map(Plot::figure).collect()
 }
 
@@ -107,6 +108,7 @@ pub(crate) fn sale(report: &Report) -> Vec<Plot> {
         label: label.to_owned(),
         values: values.iter().map(|value| *value as f64).collect(),
     };
+    let marks = marks(report);
     let mut rates = vec![
         line("due", &series.arrivals_per_second),
         line("accepted", &series.accepted_per_second),
@@ -121,12 +123,13 @@ pub(crate) fn sale(report: &Report) -> Vec<Plot> {
         }
     }
     vec![
-        over_time("Orders per second", &instants, &rates, Style::Lines),
+        over_time("Orders per second", &instants, &rates, Style::Lines, &marks),
         over_time(
             "Backlog: accepted and not decided",
             &instants,
             &[counts("orders", &series.backlog)],
             Style::Lines,
+            &marks,
         ),
         over_time(
             "Seats",
@@ -137,12 +140,34 @@ pub(crate) fn sale(report: &Report) -> Vec<Plot> {
                 counts("available", &series.available),
             ],
             Style::Stacked,
+            &marks,
         ),
     ]
 }
 
+/// Faults, as plots show them.
+fn marks(report: &Report) -> Vec<Mark> {
+    let faults = report.faults.iter();
+    let marks = faults.map(|fault| Mark {
+        from: fault.at_seconds,
+        until: fault.at_seconds + fault.lasted_seconds,
+        label: format!(
+            "{} of {} at {:.1} s for {:.1} s: {:.1} s without a verdict, {:.1} s for a show, \
+             {:.1} s without an acceptance",
+            fault.kind.name().replace('_', " "),
+            fault.target,
+            fault.at_seconds,
+            fault.lasted_seconds,
+            fault.without_verdict_seconds,
+            fault.show_without_verdict_seconds,
+            fault.without_acceptance_seconds
+        ),
+    });
+    marks.collect()
+}
+
 /// All processes by the instants of the first; they are looked at together.
-fn memory(report: &Report) -> Option<Plot> {
+fn memory(report: &Report, marks: &[Mark]) -> Option<Plot> {
     let first = report.processes.first()?;
     let during: Vec<usize> = (0..first.resident_mib.len())
         .filter(|place| first.resident_mib[*place].0 > 0.0)
@@ -167,6 +192,7 @@ fn memory(report: &Report) -> Option<Plot> {
         &instants,
         &plotted,
         Style::Lines,
+        marks,
     ))
 }
 
@@ -293,6 +319,44 @@ fn latencies(report: &Report) -> String {
         "what", "count", "50 %", "75 %", "90 %", "95 %", "99 %", "99.9 %", "99.99 %", "max",
     ];
     table(&head, rows)
+}
+
+/// What was broken, by kind and one by one; empty if nothing was.
+fn faults(report: &Report) -> String {
+    if report.faults.is_empty() {
+        return String::new();
+    }
+    let seconds = |seconds: f64| format!("{seconds:.2}");
+    let kinds = by_kind(&report.faults).into_iter().map(|kind| {
+        let name = kind.kind.name().replace('_', " ");
+        let costs = kind.costs.into_iter();
+        let costs = costs.flat_map(|(longest, median)| [seconds(longest), seconds(median)]);
+        let start = [name, kind.number.to_string()].into_iter();
+        start.chain(costs).collect()
+    });
+    let costs = COSTS.map(|cost| [format!("{cost}: longest s"), "median s".to_owned()]);
+    let head: Vec<&str> = ["fault", "number"]
+        .into_iter()
+        .chain(costs.iter().flatten().map(String::as_str))
+        .collect();
+    let summary = table(&head, kinds);
+    let faults = report.faults.iter().map(|fault| {
+        vec![
+            fault.kind.name().replace('_', " "),
+            fault.target.clone(),
+            seconds(fault.at_seconds),
+            seconds(fault.lasted_seconds),
+            seconds(fault.without_verdict_seconds),
+            seconds(fault.show_without_verdict_seconds),
+            seconds(fault.without_acceptance_seconds),
+        ]
+    });
+    let head: Vec<&str> = ["fault", "of", "at s", "lasted s"]
+        .into_iter()
+        .chain(COSTS)
+        .collect();
+    let each = table(&head, faults);
+    format!("<h2>Faults</h2>{summary}<details><summary>Each of them</summary>{each}</details>")
 }
 
 fn processes(report: &Report) -> String {

@@ -1,6 +1,7 @@
 //! The result of a run: for machines as JSON, for people as text and as a page.
 //! `docs/LOAD.md` explains every field.
 
+mod faults;
 mod figures;
 pub mod html;
 mod machine;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::faults::{COSTS, FaultFigures, KindFigures, by_kind};
 pub use self::figures::Percentiles;
 pub use self::machine::Machine;
 pub use self::provenance::Provenance;
@@ -76,7 +78,8 @@ pub struct Report {
     pub violations: BTreeMap<String, u64>,
     /// The first violations of each kind, in words.
     pub examples: Vec<String>,
-    /// Limits of the scenario that were not kept, in words.
+    /// Limits of the scenario that were not kept, and what processes did that no
+    /// fault explains, in words.
     pub missed: Vec<String>,
     /// `complete`, `out_of_patience` or `out_of_time`.
     pub ending: String,
@@ -104,6 +107,8 @@ pub struct Report {
     pub connections: Connections,
     /// How buyers learned their verdict.
     pub readers: Readers,
+    /// What was broken meanwhile, in sequence.
+    pub faults: Vec<FaultFigures>,
     /// Processes on this machine.
     pub processes: Vec<ProcessFigures>,
     /// What happened over time.
@@ -307,6 +312,7 @@ impl Report {
                 limit: scenario.client.max_connections,
             },
             readers: Readers::of(outcome),
+            faults: faults::figures(outcome),
             processes: processes(outcome, sent),
             series: Series::of(outcome),
             orders,
@@ -349,6 +355,7 @@ fn missed(scenario: &Scenario, outcome: &Outcome, orders: &Orders, pace: &Pace) 
             orders.planned
         ));
     }
+    missed.extend(outcome.chaos.wrong.iter().cloned());
     missed
 }
 

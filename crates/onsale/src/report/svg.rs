@@ -67,6 +67,17 @@ pub(crate) struct Plot {
     strips: String,
 }
 
+/// Something that happened, in seconds.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    /// When it began.
+    pub(super) from: f64,
+    /// When it was over.
+    pub(super) until: f64,
+    /// What it was.
+    pub(super) label: String,
+}
+
 /// Where values are in the picture.
 struct Frame {
     most_x: f64,
@@ -84,7 +95,13 @@ impl Frame {
 }
 
 /// A plot of lines over seconds; `instants` are the ends of the intervals.
-pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: Style) -> Plot {
+pub(super) fn over_time(
+    title: &str,
+    instants: &[f64],
+    lines: &[Line],
+    style: Style,
+    marks: &[Mark],
+) -> Plot {
     let tops = tops(lines, style);
     let most = tops.iter().flatten().copied().fold(0.0, f64::max);
     let step = step(most);
@@ -99,6 +116,7 @@ pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: St
     let mut svg = String::new();
     y_axis(&mut svg, &frame, step);
     x_axis(&mut svg, &frame);
+    bands(&mut svg, &frame, marks);
     for (number, top) in tops.iter().enumerate() {
         let points: Vec<_> = instants
             .iter()
@@ -138,7 +156,7 @@ pub(super) fn over_time(title: &str, instants: &[f64], lines: &[Line], style: St
         height: HEIGHT,
         labels: lines.iter().map(|line| line.label.clone()).collect(),
         drawn: svg,
-        strips: strips(&frame, instants, lines),
+        strips: strips(&frame, instants, lines) + &flags(&frame, marks),
     }
 }
 
@@ -398,6 +416,42 @@ fn strips(frame: &Frame, instants: &[f64], lines: &[Line]) -> String {
     svg
 }
 
+/// A band behind the lines for each mark, from its start to its end.
+fn bands(svg: &mut String, frame: &Frame, marks: &[Mark]) {
+    let height = HEIGHT - TOP - BOTTOM;
+    for mark in marks {
+        let (x, width) = extent(frame, mark);
+        push(
+            svg,
+            format_args!(
+                r#"<rect class="band" x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}"/>"#
+            ),
+        );
+    }
+}
+
+/// The head of each band, above the strips, with the mark's label as title.
+fn flags(frame: &Frame, marks: &[Mark]) -> String {
+    let mut svg = String::new();
+    for mark in marks {
+        let (x, width) = extent(frame, mark);
+        push(
+            &mut svg,
+            format_args!(
+                r#"<rect class="flag" x="{x:.1}" y="0" width="{width:.1}" height="{TOP}"><title>{}</title></rect>"#,
+                escaped(&mark.label)
+            ),
+        );
+    }
+    svg
+}
+
+/// Where a mark starts and how wide it is: wide enough to be seen.
+fn extent(frame: &Frame, mark: &Mark) -> (f64, f64) {
+    let x = frame.x(mark.from.min(frame.most_x));
+    (x, (frame.x(mark.until.min(frame.most_x)) - x).max(2.0))
+}
+
 /// 1, 2 or 5 times a power of ten, so that about [`TICKS`] of it make `most`.
 fn step(most: f64) -> f64 {
     if most <= 0.0 {
@@ -466,13 +520,33 @@ mod tests {
     #[test]
     fn lines_start_at_the_bottom_and_end_at_the_top() {
         let lines = [line(&[0.0, 10.0])];
-        let svg = over_time("x & y", &[1.0, 2.0], &lines, Style::Lines).figure();
+        let svg = over_time("x & y", &[1.0, 2.0], &lines, Style::Lines, &[]).figure();
         let (bottom, top) = (HEIGHT - BOTTOM, TOP);
         assert!(
             svg.contains(&format!("{bottom:.1} {:.1},{top:.1}\"", WIDTH - RIGHT)),
             "{svg}"
         );
         assert!(svg.contains("x &amp; y") && svg.contains("orders &lt;1&gt;: 10"));
+    }
+
+    #[test]
+    fn a_mark_is_where_it_happened_and_wide_enough_to_be_seen() {
+        let mark = |from: f64, until: f64| Mark {
+            from,
+            until,
+            label: "worker <1>".to_owned(),
+        };
+        let marks = [mark(1.0, 2.0), mark(0.5, 0.5), mark(1.5, 9.0)];
+        let lines = [line(&[1.0, 1.0])];
+        let svg = over_time("x", &[1.0, 2.0], &lines, Style::Lines, &marks);
+        let half = (WIDTH - LEFT - RIGHT) / 2.0;
+        let flag = |x: f64, width: f64| {
+            format!(r#"<rect class="flag" x="{x:.1}" y="0" width="{width:.1}""#)
+        };
+        assert!(svg.contains(&flag(LEFT + half, half)), "{svg}");
+        assert!(svg.contains(&flag(LEFT + half / 2.0, 2.0)), "{svg}");
+        assert!(svg.contains(&flag(LEFT + half * 1.5, half / 2.0)), "{svg}");
+        assert!(svg.contains("<title>worker &lt;1&gt;</title>"));
     }
 
     #[test]

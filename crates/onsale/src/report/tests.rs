@@ -7,8 +7,10 @@ use super::*;
 use crate::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
 use crate::proof::ticket::StoredTicket;
 use crate::proof::{Evidence, reconcile};
+use crate::run::chaos::{Chaos, Fault};
 use crate::run::observer::{SeatsSample, Usage};
 use crate::run::told::{Tally, Told};
+use crate::scenario::faults::FaultKind;
 use crate::scenario::plan::PlannedOrder;
 
 const STARTED_AT: i64 = 1_700_000_000_000_000;
@@ -126,6 +128,15 @@ fn outcome() -> Outcome {
         }],
         started_at: STARTED_AT,
         opening_seconds: 0.0,
+        chaos: Chaos {
+            faults: vec![Fault {
+                kind: FaultKind::WorkerKilled,
+                target: "tickets worker <1>".to_owned(),
+                at: 1_600_000,
+                ended: 1_900_000,
+            }],
+            wrong: vec!["tickets api: ended by itself".to_owned()],
+        },
         findings,
     }
 }
@@ -168,7 +179,13 @@ fn figures_are_those_of_the_sale() {
         "{:?}",
         report.examples
     );
-    assert_eq!(report.missed, ["all decided after 2.00 s, not 1.7 s"]);
+    assert_eq!(
+        report.missed,
+        [
+            "all decided after 2.00 s, not 1.7 s",
+            "tickets api: ended by itself"
+        ]
+    );
     assert!(!report.passed && report.failures() == report.missed);
     assert_eq!((report.orders.sent, report.orders.accepted), (2, 2));
     assert_eq!(
@@ -196,6 +213,17 @@ fn figures_are_those_of_the_sale() {
     near("order_to_verdict", 500_000);
     near("accepted_to_verdict", 497_000);
     assert_eq!(report.lateness_micros["orders"].p50, 1_000);
+    // The second order is accepted after 1.503 s and decided after 2 s.
+    let fault = &report.faults[0];
+    assert_eq!((fault.at_seconds, fault.lasted_seconds), (1.6, 0.3));
+    assert_eq!(
+        (
+            fault.without_verdict_seconds,
+            fault.show_without_verdict_seconds,
+            fault.without_acceptance_seconds
+        ),
+        (0.497, 0.497, 0.0)
+    );
     let client = &report.processes[0];
     assert_eq!(
         (client.start_mib, client.peak_mib, client.end_mib),
@@ -273,6 +301,7 @@ fn the_page_needs_nothing_else_and_has_every_figure() {
         "Some CPU",
         "A limit was not kept",
         "timed out",
+        "worker killed of tickets worker &lt;1&gt; at 1.6 s for 0.3 s: 0.5 s without a verdict",
     ] {
         assert!(page.contains(text), "{text}");
     }
@@ -284,7 +313,9 @@ fn the_text_names_seed_and_violations() {
     let text = report().to_string();
     assert!(text.starts_with("small: 2 orders by 2 users for 1 x 1 seats on memory, seed 7\n"));
     assert!(
-        text.contains("duplicated 0") && text.contains("order timed_out: 1"),
+        text.contains("worker_killed")
+            && text.contains("duplicated 0")
+            && text.contains("order timed_out: 1"),
         "{text}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Report;
+use super::{COSTS, Report, by_kind};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,6 +106,7 @@ impl fmt::Display for Report {
                 process.cpu_micros_per_order
             )?;
         }
+        self.write_faults(f)?;
         for answer in self.answers.iter().filter(|answer| answer.status >= 300) {
             let request = answer.request.name();
             writeln!(
@@ -124,6 +125,32 @@ impl fmt::Display for Report {
             .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
         writeln!(f, "  violations            {}", violations.join(", "))
+    }
+}
+
+impl Report {
+    /// A line for each kind of fault, if there were any.
+    fn write_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        write!(
+            f,
+            "  {:<30} {:>9}",
+            "faults, longest and median s", "number"
+        )?;
+        for cost in COSTS {
+            write!(f, " {cost:>19}")?;
+        }
+        writeln!(f)?;
+        for kind in by_kind(&self.faults) {
+            write!(f, "  {:<30} {:>9}", kind.kind.name(), kind.number)?;
+            for (longest, median) in kind.costs {
+                write!(f, " {longest:>9.2} {median:>9.2}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
     }
 }
 

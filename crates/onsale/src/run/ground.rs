@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use tokio::sync::Mutex;
 
+use super::fleet::{Fleet, Way};
 use super::observer::Watch;
 use super::target::{Names, Target};
 use crate::cpu::CLIENT;
-use crate::deployment::{ALL, API, Deployment, WORKER};
+use crate::deployment::{ALL, Deployment};
 use crate::proof::audit::AuditReport;
 use crate::proof::store::Store;
-use crate::sale::{Service, Tickets};
+use crate::sale::Tickets;
 use crate::scenario::Scenario;
 use crate::servers::Servers;
 
@@ -46,6 +47,8 @@ pub struct Ground {
     pub versions: BTreeMap<String, String>,
     /// How long it took to make the users, in seconds; `None` for existing ones.
     pub users_seconds: Option<f64>,
+    /// What faults happen to, on real servers.
+    pub fleet: Option<Mutex<Fleet>>,
     auditor: Option<Tickets>,
 }
 
@@ -73,6 +76,10 @@ impl Ground {
         users_exist: bool,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        ensure!(
+            scenario.faults.is_none(),
+            "faults happen to what the run has started: leave --url out"
+        );
         let target = Target::of(url, env::var(TOKEN_VARIABLE).ok()).await?;
         let users_seconds = if users_exist {
             None
@@ -87,6 +94,7 @@ impl Ground {
             on: url.to_owned(),
             versions: BTreeMap::new(),
             users_seconds,
+            fleet: None,
             auditor: None,
         };
         work(&ground).await
@@ -106,6 +114,7 @@ impl Ground {
             scenario.service.store_latency_ms == 0 && scenario.service.workers == 1,
             "service.store_latency_ms and service.workers are for --on services"
         );
+        ensure!(scenario.faults.is_none(), "faults are for --on services");
         let tickets = Tickets::in_memory(program)?.with_settings(&scenario.service.settings);
         let service = tickets.serve("all").await?;
         let target = Target::local(service.address(), tickets.token());
@@ -114,10 +123,11 @@ impl Ground {
         let ground = Self {
             target,
             store: Store::Http,
-            watched: vec![watch(ALL, &service), client()],
+            watched: vec![Watch::new(ALL, service.process.id()), client()],
             on: "memory".to_owned(),
             versions: BTreeMap::from([("tickets".to_owned(), tickets.version().await?)]),
             users_seconds: Some(users_seconds),
+            fleet: None,
             auditor: None,
         };
         let result = work(&ground).await?;
@@ -137,29 +147,13 @@ impl Ground {
     ) -> anyhow::Result<T> {
         let servers = Servers::find()?;
         let on = async |deployment: &Deployment| {
-            let mut tickets = deployment.tickets.with_settings(&scenario.service.settings);
-            let latency = Duration::from_millis(scenario.service.store_latency_ms);
-            let url = deployment.database.url();
-            // Slows the service only: users are inserted and tickets read past it.
-            let proxy = if latency.is_zero() {
-                None
-            } else {
-                let proxy = TcpProxy::start(&host_and_port(url)).await?;
-                proxy.set(Weather::Distant(latency));
-                let through = BTreeMap::from([("mysql.url".to_owned(), proxy.url(url))]);
-                tickets = tickets.with_settings(&through);
-                Some(proxy)
-            };
-            let sold = Self::with_processes(deployment, tickets, scenario, names, work).await;
-            drop(proxy);
-            sold
+            Self::with_processes(deployment, scenario, names, work).await
         };
         Deployment::with(&servers, program, 0, on).await
     }
 
     async fn with_processes<T>(
         deployment: &Deployment,
-        tickets: Tickets,
         scenario: &Scenario,
         names: &Names,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
@@ -168,28 +162,16 @@ impl Ground {
         let database = &deployment.database;
         database.insert_users_of(names, &scenario.users).await?;
         let users_seconds = started.elapsed().as_secs_f64();
-        let api = tickets.serve("api").await?;
-        let mut workers = Vec::new();
-        for _ in 0..scenario.service.workers {
-            workers.push(tickets.serve("worker").await?);
-        }
+        let fleet = start_fleet(deployment, scenario).await?;
         deployment.wait_for_owners().await?;
-        let target = Target::local(api.address(), tickets.token());
+        let tickets = fleet.tickets.clone();
+        let target = Target::local(fleet.service().address(), tickets.token());
         target.put_on_sale(names, &scenario.shows).await?;
 
-        let mut watched = vec![watch(API, &api)];
-        for (number, worker) in workers.iter().enumerate() {
-            let mut watch = watch(WORKER, worker);
-            if workers.len() > 1 {
-                watch.name = format!("{WORKER} {}", number + 1);
-            }
-            watched.push(watch);
-        }
+        let members = [&fleet.api].into_iter().chain(&fleet.workers);
+        let mut watched: Vec<Watch> = members.map(|member| member.watch.clone()).collect();
         let servers = deployment.local_servers.iter();
-        watched.extend(servers.map(|server| Watch {
-            name: server.name.to_owned(),
-            id: server.id,
-        }));
+        watched.extend(servers.map(|server| Watch::new(server.name, server.id)));
         watched.push(client());
         let ground = Self {
             target,
@@ -198,15 +180,37 @@ impl Ground {
             on: "services".to_owned(),
             versions: deployment.versions().await?,
             users_seconds: Some(users_seconds),
+            fleet: Some(Mutex::new(fleet)),
             auditor: Some(tickets),
         };
         let result = work(&ground).await?;
-        for worker in workers {
-            worker.process.stop().await?;
+        if let Some(fleet) = ground.fleet {
+            fleet.into_inner().stop().await?;
         }
-        api.process.stop().await?;
         Ok(result)
     }
+}
+
+/// Starts the processes of a scenario. Only they are slowed down and broken:
+/// users are inserted and tickets read past the proxies.
+async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Result<Fleet> {
+    let mut tickets = deployment.tickets.with_settings(&scenario.service.settings);
+    let latency = Duration::from_millis(scenario.service.store_latency_ms);
+    let has_faults = scenario.faults.is_some();
+    let mut lead = async |setting: &str, url: &str, latency: Duration| {
+        let way = Way::to(url, latency).await?;
+        let through = BTreeMap::from([(setting.to_owned(), way.url(url))]);
+        tickets = tickets.with_settings(&through);
+        anyhow::Ok(way)
+    };
+    let (mut broker, mut store) = (None, None);
+    if has_faults {
+        broker = Some(lead("rabbitmq.url", deployment.rabbitmq_url(), Duration::ZERO).await?);
+    }
+    if has_faults || !latency.is_zero() {
+        store = Some(lead("mysql.url", deployment.database.url(), latency).await?);
+    }
+    Fleet::start(tickets, scenario.service.workers, broker, store).await
 }
 
 async fn create_users(target: &Target, scenario: &Scenario, names: &Names) -> anyhow::Result<f64> {
@@ -218,16 +222,6 @@ async fn create_users(target: &Target, scenario: &Scenario, names: &Names) -> an
     Ok(started.elapsed().as_secs_f64())
 }
 
-fn watch(name: &str, service: &Service) -> Watch {
-    Watch {
-        name: name.to_owned(),
-        id: service.process.id(),
-    }
-}
-
 fn client() -> Watch {
-    Watch {
-        name: CLIENT.to_owned(),
-        id: std::process::id(),
-    }
+    Watch::new(CLIENT, std::process::id())
 }

@@ -4,6 +4,8 @@
 pub mod administration;
 mod answers;
 pub mod buyers;
+pub mod chaos;
+pub mod fleet;
 pub mod ground;
 pub mod observer;
 mod pool;
@@ -23,6 +25,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use self::buyers::{Buyers, Ending};
+use self::chaos::Chaos;
 use self::ground::{Ground, On};
 use self::observer::{Observer, SeatsSample, Usage};
 use self::target::Names;
@@ -34,6 +37,7 @@ use crate::proof::history::History;
 use crate::proof::store::{Asked, Stored};
 use crate::proof::{Evidence, Findings, reconcile};
 use crate::report::{Report, Setting, html};
+use crate::scenario::faults::{PlannedFault, plan_faults};
 use crate::scenario::plan::{PlannedOrder, plan};
 use crate::scenario::{Outline, Scenario};
 
@@ -105,8 +109,29 @@ pub struct Outcome {
     pub started_at: i64,
     /// How long it took to open the connections before it.
     pub opening_seconds: f64,
+    /// What was broken meanwhile.
+    pub chaos: Chaos,
     /// What is wrong.
     pub findings: Findings,
+}
+
+/// What was drawn before the start.
+struct Drawn {
+    orders: Vec<PlannedOrder>,
+    faults: Vec<PlannedFault>,
+}
+
+impl Drawn {
+    fn of(scenario: &Scenario, seed: u64) -> anyhow::Result<Self> {
+        let faults = scenario
+            .faults
+            .as_ref()
+            .map(|terms| plan_faults(terms, scenario.seconds(), scenario.service.workers, seed));
+        Ok(Self {
+            orders: plan(scenario, seed)?,
+            faults: faults.unwrap_or_default(),
+        })
+    }
 }
 
 /// Runs a scenario, writes what is asked for, and prints what happened.
@@ -117,9 +142,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (scenario, text) = Scenario::load(&args.scenario)?;
     let seed = args.seed.unwrap_or_else(rand::random);
     let names = Names::new(args.users_exist.as_deref());
-    let planned = plan(&scenario, seed)?;
+    let drawn = Drawn::of(&scenario, seed)?;
     let sell = async |ground: &Ground| {
-        let outcome = Box::pin(sell(ground, &scenario, planned, &names, args.progress)).await?;
+        let outcome = Box::pin(sell(ground, &scenario, drawn, &names, args.progress)).await?;
         Ok((outcome, Setting::of(ground, &names, seed)))
     };
     let program = args.tickets_bin.clone();
@@ -157,13 +182,14 @@ fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
 async fn sell(
     ground: &Ground,
     scenario: &Scenario,
-    planned: Vec<PlannedOrder>,
+    drawn: Drawn,
     names: &Names,
     progress: bool,
 ) -> anyhow::Result<Outcome> {
+    let Drawn { orders, faults } = drawn;
     let buyers = Buyers::new(
         scenario.clone(),
-        planned,
+        orders,
         names.clone(),
         ground.target.clone(),
     )?;
@@ -176,8 +202,18 @@ async fn sell(
         let start = Instant::now() + WAIT;
         let started_at = now_micros()? + i64::try_from(WAIT.as_micros())?;
         observer.start(start.into_std());
-        let ending = buyers.sell(start).await;
-        let ended = buyers.now();
+        let sale = async { (buyers.sell(start).await, buyers.now()) };
+        let breaking = async {
+            let Some(fleet) = &ground.fleet else {
+                return Chaos::default();
+            };
+            let mut fleet = fleet.lock().await;
+            Chaos::carry_out(&mut fleet, &faults, start, |fault| {
+                observer.tell(&fault.to_string())
+            })
+            .await
+        };
+        let ((ending, ended), chaos) = tokio::join!(sale, breaking);
         let known = Known::of(&buyers.plan, &buyers.told.borrow());
         let asked = Asked {
             target: &ground.target,
@@ -190,7 +226,7 @@ async fn sell(
         };
         let stored = ground.store.read(&asked).await?;
         buyers.wait_for_news(LATE_NEWS).await;
-        anyhow::Ok((ending, ended, started_at, opening_seconds, stored))
+        anyhow::Ok((ending, ended, chaos, started_at, opening_seconds, stored))
     };
     let set = LocalSet::new();
     let observed = set.run_until(async {
@@ -199,7 +235,7 @@ async fn sell(
             () = observer.watch(&ground.store) => bail!("nobody looks on any more"),
         }
     });
-    let (ending, ended, started_at, opening_seconds, stored) = observed.await?;
+    let (ending, ended, chaos, started_at, opening_seconds, stored) = observed.await?;
     observer.end_line();
     let (usage, seats) = (observer.usage(), observer.seats());
     let connections = buyers.connections();
@@ -245,6 +281,7 @@ async fn sell(
         seats,
         started_at,
         opening_seconds,
+        chaos,
         findings,
     })
 }

@@ -22,13 +22,29 @@ const STORE_SHARE: u32 = 20;
 /// Clears the rest of a terminal's line.
 const CLEAR: &str = "\x1b[K";
 
-/// A process whose memory and CPU time are reported.
+/// A process whose memory and CPU time are reported, and whichever takes its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// What reports call it.
     pub name: String,
-    /// The system's number of it.
-    pub id: u32,
+    /// The system's number of the one that it is now. Shared by all clones.
+    id: Rc<Cell<u32>>,
+}
+
+impl Watch {
+    /// Of a process by the system's number.
+    #[must_use]
+    pub fn new(name: impl Into<String>, id: u32) -> Self {
+        Self {
+            name: name.into(),
+            id: Rc::new(Cell::new(id)),
+        }
+    }
+
+    /// Another process has taken its place.
+    pub fn becomes(&self, id: u32) {
+        self.id.set(id);
+    }
 }
 
 /// What a process used.
@@ -36,9 +52,11 @@ pub struct Watch {
 pub struct Usage {
     /// What reports call it.
     pub name: String,
-    /// Resident memory by instant in µs from the start, in KiB.
+    /// Resident memory by instant in µs from the start, in KiB; 0 while there is
+    /// no such process.
     pub resident_kib: Vec<(i64, u64)>,
-    /// CPU time from the start to the end, in µs.
+    /// CPU time from the start to the end, in µs. Of one that was replaced, what
+    /// it spent after the last look at it is missing.
     pub cpu_micros: u64,
 }
 
@@ -57,8 +75,50 @@ pub struct SeatsSample {
 
 struct Watching {
     watch: Watch,
+    /// The process that was looked at last.
+    id: u32,
+    /// CPU time of it that does not count.
     cpu_before: u64,
+    /// CPU time of it when it was looked at last.
+    cpu_seen: u64,
+    /// CPU time of those before it.
+    cpu_of_others: u64,
     resident_kib: Vec<(i64, u64)>,
+}
+
+impl Watching {
+    fn of(watch: Watch) -> Self {
+        Self {
+            id: watch.id.get(),
+            watch,
+            cpu_before: 0,
+            cpu_seen: 0,
+            cpu_of_others: 0,
+            resident_kib: Vec::new(),
+        }
+    }
+
+    fn start(&mut self) {
+        // One that is gone has used nothing.
+        self.cpu_before = cpu_micros(self.id).unwrap_or_default();
+        self.cpu_seen = self.cpu_before;
+    }
+
+    fn look(&mut self, now: i64) {
+        let id = self.watch.id.get();
+        if id != self.id {
+            self.cpu_of_others = self.spent();
+            (self.id, self.cpu_before, self.cpu_seen) = (id, 0, 0);
+        }
+        self.cpu_seen = cpu_micros(id).unwrap_or(self.cpu_seen).max(self.cpu_seen);
+        // Kept of every look, so that those of all processes are beside each other.
+        let resident = resident_kib(id).unwrap_or_default();
+        self.resident_kib.push((now, resident));
+    }
+
+    const fn spent(&self) -> u64 {
+        self.cpu_of_others + self.cpu_seen.saturating_sub(self.cpu_before)
+    }
 }
 
 /// Looks on.
@@ -91,11 +151,7 @@ impl Observer {
             (false, true) => Lines::Log,
             (false, false) => Lines::None,
         };
-        let watching = watched.into_iter().map(|watch| Watching {
-            cpu_before: 0,
-            resident_kib: Vec::new(),
-            watch,
-        });
+        let watching = watched.into_iter().map(Watching::of);
         Self {
             buyers,
             names,
@@ -111,8 +167,7 @@ impl Observer {
     pub fn start(&self, start: Instant) {
         self.started.set(start);
         for watching in self.watching.borrow_mut().iter_mut() {
-            // One that is gone has used nothing.
-            watching.cpu_before = cpu_micros(watching.watch.id).unwrap_or_default();
+            watching.start();
         }
         self.look();
     }
@@ -142,9 +197,7 @@ impl Observer {
     fn look(&self) {
         let now = self.now();
         for watching in self.watching.borrow_mut().iter_mut() {
-            if let Ok(kib) = resident_kib(watching.watch.id) {
-                watching.resident_kib.push((now, kib));
-            }
+            watching.look(now);
         }
     }
 
@@ -180,18 +233,25 @@ impl Observer {
     }
 
     fn line(&self) {
-        if self.lines == Lines::None {
-            return;
-        }
         let Ok(now) = u64::try_from(self.now()) else {
             return;
         };
-        let line = self.text(now);
         let mut err = io::stderr();
         // A line that nobody reads is no fault.
         let _written = match self.lines {
-            Lines::Terminal => write!(err, "\r{line}{CLEAR}"),
-            _ => writeln!(err, "{line}"),
+            Lines::Terminal => write!(err, "\r{}{CLEAR}", self.text(now)),
+            Lines::Log => writeln!(err, "{}", self.text(now)),
+            Lines::None => Ok(()),
+        };
+    }
+
+    /// A line that stays, where lines are written.
+    pub fn tell(&self, line: &str) {
+        let mut err = io::stderr();
+        let _written = match self.lines {
+            Lines::Terminal => writeln!(err, "\r{line}{CLEAR}"),
+            Lines::Log => writeln!(err, "{line}"),
+            Lines::None => Ok(()),
         };
     }
 
@@ -234,16 +294,15 @@ impl Observer {
         }
     }
 
-    /// What was seen of the processes so far.
+    /// What was seen of the processes up to now.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
+        self.look();
         let watching = self.watching.borrow();
         let usage = watching.iter().map(|watching| Usage {
             name: watching.watch.name.clone(),
             resident_kib: watching.resident_kib.clone(),
-            cpu_micros: cpu_micros(watching.watch.id)
-                .unwrap_or_default()
-                .saturating_sub(watching.cpu_before),
+            cpu_micros: watching.spent(),
         });
         usage.collect()
     }
@@ -252,5 +311,39 @@ impl Observer {
     #[must_use]
     pub fn seats(&self) -> Vec<SeatsSample> {
         self.seats.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::send_signal;
+    use tokio::process::Command;
+
+    #[tokio::test]
+    async fn a_process_that_took_anothers_place_is_looked_at_under_its_name() {
+        let mut first = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut second = Command::new("sleep").arg("60").spawn().unwrap();
+        let (one, other) = (first.id().unwrap(), second.id().unwrap());
+        let watch = Watch::new("sleeper", one);
+        let mut watching = Watching::of(watch.clone());
+        watching.start();
+        watching.look(1);
+        // As if it had spent something.
+        watching.cpu_seen += 70_000;
+        send_signal(one, "KILL").await.unwrap();
+        first.wait().await.unwrap();
+        watching.look(2);
+        watch.becomes(other);
+        watching.look(3);
+        second.kill().await.unwrap();
+        let there: Vec<bool> = watching
+            .resident_kib
+            .iter()
+            .map(|(_, kib)| *kib > 0)
+            .collect();
+        assert_eq!(there, [true, false, true]);
+        assert!(watching.spent() >= 70_000, "{}", watching.spent());
+        assert_eq!((watching.id, watching.cpu_before), (other, 0));
     }
 }

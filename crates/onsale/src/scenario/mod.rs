@@ -1,6 +1,7 @@
 //! What a sale looks like, as a file says it: `docs/LOAD.md` explains each field.
 
 pub mod arrivals;
+pub mod faults;
 mod fields;
 pub mod plan;
 mod read;
@@ -13,6 +14,7 @@ use anyhow::Context;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use self::arrivals::{Phase, Spacing};
+use self::faults::FaultTerms;
 
 /// A sale to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Scenario {
     pub client: Client,
     /// A deployment that the run starts itself.
     pub service: Service,
+    /// What is broken meanwhile.
+    pub faults: Option<FaultTerms>,
     /// What fails or ends a run.
     pub limits: Limits,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::arrivals::{Phase, Shape, Spacing};
+use super::faults::{FaultKind, FaultTerms};
 use super::fields::{Faults, Fields, number};
 use super::{
     Client, Holds, Limits, Popularity, Readers, Retries, Scenario, ScenarioFaults, Service, Shows,
@@ -22,6 +23,7 @@ const MAX_USERS: u64 = 10_000_000;
 const MAX_QUANTITY: u32 = 1_000;
 const MAX_CONNECTIONS: u64 = 20_000;
 const MAX_MS: u64 = 3_600_000;
+const MAX_FAULTS: u64 = 10_000;
 /// Shares are written with a few digits.
 const TOLERANCE: f64 = 1e-6;
 
@@ -58,6 +60,10 @@ fn read(mut file: Fields<'_>) -> Option<Scenario> {
     let holds = read_holds(holds_section, hold_seconds);
     let client = read_client(file.section("client"));
     let service = read_service(file.section("service"));
+    let seconds = arrivals
+        .as_ref()
+        .map(|(_, phases)| phases.iter().map(|phase| phase.seconds).sum());
+    let faults = read_fault_terms(file.section("faults"), seconds);
     let limits = read_limits(file.section("limits"));
     file.finish();
     let (spacing, arrivals) = arrivals?;
@@ -73,6 +79,7 @@ fn read(mut file: Fields<'_>) -> Option<Scenario> {
         readers: readers?,
         client: client?,
         service: service?,
+        faults: faults?,
         limits: limits?,
     })
 }
@@ -245,32 +252,34 @@ fn read_users(mut users: Fields<'_>) -> Option<Users> {
 
 /// Seats by weight; one seat unless given.
 fn read_quantities(quantities: Fields<'_>) -> Option<Vec<(u32, f64)>> {
-    let mut weights = Vec::new();
-    let faults: Vec<(String, String)> = {
-        let mut faults = Vec::new();
-        let table = quantities.rest();
-        for (name, weight) in table {
-            let seats = name.parse().ok();
-            let seats = seats.filter(|seats| (1..=MAX_QUANTITY).contains(seats));
-            let weight = number(weight).filter(|weight| *weight > 0.0 && weight.is_finite());
-            match (seats, weight) {
-                (Some(seats), Some(weight)) => weights.push((seats, weight)),
-                (None, _) => faults.push((
-                    name.clone(),
-                    format!("is not a number of seats from 1 to {MAX_QUANTITY}"),
-                )),
-                (_, None) => faults.push((name.clone(), "needs a weight above 0".to_owned())),
-            }
-        }
-        faults
+    let seats = |name: &str| {
+        let seats = name.parse().ok();
+        seats.filter(|seats| (1..=MAX_QUANTITY).contains(seats))
     };
-    for (name, fault) in &faults {
-        quantities.fault(name, fault);
-    }
+    let expected = format!("a number of seats from 1 to {MAX_QUANTITY}");
+    let mut weights = read_weights(&quantities, &expected, seats)?;
     if weights.is_empty() {
         weights.push((1, 1.0));
     }
-    faults.is_empty().then_some(weights)
+    Some(weights)
+}
+
+/// Everything in a table by its weight; `None` where something is wrong.
+fn read_weights<T>(
+    table: &Fields<'_>,
+    expected: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<(T, f64)>> {
+    let mut weights = Vec::new();
+    for (name, weight) in table.rest() {
+        let weight = number(weight).filter(|weight| *weight > 0.0 && weight.is_finite());
+        match (read(name), weight) {
+            (Some(what), Some(weight)) => weights.push((what, weight)),
+            (None, _) => table.fault(name, format_args!("is not {expected}")),
+            (_, None) => table.fault(name, "needs a weight above 0"),
+        }
+    }
+    (weights.len() == table.rest().len()).then_some(weights)
 }
 
 fn read_retries(mut retries: Fields<'_>) -> Option<Retries> {
@@ -377,6 +386,65 @@ fn read_service(mut service: Fields<'_>) -> Option<Service> {
     })
 }
 
+/// Faults that happen while orders come, for so many seconds.
+fn read_fault_terms(mut faults: Fields<'_>, seconds: Option<f64>) -> Option<Option<FaultTerms>> {
+    if faults.rest().is_empty() {
+        return Some(None);
+    }
+    let number = faults.whole("number", 1..=MAX_FAULTS);
+    let number = faults.require("number", number);
+    let lasts_ms = faults
+        .span("lasts_ms", 0..=MAX_MS)
+        .unwrap_or((1_000, 5_000));
+    let down_ms = faults.span("down_ms", 0..=MAX_MS).unwrap_or((0, 1_000));
+    let quiet_ms = faults.whole("quiet_ms", 0..=MAX_MS).unwrap_or(1_000);
+    let kinds = faults.section("kinds");
+    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
+    let by_name = |name: &str| FaultKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let weights = read_weights(&kinds, &format!("one of {known}"), by_name);
+    if weights.as_ref().is_some_and(Vec::is_empty) {
+        kinds.fault_of_all("is missing");
+    }
+    let weights = weights.filter(|weights| !weights.is_empty());
+    let terms = number.zip(weights).and_then(|(number, kinds)| {
+        Some(FaultTerms {
+            number: u32::try_from(number).ok()?,
+            kinds,
+            lasts_ms,
+            down_ms,
+            quiet_ms,
+        })
+    });
+    if let Some(terms) = &terms {
+        check_fault_terms(&faults, &kinds, terms, seconds);
+    }
+    faults.finish();
+    terms.map(Some)
+}
+
+fn check_fault_terms(
+    faults: &Fields<'_>,
+    kinds: &Fields<'_>,
+    terms: &FaultTerms,
+    seconds: Option<f64>,
+) {
+    for (kind, count) in terms.counts() {
+        if count == 0 {
+            let number = terms.number;
+            kinds.fault(
+                kind.name(),
+                format_args!("never happens among {number} faults of these weights"),
+            );
+        }
+    }
+    let longest = std::time::Duration::from_millis(terms.longest_ms()).as_secs_f64();
+    if let Some(seconds) = seconds.filter(|seconds| longest > *seconds) {
+        faults.fault_of_all(format_args!(
+            "they take up to {longest:.1} s, and orders come for {seconds:.1} s"
+        ));
+    }
+}
+
 fn read_limits(mut limits: Fields<'_>) -> Option<Limits> {
     let decided_within_seconds = limits.number("decided_within_seconds", 0.001..=MAX_SECONDS);
     let answered_at_least = limits.share("answered_at_least");
@@ -462,6 +530,10 @@ mod tests {
             max_connections = 5
             [service]
             settings = { queue = 5 }
+            [faults]
+            number = 0
+            lasts_ms = [2, 1]
+            kinds = { worker_killed = 0, moon = 1 }
             [limits]
             run_seconds = 0
             "#,
@@ -485,6 +557,10 @@ mod tests {
             "readers: poll and websocket must not add up to more than 1",
             "client.max_connections: must not be below connections",
             "service.settings.queue: is not a section",
+            "faults.number: 0 is not a whole number from 1 to",
+            "faults.lasts_ms: [2, 1] is not [from, to]",
+            "faults.kinds.worker_killed: needs a weight above 0",
+            "faults.kinds.moon: is not one of worker_killed, worker_frozen,",
             "limits.run_seconds: 0 is not a whole number from 1 to 86400",
             "color: is unknown; known are about, arrivals, shows,",
         ];
@@ -555,6 +631,23 @@ mod tests {
             .map(|(a, b)| (a.as_str(), b.as_str()))
             .collect();
         assert_eq!(named, [("log.level", "info"), ("queue.capacity", "5")]);
+    }
+
+    #[test]
+    fn faults_need_kinds_and_time() {
+        assert_eq!(with("[faults]\nnumber = 3"), ["faults.kinds: is missing"]);
+        let found = with("[faults]\nnumber = 3\nkinds = { store_cut = 9, api_killed = 1 }");
+        assert_eq!(
+            found,
+            [
+                "faults.kinds.api_killed: never happens among 3 faults of these weights",
+                "faults: they take up to 4.0 s, and orders come for 2.0 s"
+            ]
+        );
+        let fits = format!("{SMALL}\n[faults]\nnumber = 1\nkinds = {{ store_cut = 1 }}");
+        let faults = Scenario::parse(&fits).unwrap().faults.unwrap();
+        assert_eq!((faults.number, faults.quiet_ms), (1, 1_000));
+        assert_eq!(Scenario::parse(SMALL).unwrap().faults, None);
     }
 
     /// What the repository offers can be run.

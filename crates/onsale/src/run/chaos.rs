@@ -1,0 +1,147 @@
+//! Carries a schedule of faults out while a sale runs. Whatever it ends it
+//! starts again, as a supervisor would, and when it is through everything runs.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::buyers::whole_micros;
+use super::fleet::{Fleet, Member, Way};
+use crate::sale::Tickets;
+use crate::scenario::faults::{FaultKind, PlannedFault};
+
+/// A fault that has happened. Instants are µs from the start of the sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// To what.
+    pub target: String,
+    /// When it began.
+    pub at: u64,
+    /// When it was over and what it had ended was ready again.
+    pub ended: u64,
+}
+
+/// `12.3 s  worker_killed of tickets worker 1, 0.8 s`
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        write!(
+            f,
+            "{:.1} s  {} of {}, {:.1} s",
+            seconds(self.at),
+            self.kind.name(),
+            self.target,
+            seconds(self.ended.saturating_sub(self.at))
+        )
+    }
+}
+
+/// What came of a schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chaos {
+    /// Every fault, in sequence.
+    pub faults: Vec<Fault>,
+    /// What went wrong although a fault does not explain it: processes that
+    /// ended by themselves, did not end when told to, or did not start again.
+    pub wrong: Vec<String>,
+}
+
+impl Chaos {
+    /// Does to the fleet what was planned, counted from `start`; each fault is
+    /// told when it is over.
+    pub async fn carry_out(
+        fleet: &mut Fleet,
+        planned: &[PlannedFault],
+        start: Instant,
+        tell: impl Fn(&Fault),
+    ) -> Self {
+        let now = || whole_micros(Instant::now().saturating_duration_since(start));
+        let mut chaos = Self::default();
+        for planned in planned {
+            sleep_until(start + Duration::from_micros(planned.at_micros)).await;
+            chaos.wrong.extend(fleet.supervise().await);
+            let at = now();
+            let target = target(fleet, planned);
+            if let Err(error) = suffer(fleet, planned).await {
+                let kind = planned.kind.name();
+                chaos.wrong.push(format!("{kind} of {target}: {error:#}"));
+            }
+            let fault = Fault {
+                kind: planned.kind,
+                target,
+                at,
+                ended: now(),
+            };
+            tell(&fault);
+            chaos.faults.push(fault);
+        }
+        chaos.wrong.extend(fleet.supervise().await);
+        chaos
+    }
+}
+
+/// What it happens to, as reports call it.
+fn target(fleet: &mut Fleet, planned: &PlannedFault) -> String {
+    match planned.kind {
+        FaultKind::WorkerKilled | FaultKind::WorkerFrozen | FaultKind::WorkerRestarted => {
+            let worker = fleet.worker(planned.worker);
+            worker.map_or_else(
+                |error| error.to_string(),
+                |worker| worker.watch.name.clone(),
+            )
+        }
+        FaultKind::ApiKilled | FaultKind::ApiRestarted => fleet.api.watch.name.clone(),
+        FaultKind::BrokerCut | FaultKind::BrokerStalled | FaultKind::BrokerUnreachable => {
+            "way to the broker".to_owned()
+        }
+        FaultKind::StoreCut | FaultKind::StoreStalled | FaultKind::StoreUnreachable => {
+            "way to the store".to_owned()
+        }
+        FaultKind::BrokerKilled => "broker".to_owned(),
+        FaultKind::StoreKilled => "store".to_owned(),
+    }
+}
+
+async fn suffer(fleet: &mut Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
+    let lasts = Duration::from_micros(planned.lasts_micros);
+    let tickets = fleet.tickets.clone();
+    match planned.kind {
+        FaultKind::WorkerKilled => killed(fleet.worker(planned.worker)?, &tickets, lasts).await?,
+        FaultKind::WorkerFrozen => fleet.worker(planned.worker)?.freeze(lasts).await?,
+        FaultKind::WorkerRestarted => restarted(fleet.worker(planned.worker)?, &tickets).await?,
+        FaultKind::ApiKilled => killed(&mut fleet.api, &tickets, lasts).await?,
+        FaultKind::ApiRestarted => restarted(&mut fleet.api, &tickets).await?,
+        FaultKind::BrokerCut => fleet.broker()?.cut(),
+        FaultKind::StoreCut => fleet.store()?.cut(),
+        FaultKind::BrokerStalled => for_a_while(fleet.broker()?, Way::stall, lasts).await,
+        FaultKind::StoreStalled => for_a_while(fleet.store()?, Way::stall, lasts).await,
+        FaultKind::BrokerUnreachable => for_a_while(fleet.broker()?, Way::close, lasts).await,
+        FaultKind::StoreUnreachable => for_a_while(fleet.store()?, Way::close, lasts).await,
+        FaultKind::BrokerKilled | FaultKind::StoreKilled => {
+            anyhow::bail!("there are no servers that may be killed")
+        }
+    }
+    Ok(())
+}
+
+async fn killed(member: &mut Member, tickets: &Tickets, down: Duration) -> anyhow::Result<()> {
+    member.kill().await?;
+    sleep(down).await;
+    member.start_again(tickets).await
+}
+
+async fn restarted(member: &mut Member, tickets: &Tickets) -> anyhow::Result<()> {
+    let ended = member.end().await;
+    // Started again however it ended.
+    member.start_again(tickets).await?;
+    ended
+}
+
+async fn for_a_while(way: &Way, breaks: fn(&Way), lasts: Duration) {
+    breaks(way);
+    sleep(lasts).await;
+    way.mend();
+}

@@ -1,0 +1,236 @@
+//! The processes that a run has started, and the ways from them to their
+//! servers: what faults happen to.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
+
+use super::observer::Watch;
+use crate::deployment::{API, WORKER};
+use crate::process::lasting_port;
+use crate::sale::{Service, Tickets};
+
+/// The way from the service's processes to a server.
+pub struct Way {
+    proxy: TcpProxy,
+    /// Of every day.
+    weather: Weather,
+}
+
+impl Way {
+    /// To the server of this URL, whose answers come so much later.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn to(url: &str, latency: Duration) -> anyhow::Result<Self> {
+        let way = Self {
+            proxy: TcpProxy::start(&host_and_port(url)).await?,
+            weather: if latency.is_zero() {
+                Weather::Fair
+            } else {
+                Weather::Distant(latency)
+            },
+        };
+        way.mend();
+        Ok(way)
+    }
+
+    /// The URL with this way in it.
+    #[must_use]
+    pub fn url(&self, url: &str) -> String {
+        self.proxy.url(url)
+    }
+
+    /// Ends every connection; new ones are taken.
+    pub fn cut(&self) {
+        self.proxy.cut();
+    }
+
+    /// Nothing passes any more, and no connection ends.
+    pub fn stall(&self) {
+        self.proxy.set(Weather::Stalled);
+    }
+
+    /// Ends every connection and takes no new one.
+    pub fn close(&self) {
+        self.proxy.set(Weather::Down);
+        self.proxy.cut();
+    }
+
+    /// As every day.
+    pub fn mend(&self) {
+        self.proxy.set(self.weather);
+    }
+}
+
+/// A process with the port and the name that it keeps when it is replaced.
+pub struct Member {
+    role: &'static str,
+    port: u16,
+    service: Service,
+    /// What reports call it, and which process it is now.
+    pub watch: Watch,
+}
+
+impl Member {
+    async fn start(tickets: &Tickets, role: &'static str, name: String) -> anyhow::Result<Self> {
+        let port = lasting_port()?;
+        let service = tickets.serve_on(port, role).await?;
+        Ok(Self {
+            role,
+            port,
+            watch: Watch::new(name, service.process.id()),
+            service,
+        })
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.service.process.kill().await
+    }
+
+    /// SIGTERM, and the end that follows.
+    ///
+    /// # Errors
+    /// When it does not end in time, or not with 0.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        self.service.process.end().await
+    }
+
+    /// Stands still for a while.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn freeze(&self, lasts: Duration) -> anyhow::Result<()> {
+        self.service.process.signal("STOP").await?;
+        tokio::time::sleep(lasts).await;
+        self.service.process.signal("CONT").await
+    }
+
+    /// Another process takes its place, on its port.
+    ///
+    /// # Errors
+    /// When it does not start or is not ready in time.
+    pub async fn start_again(&mut self, tickets: &Tickets) -> anyhow::Result<()> {
+        self.service = tickets.serve_on(self.port, self.role).await?;
+        self.watch.becomes(self.service.process.id());
+        Ok(())
+    }
+}
+
+/// An api process and workers.
+pub struct Fleet {
+    /// The program with its configuration.
+    pub tickets: Tickets,
+    /// Takes the orders.
+    pub api: Member,
+    /// Decide them.
+    pub workers: Vec<Member>,
+    broker: Option<Way>,
+    store: Option<Way>,
+}
+
+impl Fleet {
+    /// Starts an api process and so many workers, whose configuration leads over
+    /// these ways.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub async fn start(
+        tickets: Tickets,
+        workers: u32,
+        broker: Option<Way>,
+        store: Option<Way>,
+    ) -> anyhow::Result<Self> {
+        let api = Member::start(&tickets, "api", API.to_owned()).await?;
+        let mut started = Vec::new();
+        for number in 1..=workers {
+            let name = if workers > 1 {
+                format!("{WORKER} {number}")
+            } else {
+                WORKER.to_owned()
+            };
+            started.push(Member::start(&tickets, "worker", name).await?);
+        }
+        Ok(Self {
+            tickets,
+            api,
+            workers: started,
+            broker,
+            store,
+        })
+    }
+
+    /// Where orders are taken.
+    #[must_use]
+    pub const fn service(&self) -> &Service {
+        &self.api.service
+    }
+
+    /// All processes.
+    pub fn members(&mut self) -> impl Iterator<Item = &mut Member> {
+        std::iter::once(&mut self.api).chain(&mut self.workers)
+    }
+
+    /// To the broker.
+    ///
+    /// # Errors
+    /// When processes go there directly.
+    pub fn broker(&self) -> anyhow::Result<&Way> {
+        self.broker.as_ref().context("no proxy before the broker")
+    }
+
+    /// To the store.
+    ///
+    /// # Errors
+    /// When processes go there directly.
+    pub fn store(&self) -> anyhow::Result<&Way> {
+        self.store.as_ref().context("no proxy before the store")
+    }
+
+    /// Starts again what has ended, as a supervisor would, and says what that
+    /// was: nothing ends by itself.
+    pub async fn supervise(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        let tickets = self.tickets.clone();
+        for member in self.members() {
+            let ended = match member.service.process.ended() {
+                Ok(None) => continue,
+                Ok(Some(status)) => format!("ended by itself: {status}"),
+                Err(error) => format!("{error:#}"),
+            };
+            found.push(format!("{}: {ended}", member.watch.name));
+            if let Err(error) = member.start_again(&tickets).await {
+                found.push(format!("{}: {error:#}", member.watch.name));
+            }
+        }
+        found
+    }
+
+    /// Stops everything, workers first.
+    ///
+    /// # Errors
+    /// When one of them does not end in time, or not with 0.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        for worker in &mut self.workers {
+            worker.end().await?;
+        }
+        self.api.end().await
+    }
+
+    /// The worker of this number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn worker(&mut self, number: u32) -> anyhow::Result<&mut Member> {
+        let place = usize::try_from(number)?;
+        let Some(worker) = self.workers.get_mut(place) else {
+            bail!("there is no worker {number}");
+        };
+        Ok(worker)
+    }
+}

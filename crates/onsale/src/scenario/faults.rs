@@ -1,0 +1,369 @@
+//! What is broken while a sale runs, and when: drawn from the scenario and a
+//! seed before the start, like the orders.
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp1};
+use serde::Serialize;
+
+/// Tells the faults' chance from that of the orders, which stay the same
+/// whatever faults there are.
+const STREAM: u64 = 0xFA_0175;
+const MICROS_PER_MILLI: u64 = 1_000;
+
+/// What can be done to a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// A worker gets SIGKILL and is started again.
+    WorkerKilled,
+    /// A worker gets SIGSTOP, and SIGCONT later.
+    WorkerFrozen,
+    /// A worker gets SIGTERM and is started again when it has ended.
+    WorkerRestarted,
+    /// The api process gets SIGKILL and is started again on its port.
+    ApiKilled,
+    /// The api process gets SIGTERM and is started again on its port.
+    ApiRestarted,
+    /// Every connection to the broker ends; new ones are taken.
+    BrokerCut,
+    /// Nothing passes to or from the broker, and no connection ends.
+    BrokerStalled,
+    /// Every connection to the broker ends, and no new one is taken.
+    BrokerUnreachable,
+    /// The broker itself gets SIGKILL and is started again on its data.
+    BrokerKilled,
+    /// Every connection to the store ends; new ones are taken.
+    StoreCut,
+    /// Nothing passes to or from the store, and no connection ends.
+    StoreStalled,
+    /// Every connection to the store ends, and no new one is taken.
+    StoreUnreachable,
+    /// The database server itself gets SIGKILL and is started again on its data.
+    StoreKilled,
+}
+
+/// How long a fault of a kind is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// An instant; what it takes to heal is up to the service.
+    Instant,
+    /// As long as [`FaultTerms::lasts_ms`] says.
+    Lasting,
+    /// As long as [`FaultTerms::down_ms`] says, and the start.
+    Down,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::WorkerKilled,
+        Self::WorkerFrozen,
+        Self::WorkerRestarted,
+        Self::ApiKilled,
+        Self::ApiRestarted,
+        Self::BrokerCut,
+        Self::BrokerStalled,
+        Self::BrokerUnreachable,
+        Self::BrokerKilled,
+        Self::StoreCut,
+        Self::StoreStalled,
+        Self::StoreUnreachable,
+        Self::StoreKilled,
+    ];
+
+    /// As scenarios and reports call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WorkerKilled => "worker_killed",
+            Self::WorkerFrozen => "worker_frozen",
+            Self::WorkerRestarted => "worker_restarted",
+            Self::ApiKilled => "api_killed",
+            Self::ApiRestarted => "api_restarted",
+            Self::BrokerCut => "broker_cut",
+            Self::BrokerStalled => "broker_stalled",
+            Self::BrokerUnreachable => "broker_unreachable",
+            Self::BrokerKilled => "broker_killed",
+            Self::StoreCut => "store_cut",
+            Self::StoreStalled => "store_stalled",
+            Self::StoreUnreachable => "store_unreachable",
+            Self::StoreKilled => "store_killed",
+        }
+    }
+
+    /// Whether it ends a server, which nobody else may use then.
+    #[must_use]
+    pub const fn kills_a_server(self) -> bool {
+        matches!(self, Self::BrokerKilled | Self::StoreKilled)
+    }
+
+    const fn length(self) -> Length {
+        match self {
+            Self::WorkerRestarted | Self::ApiRestarted | Self::BrokerCut | Self::StoreCut => {
+                Length::Instant
+            }
+            Self::WorkerFrozen
+            | Self::BrokerStalled
+            | Self::BrokerUnreachable
+            | Self::StoreStalled
+            | Self::StoreUnreachable => Length::Lasting,
+            Self::WorkerKilled | Self::ApiKilled | Self::BrokerKilled | Self::StoreKilled => {
+                Length::Down
+            }
+        }
+    }
+
+    /// Time that is left for a process to start, on a machine that is busy.
+    const fn start_ms(self) -> u64 {
+        match self {
+            Self::WorkerKilled | Self::WorkerRestarted | Self::ApiKilled | Self::ApiRestarted => {
+                1_000
+            }
+            Self::BrokerKilled => 10_000,
+            Self::StoreKilled => 3_000,
+            _ => 0,
+        }
+    }
+}
+
+/// What a scenario says of faults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaultTerms {
+    /// How many.
+    pub number: u32,
+    /// Kinds with their weights.
+    pub kinds: Vec<(FaultKind, f64)>,
+    /// How long what lasts lasts.
+    pub lasts_ms: (u64, u64),
+    /// How long a process that was killed is not started again.
+    pub down_ms: (u64, u64),
+    /// From the end of a fault to the start of the next, at least.
+    pub quiet_ms: u64,
+}
+
+/// A fault that will happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedFault {
+    /// When, in µs from the start.
+    pub at_micros: u64,
+    /// What.
+    pub kind: FaultKind,
+    /// How long it is in force, without the start of what was killed.
+    pub lasts_micros: u64,
+    /// Number of the worker that it happens to, if it happens to one.
+    pub worker: u32,
+}
+
+impl FaultTerms {
+    /// How often each kind happens: as the weights say, to within one.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(FaultKind, u32)> {
+        let all: f64 = self.kinds.iter().map(|(_, weight)| weight).sum();
+        let share = |weight: f64| f64::from(self.number) * weight / all;
+        let mut counts: Vec<(FaultKind, u32, f64)> = self
+            .kinds
+            .iter()
+            .map(|(kind, weight)| {
+                let share = share(*weight);
+                (*kind, whole(share), share.fract())
+            })
+            .collect();
+        // What is left goes to the largest remainders.
+        let given: u32 = counts.iter().map(|(_, count, _)| count).sum();
+        let mut by_remainder: Vec<usize> = (0..counts.len()).collect();
+        by_remainder.sort_by(|one, other| counts[*other].2.total_cmp(&counts[*one].2));
+        let left = usize::try_from(self.number.saturating_sub(given)).unwrap_or_default();
+        for place in by_remainder.into_iter().take(left) {
+            counts[place].1 += 1;
+        }
+        counts
+            .into_iter()
+            .map(|(kind, count, _)| (kind, count))
+            .collect()
+    }
+
+    /// The time that all of them take if each is as long as it can be.
+    #[must_use]
+    pub fn longest_ms(&self) -> u64 {
+        let quiet = self.quiet_ms * (u64::from(self.number) + 1);
+        let lasting = self.counts().into_iter().map(|(kind, count)| {
+            let most = self.span(kind).1 + kind.start_ms();
+            most * u64::from(count)
+        });
+        quiet + lasting.sum::<u64>()
+    }
+
+    const fn span(&self, kind: FaultKind) -> (u64, u64) {
+        match kind.length() {
+            Length::Instant => (0, 0),
+            Length::Lasting => self.lasts_ms,
+            Length::Down => self.down_ms,
+        }
+    }
+}
+
+/// All faults of a sale to which orders come for so many seconds, one after the
+/// other: the next one starts when the one before is over, what it ended is there
+/// again, and [`FaultTerms::quiet_ms`] have passed. What time is left is spread
+/// between them as chance has it, so that nobody can get used to a rhythm.
+#[must_use]
+pub fn plan_faults(terms: &FaultTerms, seconds: f64, workers: u32, seed: u64) -> Vec<PlannedFault> {
+    let mut random = StdRng::seed_from_u64(seed ^ STREAM);
+    let counts = terms.counts();
+    let mut kinds: Vec<FaultKind> = counts
+        .into_iter()
+        .flat_map(|(kind, count)| std::iter::repeat_n(kind, usize::try_from(count).unwrap_or(0)))
+        .collect();
+    kinds.shuffle(&mut random);
+    let lasting: Vec<u64> = kinds
+        .iter()
+        .map(|kind| {
+            let (least, most) = terms.span(*kind);
+            random.random_range(least..=most) * MICROS_PER_MILLI
+        })
+        .collect();
+    let gaps: Vec<f64> = (0..=kinds.len())
+        .map(|_| Exp1.sample(&mut random))
+        .collect();
+    let all_gaps: f64 = gaps.iter().sum();
+    let busy: u64 = lasting.iter().sum::<u64>()
+        + kinds
+            .iter()
+            .map(|kind| (kind.start_ms() + terms.quiet_ms) * MICROS_PER_MILLI)
+            .sum::<u64>()
+        + terms.quiet_ms * MICROS_PER_MILLI;
+    let left = micros(seconds).saturating_sub(busy) as f64 / 1e6;
+
+    let mut at = 0;
+    let faults = kinds.into_iter().zip(lasting).zip(gaps);
+    faults
+        .map(|((kind, lasts_micros), gap)| {
+            at += terms.quiet_ms * MICROS_PER_MILLI + micros(left * gap / all_gaps);
+            let fault = PlannedFault {
+                at_micros: at,
+                kind,
+                lasts_micros,
+                worker: random.random_range(0..workers.max(1)),
+            };
+            at += lasts_micros + kind.start_ms() * MICROS_PER_MILLI;
+            fault
+        })
+        .collect()
+}
+
+fn micros(seconds: f64) -> u64 {
+    let instant = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(instant.as_micros()).unwrap_or_default()
+}
+
+/// The whole part of a number that is not negative.
+fn whole(number: f64) -> u32 {
+    let whole = std::time::Duration::try_from_secs_f64(number).unwrap_or_default();
+    u32::try_from(whole.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const SECONDS: f64 = 600.0;
+
+    fn terms() -> FaultTerms {
+        FaultTerms {
+            number: 65,
+            kinds: FaultKind::ALL.map(|kind| (kind, 1.0)).to_vec(),
+            lasts_ms: (1_000, 12_000),
+            down_ms: (0, 2_000),
+            quiet_ms: 1_500,
+        }
+    }
+
+    fn planned(seed: u64) -> Vec<PlannedFault> {
+        plan_faults(&terms(), SECONDS, 2, seed)
+    }
+
+    #[test]
+    fn a_seed_tells_every_fault() {
+        assert_eq!(planned(7), planned(7));
+        assert_ne!(planned(7), planned(8));
+    }
+
+    #[test]
+    fn kinds_are_as_frequent_as_their_weights_say() {
+        let mut heavy = terms();
+        heavy.kinds = vec![
+            (FaultKind::WorkerKilled, 6.0),
+            (FaultKind::ApiKilled, 3.0),
+            (FaultKind::StoreCut, 1.0),
+        ];
+        heavy.number = 25;
+        let mut counts: BTreeMap<FaultKind, u32> = BTreeMap::new();
+        for fault in plan_faults(&heavy, SECONDS, 2, 1) {
+            *counts.entry(fault.kind).or_default() += 1;
+        }
+        // 15, 7.5 and 2.5: the half that is left goes to the first of the equals.
+        let expected = [
+            (FaultKind::WorkerKilled, 15),
+            (FaultKind::ApiKilled, 8),
+            (FaultKind::StoreCut, 2),
+        ];
+        assert_eq!(counts, BTreeMap::from(expected));
+        assert!(terms().counts().iter().all(|(_, count)| *count == 5));
+    }
+
+    #[test]
+    fn a_fault_starts_when_the_one_before_is_over() {
+        for seed in 0..200 {
+            let faults = planned(seed);
+            assert_eq!(faults.len(), 65);
+            let mut free = 0;
+            for fault in &faults {
+                assert!(fault.at_micros >= free + 1_500_000, "{seed}: {fault:?}");
+                free =
+                    fault.at_micros + fault.lasts_micros + fault.kind.start_ms() * MICROS_PER_MILLI;
+            }
+            assert!(free + 1_500_000 <= micros(SECONDS), "{seed}: {free}");
+        }
+    }
+
+    #[test]
+    fn faults_last_as_long_as_the_scenario_says() {
+        for fault in planned(3) {
+            let span = match fault.kind.length() {
+                Length::Instant => 0..=0,
+                Length::Lasting => 1_000_000..=12_000_000,
+                Length::Down => 0..=2_000_000,
+            };
+            assert!(span.contains(&fault.lasts_micros), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn every_worker_has_its_share() {
+        let faults = planned(1);
+        let of_first = faults.iter().filter(|fault| fault.worker == 0).count();
+        assert!(
+            (16..=49).contains(&of_first),
+            "{of_first} of {}",
+            faults.len()
+        );
+    }
+
+    /// No schedule is longer than the longest.
+    #[test]
+    fn the_longest_schedule_is_known_before_it_is_drawn() {
+        let mut tight = terms();
+        tight.lasts_ms = (12_000, 12_000);
+        tight.down_ms = (2_000, 2_000);
+        let longest = tight.longest_ms();
+        let seconds = std::time::Duration::from_millis(longest).as_secs_f64();
+        let faults = plan_faults(&tight, seconds, 2, 1);
+        let last = faults.last().unwrap();
+        let end = last.at_micros + last.lasts_micros + last.kind.start_ms() * MICROS_PER_MILLI;
+        assert!(end + 1_500_000 <= longest * MICROS_PER_MILLI);
+    }
+}
