@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::buyers::Buyers;
 use super::target::Names;
@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const LOOKS_PER_LINE: u32 = 2;
 /// Questions to the store may take this part of the time, at most.
 const STORE_SHARE: u32 = 20;
+/// A question to the store is given up after so long.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Clears the rest of a terminal's line.
 const CLEAR: &str = "\x1b[K";
 
@@ -187,7 +189,8 @@ impl Observer {
             }
             let asked = Instant::now();
             if asked >= next_question {
-                self.ask(store).await;
+                // One that is down must not keep it from looking.
+                let _in_time = timeout(STORE_PATIENCE, self.ask(store)).await;
                 next_question = asked + asked.elapsed() * STORE_SHARE;
             }
             self.line();
