@@ -122,6 +122,18 @@ scenario: release ## Runs scenarios/$(NAME).toml, in memory or with ON=services;
 	target/release/onsale run --scenario scenarios/$(NAME).toml --on $(ON) \
 		--json target/$(NAME).json --html target/$(NAME).html
 
+# On servers that nobody else uses, because it kills them, too.
+CHAOS_SERVERS := .local/chaos
+CHAOS_SEED ?=
+
+.PHONY: chaos
+chaos: release ## Ten minutes of orders while everything is killed, frozen and cut; CHAOS_SEED=N repeats one.
+	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh
+	target/release/onsale run --scenario scenarios/chaos.toml --on services \
+		--own-servers $(CHAOS_SERVERS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) \
+		--json target/chaos.json --html target/chaos.html; status=$$?; \
+	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh stop; exit $$status
+
 .PHONY: flash-sale
 flash-sale: NAME := flash-sale
 flash-sale: scenario ## 100,000 orders for 10,000 seats, then the audit.

@@ -30,7 +30,8 @@ pub struct Deployment {
     pub tickets: Tickets,
     /// Before the name of every queue and exchange.
     pub prefix: String,
-    rabbitmq_url: String,
+    /// What it is on.
+    pub servers: Servers,
     /// The servers that are processes of this machine.
     pub local_servers: Vec<Watched>,
 }
@@ -80,7 +81,7 @@ impl Deployment {
             tickets: Tickets::on_services(program, url, prefix, database.clone())?,
             database: database.clone(),
             prefix: prefix.to_owned(),
-            rabbitmq_url: url.clone(),
+            servers: servers.clone(),
             local_servers: servers.local_processes()?,
         };
         deployment.tickets.run(&["migrate"]).await?;
@@ -113,7 +114,7 @@ impl Deployment {
     /// # Errors
     /// When one gets none.
     pub async fn wait_for_owners(&self) -> anyhow::Result<()> {
-        let broker = Broker::connect(&self.rabbitmq_url).await?;
+        let broker = Broker::connect(&self.servers.rabbitmq_url).await?;
         let consumed = async || broker.consumed_lane_queues(&self.prefix).await;
         wait_for(LANE_QUEUES, consumed)
             .await
@@ -121,18 +122,12 @@ impl Deployment {
         broker.close().await
     }
 
-    /// Where the broker is.
-    #[must_use]
-    pub fn rabbitmq_url(&self) -> &str {
-        &self.rabbitmq_url
-    }
-
     /// What service and servers say that they are, by name.
     ///
     /// # Errors
     /// When one of them does not answer.
     pub async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        let broker = broker::greeting(&host_and_port(&self.rabbitmq_url)).await?;
+        let broker = broker::greeting(&host_and_port(&self.servers.rabbitmq_url)).await?;
         let store = self.database.server().await?.to_string();
         let tickets = self.tickets.version().await?;
         let versions = [("tickets", tickets), ("store", store), ("broker", broker)];

@@ -1,14 +1,20 @@
 //! Where the real servers are that the service is measured on, and which
 //! processes they are if they run on this machine.
 
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use tokio::process::Command;
 
 use crate::cpu::Watched;
 
 /// Written by `make services`; variables of the same names come first.
 const FILE: &str = ".local/services.env";
+/// Starts servers, and breaks those that nobody else uses.
+const SCRIPT: &str = "deploy/services.sh";
+const MYSQL_URL: &str = "TICKETS_TEST_MYSQL_URL";
+const RABBITMQ_URL: &str = "TICKETS_TEST_RABBITMQ_URL";
 
 /// A MySQL or MariaDB server and a RabbitMQ broker. Their URLs hold passwords,
 /// so that this has no `Debug`.
@@ -18,6 +24,26 @@ pub struct Servers {
     pub mysql_url: String,
     /// `amqp://user:password@host:port`
     pub rabbitmq_url: String,
+    /// The folder that the script keeps them in, of servers that nobody else uses.
+    own: Option<PathBuf>,
+}
+
+/// One of the two, as the script calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The database.
+    MariaDb,
+    /// The broker.
+    RabbitMq,
+}
+
+impl Server {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::MariaDb => "mariadb",
+            Self::RabbitMq => "rabbitmq",
+        }
+    }
 }
 
 impl Servers {
@@ -39,9 +65,76 @@ impl Servers {
                 })
         };
         Ok(Self {
-            mysql_url: find("TICKETS_TEST_MYSQL_URL")?,
-            rabbitmq_url: find("TICKETS_TEST_RABBITMQ_URL")?,
+            mysql_url: find(MYSQL_URL)?,
+            rabbitmq_url: find(RABBITMQ_URL)?,
+            own: None,
         })
+    }
+
+    /// Those that `SERVICES_STATE=folder deploy/services.sh` has started.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn own(folder: &Path) -> anyhow::Result<Self> {
+        let start = || {
+            format!(
+                "start them by `SERVICES_STATE={} {SCRIPT}`",
+                folder.display()
+            )
+        };
+        let mut path = folder.as_os_str().to_owned();
+        path.push(".env");
+        let file = fs::read_to_string(&path).with_context(start)?;
+        let find = |name: &str| {
+            let value = value_in(&file, name).map(str::to_owned);
+            value.with_context(start)
+        };
+        Ok(Self {
+            mysql_url: find(MYSQL_URL)?,
+            rabbitmq_url: find(RABBITMQ_URL)?,
+            own: Some(folder.to_owned()),
+        })
+    }
+
+    /// Whether nobody else uses them, so that they may be killed.
+    #[must_use]
+    pub const fn are_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Ends one by SIGKILL, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not run, or others may use it.
+    pub async fn kill(&self, server: Server) -> anyhow::Result<()> {
+        self.tell("kill", server).await
+    }
+
+    /// Starts one again on its data, and waits until it takes logins.
+    ///
+    /// # Errors
+    /// When it does not start, or others may use it.
+    pub async fn start(&self, server: Server) -> anyhow::Result<()> {
+        self.tell("start", server).await
+    }
+
+    async fn tell(&self, what: &str, server: Server) -> anyhow::Result<()> {
+        let own = self.own.as_ref();
+        let own = own.context("servers that others may use are not killed")?;
+        let output = Command::new(SCRIPT)
+            .args([what, server.name()])
+            .env("SERVICES_STATE", own)
+            .output()
+            .await
+            .context(SCRIPT)?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{SCRIPT} {what} {}: {}",
+            server.name(),
+            error.trim_end()
+        );
+        Ok(())
     }
 
     /// Those of the two that are processes of this machine.
@@ -70,7 +163,7 @@ fn authority(url: &str) -> Option<(&str, &str)> {
 }
 
 /// The process with one of the names; if there are several, the one whose
-/// command line names the port. `None` when that leaves it open.
+/// command line or environment names the port. `None` when that leaves it open.
 fn local_process(url: &str, names: &[&'static str]) -> anyhow::Result<Option<Watched>> {
     let Some((host, port)) = authority(url) else {
         return Ok(None);
@@ -89,8 +182,11 @@ fn local_process(url: &str, names: &[&'static str]) -> anyhow::Result<Option<Wat
             continue;
         };
         if let Some(name) = names.iter().find(|name| **name == command.trim_end()) {
-            let line = fs::read(path.join("cmdline")).unwrap_or_default();
-            let names_port = String::from_utf8_lossy(&line).contains(port);
+            // RabbitMQ is told its port by a variable.
+            let names_port = ["cmdline", "environ"].into_iter().any(|file| {
+                let text = fs::read(path.join(file)).unwrap_or_default();
+                String::from_utf8_lossy(&text).contains(port)
+            });
             found.push((Watched { name, id }, names_port));
         }
     }
@@ -131,7 +227,37 @@ mod tests {
         let servers = Servers {
             mysql_url: "mysql://u:p@db.example:3306".to_owned(),
             rabbitmq_url: "amqp://u:p@mq.example:5672".to_owned(),
+            own: None,
         };
         assert_eq!(servers.local_processes().unwrap(), []);
+    }
+
+    /// Somebody else may be in the middle of a sale on them.
+    #[tokio::test]
+    async fn servers_of_others_are_not_killed() {
+        let servers = Servers {
+            mysql_url: "mysql://u:p@127.0.0.1:1".to_owned(),
+            rabbitmq_url: "amqp://u:p@127.0.0.1:1".to_owned(),
+            own: None,
+        };
+        assert!(!servers.are_own());
+        let refused = servers.kill(Server::MariaDb).await.unwrap_err();
+        assert!(refused.to_string().contains("others may use"), "{refused}");
+    }
+
+    #[test]
+    fn own_servers_are_those_of_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("chaos");
+        let missing = Servers::own(&state).err().unwrap().to_string();
+        assert!(
+            missing.starts_with("start them by `SERVICES_STATE="),
+            "{missing}"
+        );
+        let urls = "TICKETS_TEST_MYSQL_URL=mysql://u:p@h:1\nTICKETS_TEST_RABBITMQ_URL=amqp://h:2\n";
+        fs::write(folder.path().join("chaos.env"), urls).unwrap();
+        let servers = Servers::own(&state).unwrap();
+        assert!(servers.are_own());
+        assert_eq!(servers.rabbitmq_url, "amqp://h:2");
     }
 }

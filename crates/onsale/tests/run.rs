@@ -81,8 +81,14 @@ impl Run {
     }
 }
 
+fn scenario(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../scenarios")
+        .join(name)
+}
+
 fn smoke() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/smoke.toml")
+    scenario("smoke.toml")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,8 +120,8 @@ async fn smoke_has_no_violation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_runs_on_one_deployment_do_not_meet() {
     let address = service().await;
-    let scenario = smoke();
-    let (one, other) = tokio::join!(Run::of(&scenario, address), Run::of(&scenario, address));
+    let smoke = smoke();
+    let (one, other) = tokio::join!(Run::of(&smoke, address), Run::of(&smoke, address));
     for run in [&one, &other] {
         assert!(run.output.status.success(), "{}", run.told());
     }
@@ -195,6 +201,14 @@ async fn every_fault_of_a_scenario_is_told() {
     ] {
         assert!(run.told().contains(fault), "{}", run.told());
     }
+}
+
+#[tokio::test]
+async fn what_the_run_has_not_started_is_not_broken() {
+    let faults = scenario("chaos-smoke.toml");
+    let run = Run::of(&faults, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    assert_eq!(run.output.status.code(), Some(1));
+    assert!(run.told().contains("leave --url out"), "{}", run.told());
 }
 
 /// Passes everything on, and lets `lie` change what the service says.

@@ -10,6 +10,7 @@ use super::buyers::whole_micros;
 use super::fleet::{Fleet, Member, Way};
 use crate::sale::Tickets;
 use crate::scenario::faults::{FaultKind, PlannedFault};
+use crate::servers::Server;
 
 /// A fault that has happened. Instants are µs from the start of the sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,9 +121,8 @@ async fn suffer(fleet: &mut Fleet, planned: &PlannedFault) -> anyhow::Result<()>
         FaultKind::StoreStalled => for_a_while(fleet.store()?, Way::stall, lasts).await,
         FaultKind::BrokerUnreachable => for_a_while(fleet.broker()?, Way::close, lasts).await,
         FaultKind::StoreUnreachable => for_a_while(fleet.store()?, Way::close, lasts).await,
-        FaultKind::BrokerKilled | FaultKind::StoreKilled => {
-            anyhow::bail!("there are no servers that may be killed")
-        }
+        FaultKind::BrokerKilled => fleet.kill_server(Server::RabbitMq, lasts).await?,
+        FaultKind::StoreKilled => fleet.kill_server(Server::MariaDb, lasts).await?,
     }
     Ok(())
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use tokio::time::sleep;
 
 use super::observer::Watch;
 use crate::deployment::{API, WORKER};
 use crate::process::lasting_port;
 use crate::sale::{Service, Tickets};
+use crate::servers::{Server, Servers};
 
 /// The way from the service's processes to a server.
 pub struct Way {
@@ -107,7 +109,7 @@ impl Member {
     /// When it is gone.
     pub async fn freeze(&self, lasts: Duration) -> anyhow::Result<()> {
         self.service.process.signal("STOP").await?;
-        tokio::time::sleep(lasts).await;
+        sleep(lasts).await;
         self.service.process.signal("CONT").await
     }
 
@@ -122,6 +124,15 @@ impl Member {
     }
 }
 
+/// The ways that there are; without one, processes connect to the server itself.
+#[derive(Default)]
+pub struct Ways {
+    /// To the broker.
+    pub broker: Option<Way>,
+    /// To the store.
+    pub store: Option<Way>,
+}
+
 /// An api process and workers.
 pub struct Fleet {
     /// The program with its configuration.
@@ -130,21 +141,23 @@ pub struct Fleet {
     pub api: Member,
     /// Decide them.
     pub workers: Vec<Member>,
-    broker: Option<Way>,
-    store: Option<Way>,
+    ways: Ways,
+    servers: Servers,
+    /// Of those that are processes of this machine.
+    pub server_watches: Vec<Watch>,
 }
 
 impl Fleet {
     /// Starts an api process and so many workers, whose configuration leads over
-    /// these ways.
+    /// these ways to these servers.
     ///
     /// # Errors
     /// When one of them does not start.
     pub async fn start(
         tickets: Tickets,
         workers: u32,
-        broker: Option<Way>,
-        store: Option<Way>,
+        ways: Ways,
+        servers: Servers,
     ) -> anyhow::Result<Self> {
         let api = Member::start(&tickets, "api", API.to_owned()).await?;
         let mut started = Vec::new();
@@ -160,8 +173,13 @@ impl Fleet {
             tickets,
             api,
             workers: started,
-            broker,
-            store,
+            ways,
+            server_watches: servers
+                .local_processes()?
+                .into_iter()
+                .map(|server| Watch::new(server.name, server.id))
+                .collect(),
+            servers,
         })
     }
 
@@ -181,7 +199,10 @@ impl Fleet {
     /// # Errors
     /// When processes go there directly.
     pub fn broker(&self) -> anyhow::Result<&Way> {
-        self.broker.as_ref().context("no proxy before the broker")
+        self.ways
+            .broker
+            .as_ref()
+            .context("no proxy before the broker")
     }
 
     /// To the store.
@@ -189,7 +210,27 @@ impl Fleet {
     /// # Errors
     /// When processes go there directly.
     pub fn store(&self) -> anyhow::Result<&Way> {
-        self.store.as_ref().context("no proxy before the store")
+        self.ways
+            .store
+            .as_ref()
+            .context("no proxy before the store")
+    }
+
+    /// SIGKILL of a server, which is started again on its data after a while.
+    ///
+    /// # Errors
+    /// When others may use it, or it does not start again.
+    pub async fn kill_server(&self, server: Server, down: Duration) -> anyhow::Result<()> {
+        self.servers.kill(server).await?;
+        sleep(down).await;
+        self.servers.start(server).await?;
+        for now in self.servers.local_processes()? {
+            let watches = self.server_watches.iter();
+            for watch in watches.filter(|watch| watch.name == now.name) {
+                watch.becomes(now.id);
+            }
+        }
+        Ok(())
     }
 
     /// Starts again what has ended, as a supervisor would, and says what that
@@ -232,5 +273,79 @@ impl Fleet {
             bail!("there is no worker {number}");
         };
         Ok(worker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const LATENCY: Duration = Duration::from_millis(40);
+    const SHORT: Duration = Duration::from_millis(300);
+
+    /// The URL of a server that answers every byte.
+    async fn echo() -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("echo://{}/x", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = client.split();
+                    let _ended = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        url
+    }
+
+    async fn connect(way: &Way, url: &str) -> TcpStream {
+        let address = host_and_port(&way.url(url));
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    /// Whether a byte is answered: `None` if neither an answer nor an end comes.
+    async fn answers(client: &mut TcpStream) -> Option<bool> {
+        let asking = async {
+            client.write_all(b"x").await?;
+            client.read_u8().await
+        };
+        timeout(SHORT, asking).await.ok().map(|byte| byte.is_ok())
+    }
+
+    #[tokio::test]
+    async fn a_way_breaks_and_is_as_it_was() {
+        let url = echo().await;
+        let way = Way::to(&url, LATENCY).await.unwrap();
+        let mut client = connect(&way, &url).await;
+        assert_eq!(answers(&mut client).await, Some(true));
+
+        way.stall();
+        assert_eq!(answers(&mut client).await, None);
+        way.mend();
+        // What was on its way arrives.
+        assert_eq!(
+            timeout(SHORT, client.read_u8()).await.unwrap().unwrap(),
+            b'x'
+        );
+
+        way.cut();
+        assert_eq!(answers(&mut client).await, Some(false));
+        let mut client = connect(&way, &url).await;
+        assert_eq!(answers(&mut client).await, Some(true));
+
+        way.close();
+        assert_eq!(answers(&mut client).await, Some(false));
+        let mut refused = connect(&way, &url).await;
+        assert_eq!(answers(&mut refused).await, Some(false));
+
+        way.mend();
+        let mut client = connect(&way, &url).await;
+        let asked = Instant::now();
+        assert_eq!(answers(&mut client).await, Some(true));
+        assert!(asked.elapsed() >= LATENCY);
     }
 }

@@ -6,11 +6,11 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use tokio::sync::Mutex;
 
-use super::fleet::{Fleet, Way};
+use super::fleet::{Fleet, Way, Ways};
 use super::observer::Watch;
 use super::target::{Names, Target};
 use crate::cpu::CLIENT;
@@ -140,16 +140,29 @@ impl Ground {
     /// # Errors
     /// Those of the work, and of starting and removing it.
     pub async fn on_services<T>(
+        servers: &Servers,
         program: Option<PathBuf>,
         scenario: &Scenario,
         names: &Names,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let servers = Servers::find()?;
+        let terms = scenario.faults.iter();
+        let killing = terms
+            .flat_map(|terms| &terms.kinds)
+            .find(|(kind, _)| kind.kills_a_server());
+        if let Some((kind, _)) = killing
+            && !servers.are_own()
+        {
+            bail!(
+                "{} kills a server that others may use: name servers of your own by \
+                 --own-servers, or leave it out of faults.kinds",
+                kind.name()
+            );
+        }
         let on = async |deployment: &Deployment| {
             Self::with_processes(deployment, scenario, names, work).await
         };
-        Deployment::with(&servers, program, 0, on).await
+        Deployment::with(servers, program, 0, on).await
     }
 
     async fn with_processes<T>(
@@ -170,8 +183,7 @@ impl Ground {
 
         let members = [&fleet.api].into_iter().chain(&fleet.workers);
         let mut watched: Vec<Watch> = members.map(|member| member.watch.clone()).collect();
-        let servers = deployment.local_servers.iter();
-        watched.extend(servers.map(|server| Watch::new(server.name, server.id)));
+        watched.extend(fleet.server_watches.iter().cloned());
         watched.push(client());
         let ground = Self {
             target,
@@ -203,14 +215,17 @@ async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Re
         tickets = tickets.with_settings(&through);
         anyhow::Ok(way)
     };
-    let (mut broker, mut store) = (None, None);
+    let mut ways = Ways::default();
     if has_faults {
-        broker = Some(lead("rabbitmq.url", deployment.rabbitmq_url(), Duration::ZERO).await?);
+        let url = &deployment.servers.rabbitmq_url;
+        ways.broker = Some(lead("rabbitmq.url", url, Duration::ZERO).await?);
     }
     if has_faults || !latency.is_zero() {
-        store = Some(lead("mysql.url", deployment.database.url(), latency).await?);
+        let url = deployment.database.url();
+        ways.store = Some(lead("mysql.url", url, latency).await?);
     }
-    Fleet::start(tickets, scenario.service.workers, broker, store).await
+    let servers = deployment.servers.clone();
+    Fleet::start(tickets, scenario.service.workers, ways, servers).await
 }
 
 async fn create_users(target: &Target, scenario: &Scenario, names: &Names) -> anyhow::Result<f64> {

@@ -40,6 +40,7 @@ use crate::report::{Report, Setting, html};
 use crate::scenario::faults::{PlannedFault, plan_faults};
 use crate::scenario::plan::{PlannedOrder, plan};
 use crate::scenario::{Outline, Scenario};
+use crate::servers::Servers;
 
 /// From the opening of the connections to the start: everyone waits.
 const WAIT: Duration = Duration::from_millis(500);
@@ -59,6 +60,10 @@ pub struct RunArgs {
     /// What the service is started on.
     #[arg(long, value_enum, default_value_t = On::Memory, conflicts_with = "url")]
     pub on: On,
+    /// With --on services: the folder of servers that nobody else uses, as
+    /// `SERVICES_STATE=FOLDER deploy/services.sh` leaves them. Faults may kill those.
+    #[arg(long, conflicts_with = "url")]
+    pub own_servers: Option<PathBuf>,
     /// Of everything that is drawn; drawn itself and reported unless given.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -153,9 +158,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
             let users_exist = args.users_exist.is_some();
             Box::pin(Ground::at_url(url, &scenario, &names, users_exist, sell)).await
         }
+        (None, On::Memory) if args.own_servers.is_some() => {
+            bail!("--own-servers is for --on services")
+        }
         (None, On::Memory) => Box::pin(Ground::in_memory(program, &scenario, &names, sell)).await,
         (None, On::Services) => {
-            Box::pin(Ground::on_services(program, &scenario, &names, sell)).await
+            let servers = match &args.own_servers {
+                Some(folder) => Servers::own(folder)?,
+                None => Servers::find()?,
+            };
+            let on = Ground::on_services(&servers, program, &scenario, &names, sell);
+            Box::pin(on).await
         }
     };
     let (outcome, setting) = sold?;
