@@ -128,11 +128,14 @@ CHAOS_SEED ?=
 
 .PHONY: chaos
 chaos: release ## Ten minutes of orders while everything is killed, frozen and cut; CHAOS_SEED=N repeats one.
+	@mkdir -p $(FIGURES)
+	@rm -f $(FIGURES)/chaos.json
 	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh
 	target/release/onsale run --scenario scenarios/chaos.toml --on services \
 		--own-servers $(CHAOS_SERVERS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) \
-		--json target/chaos.json --html target/chaos.html; status=$$?; \
+		--json $(FIGURES)/chaos.json --html target/chaos.html; status=$$?; \
 	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh stop; exit $$status
+	target/release/onsale tables --from $(FIGURES) --only chaos
 
 .PHONY: flash-sale
 flash-sale: NAME := flash-sale

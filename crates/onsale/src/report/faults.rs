@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::run::Outcome;
@@ -11,7 +11,7 @@ use crate::run::told::Answer;
 use crate::scenario::faults::FaultKind;
 
 /// A fault and what it cost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultFigures {
     /// What.
     pub kind: FaultKind,

@@ -538,7 +538,7 @@ mod tests {
         };
         let marks = [mark(1.0, 2.0), mark(0.5, 0.5), mark(1.5, 9.0)];
         let lines = [line(&[1.0, 1.0])];
-        let svg = over_time("x", &[1.0, 2.0], &lines, Style::Lines, &marks);
+        let svg = over_time("x", &[1.0, 2.0], &lines, Style::Lines, &marks).figure();
         let half = (WIDTH - LEFT - RIGHT) / 2.0;
         let flag = |x: f64, width: f64| {
             format!(r#"<rect class="flag" x="{x:.1}" y="0" width="{width:.1}""#)
@@ -584,7 +584,7 @@ mod tests {
     #[test]
     fn a_picture_needs_nothing_else() {
         let lines = [line(&[0.0, 10.0])];
-        let svg = picture(&[over_time("x", &[1.0, 2.0], &lines, Style::Lines)]);
+        let svg = picture(&[over_time("x", &[1.0, 2.0], &lines, Style::Lines, &[])]);
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
         assert_eq!(svg.matches("http").count(), 1);
         assert!(svg.contains("prefers-color-scheme: dark") && svg.contains("orders &lt;1&gt;"));

@@ -1,13 +1,18 @@
 //! The result as tables of a document.
 
-use super::Report;
 use super::text::{grouped, millis, rate};
+use super::{COSTS, Report, by_kind};
 use crate::tables::markdown::Column::{Figure, Text};
 use crate::tables::markdown::Table;
 
 /// What happened, and how long it took.
 pub(crate) fn of(report: &Report) -> String {
-    format!("{}\n{}", outcome(report), latencies(report))
+    let mut tables = format!("{}\n{}", outcome(report), latencies(report));
+    if !report.faults.is_empty() {
+        tables.push('\n');
+        tables.push_str(&faults(report).to_string());
+    }
+    tables
 }
 
 fn outcome(report: &Report) -> Table {
@@ -94,6 +99,24 @@ fn violations(report: &Report) -> String {
         return format!("none of {} kinds", report.violations.len());
     }
     format!("**{}**", found.join(", "))
+}
+
+/// What each kind of fault cost, in seconds.
+fn faults(report: &Report) -> Table {
+    let [verdict, show, acceptance] = COSTS.map(Figure);
+    let head = Text("fault; longest (median) in s");
+    let mut table = Table::of([head, Figure("number"), verdict, show, acceptance]);
+    for kind in by_kind(&report.faults) {
+        let costs = kind
+            .costs
+            .map(|(longest, median)| format!("{longest:.1} ({median:.1})"));
+        let names = [
+            kind.kind.name().replace('_', " "),
+            grouped(kind.number as u64),
+        ];
+        table.row(names.into_iter().chain(costs));
+    }
+    table
 }
 
 fn latencies(report: &Report) -> Table {

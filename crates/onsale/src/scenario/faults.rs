@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Tells the faults' chance from that of the orders, which stay the same
 /// whatever faults there are.
@@ -13,7 +13,7 @@ const STREAM: u64 = 0xFA_0175;
 const MICROS_PER_MILLI: u64 = 1_000;
 
 /// What can be done to a deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// A worker gets SIGKILL and is started again.

@@ -178,10 +178,17 @@ fn ways_of_selling_are_compared_within_their_measurement() {
 }
 
 #[test]
-fn a_scenario_that_tells_more_is_read_too() {
+fn faults_have_a_table_of_their_own_and_what_is_new_is_no_fault() {
     let mut result = serde_json::to_value(report()).unwrap();
-    result["faults"] = json!([{"kind": "kill", "target": "worker"}]);
-    let folder = Folder::of(&[("chaos.json", &result), ("flash-sale.json", &result)]);
+    result["something_new"] = json!(1);
+    let mut chaos = result.clone();
+    let fault = json!({
+        "kind": "worker_killed", "target": "worker 1", "at_seconds": 1.0, "lasted_seconds": 2.0,
+        "without_verdict_seconds": 1.5, "show_without_verdict_seconds": 1.75,
+        "without_acceptance_seconds": 0.25
+    });
+    chaos["faults"] = json!([fault, fault]);
+    let folder = Folder::of(&[("chaos.json", &chaos), ("flash-sale.json", &result)]);
     let only = [Source::Chaos, Source::FlashSale];
     // The scenario of this report misses its limit.
     let told = folder.write(&only).unwrap_err();
@@ -206,6 +213,8 @@ fn a_scenario_that_tells_more_is_read_too() {
     for plot in ["Orders per second", "Backlog", "Seats"] {
         assert!(sale.contains(plot), "{sale}");
     }
+    let row = "| worker killed | 2 | 1.5 (1.5) | 1.8 (1.8) | 0.2 (0.2) |";
+    assert_eq!(text.matches(row).count(), 1, "{row}\nis not in\n{text}");
 }
 
 #[test]
