@@ -71,7 +71,8 @@ with_docker() {
     mysql_port=$(free_port 13306) rabbitmq_port=$(free_port 14672) password=$(secret)
     docker rm -f tickets-mysql tickets-rabbitmq >/dev/null 2>&1 || true
     docker run -d --name tickets-mysql -p "127.0.0.1:$mysql_port:3306" \
-        -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" >/dev/null
+        -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" \
+        --innodb-buffer-pool-size=1G --innodb-redo-log-capacity=512M >/dev/null
     docker run -d --name tickets-rabbitmq -p "127.0.0.1:$rabbitmq_port:5672" \
         "$RABBITMQ_IMAGE" >/dev/null
     wait_for 180 docker exec tickets-mysql mysql -h127.0.0.1 -uroot "-p$password" -e 'SELECT 1'
@@ -134,6 +135,7 @@ start_mariadb() {
     setsid nohup mariadbd --no-defaults --user=mysql --datadir="$dir/data" \
         --bind-address=127.0.0.1 --port="$mariadb_port" --socket="$dir/socket" \
         --pid-file="$dir/pid" --max-connections=400 \
+        --innodb-buffer-pool-size=1G --innodb-log-file-size=512M \
         >>"$dir/log" 2>&1 </dev/null &
     wait_for 60 mariadb-admin --no-defaults --socket="$dir/socket" -uroot ping
     cp "$dir/pid" "$STATE/mariadb.pid"
