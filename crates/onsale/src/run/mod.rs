@@ -171,7 +171,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
             Box::pin(on).await
         }
     };
-    let (outcome, setting) = sold?;
+    // Printed with the result, which there is none of then.
+    let (outcome, setting) = sold.with_context(|| format!("the run of seed {seed}"))?;
     let outline = Outline::of(&scenario, &args.scenario, text);
     let report = Report::of(&scenario, outline, setting, &outcome);
     if let Some(path) = &args.json {
