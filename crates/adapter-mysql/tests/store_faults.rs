@@ -69,13 +69,22 @@ impl Store {
 
     /// The class that an order of this user gets.
     async fn class_of(&self, user: &str) -> Option<PriorityClass> {
-        let class = self.store.class_of(&fixtures::user_id(user)).await;
-        class.unwrap()
+        let id = fixtures::user_id(user);
+        let asked = async {
+            loop {
+                // Whoever uses a connection that was cut learns of it.
+                if let Ok(class) = self.store.class_of(&id).await {
+                    return class;
+                }
+            }
+        };
+        within("an answer", asked).await
     }
 
     /// How many of these users are known without the database.
     async fn at_hand(&self, users: &[&str]) -> usize {
         self.proxy.set(Weather::Down);
+        self.proxy.cut();
         let mut count = 0;
         for user in users {
             let class = self.store.class_of(&fixtures::user_id(user)).await;
@@ -88,7 +97,8 @@ impl Store {
     async fn wait_until_at_hand(&self, number: usize, users: &[&str]) {
         let known = async {
             while self.at_hand(users).await != number {
-                sleep(Duration::from_millis(500)).await;
+                // Time for reading once more, after an attempt that failed.
+                sleep(Duration::from_secs(3)).await;
             }
         };
         within("the users are at hand", known).await;

@@ -193,12 +193,14 @@ fn faults_have_a_table_of_their_own_and_what_is_new_is_no_fault() {
     // The scenario of this report misses its limit.
     let told = folder.write(&only).unwrap_err();
     let missed = "flash-sale: all decided after 2.00 s, not 1.7 s\n\
-                  chaos: all decided after 2.00 s, not 1.7 s";
+                  flash-sale: tickets api: ended by itself\n\
+                  chaos: all decided after 2.00 s, not 1.7 s\n\
+                  chaos: tickets api: ended by itself";
     assert_eq!(told, missed);
     let text = folder.text();
     for row in [
         "| violations | none of 9 kinds |",
-        "| **missed** | all decided after 2.00 s, not 1.7 s |",
+        "| **missed** | all decided after 2.00 s, not 1.7 s; tickets api: ended by itself |",
         "| verdicts | 2; 1 of 1 seats sold |",
         "| last verdict after | 2.00 s; 1 verdicts/s |",
         "| CPU µs per order | client 250.0 |",
