@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use tikv_jemallocator::Jemalloc;
 
-/// Answers are made in one thread and dropped in another, which the system's
-/// allocator serves slowly, and keeps.
+/// Orders are made in one thread and dropped in another, hundreds at a time,
+/// which the system's allocator serves slowly (ADR 12).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
