@@ -3,8 +3,9 @@
 //! arrives meanwhile is the next message. An idle lane adds no wait, a busy one
 //! shares the confirm.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,8 +19,8 @@ use lapin::protocol::BasicProperties;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
 use rand::RngExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use crate::error::BrokerError;
@@ -32,7 +33,7 @@ use crate::wire;
 pub(crate) const MAX_ORDERS: usize = 500;
 /// The longest wait between two attempts to send.
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
-/// How often a blocked connection is looked at.
+/// How often a blocked connection is looked at, and whoever waits meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) const PERSISTENT: u8 = 2;
@@ -66,29 +67,40 @@ pub(crate) async fn publish_confirmed(
     }
 }
 
-/// One caller's order on its way.
+type Answer = oneshot::Sender<Result<Order, PublishError>>;
+
+/// One caller's order that is not sent yet.
 struct Request {
     order: NewOrder,
-    /// Set by whoever is first: the task that sends it, or the caller that gives up.
-    taken: Arc<AtomicBool>,
-    answer: oneshot::Sender<Result<Order, PublishError>>,
-    /// Room in this process, until the order is confirmed or dropped.
-    room: OwnedSemaphorePermit,
+    /// When its caller is told that it was not sent. The task of the lane sees
+    /// to that: a timer of each order's own would cost more than all else here.
+    deadline: Instant,
+    /// Closed if the caller went away.
+    answer: Answer,
 }
 
-/// Takes a waiting order back when its caller goes away.
-struct TakeBack<'a>(&'a AtomicBool);
+/// One of the callers that wait.
+struct Waiting<'a>(&'a AtomicUsize);
 
-impl Drop for TakeBack<'_> {
+impl<'a> Waiting<'a> {
+    /// Unless there are `capacity` already.
+    fn enter(count: &'a AtomicUsize, capacity: usize) -> Option<Self> {
+        let waiting = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < capacity).then_some(waiting)
+    }
+}
+
+/// Also when the caller goes away.
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The publishing side of all lanes.
 pub(crate) struct Publisher {
     capacity: usize,
-    room: Arc<Semaphore>,
+    callers: AtomicUsize,
     timeout: Duration,
     /// By lane, then class.
     queues: Vec<[mpsc::UnboundedSender<Request>; PriorityClass::ALL.len()]>,
@@ -107,22 +119,27 @@ impl Publisher {
         let start = |lane: Lane, class: PriorityClass| {
             let (sender, requests) = mpsc::unbounded_channel();
             let sending = Sending {
-                link: Arc::clone(link),
-                exchange: topology.orders_exchange(),
-                routing_key: Topology::lane_key(class, lane),
+                outlet: Outlet {
+                    link: Arc::clone(link),
+                    exchange: topology.orders_exchange(),
+                    routing_key: Topology::lane_key(class, lane),
+                    live: None,
+                },
+                arrivals: Arrivals {
+                    requests,
+                    waiting: Vec::new(),
+                    timeout,
+                },
                 clock: Arc::clone(clock),
                 process,
-                requests,
-                waiting: Vec::new(),
                 latest: Timestamp::MIN,
-                live: None,
             };
             tokio::spawn(sending.run());
             sender
         };
         Self {
             capacity,
-            room: Arc::new(Semaphore::new(capacity)),
+            callers: AtomicUsize::new(0),
             timeout,
             queues: topology
                 .lanes
@@ -144,147 +161,123 @@ const fn class_index(class: PriorityClass) -> usize {
 impl TicketPublisher for RabbitMq {
     async fn publish(&self, order: NewOrder) -> Result<Order, PublishError> {
         let publisher = &self.publisher;
-        let Ok(room) = Arc::clone(&publisher.room).try_acquire_owned() else {
-            return Err(PublishError::Full {
-                capacity: publisher.capacity,
-            });
+        let capacity = publisher.capacity;
+        let Some(_waiting) = Waiting::enter(&publisher.callers, capacity) else {
+            return Err(PublishError::Full { capacity });
         };
         let lane = self.topology.lanes.of(&order.show_id);
         let queue = &publisher.queues[usize::from(lane.index())][class_index(order.class)];
-        let taken = Arc::new(AtomicBool::new(false));
-        let _take_back = TakeBack(&taken);
         let (answer, answered) = oneshot::channel();
         let request = Request {
             order,
-            taken: Arc::clone(&taken),
+            deadline: Instant::now() + publisher.timeout,
             answer,
-            room,
         };
         // Fails only when the runtime shuts down; the answer says so then.
         let _sent = queue.send(request);
-        match timeout(publisher.timeout, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(PublishError::OutcomeUnknown),
-            Err(_) if taken.swap(true, Ordering::Relaxed) => Err(PublishError::OutcomeUnknown),
-            Err(_) => Err(PublishError::Unavailable(
-                BrokerError::TimedOut(publisher.timeout).cause(),
-            )),
+        answered.await.unwrap_or(Err(PublishError::OutcomeUnknown))
+    }
+}
+
+/// Orders that are not sent yet, in the sequence of their arrival and so of
+/// their deadlines.
+struct Arrivals {
+    requests: mpsc::UnboundedReceiver<Request>,
+    waiting: Vec<Request>,
+    timeout: Duration,
+}
+
+impl Arrivals {
+    /// Waits for orders; false if there will be none.
+    async fn wait(&mut self) -> bool {
+        !self.waiting.is_empty() || self.requests.recv_many(&mut self.waiting, MAX_ORDERS).await > 0
+    }
+
+    fn collect(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            self.waiting.push(request);
+        }
+    }
+
+    /// Waits for `work`, and answers those who are late meanwhile: orders here,
+    /// and those of the `batch` that is under way.
+    async fn during<T>(&mut self, batch: &mut Batch, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let here = self.waiting.first().map(|request| request.deadline);
+            let next = [here, batch.deadline()].into_iter().flatten().min();
+            let look = Instant::now() + LOOK_AGAIN;
+            if let Ok(done) = timeout_at(next.map_or(look, |next| next.min(look)), &mut work).await
+            {
+                return done;
+            }
+            self.collect();
+            let now = Instant::now();
+            self.answer_late(now);
+            batch.answer_late(now);
+        }
+    }
+
+    /// Who is late learns that nothing was sent. Who has gone is forgotten.
+    fn answer_late(&mut self, now: Instant) {
+        let late = self
+            .waiting
+            .partition_point(|request| request.deadline <= now);
+        for request in self.waiting.drain(..late) {
+            let cause = BrokerError::TimedOut(self.timeout).cause();
+            let _unheard = request.answer.send(Err(PublishError::Unavailable(cause)));
+        }
+        self.waiting.retain(|request| !request.answer.is_closed());
+    }
+}
+
+/// Orders of one message.
+#[derive(Default)]
+struct Batch {
+    orders: Vec<Order>,
+    /// When each order's caller is told that the outcome is unknown, unless it
+    /// was answered.
+    answers: Vec<(Instant, Option<Answer>)>,
+}
+
+impl Batch {
+    fn deadline(&self) -> Option<Instant> {
+        let mut waiting = self.answers.iter().filter(|(_, answer)| answer.is_some());
+        waiting.next().map(|(deadline, _)| *deadline)
+    }
+
+    fn answer_late(&mut self, now: Instant) {
+        let late = self.answers.iter_mut().take_while(|(at, _)| *at <= now);
+        for answer in late.filter_map(|(_, answer)| answer.take()) {
+            let _unheard = answer.send(Err(PublishError::OutcomeUnknown));
+        }
+    }
+
+    /// The queue has the orders, also those whose callers are gone.
+    fn accept(self) {
+        for ((_, answer), order) in self.answers.into_iter().zip(self.orders) {
+            let _unheard = answer.map(|answer| answer.send(Ok(order)));
+        }
+    }
+
+    fn refuse(self, error: impl Fn() -> PublishError) {
+        for answer in self.answers.into_iter().filter_map(|(_, answer)| answer) {
+            let _unheard = answer.send(Err(error()));
         }
     }
 }
 
-/// The task of one lane and class.
-struct Sending {
+/// What leads to the queue of one lane and class.
+struct Outlet {
     link: Arc<Link>,
     exchange: ShortString,
     routing_key: ShortString,
-    clock: Arc<dyn Clock>,
-    process: ProcessId,
-    requests: mpsc::UnboundedReceiver<Request>,
-    waiting: Vec<Request>,
-    /// The place that was given last.
-    latest: Timestamp,
     live: Option<LiveChannel>,
 }
 
-type Answers = Vec<oneshot::Sender<Result<Order, PublishError>>>;
-
-impl Sending {
-    async fn run(mut self) {
-        while self.requests.recv_many(&mut self.waiting, MAX_ORDERS).await > 0 {
-            let channel = self.open_channel().await;
-            while self.waiting.len() < MAX_ORDERS
-                && let Ok(request) = self.requests.try_recv()
-            {
-                self.waiting.push(request);
-            }
-            let (orders, answers, room) = self.take_waiting();
-            if !orders.is_empty() {
-                self.send(channel, orders, answers).await;
-            }
-            drop(room);
-        }
-    }
-
-    /// Gives every waiting order its place, unless its caller has given up.
-    fn take_waiting(&mut self) -> (Vec<Order>, Answers, Option<OwnedSemaphorePermit>) {
-        let now = self.clock.now();
-        let mut orders = Vec::with_capacity(self.waiting.len());
-        let mut answers = Vec::with_capacity(self.waiting.len());
-        // One permit for all of them is given back at once.
-        let mut room: Option<OwnedSemaphorePermit> = None;
-        for request in self.waiting.drain(..) {
-            if request.taken.swap(true, Ordering::Relaxed) {
-                continue;
-            }
-            self.latest = now.max(self.latest.plus_micros(1));
-            orders.push(request.order.accepted(self.latest, self.process));
-            answers.push(request.answer);
-            match &mut room {
-                Some(room) => room.merge(request.room),
-                None => room = Some(request.room),
-            }
-        }
-        (orders, answers, room)
-    }
-
-    /// Sends the orders as one message until the broker has it: nothing else of
-    /// this lane and class is sent before, so that they keep their places. A
-    /// copy too many does no harm, the ledger decides a ticket once.
-    async fn send(&mut self, mut channel: Channel, orders: Vec<Order>, answers: Answers) {
-        let body = wire::encode_orders(&orders);
-        let mut may_be_stored = false;
-        loop {
-            let published = publish_confirmed(
-                &channel,
-                self.exchange.clone(),
-                self.routing_key.clone(),
-                &body,
-                message_properties(),
-            )
-            .await;
-            let error = match published {
-                Ok(()) => {
-                    for (answer, order) in answers.into_iter().zip(orders) {
-                        // The caller may have given up; the order is queued all the same.
-                        let _unheard = answer.send(Ok(order));
-                    }
-                    return;
-                }
-                Err(error) => error,
-            };
-            warn!(routing_key = %self.routing_key, %error, orders = orders.len(), "not confirmed");
-            if matches!(error, BrokerError::Unroutable) {
-                // It is in no queue, so nothing is to be repeated.
-                self.refuse(answers, &error, may_be_stored);
-                if let Err(error) = self.link.declare_topology().await {
-                    warn!(%error, "the queues could not be declared again");
-                }
-                return;
-            }
-            may_be_stored = true;
-            if matches!(error, BrokerError::NotStored) {
-                pause(LONGEST_RETRY).await;
-            } else {
-                self.live = None;
-            }
-            channel = self.open_channel().await;
-        }
-    }
-
-    fn refuse(&self, answers: Answers, error: &BrokerError, may_be_stored: bool) {
-        for answer in answers {
-            let _unheard = answer.send(Err(if may_be_stored {
-                PublishError::OutcomeUnknown
-            } else {
-                PublishError::Unavailable(error.clone().cause())
-            }));
-        }
-    }
-
+impl Outlet {
     /// A channel that the broker takes messages on, however long that takes.
-    /// Meanwhile orders whose callers have given up make room for others.
-    async fn open_channel(&mut self) -> Channel {
+    async fn open(&mut self) -> Channel {
         let mut wait = LOOK_AGAIN;
         loop {
             match &self.live {
@@ -299,13 +292,94 @@ impl Sending {
                     }
                 },
             }
-            self.waiting
-                .retain(|request| !request.taken.load(Ordering::Relaxed));
-            while self.waiting.len() < MAX_ORDERS
-                && let Ok(request) = self.requests.try_recv()
-            {
-                self.waiting.push(request);
+        }
+    }
+
+    async fn publish(&self, channel: &Channel, body: &[u8]) -> Result<(), BrokerError> {
+        let (exchange, routing_key) = (self.exchange.clone(), self.routing_key.clone());
+        publish_confirmed(channel, exchange, routing_key, body, message_properties()).await
+    }
+}
+
+/// The task of one lane and class.
+struct Sending {
+    outlet: Outlet,
+    arrivals: Arrivals,
+    clock: Arc<dyn Clock>,
+    process: ProcessId,
+    /// The place that was given last.
+    latest: Timestamp,
+}
+
+impl Sending {
+    async fn run(mut self) {
+        while self.arrivals.wait().await {
+            let mut nothing = Batch::default();
+            let channel = self.arrivals.during(&mut nothing, self.outlet.open()).await;
+            self.arrivals.collect();
+            let batch = self.next_batch();
+            if !batch.orders.is_empty() {
+                self.send(channel, batch).await;
             }
+        }
+    }
+
+    /// Gives the orders that wait their places, unless their callers have gone.
+    fn next_batch(&mut self) -> Batch {
+        let now = self.clock.now();
+        let waiting = &mut self.arrivals.waiting;
+        let size = waiting.len().min(MAX_ORDERS);
+        let mut batch = Batch {
+            orders: Vec::with_capacity(size),
+            answers: Vec::with_capacity(size),
+        };
+        for request in waiting.drain(..size) {
+            if request.answer.is_closed() {
+                continue;
+            }
+            self.latest = now.max(self.latest.plus_micros(1));
+            let order = request.order.accepted(self.latest, self.process);
+            batch.orders.push(order);
+            batch.answers.push((request.deadline, Some(request.answer)));
+        }
+        batch
+    }
+
+    /// Sends the orders as one message until the broker has it: nothing else of
+    /// this lane and class is sent before, so that they keep their places. A
+    /// copy too many does no harm, the ledger decides a ticket once.
+    async fn send(&mut self, mut channel: Channel, mut batch: Batch) {
+        let body = wire::encode_orders(&batch.orders);
+        let mut may_be_stored = false;
+        loop {
+            let published = self.outlet.publish(&channel, &body);
+            let Err(error) = self.arrivals.during(&mut batch, published).await else {
+                return batch.accept();
+            };
+            let routing_key = &self.outlet.routing_key;
+            warn!(%routing_key, %error, orders = batch.orders.len(), "not confirmed");
+            if matches!(error, BrokerError::Unroutable) {
+                // It is in no queue, so nothing is to be repeated.
+                batch.refuse(|| {
+                    if may_be_stored {
+                        PublishError::OutcomeUnknown
+                    } else {
+                        PublishError::Unavailable(error.clone().cause())
+                    }
+                });
+                let declared = self.outlet.link.declare_topology();
+                if let Err(error) = self.arrivals.during(&mut Batch::default(), declared).await {
+                    warn!(%error, "the queues could not be declared again");
+                }
+                return;
+            }
+            may_be_stored = true;
+            if matches!(error, BrokerError::NotStored) {
+                self.arrivals.during(&mut batch, pause(LONGEST_RETRY)).await;
+            } else {
+                self.outlet.live = None;
+            }
+            channel = self.arrivals.during(&mut batch, self.outlet.open()).await;
         }
     }
 }

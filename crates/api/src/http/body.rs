@@ -1,5 +1,6 @@
 //! JSON bodies: one object of known fields. Every fault is found, not only the first.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 use actix_web::error::PayloadError;
@@ -19,25 +20,27 @@ use super::problem::{ApiError, Fault};
 pub(super) type Body = Result<Bytes, Error>;
 
 /// The fields of a body, to be taken one by one.
-pub(super) struct Fields {
-    left: Vec<(String, Value)>,
+pub(super) struct Fields<'a> {
+    left: Vec<(Name<'a>, Value)>,
     faults: Vec<Fault>,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// Checks media type, length and syntax, in this sequence.
-    pub(super) fn parse(request: &HttpRequest, body: Body) -> Result<Self, ApiError> {
+    pub(super) fn parse(request: &HttpRequest, body: &'a Body) -> Result<Self, ApiError> {
         if !is_json(request) {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let body = body.map_err(|error| match error.as_error::<PayloadError>() {
-            Some(PayloadError::Overflow) => ApiError::BodyTooLarge,
-            _ => ApiError::BodyIncomplete,
-        })?;
-        Self::of(&body)
+        let body = body
+            .as_ref()
+            .map_err(|error| match error.as_error::<PayloadError>() {
+                Some(PayloadError::Overflow) => ApiError::BodyTooLarge,
+                _ => ApiError::BodyIncomplete,
+            })?;
+        Self::of(body)
     }
 
-    fn of(body: &[u8]) -> Result<Self, ApiError> {
+    fn of(body: &'a [u8]) -> Result<Self, ApiError> {
         match serde_json::from_slice(body) {
             Ok(Document::Object(left)) => Ok(Self {
                 left,
@@ -59,7 +62,7 @@ impl Fields {
         name: &str,
         read: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
-        if !self.left.iter().any(|(field, _)| field == name) {
+        if !self.left.iter().any(|(field, _)| field.0 == name) {
             self.faults.push(Fault::field(name, "is missing"));
         }
         self.optional(name, read)
@@ -71,10 +74,10 @@ impl Fields {
         name: &str,
         read: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
-        let index = self.left.iter().position(|(field, _)| field == name)?;
+        let index = self.left.iter().position(|(field, _)| field.0 == name)?;
         let (_, value) = self.left.remove(index);
-        if self.left.iter().any(|(field, _)| field == name) {
-            self.left.retain(|(field, _)| field != name);
+        if self.left.iter().any(|(field, _)| field.0 == name) {
+            self.left.retain(|(field, _)| field.0 != name);
             self.faults
                 .push(Fault::field(name, "is given more than once"));
             return None;
@@ -88,8 +91,9 @@ impl Fields {
     /// gives `None` only where a fault was noted.
     pub(super) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
         let unknown = self.left.iter();
-        self.faults
-            .extend(unknown.map(|(name, _)| Fault::field(name, "is not a field of this request")));
+        self.faults.extend(
+            unknown.map(|(name, _)| Fault::field(&name.0, "is not a field of this request")),
+        );
         match build() {
             Some(built) if self.faults.is_empty() => Ok(built),
             _ => Err(ApiError::InvalidFields(self.faults)),
@@ -108,23 +112,27 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 /// A JSON text; an object with its fields as they stand, repeated ones included.
-pub(crate) enum Document {
-    Object(Vec<(String, Value)>),
+pub(crate) enum Document<'a> {
+    Object(Vec<(Name<'a>, Value)>),
     Other,
 }
 
-impl<'de> Deserialize<'de> for Document {
+/// A field's name, in place unless it is escaped.
+#[derive(Deserialize)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Document<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DocumentVisitor;
 
         impl<'de> Visitor<'de> for DocumentVisitor {
-            type Value = Document;
+            type Value = Document<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document<'de>, A::Error> {
                 let mut fields = Vec::with_capacity(4);
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
@@ -135,32 +143,32 @@ impl<'de> Deserialize<'de> for Document {
             fn visit_seq<A: serde::de::SeqAccess<'de>>(
                 self,
                 mut items: A,
-            ) -> Result<Document, A::Error> {
+            ) -> Result<Document<'de>, A::Error> {
                 while items.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                 Ok(Document::Other)
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Document, E> {
+            fn visit_bool<E>(self, _: bool) -> Result<Document<'de>, E> {
                 Ok(Document::Other)
             }
 
-            fn visit_u64<E>(self, _: u64) -> Result<Document, E> {
+            fn visit_u64<E>(self, _: u64) -> Result<Document<'de>, E> {
                 Ok(Document::Other)
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<Document, E> {
+            fn visit_i64<E>(self, _: i64) -> Result<Document<'de>, E> {
                 Ok(Document::Other)
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Document, E> {
+            fn visit_f64<E>(self, _: f64) -> Result<Document<'de>, E> {
                 Ok(Document::Other)
             }
 
-            fn visit_str<E>(self, _: &str) -> Result<Document, E> {
+            fn visit_str<E>(self, _: &str) -> Result<Document<'de>, E> {
                 Ok(Document::Other)
             }
 
-            fn visit_unit<E>(self) -> Result<Document, E> {
+            fn visit_unit<E>(self) -> Result<Document<'de>, E> {
                 Ok(Document::Other)
             }
         }

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, guard, web};
 use domain::ports::Dependency;
@@ -36,7 +35,8 @@ use crate::live::{self, Live};
 const MAX_BODY: usize = 16 * 1_024;
 
 type Answer = Result<HttpResponse, ApiError>;
-type State = web::Data<HttpState>;
+/// One per thread, which counts its users without meeting other threads.
+type State = web::Data<Arc<HttpState>>;
 
 /// What handlers share.
 pub(crate) struct HttpState {
@@ -90,13 +90,13 @@ pub(crate) fn serve(
     /// the last answers, and idle connections that their clients keep open.
     const LAST_ANSWERS_SECONDS: u64 = 1;
 
-    let state = web::Data::from(state);
     let server = HttpServer::new(move || {
+        let state = State::new(Arc::clone(&state));
         App::new()
             .app_data(state.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::PathConfig::default().error_handler(malformed_path))
-            .wrap(from_fn(traffic::watch))
+            .wrap_fn(move |request, inner| traffic::watch(state.clone(), request, inner))
             .configure(|services| routes(services, serving.accepts))
             .default_service(web::to(route_not_found))
     })

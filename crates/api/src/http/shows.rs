@@ -82,7 +82,7 @@ fn read_change(fields: &mut Fields) -> ShowChange {
     }
 }
 
-fn read_new(request: &HttpRequest, body: Body) -> Result<Show, ApiError> {
+fn read_new(request: &HttpRequest, body: &Body) -> Result<Show, ApiError> {
     let mut fields = Fields::parse(request, body)?;
     let id = fields.required("id", body::show_id);
     let title = fields.required("title", body::text(Title::new));
@@ -106,7 +106,7 @@ fn read_new(request: &HttpRequest, body: Body) -> Result<Show, ApiError> {
 /// `POST /shows`.
 pub(super) async fn create(state: State, request: HttpRequest, body: Body) -> Answer {
     state.authorize(&request)?;
-    let show = read_new(&request, body)?;
+    let show = read_new(&request, &body)?;
     let standing = state.office.create_show(show).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/shows/{}", standing.show.id)))
@@ -122,7 +122,7 @@ pub(super) async fn change(
 ) -> Answer {
     state.authorize(&request)?;
     let id = path_id(&id, ShowId::new)?;
-    let mut fields = Fields::parse(&request, body)?;
+    let mut fields = Fields::parse(&request, &body)?;
     let change = read_change(&mut fields);
     let change = fields.finish(|| Some(change))?;
     let changed = state.office.change_show(&id, &change).await?;

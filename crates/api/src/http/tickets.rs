@@ -54,7 +54,7 @@ fn location(placed: &PlacedOrder) -> String {
 }
 
 fn read_order(request: &HttpRequest, body: Body) -> Result<OrderRequest, ApiError> {
-    let mut fields = Fields::parse(request, body)?;
+    let mut fields = Fields::parse(request, &body)?;
     let show_id = fields.required("show_id", body::show_id);
     let user_id = fields.required("user_id", body::user_id);
     let quantity = fields.optional("quantity", body::number(1));

@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
-use actix_web::middleware::Next;
 
-use super::State;
 use super::problem::{ApiError, RequestId};
+use super::{HttpState, State};
 
 /// Requests that have no answer yet, and whether new orders are still taken.
 ///
@@ -54,30 +53,46 @@ impl Drop for InFlight {
 }
 
 /// The middleware around every handler.
-pub(super) async fn watch(
+pub(super) fn watch<S, B>(
     state: State,
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse, Error> {
+    inner: &S,
+) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
     let in_flight = InFlight::enter(state);
-    let state = &in_flight.0;
     let request_id = RequestId::given_by(request.headers());
-    let mut response = next.call(request).await?.map_into_boxed_body();
-    let failure = response
-        .response()
-        .error()
-        .and_then(|error| error.as_error::<ApiError>());
-    if let Some(error) = failure {
-        let request_id = request_id.unwrap_or_else(RequestId::random);
-        state.failures.log(error, &request_id);
-        let problem = error.response(&request_id);
-        response = response.into_response(problem);
+    let answer = inner.call(request);
+    async move {
+        let response = answer.await?.map_into_boxed_body();
+        Ok(in_flight.0.finish(response, request_id))
     }
-    if state.traffic.is_stopping() {
+}
+
+impl HttpState {
+    fn finish(
+        &self,
+        mut response: ServiceResponse,
+        request_id: Option<RequestId>,
+    ) -> ServiceResponse {
+        let failure = response
+            .response()
+            .error()
+            .and_then(|error| error.as_error::<ApiError>());
+        if let Some(error) = failure {
+            let request_id = request_id.unwrap_or_else(RequestId::random);
+            self.failures.log(error, &request_id);
+            let problem = error.response(&request_id);
+            response = response.into_response(problem);
+        }
+        if self.traffic.is_stopping() {
+            response
+                .response_mut()
+                .head_mut()
+                .set_connection_type(ConnectionType::Close);
+        }
         response
-            .response_mut()
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
     }
-    Ok(response)
 }

@@ -29,7 +29,7 @@ impl<'a> From<&'a User> for UserBody<'a> {
     }
 }
 
-fn read_new(request: &HttpRequest, body: Body) -> Result<User, ApiError> {
+fn read_new(request: &HttpRequest, body: &Body) -> Result<User, ApiError> {
     let mut fields = Fields::parse(request, body)?;
     let id = fields.required("id", body::user_id);
     let name = fields.required("name", body::text(UserName::new));
@@ -48,7 +48,7 @@ fn read_new(request: &HttpRequest, body: Body) -> Result<User, ApiError> {
 /// `POST /users`.
 pub(super) async fn create(state: State, request: HttpRequest, body: Body) -> Answer {
     state.authorize(&request)?;
-    let user = state.office.create_user(read_new(&request, body)?).await?;
+    let user = state.office.create_user(read_new(&request, &body)?).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserBody::from(&user)))
@@ -63,7 +63,7 @@ pub(super) async fn change(
 ) -> Answer {
     state.authorize(&request)?;
     let id = path_id(&id, UserId::new)?;
-    let mut fields = Fields::parse(&request, body)?;
+    let mut fields = Fields::parse(&request, &body)?;
     let change = UserChange {
         name: fields.optional("name", body::text(UserName::new)),
         priority: fields.optional("priority", body::priority),

@@ -6,7 +6,7 @@ use domain::use_cases::LineHint;
 use serde_json::{Map, Value};
 
 use super::connection::TicketRequest;
-use crate::http::body::{self, Document};
+use crate::http::body::{self, Document, Name};
 use crate::http::problem::Fault;
 
 /// A client's message.
@@ -62,8 +62,8 @@ impl Reader {
         let mut kind = None;
         let mut tickets = None;
         let mut shows = None;
-        for (name, value) in fields {
-            let place = match name.as_str() {
+        for (Name(name), value) in fields {
+            let place = match name.as_ref() {
                 "type" => &mut kind,
                 "tickets" => &mut tickets,
                 "shows" => &mut shows,
