@@ -1,7 +1,7 @@
 //! Orders into the queue. Per lane and class one task takes whatever has
 //! arrived, sends it as one message and awaits the broker's confirm; what
 //! arrives meanwhile is the next message. An idle lane adds no wait, a busy one
-//! shares the confirm.
+//! shares the confirm and gathers for another millisecond.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,6 +31,13 @@ use crate::wire;
 
 /// Orders in one message. A message is about 100 bytes per order.
 pub(crate) const MAX_ORDERS: usize = 500;
+/// After a message of so many orders a lane lets more gather than arrived during
+/// its confirm. A message costs broker and process about a millisecond of CPU,
+/// whatever is in it: fewer of them leave so much more for orders that these are
+/// confirmed sooner, not later (docs/BENCHMARKS.md).
+const BUSY: usize = 128;
+/// For how long: the timer rounds up to its next whole millisecond.
+const NEXT_TICK: Duration = Duration::from_micros(1);
 /// The longest wait between two attempts to send.
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
 /// How often a blocked connection is looked at, and whoever waits meanwhile.
@@ -318,8 +325,12 @@ impl Sending {
             let channel = self.arrivals.during(&mut nothing, self.outlet.open()).await;
             self.arrivals.collect();
             let batch = self.next_batch();
+            let was_busy = batch.orders.len() >= BUSY;
             if !batch.orders.is_empty() {
                 self.send(channel, batch).await;
+            }
+            if was_busy {
+                sleep(NEXT_TICK).await;
             }
         }
     }
