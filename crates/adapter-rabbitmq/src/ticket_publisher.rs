@@ -31,11 +31,13 @@ use crate::wire;
 
 /// Orders in one message. A message is about 100 bytes per order.
 pub(crate) const MAX_ORDERS: usize = 500;
-/// After a message of so many orders a lane lets more gather than arrived during
-/// its confirm. A message costs broker and process about a millisecond of CPU,
-/// whatever is in it: fewer of them leave so much more for orders that these are
-/// confirmed sooner, not later (docs/BENCHMARKS.md).
+/// After a message of so many orders a lane counts as busy: if fewer than
+/// [`ENOUGH`] arrived during its confirm, it lets more gather. A message costs
+/// broker and process about a millisecond of CPU, whatever is in it: fewer of
+/// them leave so much more for orders that these are confirmed sooner, not
+/// later (docs/BENCHMARKS.md).
 const BUSY: usize = 128;
+const ENOUGH: usize = 200;
 /// For how long: the timer rounds up to its next whole millisecond.
 const NEXT_TICK: Duration = Duration::from_micros(1);
 /// The longest wait between two attempts to send.
@@ -329,7 +331,8 @@ impl Sending {
             if !batch.orders.is_empty() {
                 self.send(channel, batch).await;
             }
-            if was_busy {
+            self.arrivals.collect();
+            if was_busy && self.arrivals.waiting.len() < ENOUGH {
                 sleep(NEXT_TICK).await;
             }
         }
