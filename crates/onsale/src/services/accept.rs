@@ -47,7 +47,7 @@ pub struct AcceptArgs {
     #[arg(long, default_value_t = 1)]
     pub publish_each_channels: usize,
     /// Required: accepted orders by those of the bare handler.
-    #[arg(long, default_value_t = 0.55)]
+    #[arg(long, default_value_t = 0.6)]
     pub min_bare_ratio: f64,
     /// Required: accepted orders by those of one confirmed publish per order.
     #[arg(long, default_value_t = 2.5)]
