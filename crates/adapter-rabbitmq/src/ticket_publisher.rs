@@ -33,9 +33,9 @@ use crate::wire;
 pub(crate) const MAX_ORDERS: usize = 500;
 /// After a message of so many orders a lane counts as busy: if fewer than
 /// [`ENOUGH`] arrived during its confirm, it lets more gather. A message costs
-/// broker and process about a millisecond of CPU, whatever is in it: fewer of
-/// them leave so much more for orders that these are confirmed sooner, not
-/// later (docs/BENCHMARKS.md).
+/// broker and process much the same whatever is in it: fewer of them leave so
+/// much more for orders that these are confirmed sooner, not later
+/// (docs/BENCHMARKS.md).
 const BUSY: usize = 128;
 const ENOUGH: usize = 200;
 /// For how long: the timer rounds up to its next whole millisecond.
