@@ -89,18 +89,18 @@ struct Request {
 }
 
 /// One of the callers that wait.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Caller<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> Caller<'a> {
     /// Unless there are `capacity` already.
     fn enter(count: &'a AtomicUsize, capacity: usize) -> Option<Self> {
-        let waiting = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < capacity).then_some(waiting)
+        let caller = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < capacity).then_some(caller)
     }
 }
 
 /// Also when the caller goes away.
-impl Drop for Waiting<'_> {
+impl Drop for Caller<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -171,7 +171,7 @@ impl TicketPublisher for RabbitMq {
     async fn publish(&self, order: NewOrder) -> Result<Order, PublishError> {
         let publisher = &self.publisher;
         let capacity = publisher.capacity;
-        let Some(_waiting) = Waiting::enter(&publisher.callers, capacity) else {
+        let Some(_caller) = Caller::enter(&publisher.callers, capacity) else {
             return Err(PublishError::Full { capacity });
         };
         let lane = self.topology.lanes.of(&order.show_id);
