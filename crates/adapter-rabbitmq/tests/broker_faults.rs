@@ -17,7 +17,7 @@ use domain::receipt::ProcessId;
 use port_contracts::fixtures::OrderSource;
 use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
 use port_contracts::services::{self, TestPrefix};
-use port_contracts::{LANES, ManualClock, fixtures, within};
+use port_contracts::{DEADLINE, LANES, ManualClock, fixtures, measured, within};
 use tokio::time::{sleep, timeout};
 
 use crate::process::{config, start};
@@ -76,8 +76,12 @@ impl Proxied {
         format!("standard.{}", LANES.of(&fixtures::show_id(SHOW)))
     }
 
-    /// All orders of the show's lane, as its owner gets them.
+    /// So many orders of the show's lane, as its owner gets them.
     async fn drain(&self, count: usize) -> Vec<Order> {
+        self.drain_until(|orders| orders.len() >= count).await
+    }
+
+    async fn drain_until(&self, done: impl Fn(&[Order]) -> bool) -> Vec<Order> {
         let direct = RabbitMqConfig {
             url: services::rabbitmq_url(),
             ..self.config.clone()
@@ -85,13 +89,13 @@ impl Proxied {
         let reader = start(&direct, &self.clock).await;
         let mut orders = Vec::new();
         let mut owned = Vec::new();
-        while orders.len() < count {
+        while !done(&orders) {
             let mut lane = within("claim_lane", reader.claim_lane()).await.unwrap();
             if lane.lane() != LANES.of(&fixtures::show_id(SHOW)) {
                 owned.push(lane);
                 continue;
             }
-            while orders.len() < count {
+            while !done(&orders) {
                 let batch = within("next_batch", lane.next_batch(100)).await.unwrap();
                 orders.extend_from_slice(batch.orders());
                 batch.ack().await.unwrap();
@@ -133,7 +137,7 @@ fn unblocked() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_no_queue_takes_is_refused_and_the_queue_declared_again() {
-    let process = Proxied::start(Duration::from_secs(5)).await;
+    let process = Proxied::start(DEADLINE).await;
     process.publish().await.unwrap();
     process.prefix.delete_queue(&process.lane_queue()).await;
     let refused = process.publish().await.unwrap_err();
@@ -149,7 +153,7 @@ async fn an_order_that_no_queue_takes_is_refused_and_the_queue_declared_again() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_connection_refuses_instead_of_waiting() {
     let process = Proxied::start(Duration::from_millis(500)).await;
-    process.publish().await.unwrap();
+    process.published_in_the_end().await;
     process.proxy.say(&blocked());
     // A check that is under way when it happens only sees that nothing comes.
     until("readiness names the alarm", async || {
@@ -163,17 +167,17 @@ async fn a_blocked_connection_refuses_instead_of_waiting() {
         matches!(refused, PublishError::Unavailable(_)),
         "{refused:?}"
     );
-    assert!(asked.elapsed() < Duration::from_secs(2));
+    measured("order refused while blocked", asked.elapsed());
     process.proxy.say(&unblocked());
     until("ready", async || process.queue.check().await.is_ok()).await;
-    process.publish().await.unwrap();
+    process.published_in_the_end().await;
 }
 
 /// Stored, and the confirm lost: sent again with the same place before
 /// anything else of its lane, so that the ledger can tell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_confirm_makes_a_second_copy_at_the_same_place() {
-    let process = Proxied::start(Duration::from_secs(30)).await;
+    let process = Proxied::start(DEADLINE).await;
     let first = process.publish().await.unwrap();
     process.proxy.set(Weather::Mute);
     let cut = async {
@@ -194,52 +198,63 @@ async fn a_lost_confirm_makes_a_second_copy_at_the_same_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirm_that_does_not_come_is_an_unknown_outcome() {
-    let process = Proxied::start(Duration::from_millis(300)).await;
+    // Long beside what sending takes on a busy machine, and over before either side
+    // misses the other's heartbeats.
+    let process = Proxied::start(Duration::from_secs(4)).await;
     let first = process.publish().await.unwrap();
+    let before = process.prefix.messages(&process.lane_queue()).await;
     process.proxy.set(Weather::Mute);
     // Sent at once, so its caller waits in vain and it may be stored.
-    let unknown = process.publish().await.unwrap_err();
+    let sent = process.publish();
+    // What was never sent is refused, and never sent later.
+    let not_sent = async {
+        let queue = process.lane_queue();
+        until("the first is stored", async || {
+            process.prefix.messages(&queue).await > before
+        })
+        .await;
+        process.publish().await
+    };
+    let (unknown, refused) = tokio::join!(sent, not_sent);
+    let (unknown, refused) = (unknown.unwrap_err(), refused.unwrap_err());
     assert!(
         matches!(unknown, PublishError::OutcomeUnknown),
         "{unknown:?}"
     );
-    // What was never sent is refused, and never sent later.
-    let refused = process.publish().await.unwrap_err();
     assert!(
         matches!(refused, PublishError::Unavailable(_)),
         "{refused:?}"
     );
     process.proxy.set(Weather::Fair);
     let last = process.published_in_the_end().await;
-    let orders = process.drain(3).await;
+    let mut orders = process.drain_until(|orders| orders.contains(&last)).await;
+    // A copy, if the machine was so busy that the connection was given up meanwhile.
+    orders.dedup();
+    assert_eq!(orders.len(), 3, "{orders:?}");
     assert_eq!((&orders[0], &orders[2]), (&first, &last));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_broker_is_gone_orders_are_refused_and_afterwards_accepted() {
     let process = Proxied::start(Duration::from_millis(500)).await;
-    process.publish().await.unwrap();
+    process.published_in_the_end().await;
     process.proxy.set(Weather::Down);
     process.proxy.cut();
     for _ in 0..3 {
         let asked = Instant::now();
         process.publish().await.unwrap_err();
-        assert!(asked.elapsed() < Duration::from_secs(2));
+        measured("order refused without a broker", asked.elapsed());
     }
     process.proxy.set(Weather::Fair);
     let back = Instant::now();
     process.published_in_the_end().await;
-    assert!(
-        back.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        back.elapsed()
-    );
+    measured("orders accepted again", back.elapsed());
 }
 
 /// The owner's connection breaks without the owner's knowing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_is_free_as_soon_as_its_owners_connection_ends() {
-    let process = Proxied::start(Duration::from_secs(5)).await;
+    let process = Proxied::start(DEADLINE).await;
     let order = process.publish().await.unwrap();
     let mut owned = Vec::new();
     for _ in LANES.iter() {
@@ -271,16 +286,12 @@ async fn a_lane_is_free_as_soon_as_its_owners_connection_ends() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(
-        cut.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        cut.elapsed()
-    );
+    measured("lane of a cut owner taken over", cut.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_number_of_lanes_is_refused_until_it_is_set_on_empty_lanes() {
-    let process = Proxied::start(Duration::from_secs(5)).await;
+    let process = Proxied::start(DEADLINE).await;
     let two = Lanes::new(2).unwrap();
     let of_two = RabbitMqConfig {
         lanes: two,

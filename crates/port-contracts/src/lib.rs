@@ -11,7 +11,8 @@
 //!
 //! The adapter's crate needs tokio with `macros` and `rt-multi-thread` for it.
 //! A case may take as long as [`DEADLINE`]; it waits for what must happen, never
-//! for time to pass, except where something must *not* happen meanwhile.
+//! for time to pass, except where something must *not* happen meanwhile. How long
+//! it took is printed by [`measured`], never asserted.
 
 #![expect(
     clippy::expect_used,
@@ -39,7 +40,7 @@ pub use harness::{
     Connect, DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, Harness, LANES,
     QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
 };
-pub use support::{DEADLINE, within};
+pub use support::{DEADLINE, measured, within};
 pub use tcp_proxy as proxy;
 
 /// One test per case of a port. The module of the tests is called like the port's.

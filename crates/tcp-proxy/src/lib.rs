@@ -239,6 +239,8 @@ async fn pass(
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     /// Answers every byte.
@@ -259,7 +261,8 @@ mod tests {
     #[tokio::test]
     async fn answers_of_a_distant_service_overlap() {
         let proxy = TcpProxy::start(&echo().await.to_string()).await.unwrap();
-        let distance = Duration::from_millis(40);
+        // So far away that no busy machine makes up for waiting one after the other.
+        let distance = Duration::from_secs(4);
         proxy.set(Weather::Distant(distance));
         let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         let started = Instant::now();
@@ -268,9 +271,10 @@ mod tests {
             client.write_all(&[number]).await.unwrap();
             sleep(Duration::from_millis(4)).await;
         }
-        client.read_exact(&mut answer).await.unwrap();
+        let reading = client.read_exact(&mut answer);
+        let together = timeout(distance * 9, reading).await;
+        together.expect("one after the other").unwrap();
         assert_eq!(answer, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        let took = started.elapsed();
-        assert!(took >= distance && took < distance * 5, "{took:?}");
+        assert!(started.elapsed() >= distance);
     }
 }

@@ -1,14 +1,13 @@
 //! A process as the broker sees it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
 use port_contracts::services::TestPrefix;
 use port_contracts::{
-    DEAD_LETTER_CAPACITY, EVENT_BUFFER, HIGH_WEIGHT, LANES, ManualClock, QUEUE_CAPACITY,
+    DEAD_LETTER_CAPACITY, DEADLINE, EVENT_BUFFER, HIGH_WEIGHT, LANES, ManualClock, QUEUE_CAPACITY,
     STANDARD_WEIGHT,
 };
 
@@ -18,7 +17,7 @@ pub(crate) fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
         prefix: prefix.as_str().to_owned(),
         lanes: LANES,
         capacity: QUEUE_CAPACITY,
-        publish_timeout: Duration::from_secs(30),
+        publish_timeout: DEADLINE,
         dead_letter_capacity: DEAD_LETTER_CAPACITY,
         schedule: ClassSchedule::new(HIGH_WEIGHT, STANDARD_WEIGHT),
         event_buffer: EVENT_BUFFER,
