@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::http::{self, HttpState, Serving};
 use crate::live::Live;
+use crate::open_files::OpenFiles;
 use crate::wiring::{self, QueuePorts, StorePorts};
 use crate::worker::{Worker, chain};
 use crate::{seed, telemetry};
@@ -88,6 +89,7 @@ impl Application {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         telemetry::start(&settings.log);
+        let files = OpenFiles::of_this_process(&settings)?;
         let process = ProcessId::new(rand::random());
         let receipts = receipts(&settings.tickets, process)?;
         let store = wiring::connect_store(&settings, &clock, role.accepts())?;
@@ -129,6 +131,7 @@ impl Application {
             accepts: role.accepts(),
             // By then a heartbeat and its successor are not taken.
             peer_timeout: heartbeat * 2,
+            connections_max: files.connections(),
         };
         let (server, address) = http::serve(address, Arc::clone(&state), serving)
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
@@ -140,6 +143,7 @@ impl Application {
             queue.adapter = settings.queue.adapter.name(),
             store.adapter = settings.store.adapter.name(),
             adapters.compiled = wiring::COMPILED_ADAPTERS.join(","),
+            connections.max = files.connections(),
             version = env!("CARGO_PKG_VERSION"),
             "tickets is built"
         );

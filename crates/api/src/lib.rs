@@ -8,6 +8,7 @@ pub mod clock;
 pub mod configuration;
 mod http;
 mod live;
+mod open_files;
 mod outage;
 mod seed;
 mod telemetry;

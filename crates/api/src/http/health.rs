@@ -13,6 +13,11 @@ use super::{Answer, State};
 /// A dependency that takes longer is down for all that a client would notice.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Whether the path asks only if the process answers.
+pub(super) fn is_liveness(path: &str) -> bool {
+    matches!(path, "/health" | "/health/live")
+}
+
 /// `GET /health` and `GET /health/live`: the process answers.
 pub(super) async fn up() -> Answer {
     #[derive(Serialize)]
@@ -30,6 +35,7 @@ pub(super) async fn up() -> Answer {
 struct DependencyBody {
     name: &'static str,
     status: &'static str,
+    /// To a microsecond.
     latency_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -72,7 +78,7 @@ async fn check(dependency: &dyn Dependency) -> DependencyBody {
     DependencyBody {
         name: dependency.name(),
         status: if reason.is_none() { "up" } else { "down" },
-        latency_ms: started.elapsed().as_secs_f64() * 1_000.0,
+        latency_ms: (started.elapsed().as_secs_f64() * 1_000_000.0).round() / 1_000.0,
         reason,
     }
 }

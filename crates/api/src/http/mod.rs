@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod body;
 mod health;
+mod open_connections;
 mod parameters;
 pub(crate) mod problem;
 mod shows;
@@ -15,6 +16,7 @@ use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -26,6 +28,7 @@ use secrecy::SecretString;
 use socket2::SockRef;
 
 use self::admin::AdminToken;
+use self::open_connections::OpenConnections;
 use self::parameters::malformed_path;
 use self::problem::{ApiError, FailureLog};
 use self::traffic::Traffic;
@@ -73,6 +76,8 @@ pub(crate) struct Serving {
     pub(crate) accepts: bool,
     /// A peer that takes nothing of what is sent to it for so long is cut off.
     pub(crate) peer_timeout: Duration,
+    /// At most so many clients are connected at the same time.
+    pub(crate) connections_max: usize,
 }
 
 /// Serves at `address` and returns the one that it got, which differs for port
@@ -90,6 +95,10 @@ pub(crate) fn serve(
     /// the last answers, and idle connections that their clients keep open.
     const LAST_ANSWERS_SECONDS: u64 = 1;
 
+    let threads = available_parallelism().map_or(1, usize::from);
+    let connections = Arc::new(OpenConnections::new(serving.connections_max));
+    // The server counts by thread.
+    let accepted_by_thread = (connections.accepted_max() / threads).max(1);
     let server = HttpServer::new(move || {
         let state = State::new(Arc::clone(&state));
         App::new()
@@ -100,7 +109,12 @@ pub(crate) fn serve(
             .configure(|services| routes(services, serving.accepts))
             .default_service(web::to(route_not_found))
     })
-    .on_connect(move |connection, _| prepare(connection, serving.peer_timeout))
+    .on_connect(move |connection, extensions| {
+        prepare(connection, serving.peer_timeout);
+        extensions.insert(connections.enter());
+    })
+    .workers(threads)
+    .max_connections(accepted_by_thread)
     // Who closes has given up: a request that waits is dropped with its
     // connection, instead of piling up while impatient clients send again.
     .h1_allow_half_closed(false)

@@ -22,6 +22,7 @@ use serde::{Serialize, Serializer};
 use tracing::warn;
 
 use super::MAX_BODY;
+use super::open_connections::TooManyConnections;
 use crate::live::Refused;
 use crate::worker::chain;
 
@@ -108,6 +109,7 @@ pub(crate) enum ApiError {
     StoreUnavailable(Cause),
     NotAWebSocket(String),
     LiveConnectionsExhausted { max: usize },
+    ConnectionsExhausted(TooManyConnections),
     ShuttingDown,
 }
 
@@ -283,6 +285,12 @@ impl ApiError {
                      Try again later, or poll GET /tickets/{{id}}."
                 ),
             ),
+            Self::ConnectionsExhausted(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "connections_exhausted",
+                "This process has as many connections as it can take, and closes this one. \
+                 Send the request again later.",
+            ),
             Self::ShuttingDown => told(
                 S::SERVICE_UNAVAILABLE,
                 "shutting_down",
@@ -355,6 +363,7 @@ impl ApiError {
             // A full queue is the limit doing its duty.
             Self::QueueUnavailable(PublishError::Full { .. }) => None,
             Self::QueueUnavailable(error) => Some(error),
+            Self::ConnectionsExhausted(error) => Some(error),
             _ => None,
         }
     }
@@ -554,16 +563,28 @@ impl Default for FailureLog {
 impl FailureLog {
     pub(super) fn log(&self, error: &ApiError, request_id: &RequestId) {
         if let Some(cause) = error.failure() {
-            self.write(error.told().code, cause, &request_id.0);
+            self.write(error.told().code, cause, Some(&request_id.0));
         }
     }
 
-    /// A committed change that was not announced. The client is not told: its change is done.
-    pub(super) fn unannounced(&self, error: &(dyn std::error::Error + 'static)) {
-        self.write("not_announced", error, "");
+    /// A committed change that was not announced. The client is not told, because its change
+    /// is done: the line has a request id only if the client gave one.
+    pub(super) fn unannounced(
+        &self,
+        error: &(dyn std::error::Error + 'static),
+        headers: &HeaderMap,
+    ) {
+        let request_id = RequestId::given_by(headers);
+        let request_id = request_id.as_ref().map(|id| id.0.as_str());
+        self.write("not_announced", error, request_id);
     }
 
-    fn write(&self, code: &str, error: &(dyn std::error::Error + 'static), request_id: &str) {
+    fn write(
+        &self,
+        code: &str,
+        error: &(dyn std::error::Error + 'static),
+        request_id: Option<&str>,
+    ) {
         let second = self.started.elapsed().as_secs();
         let due = self
             .next

@@ -155,20 +155,20 @@ pub(super) async fn list(state: State, request: HttpRequest) -> Answer {
 }
 
 /// `POST /tickets/{id}/confirm`.
-pub(super) async fn confirm(state: State, id: web::Path<String>) -> Answer {
-    change(state, &id, TransitionKind::Confirm).await
+pub(super) async fn confirm(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
+    change(state, &request, &id, TransitionKind::Confirm).await
 }
 
 /// `POST /tickets/{id}/cancel`.
-pub(super) async fn cancel(state: State, id: web::Path<String>) -> Answer {
-    change(state, &id, TransitionKind::Cancel).await
+pub(super) async fn cancel(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
+    change(state, &request, &id, TransitionKind::Cancel).await
 }
 
-async fn change(state: State, id: &str, kind: TransitionKind) -> Answer {
+async fn change(state: State, request: &HttpRequest, id: &str, kind: TransitionKind) -> Answer {
     let id = path_id(id, str::parse)?;
     let changed = state.office.change_ticket(id, kind).await?;
     if let Err(error) = &changed.announced {
-        state.failures.unannounced(error);
+        state.failures.unannounced(error, request.headers());
     }
     Ok(HttpResponse::Ok().json(TicketBody::decided(&changed.ticket)))
 }

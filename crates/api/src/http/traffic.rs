@@ -6,7 +6,10 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
+use futures_util::future::Either;
 
+use super::health;
+use super::open_connections::OpenConnection;
 use super::problem::{ApiError, RequestId};
 use super::{HttpState, State};
 
@@ -64,10 +67,27 @@ where
 {
     let in_flight = InFlight::enter(state);
     let request_id = RequestId::given_by(request.headers());
-    let answer = inner.call(request);
+    let refused = request
+        .conn_data::<OpenConnection>()
+        .and_then(OpenConnection::refused);
+    let answer = match refused {
+        // Whoever asks whether the process lives would end it for having many clients.
+        Some(refused) if !health::is_liveness(request.path()) => {
+            Either::Left(request.error_response(ApiError::ConnectionsExhausted(refused)))
+        }
+        _ => Either::Right(inner.call(request)),
+    };
     async move {
-        let response = answer.await?.map_into_boxed_body();
-        Ok(in_flight.0.finish(response, request_id))
+        let response = match answer {
+            Either::Left(response) => response,
+            Either::Right(answer) => answer.await?.map_into_boxed_body(),
+        };
+        let mut response = in_flight.0.finish(response, request_id);
+        if refused.is_some() || in_flight.0.traffic.is_stopping() {
+            let head = response.response_mut().head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
+        Ok(response)
     }
 }
 
@@ -86,12 +106,6 @@ impl HttpState {
             self.failures.log(error, &request_id);
             let problem = error.response(&request_id);
             response = response.into_response(problem);
-        }
-        if self.traffic.is_stopping() {
-            response
-                .response_mut()
-                .head_mut()
-                .set_connection_type(ConnectionType::Close);
         }
         response
     }

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use crate::helpers::config_dir;
-use crate::raw::{Connection, pipeline_orders};
+use crate::helpers::{config_dir, patient};
+use crate::raw::{Connection, pipeline_orders, raw_order};
 
 fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickets"));
@@ -12,6 +12,7 @@ fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         .args(arguments)
         .env("APP_CONFIG_DIR", config_dir())
         .env("APP__SERVER__PORT", "0")
+        .envs(patient())
         .envs(variables.iter().copied())
         .stderr(Stdio::piped())
         .stdout(Stdio::piped());
@@ -29,6 +30,8 @@ struct Serving {
     process: Child,
     log: BufReader<ChildStderr>,
     address: String,
+    /// The line `tickets is built`.
+    built: serde_json::Value,
 }
 
 impl Drop for Serving {
@@ -41,16 +44,21 @@ impl Drop for Serving {
 
 impl Serving {
     fn start(variables: &[(&str, &str)]) -> Self {
-        let mut command = tickets(&["serve"], variables);
+        Self::of(tickets(&["serve"], variables))
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
         let mut serving = Self {
             log: BufReader::new(process.stderr.take().unwrap()),
             process,
             address: String::new(),
+            built: serde_json::Value::Null,
         };
         let built = serving.log_line("tickets is built");
         assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq");
         serving.address = built["address"].as_str().unwrap().to_owned();
+        serving.built = built;
         serving
     }
 
@@ -186,6 +194,96 @@ fn audit_without_a_service_says_so() {
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr.contains("no answer from http://127.0.0.1:9"),
+        "{stderr}"
+    );
+}
+
+/// `tickets serve` with a limit of open files that it cannot raise.
+fn with_open_files(limit: usize) -> Command {
+    let serve = tickets(&["serve"], &[]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -n {limit} && exec \"$0\" serve")])
+        .arg(serve.get_program())
+        .envs(
+            serve
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
+}
+
+#[test]
+fn past_the_limit_of_open_files_clients_get_503_and_liveness_goes_on() {
+    const ORDERS_OF: &str = "GET /shows/230920 HTTP/1.1\r\nHost: x\r\n\r\n";
+    const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    // Room for some clients whatever the number of threads is.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut serving = Serving::of(with_open_files(64 + 8 * threads + 100));
+    assert_eq!(serving.built["connections.max"], 100);
+    let ask = |request: &str| {
+        let mut connection = Connection::open(&serving.address);
+        connection.send(request);
+        let (head, body) = connection.receive();
+        (connection, head, body)
+    };
+    let mut served = Vec::new();
+    let (head, body) = loop {
+        let (connection, head, body) = ask(ORDERS_OF);
+        if !head.starts_with("HTTP/1.1 200") {
+            break (head, body);
+        }
+        served.push(connection);
+        assert!(served.len() < 100, "nobody was refused");
+    };
+    // A sixteenth of 100 is left to tell the others.
+    assert_eq!(served.len(), 94);
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert!(head.to_lowercase().contains("connection: close"), "{head}");
+    assert!(head.to_lowercase().contains("retry-after: "), "{head}");
+    assert!(
+        body.contains("\"code\":\"connections_exhausted\""),
+        "{body}"
+    );
+    for _ in 0..50 {
+        let (_, head, _) = ask(ORDERS_OF);
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        let (_, head, _) = ask(LIVE);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    }
+    let failed = serving.log_line("a request failed");
+    assert_eq!(failed["code"], "connections_exhausted");
+    // Those that were served still are.
+    for connection in &mut served {
+        connection.send(&raw_order());
+        let (head, _) = connection.receive();
+        assert!(head.starts_with("HTTP/1.1 202"), "{head}");
+    }
+    drop(served);
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn a_limit_of_open_files_that_does_not_fit_is_told_at_the_start() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut serving = with_open_files(64 + 8 * threads + 100);
+    let mut process = serving.env("APP__LOG__FORMAT", "json").spawn().unwrap();
+    let mut first = String::new();
+    let mut log = BufReader::new(process.stderr.take().unwrap());
+    while !first.contains("the limit of open files is too low for live.max_connections") {
+        first.clear();
+        assert_ne!(log.read_line(&mut first).unwrap(), 0, "not said");
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let output = with_open_files(64 + 8 * threads + 10).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("open files leaves no room for clients") && stderr.contains("ulimit"),
         "{stderr}"
     );
 }

@@ -1,0 +1,88 @@
+//! How many client connections there are, and the answer to those past the limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// All client connections of the process.
+///
+/// Past `served_max` a connection is *surplus*: it is accepted all the same, so that its
+/// client hears `503` instead of nothing, and closed after that answer. Past `accepted_max`
+/// connections wait in the system's queue, until surplus ones are closed.
+#[derive(Debug)]
+pub(crate) struct OpenConnections {
+    open: AtomicUsize,
+    served_max: usize,
+    accepted_max: usize,
+}
+
+/// The service has as many connections as its limit of open files allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{max} connections are open, all that the limit of open files allows")]
+pub(crate) struct TooManyConnections {
+    max: usize,
+}
+
+impl OpenConnections {
+    /// At most so many are accepted; a sixteenth of them, 4 to 256, only to hear `503`.
+    pub(crate) fn new(accepted_max: usize) -> Self {
+        let surplus = (accepted_max / 16).clamp(4, 256);
+        Self {
+            open: AtomicUsize::new(0),
+            served_max: accepted_max.saturating_sub(surplus),
+            accepted_max,
+        }
+    }
+
+    pub(super) const fn accepted_max(&self) -> usize {
+        self.accepted_max
+    }
+
+    /// Counts a connection until the result is dropped.
+    pub(super) fn enter(self: &Arc<Self>) -> OpenConnection {
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        OpenConnection {
+            is_surplus: before >= self.served_max,
+            all: Arc::clone(self),
+        }
+    }
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(super) struct OpenConnection {
+    all: Arc<OpenConnections>,
+    is_surplus: bool,
+}
+
+impl OpenConnection {
+    /// Why nothing but liveness is answered over it.
+    pub(super) fn refused(&self) -> Option<TooManyConnections> {
+        let max = self.all.served_max;
+        self.is_surplus.then_some(TooManyConnections { max })
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.all.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_few_are_surplus_until_others_are_closed() {
+        let all = Arc::new(OpenConnections::new(32));
+        let mut served: Vec<_> = (0..28).map(|_| all.enter()).collect();
+        assert!(served.iter().all(|one| one.refused().is_none()));
+        let surplus = all.enter();
+        assert_eq!(surplus.refused(), Some(TooManyConnections { max: 28 }));
+        served.pop();
+        // Surplus ones count until they are closed, too.
+        assert!(all.enter().refused().is_some());
+        drop(surplus);
+        assert!(all.enter().refused().is_none());
+    }
+}
