@@ -21,14 +21,18 @@ help: ## Lists the targets.
 run: ## Runs the service on port 3001, everything in memory.
 	$(CARGO) run $(CARGO_FLAGS) -p api -- serve
 
-# Servers that .env names come first; else those of `make services`.
+# Servers that .env names come first; else this machine's own, which no test uses.
 .PHONY: prod
-prod: .env services release ## Runs the release build with the production configuration.
-	set -a && . .local/services.env && \
-	APP__MYSQL__URL="$$TICKETS_TEST_MYSQL_URL/tickets" \
-	APP__RABBITMQ__URL="$$TICKETS_TEST_RABBITMQ_URL" \
-	APP__MYSQL__MIGRATE_AT_START=true && \
-	. ./.env && APP_ENV=production exec target/release/tickets serve
+prod: .env release ## Runs the release build with the production configuration; its servers keep their data.
+	exec deploy/prod.sh
+
+.PHONY: prod-stop
+prod-stop: ## Stops the servers of `make prod`; their data stay.
+	SERVICES_STATE=.local/prod deploy/services.sh stop
+
+.PHONY: prod-destroy
+prod-destroy: ## REMOVES the servers of `make prod` with all that was sold.
+	SERVICES_STATE=.local/prod deploy/services.sh destroy
 
 .PHONY: build
 build: release ## Compiles the release binaries, all adapters included.
@@ -85,6 +89,14 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 			&& .local/python/bin/pip install --quiet pyyaml; } || exit 1; \
 		.local/python/bin/python deploy/check-compose.py; fi
 
+.PHONY: check-prod
+check-prod: .env release ## Whether `make prod` goes on with its data after its servers were killed; root on Debian.
+	deploy/check-prod.sh
+
+.PHONY: test-compose
+test-compose: ## The container commands of the README as typed, on an engine of its own; 25 minutes, root on Debian.
+	python3 deploy/test-compose.py
+
 .PHONY: check-dependencies
 check-dependencies: ## Licences, advisories, sources and unused dependencies; needs the network.
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
@@ -134,7 +146,7 @@ chaos: release ## Ten minutes of orders while everything is killed, frozen and c
 	target/release/onsale run --scenario scenarios/chaos.toml --on services \
 		--own-servers $(CHAOS_SERVERS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) \
 		--json $(FIGURES)/chaos.json --html target/chaos.html; status=$$?; \
-	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh stop; exit $$status
+	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh destroy; exit $$status
 	target/release/onsale tables --from $(FIGURES) --only chaos
 
 .PHONY: flash-sale

@@ -1,27 +1,36 @@
 #!/usr/bin/env bash
-# Finds or starts the real servers that tests and `make prod` need, and writes
-# where they are to .local/services.env. Running it again is cheap.
+# Finds or starts a MySQL and a RabbitMQ server, and writes where they are to
+# .local/services.env. Running it again is cheap.
 #
-#   1. What TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL name, if set.
-#   2. What an earlier run started, if it still answers.
-#   3. Containers, if a Docker engine answers.
-#   4. Debian's packages, if this is Debian and we are root.
+#   1. What TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL name, if both are set.
+#   2. What an earlier run started: each server that does not run is started again, with
+#      its data.
+#   3. New ones: containers, if a Docker engine answers; else Debian's packages, if this is
+#      Debian and we are root.
 #
-# Everything listens on loopback only. `deploy/services.sh stop` ends what 4. started.
+# Everything listens on loopback only.
 #
-# With SERVICES_STATE=FOLDER they are others, that nobody else uses: only 2. and 4.,
-# what they are is kept in FOLDER, and where in FOLDER.env. Those can be broken, too:
+#   deploy/services.sh            as above
+#   deploy/services.sh stop       stops what 2. and 3. started; the data stay
+#   deploy/services.sh destroy    stops it and REMOVES ITS DATA. Nothing else here removes data
+#
+# SERVICES_STATE=FOLDER names other servers, which are kept in FOLDER, and where they are in
+# FOLDER.env: those of `make prod` in .local/prod, those of `make chaos` in .local/chaos. They
+# are never what 1. names. Servers that only their caller uses can be broken, too:
 #
 #   SERVICES_STATE=FOLDER deploy/services.sh kill mariadb|rabbitmq    SIGKILL
-#   SERVICES_STATE=FOLDER deploy/services.sh start mariadb|rabbitmq   again, on its data
+#   SERVICES_STATE=FOLDER deploy/services.sh start mariadb|rabbitmq   again, with its data
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 STATE=$(realpath -m "${SERVICES_STATE:-.local/services}")
-readonly STATE ENV_FILE="$STATE.env" SHARED="$PWD/.local/services"
-# Of the servers that 4. started: where their data is, and their ports.
+readonly STATE ENV_FILE="$STATE.env" SHARED="$PWD/.local/services" PROD="$PWD/.local/prod"
+# Of servers from Debian's packages: where their data are, their ports, the broker's name.
 readonly PLACES="$STATE/places"
 readonly MYSQL_IMAGE="mysql:8.4" RABBITMQ_IMAGE="rabbitmq:4.1-management"
+# Of containers and volumes.
+NAME=tickets-$(basename "$STATE")
+readonly NAME
 
 fail() {
     echo "services: $*" >&2
@@ -54,8 +63,11 @@ wait_for() {
     done
 }
 
-secret() {
-    od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
+# The database's password, made once. Its user can read it only.
+password() {
+    [ -f "$STATE/password" ] ||
+        (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/password")
+    cat "$STATE/password"
 }
 
 write_env() {
@@ -66,20 +78,43 @@ write_env() {
     echo "services: MySQL and RabbitMQ answer; see ${ENV_FILE#"$PWD"/}"
 }
 
-with_docker() {
-    local mysql_port rabbitmq_port password
-    mysql_port=$(free_port 13306) rabbitmq_port=$(free_port 14672) password=$(secret)
-    docker rm -f tickets-mysql tickets-rabbitmq >/dev/null 2>&1 || true
-    docker run -d --name tickets-mysql -p "127.0.0.1:$mysql_port:3306" \
-        -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" \
-        --innodb-buffer-pool-size=1G --innodb-redo-log-capacity=512M >/dev/null
-    docker run -d --name tickets-rabbitmq -p "127.0.0.1:$rabbitmq_port:5672" \
-        "$RABBITMQ_IMAGE" >/dev/null
-    wait_for 180 docker exec tickets-mysql mysql -h127.0.0.1 -uroot "-p$password" -e 'SELECT 1'
-    wait_for 180 docker exec tickets-rabbitmq rabbitmq-diagnostics -q check_port_connectivity
-    write_env "mysql://root:$password@127.0.0.1:$mysql_port" \
-        "amqp://guest:guest@127.0.0.1:$rabbitmq_port"
+# --- containers ---------------------------------------------------------------------------
+
+# A container whose data are in a volume with its name, so that they outlive it.
+container() {
+    local name=$1
+    shift
+    docker container inspect "$name" >/dev/null 2>&1 || docker create --name "$name" "$@" >/dev/null
+    docker start "$name" >/dev/null
 }
+
+# Where a container's port $2 is on this machine.
+published() {
+    docker port "$1" "$2/tcp" | head -1
+}
+
+with_docker() {
+    local password
+    if [ ! -f "$STATE/password" ] && docker volume inspect "$NAME-mysql" >/dev/null 2>&1; then
+        fail "volume $NAME-mysql has data, but $STATE/password, its password, is missing: bring \
+it back, or remove the data with \`deploy/services.sh destroy\`"
+    fi
+    password=$(password)
+    container "$NAME-mysql" -p "127.0.0.1:$(free_port 13306):3306" \
+        -v "$NAME-mysql:/var/lib/mysql" -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" \
+        --innodb-buffer-pool-size=1G --innodb-redo-log-capacity=512M
+    # The broker's data are kept by its host's name.
+    container "$NAME-rabbitmq" -p "127.0.0.1:$(free_port 14672):5672" --hostname tickets \
+        -v "$NAME-rabbitmq:/var/lib/rabbitmq" "$RABBITMQ_IMAGE"
+    # Over TCP: the server that sets a new volume up listens to a socket only.
+    wait_for 180 docker exec -e MYSQL_PWD="$password" "$NAME-mysql" \
+        mysql -h127.0.0.1 -uroot -e 'SELECT 1'
+    wait_for 180 docker exec "$NAME-rabbitmq" rabbitmq-diagnostics -q check_port_connectivity
+    write_env "mysql://root:$password@$(published "$NAME-mysql" 3306)" \
+        "amqp://guest:guest@$(published "$NAME-rabbitmq" 5672)"
+}
+
+# --- Debian's packages --------------------------------------------------------------------
 
 install_packages() {
     local missing=()
@@ -111,10 +146,25 @@ data_folder() {
     echo "$STATE"
 }
 
-new_mariadb() {
+# Data are complete once `made` is beside them. What an interrupted first start has left is
+# put aside, never removed.
+is_made() {
+    [ -e "$data/$1/made" ]
+}
+
+put_aside() {
+    [ ! -e "$data/$1" ] || mv "$data/$1" "$data/$1.unfinished.$(date +%s)"
+}
+
+mariadb_up() {
     local dir="$data/mariadb" password
-    password=$(secret)
-    rm -rf "$dir" && mkdir -p "$dir/data"
+    if is_made mariadb; then
+        process_of mariadb >/dev/null || start_mariadb
+        return
+    fi
+    put_aside mariadb
+    password=$(password)
+    mkdir -p "$dir/data"
     chown -R mysql "$dir"
     mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" \
         --auth-root-authentication-method=normal --skip-test-db >"$dir/install.log" 2>&1 ||
@@ -124,40 +174,51 @@ new_mariadb() {
 CREATE USER 'tickets'@'%' IDENTIFIED BY '$password';
 GRANT ALL PRIVILEGES ON *.* TO 'tickets'@'%';
 SQL
-    mysql_url="mysql://tickets:$password@127.0.0.1:$mariadb_port"
+    touch "$dir/made"
 }
 
-# On the data that it has.
+# With the data that it has.
 start_mariadb() {
     local dir="$data/mariadb"
-    # What an end without notice has left must not be taken for signs of life.
+    mariadb_port=$(free_port "${mariadb_port:-13306}")
+    keep_places
+    # What a crash has left must not be taken for signs of life.
     rm -f "$dir/pid" "$dir/socket"
     setsid nohup mariadbd --no-defaults --user=mysql --datadir="$dir/data" \
         --bind-address=127.0.0.1 --port="$mariadb_port" --socket="$dir/socket" \
         --pid-file="$dir/pid" --max-connections=400 \
         --innodb-buffer-pool-size=1G --innodb-log-file-size=512M \
-        >>"$dir/log" 2>&1 </dev/null &
+        >>"$dir/log" 2>&1 </dev/null 9>&- &
     wait_for 60 mariadb-admin --no-defaults --socket="$dir/socket" -uroot ping
     cp "$dir/pid" "$STATE/mariadb.pid"
 }
 
-new_rabbitmq() {
+rabbitmq_up() {
     local dir="$data/rabbitmq"
-    rm -rf "$dir" && mkdir -p "$dir"
+    if is_made rabbitmq; then
+        process_of rabbitmq >/dev/null || start_rabbitmq
+        return
+    fi
+    put_aside rabbitmq
+    mkdir -p "$dir"
     printf '[].\n' >"$dir/plugins"
     : >"$dir/rabbitmq.conf"
     chown -R rabbitmq "$dir"
     start_rabbitmq
-    rabbitmq_url="amqp://guest:guest@127.0.0.1:$rabbitmq_port"
+    touch "$dir/made"
 }
 
-# On the data that it has.
+# With the data that it has, which are those of its node's name.
 start_rabbitmq() {
     local dir="$data/rabbitmq"
+    rabbitmq_port=$(free_port "${rabbitmq_port:-14672}")
+    rabbitmq_dist_port=$(free_port "${rabbitmq_dist_port:-$((rabbitmq_port + 1))}")
+    rabbitmq_node=${rabbitmq_node:-tickets$(printf %s "$STATE" | cksum | cut -d' ' -f1)@localhost}
+    keep_places
     rm -f "$dir/pid" "$dir/console"
     # The package's own start goes through su, which caps open files at 1024.
     ulimit -n 20000 2>/dev/null || true
-    env HOME=/var/lib/rabbitmq RABBITMQ_NODENAME="tickets$rabbitmq_port@localhost" \
+    env HOME=/var/lib/rabbitmq RABBITMQ_NODENAME="$rabbitmq_node" \
         RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$rabbitmq_port" \
         RABBITMQ_DIST_PORT="$rabbitmq_dist_port" RABBITMQ_MNESIA_BASE="$dir/data" \
         RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" \
@@ -165,38 +226,49 @@ start_rabbitmq() {
         ERL_EPMD_ADDRESS=127.0.0.1 \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
         setsid nohup setpriv --reuid rabbitmq --regid rabbitmq --init-groups \
-        /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/console" 2>&1 </dev/null &
+        /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/console" 2>&1 </dev/null 9>&- &
     # The port opens before the broker takes logins; its log says when it does.
     wait_for 120 grep -q "completed with" "$dir/console"
     wait_for 20 answers "tcp://127.0.0.1:$rabbitmq_port"
     cp "$dir/pid" "$STATE/rabbitmq.pid"
 }
 
-with_debian() {
-    local mysql_url rabbitmq_url
-    data=$(data_folder)
-    mariadb_port=$(free_port 13306)
-    rabbitmq_port=$(free_port 14672) rabbitmq_dist_port=$(free_port 14673)
-    [ "$rabbitmq_dist_port" != "$rabbitmq_port" ] ||
-        rabbitmq_dist_port=$(free_port $((rabbitmq_port + 1)))
-    printf 'data=%q mariadb_port=%s rabbitmq_port=%s rabbitmq_dist_port=%s\n' \
-        "$data" "$mariadb_port" "$rabbitmq_port" "$rabbitmq_dist_port" >"$PLACES"
-    install_packages
-    new_mariadb
-    new_rabbitmq
-    write_env "$mysql_url" "$rabbitmq_url"
+keep_places() {
+    printf 'data=%q mariadb_port=%q rabbitmq_port=%q rabbitmq_dist_port=%q rabbitmq_node=%q\n' \
+        "$data" "${mariadb_port:-}" "${rabbitmq_port:-}" "${rabbitmq_dist_port:-}" \
+        "${rabbitmq_node:-}" >"$PLACES"
 }
 
-# The process of one of the servers that 4. started, if it runs: a number alone
-# may be that of another process by now.
+with_debian() {
+    install_packages
+    [ -f "$PLACES" ] || data=$(data_folder)
+    mariadb_up
+    rabbitmq_up
+    write_env "mysql://tickets:$(password)@127.0.0.1:$mariadb_port" \
+        "amqp://guest:guest@127.0.0.1:$rabbitmq_port"
+}
+
+# The process of one of these servers, if it runs: a number alone may be that of another
+# process by now.
 process_of() {
     local pid
     pid=$(cat "$STATE/$1.pid" 2>/dev/null) || return 1
-    # The broker's command line does not say where its data is.
+    # The broker's command line does not say where its data are.
     grep -qzF "$data/$1" "/proc/$pid/cmdline" "/proc/$pid/environ" 2>/dev/null && echo "$pid"
 }
 
-stop_started() {
+# One that has ended and that nobody has asked for its end is gone, too.
+is_gone() {
+    ! grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null
+}
+
+# --- commands -----------------------------------------------------------------------------
+
+has_docker() {
+    docker info >/dev/null 2>&1
+}
+
+stop() {
     local server pid
     for server in mariadb rabbitmq; do
         if pid=$(process_of "$server"); then
@@ -205,7 +277,21 @@ stop_started() {
         fi
         rm -f "$STATE/$server.pid"
     done
+    if has_docker; then
+        docker stop "$NAME-mysql" "$NAME-rabbitmq" >/dev/null 2>&1 || true
+    fi
     rm -f "$ENV_FILE"
+}
+
+destroy() {
+    stop
+    if has_docker; then
+        docker rm "$NAME-mysql" "$NAME-rabbitmq" >/dev/null 2>&1 || true
+        docker volume rm "$NAME-mysql" "$NAME-rabbitmq" >/dev/null 2>&1 || true
+    fi
+    [ "$data" = "$STATE" ] || rm -rf "$data"
+    rm -rf "$STATE"
+    echo "services: the servers of ${STATE#"$PWD"/} and their data are gone"
 }
 
 # Ends one that nobody else uses, as a crash would, and waits until it is gone.
@@ -216,23 +302,44 @@ kill_server() {
     wait_for 10 is_gone "$pid"
 }
 
-# One that has ended and that nobody has asked for its end is gone, too.
-is_gone() {
-    ! grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null
+up() {
+    local mysql_url=${TICKETS_TEST_MYSQL_URL:-} rabbitmq_url=${TICKETS_TEST_RABBITMQ_URL:-}
+    if [ "$STATE" = "$SHARED" ] && [ -n "$mysql_url" ] && [ -n "$rabbitmq_url" ]; then
+        answers "$mysql_url" || fail "nothing answers at TICKETS_TEST_MYSQL_URL"
+        answers "$rabbitmq_url" || fail "nothing answers at TICKETS_TEST_RABBITMQ_URL"
+        write_env "$mysql_url" "$rabbitmq_url"
+    elif [ -f "$PLACES" ]; then
+        # It stays with what it has, also when an engine was installed since.
+        with_debian
+    elif { [ "$STATE" = "$SHARED" ] || [ "$STATE" = "$PROD" ]; } && has_docker; then
+        with_docker
+    elif [ "$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then
+        with_debian
+    elif [ "$STATE" = "$SHARED" ]; then
+        fail "no MySQL and RabbitMQ: set TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL, \
+start a Docker engine, or run as root on Debian"
+    else
+        fail "no MySQL and RabbitMQ can be started here: that needs a Docker engine, or root on Debian"
+    fi
 }
 
 data=$STATE
-# shellcheck source=/dev/null
-if [ -f "$PLACES" ]; then . "$PLACES"; fi
-
+if [ -f "$PLACES" ]; then
+    # shellcheck source=/dev/null
+    . "$PLACES"
+    # Of before the name was kept.
+    [ -z "${rabbitmq_port:-}" ] || rabbitmq_node=${rabbitmq_node:-tickets$rabbitmq_port@localhost}
+fi
 case "${1:-}" in
-"") ;;
-stop)
-    stop_started
-    exit
+"" | stop | destroy)
+    mkdir -p "$STATE"
+    exec 9>"$STATE/lock"
+    flock 9
+    "${1:-up}"
     ;;
 kill | start)
-    [ "$STATE" != "$SHARED" ] || fail "$1 is for servers that nobody else uses: set SERVICES_STATE"
+    [ "$STATE" != "$SHARED" ] && [ "$STATE" != "$PROD" ] ||
+        fail "$1 is for servers that nobody else uses: set SERVICES_STATE"
     [ -f "$PLACES" ] || fail "$STATE has no servers"
     case "$1 ${2:-}" in
     "kill mariadb" | "kill rabbitmq") kill_server "$2" ;;
@@ -240,41 +347,6 @@ kill | start)
     "start rabbitmq") start_rabbitmq ;;
     *) fail "which server is to be told to $1: mariadb or rabbitmq?" ;;
     esac
-    exit
     ;;
-*) fail "what is $1?" ;;
+*) fail "what is $1? Say nothing, stop or destroy" ;;
 esac
-
-mkdir -p "$STATE"
-exec 9>"$STATE/lock"
-flock 9
-
-if [ "$STATE" != "$SHARED" ]; then
-    # Of nobody else: neither those that the environment names nor containers.
-    unset TICKETS_TEST_MYSQL_URL TICKETS_TEST_RABBITMQ_URL
-fi
-if [ -n "${TICKETS_TEST_MYSQL_URL:-}" ] && [ -n "${TICKETS_TEST_RABBITMQ_URL:-}" ]; then
-    answers "$TICKETS_TEST_MYSQL_URL" || fail "nothing answers at TICKETS_TEST_MYSQL_URL"
-    answers "$TICKETS_TEST_RABBITMQ_URL" || fail "nothing answers at TICKETS_TEST_RABBITMQ_URL"
-    write_env "$TICKETS_TEST_MYSQL_URL" "$TICKETS_TEST_RABBITMQ_URL"
-    exit
-fi
-if [ -f "$ENV_FILE" ]; then
-    . "$ENV_FILE"
-    if answers "$TICKETS_TEST_MYSQL_URL" && answers "$TICKETS_TEST_RABBITMQ_URL"; then
-        echo "services: MySQL and RabbitMQ answer already"
-        exit
-    fi
-fi
-# One of them may still be there.
-stop_started
-if [ "$STATE" = "$SHARED" ] && docker info >/dev/null 2>&1; then
-    with_docker
-elif [ "$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then
-    with_debian 9>&-
-elif [ "$STATE" != "$SHARED" ]; then
-    fail "servers of one's own need root on Debian"
-else
-    fail "no MySQL and RabbitMQ: set TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL, \
-start a Docker engine, or run as root on Debian"
-fi

@@ -12,6 +12,12 @@ use sqlx::mysql::MySqlDatabaseError;
 #[error("must be like mysql://user:password@host:3306/database")]
 pub struct InvalidUrl;
 
+/// Why a login fails although the server is up: what `mysql.url` has is not what the server
+/// was set up with.
+pub(crate) const LOGIN_REFUSED: &str = "the database refuses the user or the password of \
+    mysql.url. A server keeps the password that its data were made with: give that one, or \
+    change it in the server (ALTER USER)";
+
 /// The schema could not be brought up to date; nothing is half done that a
 /// second attempt would not finish.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +28,22 @@ pub enum MigrateError {
     /// Another process migrates a database of this server, and does not end.
     #[error("another process migrates; try again when it is done")]
     Busy,
+    /// Wrong user or password.
+    #[error("{LOGIN_REFUSED}")]
+    LoginRefused(#[source] sqlx::Error),
     /// The server did not answer or refused.
     #[error("the database could not be found or created")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for MigrateError {
+    fn from(error: sqlx::Error) -> Self {
+        if number_of(&error) == Some(number::ACCESS_DENIED) {
+            Self::LoginRefused(error)
+        } else {
+            Self::Database(error)
+        }
+    }
 }
 
 /// What went wrong in the store, shared by all who waited for one query.
@@ -44,6 +63,11 @@ pub(crate) enum StoreError {
     Closed,
 }
 
+fn number_of(error: &sqlx::Error) -> Option<u16> {
+    let database = error.as_database_error()?;
+    Some(database.try_downcast_ref::<MySqlDatabaseError>()?.number())
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
@@ -53,6 +77,8 @@ impl From<sqlx::Error> for StoreError {
 /// Error numbers of the server that this adapter knows; their meaning is the
 /// same in MySQL and MariaDB unless noted.
 mod number {
+    /// Of a login: user or password are wrong.
+    pub(super) const ACCESS_DENIED: u16 = 1045;
     pub(super) const DUPLICATE_KEY: u16 = 1062;
     pub(super) const LOCK_WAIT_TIMEOUT: u16 = 1205;
     pub(super) const DEADLOCK: u16 = 1213;
@@ -67,8 +93,11 @@ impl StoreError {
         let Self::Database(error) = self else {
             return None;
         };
-        let database = error.as_database_error()?;
-        Some(database.try_downcast_ref::<MySqlDatabaseError>()?.number())
+        number_of(error)
+    }
+
+    pub(crate) fn is_login_refused(&self) -> bool {
+        self.number() == Some(number::ACCESS_DENIED)
     }
 
     /// Another transaction was in the way; this one was rolled back and can be

@@ -22,7 +22,7 @@ use sqlx::{ConnectOptions, Connection, Executor, MySql};
 use tokio::time::timeout;
 
 use crate::coalesce::Coalescer;
-use crate::error::{InvalidUrl, MigrateError, StoreError};
+use crate::error::{InvalidUrl, LOGIN_REFUSED, MigrateError, StoreError};
 use crate::user_directory::UserDirectory;
 use crate::{show_repository, ticket_ledger, user_repository};
 
@@ -362,6 +362,7 @@ impl Dependency for MySqlStore {
                 StoreError::ClockOff { .. } => format!(
                     "{error}, more than clock.max_skew_ms; synchronise both machines' clocks"
                 ),
+                error if error.is_login_refused() => LOGIN_REFUSED.to_owned(),
                 StoreError::Database(source) if source.as_database_error().is_some() => {
                     "the database refuses: migrate it with `tickets migrate`, \
                      and check the user's rights"

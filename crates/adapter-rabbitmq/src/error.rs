@@ -60,7 +60,12 @@ impl BrokerError {
         Box::new(self)
     }
 
-    /// The reply code of an error that closed only the channel.
+    /// Whether the broker said no to the user (403, `ACCESS_REFUSED`).
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.reply_code() == Some(403)
+    }
+
+    /// The reply code of an error by which the broker closed the channel or the connection.
     pub(crate) fn reply_code(&self) -> Option<u16> {
         match self {
             Self::Amqp(error) => match error.kind() {

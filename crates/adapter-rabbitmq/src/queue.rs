@@ -166,7 +166,15 @@ impl Dependency for RabbitMq {
     /// lane of this process waits for a newer version.
     async fn check(&self) -> Result<(), DependencyDown> {
         let down = |error: BrokerError| DependencyDown {
-            reason: format!("{error}; check rabbitmq.url and the broker"),
+            reason: if error.is_refusal() {
+                format!(
+                    "{error}; check user, password, vhost and rights of rabbitmq.url. A broker \
+                     keeps the password that its data were made with: give that one, or change \
+                     it in the broker (rabbitmqctl change_password)"
+                )
+            } else {
+                format!("{error}; check rabbitmq.url and the broker")
+            },
             source: Some(error.cause()),
         };
         for link in [&self.publishing, &self.consuming] {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
@@ -13,6 +14,7 @@ use domain::ports::{Clock, DeadLetter};
 use domain::receipt::ProcessId;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -50,6 +52,9 @@ enum Command {
     /// Asks the process on this machine whether it is ready, and exits 1 if it
     /// is not: a health check for containers, which have no other client.
     Health,
+    /// Asks queue and store whether this configuration works with them. Says what is wrong and
+    /// what to do, and exits 1, if it does not.
+    Doctor,
     /// Brings the store's schema up to date, creating its database if there is none.
     Migrate,
     /// Adds user 1 and show 230920, unless they exist.
@@ -123,6 +128,7 @@ impl Cli {
         let ended = match self.command {
             Command::Serve(args) => serve(settings, args.role).await,
             Command::Health => health(&settings).await,
+            Command::Doctor => doctor(&settings).await,
             Command::Migrate => migrate(&settings).await,
             Command::Seed => seed(&settings).await,
             Command::Audit(args) => audit(settings, args).await,
@@ -204,6 +210,35 @@ async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_ready = answer.status().is_success();
     print(answer.text().await?)?;
     Ok(if is_ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
+    /// Longer than any adapter tries.
+    const LIMIT: Duration = Duration::from_secs(15);
+
+    let process = ProcessId::new(rand::random());
+    let store = wiring::connect_store(settings, &clock(), false)?;
+    let queue = wiring::connect_queue(settings, &clock(), process).await?;
+    let mut is_well = true;
+    for (dependency, adapter) in [
+        (queue.dependency, settings.queue.adapter.name()),
+        (store.dependency, settings.store.adapter.name()),
+    ] {
+        let name = dependency.name();
+        let found = match timeout(LIMIT, dependency.check()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(down)) => Err(down.reason),
+            Err(_) => Err(format!("no answer within {LIMIT:?}")),
+        };
+        is_well &= found.is_ok();
+        let found = found.err().unwrap_or_else(|| "works".to_owned());
+        print(format_args!("{name} ({adapter}): {found}"))?;
+    }
+    Ok(if is_well {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Proves that `make prod` forgets nothing: orders are taken while nobody decides them, both
+# servers are killed, as when a machine is switched off, and started again by the same command.
+# Then only the broker is. On servers of its own, which it removes at the end.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+export SERVICES_STATE=.local/check-prod APP__STORE__SEED_DEMO=true APP__LOG__FORMAT=text
+port=13001
+while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+export APP__SERVER__PORT=$port
+log=$(mktemp)
+process=
+
+fail() {
+    echo "check-prod: $*" >&2
+    tail -20 "$log" >&2
+    exit 1
+}
+
+finish() {
+    stop_service
+    deploy/services.sh destroy
+    rm -f "$log"
+}
+
+# With a role as `make prod` would, were it more than one process.
+start_service() {
+    deploy/prod.sh serve --role "$1" >>"$log" 2>&1 &
+    process=$!
+    for _ in $(seq 1200); do
+        curl -fsS "http://127.0.0.1:$port/health/ready" >/dev/null 2>&1 && return
+        kill -0 "$process" 2>/dev/null || fail "the service ended"
+        sleep 0.1
+    done
+    fail "the service is not ready"
+}
+
+stop_service() {
+    [ -n "$process" ] || return 0
+    kill "$process" 2>/dev/null || true
+    wait "$process" || true
+    process=
+}
+
+ordered() {
+    curl -fsS -X POST "http://127.0.0.1:$port/tickets" -H 'Content-Type: application/json' \
+        -d '{"show_id": "230920", "user_id": 1}' | sed 's/.*"ticket_id":"\([^"]*\)".*/\1/'
+}
+
+status() {
+    curl -fsS "http://127.0.0.1:$port/tickets/$1" | sed 's/.*"status":"\([^"]*\)".*/\1/'
+}
+
+verdict() {
+    for _ in $(seq 600); do
+        [ "$(status "$1")" = processing ] || break
+        sleep 0.1
+    done
+    [ "$(status "$1")" = confirmed ] || fail "$2: order $1 is $(status "$1")"
+}
+
+trap finish EXIT
+# What a check before this one has left, had it been killed.
+deploy/services.sh destroy >/dev/null
+
+start_service all
+decided=$(ordered)
+verdict "$decided" "at first"
+stop_service
+start_service api
+waiting=$(ordered)
+[ "$(status "$waiting")" = processing ] || fail "decided without a worker"
+stop_service
+
+deploy/services.sh kill mariadb
+deploy/services.sh kill rabbitmq
+start_service all
+verdict "$decided" "after both servers were killed"
+verdict "$waiting" "accepted before both servers were killed"
+stop_service
+
+database=$(cat .local/check-prod/mariadb.pid)
+deploy/services.sh kill rabbitmq
+start_service all
+verdict "$decided" "after the broker was killed"
+[ "$(cat .local/check-prod/mariadb.pid)" = "$database" ] || fail "the database was touched"
+stop_service
+
+deploy/services.sh stop
+start_service all
+verdict "$decided" "after an orderly stop"
+echo "check-prod: nothing was forgotten"
