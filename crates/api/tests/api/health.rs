@@ -11,11 +11,9 @@ async fn health_is_as_documented() {
     let up = json!({"status": "OK", "message": "Server UP!"});
     assert_eq!(service.get("/health").await.body, up);
     assert_eq!(service.get("/health/live").await.body, up);
-    let ready = service.get("/health/ready").await;
-    assert_eq!(
-        (ready.status, ready.text("status")),
-        (200, "ready".to_owned())
-    );
+    // A check that takes too long fails, as it may on a busy machine.
+    let ready = service.found("/health/ready").await;
+    assert_eq!(ready.text("status"), "ready");
     let dependencies = ready.body["dependencies"].as_array().unwrap();
     let names: Vec<_> = dependencies
         .iter()
@@ -32,7 +30,7 @@ async fn health_is_as_documented() {
 #[tokio::test]
 async fn a_worker_serves_health_only() {
     let service = TestService::with(Role::Worker, &[]).await;
-    assert_eq!(service.get("/health/ready").await.status, 200);
+    service.found("/health/ready").await;
     service
         .get("/shows")
         .await

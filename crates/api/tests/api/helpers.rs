@@ -13,12 +13,12 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
 
-/// Long beside what any of these waits takes on a busy machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) use port_contracts::DEADLINE;
 
 pub(crate) const USER: &str = "1";
 pub(crate) const SHOW: &str = "230920";
@@ -46,12 +46,40 @@ impl TestService {
         Self::on(&Backend::start().await, role, variables).await
     }
 
-    /// One process side of several on the same backend.
+    /// One process side of several on the same backend, ready.
     pub(crate) async fn on(backend: &Backend, role: Role, variables: &[(&str, &str)]) -> Self {
-        Self::by_clock(Arc::new(SystemClock), backend, role, variables).await
+        let service = Self::by_clock(Arc::new(SystemClock), backend, role, variables).await;
+        service.wait_until_ready(role).await;
+        service
     }
 
-    /// As [`Self::on`], with a time of its own.
+    /// With its schema and the demo show, which a busy database may get later than
+    /// the service starts.
+    async fn wait_until_ready(&self, role: Role) {
+        let show = format!("/shows/{SHOW}");
+        let paths: &[&str] = match role {
+            Role::Worker => &["/health/ready"],
+            Role::All | Role::Api => &["/health/ready", &show],
+        };
+        for path in paths {
+            self.found(path).await;
+        }
+    }
+
+    /// The answer with status 200, once there is one.
+    pub(crate) async fn found(&self, path: &str) -> Answer {
+        let started = Instant::now();
+        loop {
+            let answer = self.get(path).await;
+            if answer.status == 200 {
+                return answer;
+            }
+            assert!(started.elapsed() < DEADLINE, "{path}: {:?}", answer.body);
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// As [`Self::on`], with a time of its own, and not waited for.
     pub(crate) async fn by_clock(
         clock: Arc<dyn Clock>,
         backend: &Backend,
@@ -142,6 +170,7 @@ fn settings(backend: &Backend, variables: &[(&str, &str)]) -> Settings {
         ("APP__SERVER__PORT".to_owned(), "0".to_owned()),
         ("APP__LOG__LEVEL".to_owned(), "warn".to_owned()),
     ]);
+    all.extend(patient().map(|(name, value)| (name.to_owned(), value.to_owned())));
     all.extend(backend.variables());
     all.extend(
         variables
@@ -149,6 +178,16 @@ fn settings(backend: &Backend, variables: &[(&str, &str)]) -> Settings {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
     );
     Settings::load(&config_dir(), all).unwrap()
+}
+
+/// Settings under which a busy machine changes no answer. A test that is about one of
+/// these sets it itself.
+pub(crate) fn patient() -> [(&'static str, &'static str); 3] {
+    [
+        ("APP__SERVER__SHUTDOWN_DEADLINE_SECONDS", "600"),
+        ("APP__QUEUE__PUBLISH_TIMEOUT_MS", "60000"),
+        ("APP__LIVE__STALLED_AFTER_MS", "600000"),
+    ]
 }
 
 pub(crate) fn config_dir() -> PathBuf {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::helpers::{SHOW, TestService};
 
-async fn on_hold(hold_seconds: u32) -> (TestService, String) {
+/// Orders the only seat, to be held for so long.
+async fn ordered(hold_seconds: u32) -> (TestService, String) {
     let service = TestService::start().await;
     service
         .create_show(json!({"id": "held", "title": "Held", "capacity": 1,
@@ -13,6 +14,11 @@ async fn on_hold(hold_seconds: u32) -> (TestService, String) {
     let id = service
         .placed(json!({"show_id": "held", "user_id": 1}))
         .await;
+    (service, id)
+}
+
+async fn on_hold() -> (TestService, String) {
+    let (service, id) = ordered(600).await;
     let ticket = service.decided(&id).await;
     assert_eq!(ticket["status"], "reserved");
     assert!(ticket["hold_expires_at"].as_str() > ticket["decided_at"].as_str());
@@ -32,7 +38,7 @@ async fn change(service: &TestService, id: &str, what: &str) -> crate::helpers::
 
 #[tokio::test]
 async fn a_hold_is_confirmed_and_confirming_twice_is_the_same() {
-    let (service, id) = on_hold(600).await;
+    let (service, id) = on_hold().await;
     assert_eq!(seats(&service).await, [0, 1, 0]);
     let first = change(&service, &id, "confirm").await;
     assert_eq!(
@@ -47,7 +53,7 @@ async fn a_hold_is_confirmed_and_confirming_twice_is_the_same() {
 
 #[tokio::test]
 async fn a_cancelled_seat_is_sold_again_and_cancelling_twice_is_the_same() {
-    let (service, id) = on_hold(600).await;
+    let (service, id) = on_hold().await;
     let first = change(&service, &id, "cancel").await;
     assert_eq!(
         (first.status, first.text("status")),
@@ -64,7 +70,7 @@ async fn a_cancelled_seat_is_sold_again_and_cancelling_twice_is_the_same() {
 
 #[tokio::test]
 async fn a_confirmed_ticket_can_be_cancelled_and_a_cancelled_one_not_confirmed() {
-    let (service, id) = on_hold(600).await;
+    let (service, id) = on_hold().await;
     change(&service, &id, "confirm").await;
     assert_eq!(change(&service, &id, "cancel").await.status, 200);
     assert_eq!(seats(&service).await, [1, 0, 0]);
@@ -75,7 +81,8 @@ async fn a_confirmed_ticket_can_be_cancelled_and_a_cancelled_one_not_confirmed()
 
 #[tokio::test]
 async fn confirming_after_expiry_is_refused_and_the_seat_is_back() {
-    let (service, id) = on_hold(1).await;
+    // The hold may be over before anybody has looked.
+    let (service, id) = ordered(1).await;
     let ticket = service.ticket_when(&id, |status| status == "expired").await;
     assert_eq!(ticket.get("hold_expires_at"), None);
     assert_eq!(seats(&service).await, [1, 0, 0]);
@@ -101,7 +108,7 @@ async fn a_queued_order_can_be_neither_confirmed_nor_cancelled() {
 
 #[tokio::test]
 async fn a_rejected_ticket_has_nothing_to_cancel() {
-    let (service, _) = on_hold(600).await;
+    let (service, _) = on_hold().await;
     let id = service
         .placed(json!({"show_id": "held", "user_id": 1}))
         .await;

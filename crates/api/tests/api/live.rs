@@ -322,13 +322,17 @@ pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Asks for long answers and reads none, until nothing goes through any more.
-pub(crate) async fn clog(client: &mut WsClient) {
+/// Asks for long answers and reads none, until nothing goes through any more: for so
+/// long that the service would have read on even on a busy machine. Returns whether
+/// the connection was cut off before that.
+pub(crate) async fn clog(client: &mut WsClient) -> bool {
     let nonsense = json!({"x".repeat(20_000): 0}).to_string();
     for _ in 0..10_000 {
         let sending = client.socket.send(Message::text(nonsense.clone()));
-        if timeout(Duration::from_secs(1), sending).await.is_err() {
-            return;
+        match timeout(Duration::from_secs(3), sending).await {
+            Err(_) => return false,
+            Ok(Err(_)) => return true,
+            Ok(Ok(())) => {}
         }
     }
     panic!("the service reads on although nobody reads its answers");

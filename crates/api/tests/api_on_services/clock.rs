@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::backend::Backend;
 use crate::helpers::{SHOW, TestService};
 
-/// Five minutes ahead.
+/// Five minutes ahead: a hold that is shorter is over by it.
 struct FastClock;
 
 impl Clock for FastClock {
@@ -27,7 +27,7 @@ async fn a_worker_whose_clock_is_off_is_not_ready_and_decides_nothing() {
     let backend = Backend::start().await;
     let demo = [("APP__STORE__SEED_DEMO", "true")];
     let api = TestService::on(&backend, Role::Api, &demo).await;
-    let hold = json!({"id": "hold", "title": "Hold", "capacity": 9, "hold_seconds": 60});
+    let hold = json!({"id": "hold", "title": "Hold", "capacity": 9, "hold_seconds": 290});
     api.create_show(hold).await;
     let wrong = TestService::by_clock(Arc::new(FastClock), &backend, Role::Worker, &[]).await;
     let ready = wrong.get("/health/ready").await;

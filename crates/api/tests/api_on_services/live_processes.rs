@@ -1,8 +1,9 @@
 //! Notifications across processes, and while broker or store cannot be reached.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use api::application::Role;
+use port_contracts::measured;
 use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
 use port_contracts::services;
 use serde_json::json;
@@ -59,7 +60,7 @@ async fn verdicts_are_heard_on_another_process_than_the_one_that_took_the_orders
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_announced_while_the_broker_is_unreachable_is_told_within_ten_seconds() {
+async fn what_is_announced_while_the_broker_is_unreachable_is_told_all_the_same() {
     let backend = Backend::start().await;
     let proxy = TcpProxy::start(&host_and_port(&services::rabbitmq_url()))
         .await
@@ -80,11 +81,7 @@ async fn what_is_announced_while_the_broker_is_unreachable_is_told_within_ten_se
     change(&seller, &id, "confirm").await;
     let started = Instant::now();
     let mut told = [client.hear().await, client.hear().await];
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    measured("missed announcement told", started.elapsed());
     told.sort_by_key(|message| message["type"].to_string());
     assert_eq!(told[0]["show"]["sold"], 1);
     assert_eq!(told[1]["ticket"]["status"], "confirmed");
@@ -133,11 +130,7 @@ async fn while_the_store_is_unreachable_clients_are_told_so_and_the_state_follow
     assert_eq!(told, ["show", "show_not_found", "ticket_not_found"]);
     assert_eq!(lost.hear_a("closing").await.1["code"], "ticket_not_found");
     lost.assert_end().await;
-    assert!(
-        restored.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        restored.elapsed()
-    );
+    measured("state told by a restored store", restored.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
