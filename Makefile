@@ -89,6 +89,10 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 			&& .local/python/bin/pip install --quiet pyyaml; } || exit 1; \
 		.local/python/bin/python deploy/check-compose.py; fi
 
+.PHONY: check-docs
+check-docs: ## Compares log lines, settings, targets and codes in the docs with the code.
+	python3 deploy/check-docs.py
+
 .PHONY: check-prod
 check-prod: .env release ## Whether `make prod` goes on with its data after its servers were killed; root on Debian.
 	deploy/check-prod.sh

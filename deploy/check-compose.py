@@ -80,6 +80,11 @@ def check_compose(known):
             deadline = known["server.shutdown_deadline_seconds"]
             expect(grace > deadline, f"{name}: stop_grace_period must exceed the {deadline} s of a stop")
     for name, service in services.items():
+        options = service.get("logging", {}).get("options", {})
+        expect({"max-size", "max-file"} <= options.keys(), f"{name}: its log grows without end")
+        # Engines give 1,024 files, which 1,000 clients use up.
+        files = int(service.get("ulimits", {}).get("nofile", 0))
+        expect(files > known["live.max_connections"], f"{name}: {files} open files are too few")
         for published in service.get("ports", []):
             expect(str(published).startswith("127.0.0.1:"), f"{name}: {published} is not bound to loopback")
         for other, dependency in service.get("depends_on", {}).items():
@@ -90,6 +95,8 @@ def check_compose(known):
                 expect(needed.get("restart") == "no", f"{name}: {other} must not be restarted")
     expect(any(str(p).endswith(f":{port}") for p in services["api"].get("ports", [])), f"api: port {port} is not published")
     expect(not {"ports", "container_name"} & services["worker"].keys(), "worker: could not be scaled")
+    for name in ("api", "worker"):
+        expect("doctor" in services[name]["depends_on"], f"{name}: a wrong password would not be said")
     for name, variable in (("mysql", "MYSQL_IMAGE"), ("rabbitmq", "RABBITMQ_IMAGE")):
         release, flavour = re.search(rf'{variable}="{name}:([\d.]+)([^"]*)"', read("deploy/services.sh")).groups()
         pinned = rf"{name}:{re.escape(release)}\.\d+{re.escape(flavour)}"

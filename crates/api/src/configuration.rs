@@ -174,7 +174,8 @@ pub struct WorkerSettings {
 /// Orders and their ids.
 #[derive(Debug, Clone)]
 pub struct TicketSettings {
-    /// The first signs, all verify; empty means: draw one at start.
+    /// The first signs, all verify. Empty, in development only: the secret that everybody can
+    /// read in `application.rs`.
     pub id_secrets: Vec<SecretString>,
     /// The most seats of one order.
     pub max_quantity: Quantity,
