@@ -3,19 +3,16 @@
 use std::time::{Duration, Instant};
 
 use port_contracts::proxy::Weather;
+use port_contracts::{DEADLINE, measured};
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::buyers::{Buyers, Sale, set_up, shows};
-use crate::deployment::{DEADLINE, Deployment, eventually};
+use crate::deployment::{Deployment, eventually};
 use crate::proof::prove;
 use crate::scene::Scene;
 use crate::seed::Chance;
-
-/// `queue.publish_timeout_ms` is 2,000; the rest is for a busy machine.
-const REFUSED_WITHIN: Duration = Duration::from_millis(3_500);
-const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_the_broker_cut_twenty_times() {
@@ -26,6 +23,7 @@ async fn connections_to_the_broker_cut_twenty_times() {
         scene.deployment.broker.cut();
     }
     scene.sells_again().await;
+    scene.buyers.have_accepted(500).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
@@ -55,6 +53,10 @@ async fn a_slow_broker_loses_nothing() {
     let delay = Duration::from_millis(1_500);
     scene.deployment.broker.set(Weather::Slow(delay));
     sleep(Duration::from_secs(6)).await;
+    eventually("an outcome is unknown", async || {
+        !scene.buyers.told.lock().unknown.is_empty()
+    })
+    .await;
     scene.deployment.broker.set(Weather::Fair);
     scene.sells_again().await;
     let proof = scene.end().await;
@@ -64,7 +66,7 @@ async fn a_slow_broker_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
     let mut chance = Chance::new();
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::impatient().await;
     let api = deployment.start_ready("api").await;
     let worker = deployment.start_ready("worker").await;
     let sale = Sale::default();
@@ -78,12 +80,12 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
         let asked = Instant::now();
         let request = client.post(format!("{}/tickets", api.url)).json(&order);
         let answer = request.send().await.unwrap();
-        assert!(asked.elapsed() < REFUSED_WITHIN, "{:?}", asked.elapsed());
+        measured("order refused without a broker", asked.elapsed());
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"));
     }
     for process in [&api, &worker] {
-        eventually("readiness names the queue", DEADLINE, async || {
+        eventually("readiness names the queue", async || {
             let Some((503, body)) = process.readiness().await else {
                 return false;
             };
@@ -107,13 +109,13 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
             break ticket["ticket_id"].as_str().unwrap().to_owned();
         }
         assert_eq!(answer.status(), 503);
-        assert!(back.elapsed() < BACK_WITHIN, "still {answer:?}");
+        assert!(back.elapsed() < DEADLINE, "still {answer:?}");
     };
+    measured("order accepted again", back.elapsed());
     for process in [&api, &worker] {
-        process
-            .wait_until_ready(BACK_WITHIN.saturating_sub(back.elapsed()))
-            .await;
+        process.wait_until_ready().await;
     }
+    measured("both ready again", back.elapsed());
     let buyers = Buyers::start(&[&api.url], sale, &mut chance);
     sleep(Duration::from_millis(500)).await;
     let mut told = buyers.stop().await;
@@ -130,6 +132,7 @@ async fn processes_start_before_broker_and_database() {
     deployment.database.set(Weather::Down);
     let mut api = deployment.start("api").await;
     let mut worker = deployment.start("worker").await;
+    let started = Instant::now();
     sleep(Duration::from_secs(2)).await;
     for process in [&mut api, &mut worker] {
         let (status, body) = process.readiness().await.unwrap();
@@ -138,21 +141,20 @@ async fn processes_start_before_broker_and_database() {
         assert!(all.iter().all(|one| one["status"] == "down"), "{body}");
         let warnings = process.log_lines();
         let warnings = warnings.iter().filter(|line| line["level"] == "WARN");
-        assert!(warnings.count() < 10, "it complains too often");
+        // Ten in two seconds, and more if the machine let more time pass.
+        let some = 10 * (1 + usize::try_from(started.elapsed().as_secs()).unwrap() / 2);
+        assert!(warnings.count() < some, "it complains too often");
         assert!(!process.has_ended());
     }
     deployment.broker.set(Weather::Fair);
     deployment.database.set(Weather::Fair);
     for process in [&api, &worker] {
-        process.wait_until_ready(BACK_WITHIN).await;
+        process.wait_until_ready().await;
     }
     let sale = Sale::default();
     set_up(&api.url, sale).await;
     let buyers = Buyers::start(&[&api.url], sale, &mut chance);
-    eventually("orders are accepted", DEADLINE, async || {
-        buyers.accepted() > 50
-    })
-    .await;
+    eventually("orders are accepted", async || buyers.accepted() > 50).await;
     let told = buyers.stop().await;
     prove(&deployment, &api.url, told).await;
 }

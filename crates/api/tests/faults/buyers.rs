@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use domain::ids::ShowId;
 use domain::order::Lanes;
 use parking_lot::Mutex;
+use port_contracts::DEADLINE;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::deployment::eventually;
 use crate::seed::Chance;
 
 pub(crate) const LANES: u8 = 4;
 const USERS: u64 = 60;
 /// A user of the class high.
 const HIGH: u64 = 5;
-/// The longest that a client waits for any answer.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is sold.
 #[derive(Clone, Copy)]
@@ -120,7 +120,7 @@ impl Buyers {
     pub(crate) fn start(urls: &[&str], sale: Sale, chance: &mut Chance) -> Self {
         let told = Arc::new(Mutex::new(Told::default()));
         let over = CancellationToken::new();
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().timeout(DEADLINE).build().unwrap();
         let mut tasks = JoinSet::new();
         for _ in 0..sale.buyers {
             let buyer = Buyer {
@@ -138,6 +138,14 @@ impl Buyers {
 
     pub(crate) fn accepted(&self) -> usize {
         self.told.lock().accepted.len()
+    }
+
+    /// Waits until so many orders are accepted: a busy machine takes fewer in a time.
+    pub(crate) async fn have_accepted(&self, orders: usize) {
+        eventually("enough orders are accepted", async || {
+            self.accepted() > orders
+        })
+        .await;
     }
 
     /// Ends them and returns what they were told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use port_contracts::proxy::Weather;
 use tokio::time::sleep;
 
-use crate::deployment::{DEADLINE, eventually};
+use crate::deployment::eventually;
 use crate::scene::Scene;
 use crate::seed::Chance;
 
@@ -18,6 +18,7 @@ async fn connections_to_the_database_cut_twenty_times() {
         scene.deployment.database.cut();
     }
     scene.sells_again().await;
+    scene.buyers.have_accepted(500).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
@@ -30,7 +31,7 @@ async fn a_database_that_is_down_for_ten_seconds() {
     scene.deployment.database.set(Weather::Down);
     scene.deployment.database.cut();
     for process in [&scene.api, &scene.worker] {
-        eventually("readiness fails", DEADLINE, async || {
+        eventually("readiness fails", async || {
             matches!(process.readiness().await, Some((503, _)))
         })
         .await;

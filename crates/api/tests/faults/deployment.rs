@@ -9,15 +9,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use port_contracts::proxy::{TcpProxy, host_and_port};
-use port_contracts::services;
+use port_contracts::{DEADLINE, services};
+use reqwest::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::backend::Backend;
 
-/// Long beside what any of these waits takes on a busy machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Everything that the processes of a test share.
@@ -31,8 +30,18 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// A migrated database and nothing that runs.
+    /// A migrated database and nothing that runs. Orders wait for a busy broker:
+    /// none is refused because the machine is slow.
     pub(crate) async fn new() -> Self {
+        Self::with_publish_timeout_ms(60_000).await
+    }
+
+    /// Orders wait as long for the broker as `config/base.toml` says.
+    pub(crate) async fn impatient() -> Self {
+        Self::with_publish_timeout_ms(2_000).await
+    }
+
+    async fn with_publish_timeout_ms(publish_timeout_ms: u32) -> Self {
         let backend = Backend::start().await;
         let broker = TcpProxy::start(&host_and_port(&services::rabbitmq_url()))
             .await
@@ -48,7 +57,10 @@ impl Deployment {
                 _ => {}
             }
         }
+        let publish_timeout_ms = publish_timeout_ms.to_string();
         for (name, value) in [
+            ("APP__QUEUE__PUBLISH_TIMEOUT_MS", &*publish_timeout_ms),
+            ("APP__SERVER__SHUTDOWN_DEADLINE_SECONDS", "600"),
             ("APP__SERVER__PORT", "0"),
             ("APP__LOG__FORMAT", "json"),
             ("APP__LOG__LEVEL", "info"),
@@ -95,7 +107,7 @@ impl Deployment {
     pub(crate) async fn start_beside_the_proxy(&self, role: &str) -> Process {
         let url = self.backend.database().url();
         let process = self.start_with(role, &[("APP__MYSQL__URL", &url)]).await;
-        process.wait_until_ready(DEADLINE).await;
+        process.wait_until_ready().await;
         process
     }
 
@@ -124,7 +136,7 @@ impl Deployment {
     /// As [`Self::start`], and waits until it is ready.
     pub(crate) async fn start_ready(&self, role: &str) -> Process {
         let process = self.start(role).await;
-        process.wait_until_ready(DEADLINE).await;
+        process.wait_until_ready().await;
         process
     }
 }
@@ -199,16 +211,11 @@ impl Process {
         Some((answer.status().as_u16(), answer.json().await.ok()?))
     }
 
-    pub(crate) async fn wait_until_ready(&self, deadline: Duration) {
-        let started = Instant::now();
-        loop {
-            let readiness = self.readiness().await;
-            if let Some((200, _)) = readiness {
-                return;
-            }
-            assert!(started.elapsed() < deadline, "not ready: {readiness:?}");
-            sleep(LOOK_AGAIN).await;
-        }
+    pub(crate) async fn wait_until_ready(&self) {
+        eventually("readiness", async || {
+            matches!(self.readiness().await, Some((200, _)))
+        })
+        .await;
     }
 
     /// Lanes that it owns, as far as it has logged.
@@ -238,18 +245,32 @@ impl Drop for Process {
     }
 }
 
-/// Waits until `done`, at most `deadline`; `what` names what did not happen.
-pub(crate) async fn eventually(
-    what: &str,
-    deadline: Duration,
-    mut done: impl AsyncFnMut() -> bool,
-) {
+/// The ticket, as the api process at `url` has it. Asked for again while the store is
+/// too busy to answer in time.
+pub(crate) async fn ticket(client: &Client, url: &str, id: &str) -> Value {
+    let mut ticket = Value::Null;
+    eventually("a ticket is read", async || {
+        let answer = client.get(format!("{url}/tickets/{id}")).send().await;
+        let answer = answer.unwrap();
+        let status = answer.status();
+        ticket = answer.json().await.unwrap();
+        assert!(status == 200 || status == 503, "{id}: {ticket}");
+        status == 200
+    })
+    .await;
+    ticket
+}
+
+/// Waits until `done`, so long that only what hangs is missed; `what` names what
+/// did not happen. Returns how long it took.
+pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !done().await {
         assert!(
-            started.elapsed() < deadline,
-            "{what}: not within {deadline:?}"
+            started.elapsed() < DEADLINE,
+            "{what}: not within {DEADLINE:?}"
         );
         sleep(LOOK_AGAIN).await;
     }
+    started.elapsed()
 }

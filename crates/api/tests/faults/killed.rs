@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::buyers::{Buyers, Sale, Told, set_up};
-use crate::deployment::{DEADLINE, Deployment, eventually};
+use crate::deployment::{Deployment, eventually};
 
 use crate::proof::prove;
 use crate::seed::Chance;
@@ -26,7 +26,7 @@ async fn a_worker_killed_thirty_times_in_a_sale() {
         let mut worker = deployment.start("worker").await;
         // Some die before they own a lane, most while they decide.
         if !chance.one_in(6) {
-            eventually("the worker owns its lanes", DEADLINE, async || {
+            eventually("the worker owns its lanes", async || {
                 !worker.lanes().is_empty()
             })
             .await;
@@ -37,6 +37,7 @@ async fn a_worker_killed_thirty_times_in_a_sale() {
     }
     assert!(deciding > 20, "only {deciding} kills of a deciding worker");
     let _worker = deployment.start("worker").await;
+    buyers.have_accepted(1_000).await;
     let told = buyers.stop().await;
     assert_eq!((told.unanswered, told.unknown.len()), (0, 0));
     let proof = prove(&deployment, &api.url, told).await;
@@ -55,7 +56,8 @@ async fn an_api_process_killed_ten_times_in_a_sale() {
     for _ in 0..10 {
         let mut doomed = deployment.start_ready("api").await;
         let buyers = Buyers::start(&[&steady.url, &doomed.url], sale, &mut chance);
-        sleep(chance.millis(300, 900)).await;
+        buyers.have_accepted(150).await;
+        sleep(chance.millis(0, 600)).await;
         doomed.kill();
         // Whoever had a key asks again, of the other process in the end.
         sleep(Duration::from_millis(100)).await;

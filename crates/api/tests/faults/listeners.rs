@@ -161,7 +161,12 @@ fn hear(text: &str, versions: &mut BTreeMap<String, u64>, heard: &Heard) {
         "waiting_line" => {}
         // The store may be away for a while; the state comes when it is back.
         "error" => assert_eq!(message["code"], "store_unavailable", "{text}"),
-        "closing" => assert_eq!(message["code"], "shutting_down", "{text}"),
+        // On a busy machine a client may read too late; it connects again.
+        "closing" => assert!(
+            ["shutting_down", "slow_reader", "no_heartbeat"]
+                .contains(&message["code"].as_str().unwrap()),
+            "{text}"
+        ),
         other => panic!("{other}: {text}"),
     }
 }

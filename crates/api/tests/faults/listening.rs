@@ -1,21 +1,16 @@
 //! Every verdict is told, on whichever process its buyer listens, whoever dies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use port_contracts::measured;
 use reqwest::Client;
-use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::buyers::{Buyers, Sale, set_up};
-use crate::deployment::{DEADLINE, Deployment, eventually};
+use crate::deployment::{Deployment, eventually, ticket};
 use crate::listeners::{Listeners, is_decided};
 use crate::proof::prove;
 use crate::seed::Chance;
-
-/// A change that was never announced is told by then (the design's 10 s, and
-/// some for a busy machine).
-const HEALED: Duration = Duration::from_secs(15);
 
 /// Ends the sale and proves that listeners were told what the tickets are.
 async fn prove_told(deployment: &Deployment, url: &str, buyers: Buyers, listeners: Listeners) {
@@ -23,19 +18,19 @@ async fn prove_told(deployment: &Deployment, url: &str, buyers: Buyers, listener
     let accepted: Vec<String> = told.accepted.keys().cloned().collect();
     let proof = prove(deployment, url, told).await;
     assert!(proof.accepted > 200, "{proof:?}");
-    eventually("all verdicts are told", HEALED, async || {
+    let verdicts = eventually("all verdicts are told", async || {
         let heard = listeners.heard.lock();
         accepted
             .iter()
             .all(|id| heard.get(id).is_some_and(is_decided))
     })
     .await;
+    measured("all verdicts told", verdicts);
     // Holds lapse by themselves for a while.
     let client = Client::new();
-    eventually("the latest state is told", HEALED, async || {
+    let states = eventually("the latest state is told", async || {
         for id in &accepted {
-            let answer = client.get(format!("{url}/tickets/{id}")).send().await;
-            let ticket: Value = answer.unwrap().json().await.unwrap();
+            let ticket = ticket(&client, url, id).await;
             if listeners.heard.lock()[id]["status"] != ticket["status"] {
                 return false;
             }
@@ -43,6 +38,7 @@ async fn prove_told(deployment: &Deployment, url: &str, buyers: Buyers, listener
         true
     })
     .await;
+    measured("latest states told", states);
     listeners.stop().await;
 }
 
@@ -62,7 +58,7 @@ async fn every_verdict_is_heard_at_another_process_while_workers_are_killed() {
     let listeners = Listeners::start(&[&listening.url], Arc::clone(&buyers.told));
     for _ in 0..5 {
         let before = listeners.decided();
-        eventually("verdicts are told", DEADLINE, async || {
+        eventually("verdicts are told", async || {
             listeners.decided() > before + 50
         })
         .await;
@@ -92,14 +88,11 @@ async fn who_listened_at_a_killed_process_learns_what_it_missed_at_another() {
     let urls = [doomed.url.clone(), steady.url.clone()];
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let listeners = Listeners::start(&urls, Arc::clone(&buyers.told));
-    eventually("verdicts are told", DEADLINE, async || {
-        listeners.decided() > 200
-    })
-    .await;
+    eventually("verdicts are told", async || listeners.decided() > 200).await;
     sleep(chance.millis(0, 400)).await;
     doomed.kill();
     let before = listeners.decided();
-    eventually("verdicts are told by the other", DEADLINE, async || {
+    eventually("verdicts are told by the other", async || {
         listeners.decided() > before + 200
     })
     .await;

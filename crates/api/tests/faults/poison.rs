@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::buyers::{Buyers, Sale, set_up, shows};
-use crate::deployment::{DEADLINE, Deployment, Process, eventually};
+use crate::deployment::{Deployment, Process, eventually, ticket};
 
 use crate::proof::prove;
 use crate::seed::Chance;
@@ -30,8 +30,7 @@ async fn order(api: &Process, user: &str) -> String {
 }
 
 async fn status(api: &Process, id: &str) -> String {
-    let answer = reqwest::get(format!("{}/tickets/{id}", api.url)).await;
-    let ticket: Value = answer.unwrap().json().await.unwrap();
+    let ticket = ticket(&reqwest::Client::new(), &api.url, id).await;
     ticket["status"].as_str().unwrap().to_owned()
 }
 
@@ -44,14 +43,11 @@ async fn poison_in_the_middle_of_a_batch_is_put_aside_and_redriven() {
     set_up(&api.url, sale).await;
     // No worker yet, so that all of it is one batch.
     let buyers = Buyers::start(&[&api.url], sale, &mut chance);
-    eventually("orders wait", DEADLINE, async || buyers.accepted() > 200).await;
+    eventually("orders wait", async || buyers.accepted() > 200).await;
     let poisoned = order(&api, "user-59").await;
     let queue = deployment.backend.queue();
     queue.publish(LANE, br#"{"version":1,"orders":oops"#).await;
-    eventually("more orders wait", DEADLINE, async || {
-        buyers.accepted() > 400
-    })
-    .await;
+    eventually("more orders wait", async || buyers.accepted() > 400).await;
     let mut told = buyers.stop().await;
     // From now on the database refuses every row of this one ticket.
     let id = poisoned.replace('-', "");
@@ -60,7 +56,7 @@ async fn poison_in_the_middle_of_a_batch_is_put_aside_and_redriven() {
     database.execute(&poison).await;
     let _worker = deployment.start_ready("worker").await;
 
-    eventually("both are put aside", DEADLINE, async || {
+    eventually("both are put aside", async || {
         letters(&deployment).len() == 2
     })
     .await;
@@ -78,7 +74,7 @@ async fn poison_in_the_middle_of_a_batch_is_put_aside_and_redriven() {
     database.execute(remedy).await;
     let redriven = deployment.run(&["dead-letters", "redrive"]);
     assert!(redriven.status.success(), "{redriven:?}");
-    eventually("the redriven order is decided", DEADLINE, async || {
+    eventually("the redriven order is decided", async || {
         status(&api, &poisoned).await != "processing"
     })
     .await;
@@ -101,7 +97,7 @@ async fn a_message_of_a_newer_version_pauses_its_lane_and_readiness_says_so() {
     let queue = deployment.backend.queue();
     let newer = br#"{"version":2,"orders":"in another shape"}"#;
     queue.publish(LANE, newer).await;
-    eventually("readiness says so", DEADLINE, async || {
+    eventually("readiness says so", async || {
         let Some((503, body)) = worker.readiness().await else {
             return false;
         };
@@ -110,7 +106,7 @@ async fn a_message_of_a_newer_version_pauses_its_lane_and_readiness_says_so() {
     .await;
     // The other lanes are served meanwhile.
     let buyers = Buyers::start(&[&api.url], sale, &mut chance);
-    eventually("orders wait", DEADLINE, async || buyers.accepted() > 300).await;
+    eventually("orders wait", async || buyers.accepted() > 300).await;
     let told = buyers.stop().await;
     let served = told
         .shows
@@ -119,7 +115,7 @@ async fn a_message_of_a_newer_version_pauses_its_lane_and_readiness_says_so() {
     let served: Vec<_> = served.map(|(id, _)| id).collect();
     assert!(served.len() > 100);
     for id in served {
-        eventually("other lanes are served", DEADLINE, async || {
+        eventually("other lanes are served", async || {
             status(&api, id).await != "processing"
         })
         .await;
@@ -129,7 +125,7 @@ async fn a_message_of_a_newer_version_pauses_its_lane_and_readiness_says_so() {
 
     // A newer worker takes it, and this build goes on with the rest.
     worker.signal("TERM");
-    eventually("the worker ends", DEADLINE, async || worker.has_ended()).await;
+    eventually("the worker ends", async || worker.has_ended()).await;
     assert_eq!(queue.take_first(LANE).await, newer);
     let _worker = deployment.start_ready("worker").await;
     prove(&deployment, &api.url, told).await;

@@ -6,7 +6,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::buyers::{Told, set_up};
-use crate::deployment::{DEADLINE, Deployment, eventually};
+use crate::deployment::{Deployment, eventually, ticket};
 use crate::proof::prove;
 use crate::seed::Chance;
 
@@ -66,7 +66,7 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
     let all = 2 * ORDERS as u64 + 1;
     for _ in 0..3 {
         let before = seq().await;
-        eventually("the backlog is being decided", DEADLINE, async || {
+        eventually("the backlog is being decided", async || {
             seq().await > before || before == all
         })
         .await;
@@ -82,17 +82,13 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
             deployment.start("worker").await,
         ];
     }
-    eventually("the backlog is decided", DEADLINE, async || {
-        seq().await == all
-    })
-    .await;
+    eventually("the backlog is decided", async || seq().await == all).await;
 
     let mut decided: Vec<(u64, bool)> = stream::iter(placed)
         .map(|id| {
-            let request = client.get(format!("{}/tickets/{id}", apis[1].url));
+            let (client, url) = (&client, &apis[1].url);
             async move {
-                let answer = request.send().await.unwrap();
-                let ticket: Value = answer.json().await.unwrap();
+                let ticket = ticket(client, url, &id).await;
                 let seq = ticket["decision_seq"]
                     .as_u64()
                     .unwrap_or_else(|| panic!("{ticket}"));

@@ -1,17 +1,15 @@
 //! What must be true after every fault.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use port_contracts::measured;
 use reqwest::Client;
 use serde_json::Value;
 
 use crate::buyers::Told;
-use crate::deployment::{Deployment, eventually};
+use crate::deployment::{Deployment, eventually, ticket};
 
-/// By then every order has its verdict, counted from the end of the fault.
-const ALL_DECIDED: Duration = Duration::from_secs(60);
 const READERS: usize = 16;
 
 /// What was proven, in numbers.
@@ -30,7 +28,7 @@ pub(crate) async fn prove(deployment: &Deployment, url: &str, told: Told) -> Pro
     let client = Client::new();
     let mut open: Vec<String> = told.accepted.keys().cloned().collect();
     let mut tickets = BTreeMap::new();
-    eventually("all accepted orders are decided", ALL_DECIDED, async || {
+    let decided = eventually("all accepted orders are decided", async || {
         let read = read(&client, url, std::mem::take(&mut open)).await;
         for (id, ticket) in read {
             if ticket["status"] == "processing" {
@@ -42,6 +40,7 @@ pub(crate) async fn prove(deployment: &Deployment, url: &str, told: Told) -> Pro
         open.is_empty()
     })
     .await;
+    measured("all accepted orders decided", decided);
     for (id, status) in &told.changed {
         assert_eq!(tickets[id]["status"], *status, "{:?}", tickets[id]);
     }
@@ -98,10 +97,8 @@ fn decisions(verdicts: &Value) -> u64 {
 async fn read(client: &Client, url: &str, ids: Vec<String>) -> Vec<(String, Value)> {
     stream::iter(ids)
         .map(|id| async move {
-            let answer = client.get(format!("{url}/tickets/{id}")).send();
-            let answer = answer.await.unwrap();
-            assert_eq!(answer.status(), 200, "{id}");
-            (id, answer.json().await.unwrap())
+            let ticket = ticket(client, url, &id).await;
+            (id, ticket)
         })
         .buffer_unordered(READERS)
         .collect()

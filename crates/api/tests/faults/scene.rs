@@ -1,7 +1,7 @@
 //! A sale at work: an api process, a worker, and buyers that order.
 
 use crate::buyers::{Buyers, Sale, set_up};
-use crate::deployment::{DEADLINE, Deployment, Process, eventually};
+use crate::deployment::{Deployment, Process, eventually};
 use crate::proof::{Proof, prove};
 use crate::seed::Chance;
 
@@ -14,7 +14,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn start(chance: &mut Chance) -> Self {
-        let deployment = Deployment::new().await;
+        let deployment = Deployment::impatient().await;
         let api = deployment.start_ready("api").await;
         let worker = deployment.start_ready("worker").await;
         let sale = Sale::default();
@@ -31,7 +31,7 @@ impl Scene {
     /// Waits until buyers get orders accepted again.
     pub(crate) async fn sells_again(&self) {
         let before = self.buyers.accepted();
-        eventually("orders are accepted again", DEADLINE, async || {
+        eventually("orders are accepted again", async || {
             self.buyers.accepted() > before + 50
         })
         .await;
