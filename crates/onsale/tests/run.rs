@@ -70,6 +70,25 @@ impl Run {
         Self { output, folder }
     }
 
+    /// Of `smoke.toml`, with time for everything: its limits are for a machine that has
+    /// nothing else to do.
+    async fn of_smoke(address: SocketAddr) -> Self {
+        let mut text = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
+        for (hurried, patient) in [
+            ("timeout_ms = 1000\n", "timeout_ms = 60000\n"),
+            ("[client]\n", "[client]\ntimeout_ms = 60000\n"),
+            ("patience_seconds = 15\n", "patience_seconds = 120\n"),
+            ("run_seconds = 60\n", "run_seconds = 600\n"),
+        ] {
+            assert_eq!(text.matches(hurried).count(), 1, "{hurried}");
+            text = text.replace(hurried, patient);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smoke.toml");
+        std::fs::write(&path, text).unwrap();
+        Self::of(&path, address).await
+    }
+
     fn json(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.folder.path().join("out.json")).unwrap())
             .unwrap()
@@ -87,13 +106,9 @@ fn scenario(name: &str) -> std::path::PathBuf {
         .join(name)
 }
 
-fn smoke() -> std::path::PathBuf {
-    scenario("smoke.toml")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn smoke_has_no_violation() {
-    let run = Run::of(&smoke(), service().await).await;
+    let run = Run::of_smoke(service().await).await;
     assert!(run.output.status.success(), "{}", run.told());
     let json = run.json();
     assert_eq!(json["passed"], true);
@@ -120,8 +135,7 @@ async fn smoke_has_no_violation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_runs_on_one_deployment_do_not_meet() {
     let address = service().await;
-    let smoke = smoke();
-    let (one, other) = tokio::join!(Run::of(&smoke, address), Run::of(&smoke, address));
+    let (one, other) = tokio::join!(Run::of_smoke(address), Run::of_smoke(address));
     for run in [&one, &other] {
         assert!(run.output.status.success(), "{}", run.told());
     }
@@ -153,7 +167,7 @@ async fn an_id_that_is_given_twice_fails_the_run() {
             _ => {}
         }
     });
-    let run = Run::of(&smoke(), liar.await).await;
+    let run = Run::of_smoke(liar.await).await;
     assert_eq!(run.output.status.code(), Some(1), "{}", run.told());
     let json = run.json();
     assert_eq!(json["passed"], false);
@@ -177,7 +191,7 @@ async fn a_verdict_that_was_told_otherwise_fails_the_run() {
             *lied = true;
         }
     });
-    let run = Run::of(&smoke(), liar.await).await;
+    let run = Run::of_smoke(liar.await).await;
     assert_eq!(run.output.status.code(), Some(1), "{}", run.told());
     assert_eq!(
         run.json()["violations"]["contradictions"],

@@ -174,7 +174,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     // Printed with the result, which there is none of then.
     let (outcome, setting) = sold.with_context(|| format!("the run of seed {seed}"))?;
     let outline = Outline::of(&scenario, &args.scenario, text);
-    let report = Report::of(&scenario, outline, setting, &outcome);
+    let mut report = Report::of(&scenario, outline, setting, &outcome);
+    let missed = scenario.limits.silences.missed(&report.faults);
+    report.passed &= missed.is_empty();
+    report.missed.extend(missed);
     if let Some(path) = &args.json {
         write_file(path, &serde_json::to_string_pretty(&report)?)?;
     }

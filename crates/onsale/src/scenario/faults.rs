@@ -93,6 +93,12 @@ impl FaultKind {
         }
     }
 
+    /// The kind of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Whether it ends a server, which nobody else may use then.
     #[must_use]
     pub const fn kills_a_server(self) -> bool {

@@ -5,6 +5,7 @@ pub mod faults;
 mod fields;
 pub mod plan;
 mod read;
+pub mod silences;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use self::arrivals::{Phase, Spacing};
 use self::faults::FaultTerms;
+use self::silences::SilenceLimits;
 
 /// A sale to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,6 +161,8 @@ pub struct Limits {
     /// Required: orders that are accepted, or refused because their show is sold
     /// out, as a share of all.
     pub answered_at_least: f64,
+    /// Required of faults.
+    pub silences: SilenceLimits,
     /// Nobody waits longer for a verdict once nothing happens any more.
     pub patience_seconds: u64,
     /// The run is ended after so long, and has failed.

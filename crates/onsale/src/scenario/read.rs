@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::arrivals::{Phase, Shape, Spacing};
 use super::faults::{FaultKind, FaultTerms};
 use super::fields::{Faults, Fields, number};
+use super::silences::SilenceLimits;
 use super::{
     Client, Holds, Limits, Popularity, Readers, Retries, Scenario, ScenarioFaults, Service, Shows,
     Users,
@@ -400,8 +401,7 @@ fn read_fault_terms(mut faults: Fields<'_>, seconds: Option<f64>) -> Option<Opti
     let quiet_ms = faults.whole("quiet_ms", 0..=MAX_MS).unwrap_or(1_000);
     let kinds = faults.section("kinds");
     let known = FaultKind::ALL.map(FaultKind::name).join(", ");
-    let by_name = |name: &str| FaultKind::ALL.into_iter().find(|kind| kind.name() == name);
-    let weights = read_weights(&kinds, &format!("one of {known}"), by_name);
+    let weights = read_weights(&kinds, &format!("one of {known}"), FaultKind::named);
     if weights.as_ref().is_some_and(Vec::is_empty) {
         kinds.fault_of_all("is missing");
     }
@@ -450,13 +450,34 @@ fn read_limits(mut limits: Fields<'_>) -> Option<Limits> {
     let answered_at_least = limits.share("answered_at_least");
     let patience_seconds = limits.whole("patience_seconds", 1..=3_600).unwrap_or(60);
     let run_seconds = limits.whole("run_seconds", 1..=86_400).unwrap_or(900);
+    let show_without_verdict = read_silences(limits.section("show_without_verdict_seconds"));
+    let accepted_again = read_silences(limits.section("accepted_again_seconds"));
     limits.finish();
     Some(Limits {
         decided_within_seconds,
         answered_at_least,
+        silences: SilenceLimits {
+            show_without_verdict: show_without_verdict?,
+            accepted_again: accepted_again?,
+        },
         patience_seconds,
         run_seconds,
     })
+}
+
+/// Seconds by kinds of faults.
+fn read_silences(silences: Fields<'_>) -> Option<Vec<(FaultKind, f64)>> {
+    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
+    let mut read = Vec::new();
+    for (name, limit) in silences.rest() {
+        let seconds = number(limit).filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds));
+        match (FaultKind::named(name), seconds) {
+            (Some(kind), Some(seconds)) => read.push((kind, seconds)),
+            (None, _) => silences.fault(name, format_args!("is not one of {known}")),
+            (_, None) => silences.fault(name, format_args!("{limit} is no number of seconds")),
+        }
+    }
+    (read.len() == silences.rest().len()).then_some(read)
 }
 
 #[cfg(test)]
@@ -536,6 +557,7 @@ mod tests {
             kinds = { worker_killed = 0, moon = 1 }
             [limits]
             run_seconds = 0
+            show_without_verdict_seconds = { worker_killed = -1, moon = 1 }
             "#,
         );
         let expected = [
@@ -561,6 +583,8 @@ mod tests {
             "faults.lasts_ms: [2, 1] is not [from, to]",
             "faults.kinds.worker_killed: needs a weight above 0",
             "faults.kinds.moon: is not one of worker_killed, worker_frozen,",
+            "limits.show_without_verdict_seconds.worker_killed: -1 is no number of seconds",
+            "limits.show_without_verdict_seconds.moon: is not one of worker_killed,",
             "limits.run_seconds: 0 is not a whole number from 1 to 86400",
             "color: is unknown; known are about, arrivals, shows,",
         ];
