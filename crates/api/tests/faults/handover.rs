@@ -20,12 +20,11 @@ async fn decided(client: &Client, url: &str, show: &str) -> String {
     let request = client.post(format!("{url}/tickets")).json(&body);
     let placed: Value = request.send().await.unwrap().json().await.unwrap();
     let id = placed["ticket_id"].as_str().unwrap().to_owned();
-    loop {
-        if ticket(client, url, &id).await["status"] != "processing" {
-            return id;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
+    eventually("an order for each lane is decided", async || {
+        ticket(client, url, &id).await["status"] != "processing"
+    })
+    .await;
+    id
 }
 
 fn have(workers: &[&Process], expected: usize) -> bool {
