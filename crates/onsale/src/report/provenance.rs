@@ -64,8 +64,10 @@ fn commit() -> Option<String> {
     let changed = Command::new("git")
         .args(["diff", "--quiet", "HEAD", "--", ":/"])
         .args([":(top,exclude)docs", ":(top,exclude)*.md"])
-        .status()
-        .ok()?;
+        // Where there is no repository it explains itself at length.
+        .output()
+        .ok()?
+        .status;
     let commit =
         Some(commit.trim()).filter(|commit| head.status.success() && !commit.is_empty())?;
     let dirty = if changed.success() { "" } else { "-dirty" };
