@@ -6,43 +6,20 @@
     reason = "a test that panics is a test that fails"
 )]
 
-use std::collections::HashMap;
+mod support;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use api::application::{Application, Role};
-use api::clock::SystemClock;
-use api::configuration::Settings;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
-use tokio_util::sync::CancellationToken;
 
-const TOKEN: &str = "a token of administration";
-
-/// A service in the memory of this process.
-async fn service() -> SocketAddr {
-    let variables = [
-        ("APP__SERVER__PORT", "0"),
-        ("APP__LOG__LEVEL", "error"),
-        ("APP__ADMIN__TOKEN", TOKEN),
-    ];
-    let variables: HashMap<_, _> = variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    let settings = Settings::load(&config, variables).unwrap();
-    let application = Application::build(settings, Role::All, Arc::new(SystemClock))
-        .await
-        .unwrap();
-    let address = application.address();
-    tokio::spawn(application.run_until_stopped(CancellationToken::new()));
-    address
-}
+use self::support::{TOKEN, service};
 
 /// A run with its files.
 struct Run {
@@ -130,6 +107,41 @@ async fn smoke_has_no_violation() {
     assert!(page.contains("No violation") && page.contains("<svg") && !page.contains("<script"));
     // Not a terminal, and not asked for.
     assert!(run.output.stderr.is_empty(), "{}", run.told());
+}
+
+/// All orders come at one instant, so that most seats are gone when anybody can
+/// look again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seats_are_seen_before_the_first_order_and_after_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("quick.toml");
+    let text = r#"
+        about = "All at once"
+        [[arrivals.phases]]
+        shape = "spike"
+        orders = 400
+        seconds = 0
+        half_life_seconds = 1
+        [shows]
+        number = 2
+        seats = 150
+        [users]
+        number = 400
+    "#;
+    std::fs::write(&scenario, text).unwrap();
+    let run = Run::of(&scenario, service().await).await;
+    assert!(run.output.status.success(), "{}", run.told());
+    let series = &run.json()["series"];
+    let before = serde_json::json!({"available": 300, "held": 0, "sold": 0});
+    assert_eq!(series["seats_before"], before);
+    let sold = series["sold"].as_array().unwrap();
+    assert_eq!(sold.last(), Some(&300.into()), "{series}");
+    assert_eq!(sold.len(), series["backlog"].as_array().unwrap().len());
+    let page = std::fs::read_to_string(run.folder.path().join("out.html")).unwrap();
+    let (_, plot) = page.split_once("<figcaption>Seats</figcaption>").unwrap();
+    let (_, area) = plot.split_once("area c1\" points=\"").unwrap();
+    // On the x axis, at the lower edge.
+    assert!(area.starts_with("64.0,232.0 "), "{}", &area[..40]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,12 @@ pub struct Stored {
 }
 
 impl Store {
+    /// Whether every change can be read afterwards.
+    #[must_use]
+    pub const fn is_replayed(&self) -> bool {
+        matches!(self, Self::Database(_))
+    }
+
     /// How the shows of a run stand.
     ///
     /// # Errors

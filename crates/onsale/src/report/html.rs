@@ -1,5 +1,6 @@
 //! The result as one page: no script, nothing from elsewhere.
 
+use std::cmp::Reverse;
 use std::fmt::Display;
 
 use super::svg::{self, Line, Mark, Plot, Style, escaped, over_time, percentiles, short};
@@ -100,14 +101,18 @@ fn plots(report: &Report) -> String {
 pub(crate) fn sale(report: &Report) -> Vec<Plot> {
     let series = &report.series;
     let instants = series.instants();
+    // A rate is that of its interval from the start on.
     let line = |label: &str, values: &[f64]| Line {
         label: label.to_owned(),
+        before: values.first().copied(),
         values: values.to_vec(),
     };
-    let counts = |label: &str, values: &[u64]| Line {
+    let counts = |label: &str, before: Option<u64>, values: &[u64]| Line {
         label: label.to_owned(),
+        before: before.map(|value| value as f64),
         values: values.iter().map(|value| *value as f64).collect(),
     };
+    let before = series.seats_before;
     let marks = marks(report);
     let mut rates = vec![
         line("due", &series.arrivals_per_second),
@@ -127,7 +132,7 @@ pub(crate) fn sale(report: &Report) -> Vec<Plot> {
         over_time(
             "Backlog: accepted and not decided",
             &instants,
-            &[counts("orders", &series.backlog)],
+            &[counts("orders", Some(0), &series.backlog)],
             Style::Lines,
             &marks,
         ),
@@ -135,9 +140,13 @@ pub(crate) fn sale(report: &Report) -> Vec<Plot> {
             "Seats",
             &instants,
             &[
-                counts("sold", &series.sold),
-                counts("held", &series.held),
-                counts("available", &series.available),
+                counts("sold", before.map(|seats| seats.sold), &series.sold),
+                counts("held", before.map(|seats| seats.held), &series.held),
+                counts(
+                    "available",
+                    before.map(|seats| seats.available),
+                    &series.available,
+                ),
             ],
             Style::Stacked,
             &marks,
@@ -181,8 +190,11 @@ fn memory(report: &Report, marks: &[Mark]) -> Option<Plot> {
             let seen = process.resident_mib.get(*place);
             seen.map_or(0.0, |(_, mib)| *mib)
         });
+        let earlier = process.resident_mib.iter();
+        let earlier = earlier.take_while(|(at, _)| *at <= 0.0);
         Line {
             label: process.name.clone(),
+            before: earlier.last().map(|(_, mib)| *mib),
             values: values.collect(),
         }
     });
@@ -196,20 +208,46 @@ fn memory(report: &Report, marks: &[Mark]) -> Option<Plot> {
     ))
 }
 
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+/// What the columns of a table are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// A name, then figures.
+    Figures,
+    /// Two names, then figures.
+    TwoNames,
+    /// A name, then words.
+    Facts,
+}
+
+impl Columns {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Figures => "figures",
+            Self::TwoNames => "figures two-names",
+            Self::Facts => "facts",
+        }
+    }
+}
+
+fn table(columns: Columns, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let head: String = head.iter().map(|name| format!("<th>{name}</th>")).collect();
+    let figure = |cell: &String| match cell.parse() {
+        Ok(figure) if columns != Columns::Facts => grouped(figure),
+        _ => escaped(cell),
+    };
     let rows: String = rows
         .into_iter()
         .map(|row| {
             let cells: String = row
                 .iter()
-                .map(|cell| format!("<td>{}</td>", escaped(cell)))
+                .map(|cell| format!("<td>{}</td>", figure(cell)))
                 .collect();
             format!("<tr>{cells}</tr>")
         })
         .collect();
     format!(
-        "<div class=\"wide\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        "<div class=\"wide\"><table class=\"{}\"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>",
+        columns.class()
     )
 }
 
@@ -218,9 +256,10 @@ fn row(name: &str, value: impl Display) -> Vec<String> {
 }
 
 fn violations(report: &Report) -> String {
-    let rows = report
-        .violations
-        .iter()
+    let mut kinds: Vec<_> = report.violations.iter().collect();
+    kinds.sort_by_key(|(_, count)| Reverse(**count));
+    let rows = kinds
+        .into_iter()
         .map(|(kind, count)| row(&kind.replace('_', " "), count));
     let more: String = report
         .missed
@@ -228,71 +267,97 @@ fn violations(report: &Report) -> String {
         .chain(&report.examples)
         .map(|line| format!("<p class=\"bad\">{}</p>", escaped(line)))
         .collect();
-    table(&["violation", "count"], rows) + &more
+    table(Columns::Figures, &["violation", "count"], rows) + &more
 }
 
 fn outcome(report: &Report) -> String {
     let (orders, verdicts, holds) = (&report.orders, &report.verdicts, &report.holds);
     let (pace, readers) = (&report.pace, &report.readers);
     let websocket = &readers.websocket;
-    let rows = vec![
-        row("orders planned", orders.planned),
-        row("orders sent", orders.sent),
-        row("sent again", orders.sent_again),
-        row("with an Idempotency-Key", orders.keyed),
-        row("accepted", orders.accepted),
-        row("refused by the sold-out gate", orders.sold_out_by_gate),
-        row("refused otherwise", orders.refused),
-        row("unknown to their clients", orders.unknown),
-        row("of these decided", orders.unknown_and_decided),
-        row("verdicts", verdicts.total),
-        row("reserved", verdicts.reserved),
-        row("confirmed at once", verdicts.confirmed),
-        row("sold out", verdicts.sold_out),
-        row("limit exceeded", verdicts.limit_exceeded),
-        row("rejected otherwise", verdicts.rejected_otherwise),
-        row("confirmed in the end", verdicts.confirmed_at_the_end),
-        row("expired", verdicts.expired),
-        row("cancelled", verdicts.cancelled),
-        row("seats there were", verdicts.capacity),
-        row("seats sold", verdicts.seats_sold),
-        row("seats held in the end", verdicts.seats_held),
-        row("confirmations asked for", holds.confirmations),
-        row("confirmed", holds.confirmed),
-        row("cancellations asked for", holds.cancellations),
-        row("cancelled by their buyers", holds.cancelled),
-        row("too late for the hold", holds.too_late),
-        row("changes without an answer", holds.unknown),
-        row("changes refused otherwise", holds.refused),
-        row(
-            "accepted, seconds from the start",
-            format!("{:.2}", pace.accepted_after_seconds),
+    let groups = [
+        (
+            "orders",
+            vec![
+                row("planned", orders.planned),
+                row("sent", orders.sent),
+                row("sent again", orders.sent_again),
+                row("with an Idempotency-Key", orders.keyed),
+                row("accepted", orders.accepted),
+                row("refused by the sold-out gate", orders.sold_out_by_gate),
+                row("refused otherwise", orders.refused),
+                row("unknown to their clients", orders.unknown),
+                row("of these decided", orders.unknown_and_decided),
+            ],
         ),
-        row(
-            "accepted per second",
-            format!("{:.0}", pace.accepted_per_second),
+        (
+            "verdicts",
+            vec![
+                row("decided", verdicts.total),
+                row("reserved", verdicts.reserved),
+                row("confirmed at once", verdicts.confirmed),
+                row("sold out", verdicts.sold_out),
+                row("limit exceeded", verdicts.limit_exceeded),
+                row("rejected otherwise", verdicts.rejected_otherwise),
+                row("confirmed in the end", verdicts.confirmed_at_the_end),
+                row("expired", verdicts.expired),
+                row("cancelled", verdicts.cancelled),
+                row("seats there were", verdicts.capacity),
+                row("seats sold", verdicts.seats_sold),
+                row("seats held in the end", verdicts.seats_held),
+            ],
         ),
-        row(
-            "decided, seconds from the start",
-            format!("{:.2}", pace.decided_after_seconds),
+        (
+            "holds",
+            vec![
+                row("confirmations asked for", holds.confirmations),
+                row("confirmed", holds.confirmed),
+                row("cancellations asked for", holds.cancellations),
+                row("cancelled by their buyers", holds.cancelled),
+                row("too late for the hold", holds.too_late),
+                row("changes without an answer", holds.unknown),
+                row("changes refused otherwise", holds.refused),
+            ],
         ),
-        row(
-            "decided per second",
-            format!("{:.0}", pace.decided_per_second),
+        (
+            "pace",
+            vec![
+                row(
+                    "last order accepted after s",
+                    format!("{:.2}", pace.accepted_after_seconds),
+                ),
+                row(
+                    "accepted per second",
+                    format!("{:.0}", pace.accepted_per_second),
+                ),
+                row(
+                    "last verdict after s",
+                    format!("{:.2}", pace.decided_after_seconds),
+                ),
+                row(
+                    "decided per second",
+                    format!("{:.0}", pace.decided_per_second),
+                ),
+                row("waited at most", pace.backlog_peak),
+            ],
         ),
-        row("waited at most", pace.backlog_peak),
-        row("buyers that poll", readers.polling),
-        row("buyers that subscribe", readers.subscribing),
-        row("of both, heard their verdict", readers.heard),
-        row("WebSocket connections", websocket.connections),
-        row("WebSocket connections opened again", websocket.reopened),
-        row("subscriptions", websocket.subscriptions),
-        row(
-            "waited for a subscription",
-            websocket.waited_for_subscription,
+        (
+            "buyers that read their verdict",
+            vec![
+                row("by polling", readers.polling),
+                row("by a subscription", readers.subscribing),
+                row("of both, heard it", readers.heard),
+                row("WebSocket connections", websocket.connections),
+                row("WebSocket connections opened again", websocket.reopened),
+                row("subscriptions", websocket.subscriptions),
+                row(
+                    "waited for a subscription",
+                    websocket.waited_for_subscription,
+                ),
+            ],
         ),
     ];
-    table(&["what", "count"], rows)
+    let groups = groups.map(|(name, rows)| table(Columns::Figures, &[name, ""], rows));
+    format!("<div class=\"groups\">{}</div>", groups.concat())
 }
 
 fn latencies(report: &Report) -> String {
@@ -318,7 +383,7 @@ fn latencies(report: &Report) -> String {
     let head = [
         "what", "count", "50 %", "75 %", "90 %", "95 %", "99 %", "99.9 %", "99.99 %", "max",
     ];
-    table(&head, rows)
+    table(Columns::Figures, &head, rows)
 }
 
 /// What was broken, by kind and one by one; empty if nothing was.
@@ -339,7 +404,7 @@ fn faults(report: &Report) -> String {
         .into_iter()
         .chain(costs.iter().flatten().map(String::as_str))
         .collect();
-    let summary = table(&head, kinds);
+    let summary = table(Columns::Figures, &head, kinds);
     let faults = report.faults.iter().map(|fault| {
         vec![
             fault.kind.name().replace('_', " "),
@@ -355,7 +420,7 @@ fn faults(report: &Report) -> String {
         .into_iter()
         .chain(COSTS)
         .collect();
-    let each = table(&head, faults);
+    let each = table(Columns::TwoNames, &head, faults);
     format!("<h2>Faults</h2>{summary}<details><summary>Each of them</summary>{each}</details>")
 }
 
@@ -378,7 +443,7 @@ fn processes(report: &Report) -> String {
         "CPU s",
         "CPU µs per order",
     ];
-    table(&head, rows)
+    table(Columns::Figures, &head, rows)
 }
 
 fn answers(report: &Report) -> String {
@@ -405,6 +470,7 @@ fn answers(report: &Report) -> String {
         .iter()
         .map(|(what, count)| vec!["websocket".to_owned(), what.clone(), count.to_string()]);
     table(
+        Columns::TwoNames,
         &["request", "answer", "count"],
         answered.chain(unanswered).chain(messages),
     )
@@ -445,7 +511,7 @@ fn run(report: &Report) -> String {
             .iter()
             .map(|(name, version)| row(name, version)),
     );
-    table(&["what", "value"], rows)
+    table(Columns::Facts, &["what", "value"], rows)
 }
 
 fn over_time_table(report: &Report) -> String {
@@ -490,6 +556,6 @@ fn over_time_table(report: &Report) -> String {
     ];
     format!(
         "<details><summary>Every value of the plots</summary>{}</details>",
-        table(&head, rows)
+        table(Columns::Figures, &head, rows)
     )
 }

@@ -21,7 +21,7 @@ pub use self::faults::{COSTS, FaultFigures, KindFigures, by_kind};
 pub use self::figures::Percentiles;
 pub use self::machine::Machine;
 pub use self::provenance::Provenance;
-pub use self::series::Series;
+pub use self::series::{Seats, Series};
 use crate::load::ratio;
 use crate::proof::Kind;
 use crate::proof::ticket::State;

@@ -42,12 +42,42 @@ pub struct Series {
     pub heard_per_second: Vec<f64>,
     /// Orders that are accepted and not decided, at the end of the interval.
     pub backlog: Vec<u64>,
+    /// How all seats stood before the first order.
+    #[serde(default)]
+    pub seats_before: Option<Seats>,
     /// Seats that are left, at the end of the interval.
     pub available: Vec<u64>,
     /// Seats of reserved tickets.
     pub held: Vec<u64>,
     /// Seats of confirmed tickets.
     pub sold: Vec<u64>,
+}
+
+/// How all seats stood at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seats {
+    /// Seats that are left.
+    pub available: u64,
+    /// Seats of reserved tickets.
+    pub held: u64,
+    /// Seats of confirmed tickets.
+    pub sold: u64,
+}
+
+impl From<SeatsSample> for Seats {
+    fn from(sample: SeatsSample) -> Self {
+        let SeatsSample {
+            available,
+            held,
+            sold,
+            ..
+        } = sample;
+        Self {
+            available,
+            held,
+            sold,
+        }
+    }
 }
 
 impl Series {
@@ -81,7 +111,10 @@ impl Series {
         };
         let accepted = count(&mut answered(Answer::Accepted));
         let decided = count(&mut decided(outcome));
-        let seats = seats(outcome, points, length);
+        let ends = (0..=points as u64).map(|point| point * length);
+        let mut seats = seats(outcome, ends.collect());
+        // Nobody has looked before the first order if one is missing.
+        let seats_before = (seats.len() > points).then(|| seats.remove(0));
         Self {
             interval_seconds: seconds,
             arrivals_per_second: rates(&count(
@@ -97,6 +130,7 @@ impl Series {
                 &mut told().map(|told| told.heard).filter(|at| *at != NEVER),
             )),
             backlog: backlog(&accepted, &decided),
+            seats_before,
             available: seats.iter().map(|seats| seats.available).collect(),
             held: seats.iter().map(|seats| seats.held).collect(),
             sold: seats.iter().map(|seats| seats.sold).collect(),
@@ -126,13 +160,22 @@ fn end(outcome: &Outcome) -> u64 {
         .iter()
         .flat_map(|told| [told.answered, told.heard]);
     let heard = heard.filter(|at| *at != NEVER);
-    let seats = outcome.seats.last().map(|seats| seats.at);
+    let seats = settled(&outcome.seats);
     decided(outcome)
         .chain(arrival)
         .chain(heard)
         .chain(seats)
         .max()
         .unwrap_or_default()
+}
+
+/// When the seats were first seen as they stayed: they are looked at for as long
+/// as verdicts are read, which nobody wants to see.
+fn settled(seats: &[SeatsSample]) -> Option<u64> {
+    let last = Seats::from(*seats.last()?);
+    let same = seats.iter().rev();
+    let same = same.take_while(|seats| Seats::from(**seats) == last);
+    same.last().map(|seats| seats.at)
 }
 
 /// Accepted so far without those decided so far; a verdict may come before the
@@ -168,37 +211,28 @@ pub(super) fn backlog_peak(outcome: &Outcome) -> u64 {
     u64::try_from(peak.max().unwrap_or_default()).unwrap_or_default()
 }
 
-/// Seats at the end of each interval: by every change where the store can be
-/// read, or else as they were last seen.
-fn seats(outcome: &Outcome, points: usize, length: u64) -> Vec<SeatsSample> {
-    let ends: Vec<u64> = (1..=points as u64).map(|point| point * length).collect();
+/// Seats at these instants from the start: by every change where the store can
+/// be read, or else as they were last seen.
+fn seats(outcome: &Outcome, instants: Vec<u64>) -> Vec<Seats> {
     if let Some(history) = &outcome.history {
-        let instants: Vec<i64> = ends
-            .iter()
-            .map(|at| outcome.started_at + i64::try_from(*at).unwrap_or_default())
-            .collect();
+        let since_1970 = |at: u64| outcome.started_at + i64::try_from(at).unwrap_or_default();
+        let since_1970: Vec<i64> = instants.into_iter().map(since_1970).collect();
         let whole = |seats: i64| u64::try_from(seats).unwrap_or_default();
-        let totals = history.totals_at(&instants);
-        return ends
-            .iter()
-            .zip(totals)
-            .map(|(at, total)| SeatsSample {
-                at: *at,
+        let totals = history.totals_at(&since_1970).into_iter();
+        return totals
+            .map(|total| Seats {
                 available: whole(total.available),
                 held: whole(total.held),
                 sold: whole(total.sold),
             })
             .collect();
     }
-    ends.iter()
-        .filter_map(|end| {
-            let seen = outcome.seats.partition_point(|seats| seats.at <= *end);
-            let latest = seen
-                .checked_sub(1)
-                .map_or(outcome.seats.first(), |at| outcome.seats.get(at));
-            latest.copied()
-        })
-        .collect()
+    let at = instants.into_iter().filter_map(|instant| {
+        let seen = outcome.seats.partition_point(|seats| seats.at <= instant);
+        let latest = outcome.seats.get(seen.checked_sub(1)?)?;
+        Some(Seats::from(*latest))
+    });
+    at.collect()
 }
 
 #[cfg(test)]
@@ -209,5 +243,25 @@ mod tests {
     fn the_backlog_is_what_was_accepted_and_not_decided() {
         assert_eq!(backlog(&[5, 3, 0], &[1, 4, 3]), [4, 3, 0]);
         assert_eq!(backlog(&[0, 1], &[1, 0]), [0, 0]);
+    }
+
+    #[test]
+    fn looking_on_after_the_last_change_does_not_make_a_sale_longer() {
+        let seen = |at: u64, sold: u64| SeatsSample {
+            at,
+            available: 10 - sold,
+            held: 0,
+            sold,
+        };
+        assert_eq!(settled(&[]), None);
+        assert_eq!(settled(&[seen(0, 0)]), Some(0));
+        let seats = [
+            seen(0, 0),
+            seen(25, 7),
+            seen(50, 9),
+            seen(75, 9),
+            seen(99, 9),
+        ];
+        assert_eq!(settled(&seats), Some(50));
     }
 }

@@ -1,15 +1,17 @@
 //! Plots as SVG, as parts of a page or as a picture of their own, with colours
 //! that are readable in light and dark. Without scripts: on a page, the values of
-//! an interval show as the title of a strip above it.
+//! an interval show as the title of a strip above it. A page has every plot twice,
+//! for wide and for narrow screens, because text that shrinks with its picture
+//! cannot be read on a phone.
 
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 12.0;
+/// Half of the last name of an axis.
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 34.0;
+const BOTTOM: f64 = 28.0;
 /// Lines across a plot, about.
 const TICKS: f64 = 5.0;
 /// Height of a bar with what is around it, and room for its name and its value.
@@ -21,6 +23,8 @@ const ROOM_FOR_VALUES: f64 = 110.0;
 const HEADLINE: f64 = 34.0;
 const GAP: f64 = 14.0;
 const CHARACTER: f64 = 6.0;
+/// Colours of curves in [`STYLE`]; the next ones are told apart by dashes.
+const COLOURS: usize = 10;
 /// Colours and what is drawn with them.
 pub(super) const STYLE: &str = include_str!("plot.css");
 
@@ -29,6 +33,8 @@ pub(super) const STYLE: &str = include_str!("plot.css");
 pub(super) struct Line {
     /// What they are.
     pub(super) label: String,
+    /// At the start, where that is known: curves start there.
+    pub(super) before: Option<f64>,
     /// One per interval.
     pub(super) values: Vec<f64>,
 }
@@ -62,9 +68,13 @@ pub(crate) struct Plot {
     height: f64,
     /// Of its lines, by number of their colour.
     labels: Vec<String>,
+    /// Whether lines are areas.
+    is_filled: bool,
     drawn: String,
     /// What shows under the pointer, where there is one.
     strips: String,
+    /// The same for a narrow screen.
+    narrow: String,
 }
 
 /// Something that happened, in seconds.
@@ -78,19 +88,56 @@ pub(super) struct Mark {
     pub(super) label: String,
 }
 
+/// How large a plot is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Size {
+    width: f64,
+    height: f64,
+    left: f64,
+    /// How much of it names of the x axis may take: more makes for fewer.
+    spread: f64,
+}
+
+const WIDE: Size = Size {
+    width: WIDTH,
+    height: 260.0,
+    left: LEFT,
+    spread: 0.6,
+};
+const NARROW: Size = Size {
+    width: 360.0,
+    height: 230.0,
+    left: 56.0,
+    spread: 1.0,
+};
+
 /// Where values are in the picture.
 struct Frame {
+    size: Size,
     most_x: f64,
     most_y: f64,
 }
 
 impl Frame {
     fn x(&self, value: f64) -> f64 {
-        LEFT + value / self.most_x * (WIDTH - LEFT - RIGHT)
+        let Size { left, .. } = self.size;
+        left + value / self.most_x * (self.right() - left)
     }
 
     fn y(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - value / self.most_y * (HEIGHT - TOP - BOTTOM)
+        self.bottom() - value / self.most_y * self.inner_height()
+    }
+
+    fn right(&self) -> f64 {
+        self.size.width - RIGHT
+    }
+
+    fn bottom(&self) -> f64 {
+        self.size.height - BOTTOM
+    }
+
+    fn inner_height(&self) -> f64 {
+        self.bottom() - TOP
     }
 }
 
@@ -102,62 +149,111 @@ pub(super) fn over_time(
     style: Style,
     marks: &[Mark],
 ) -> Plot {
-    let tops = tops(lines, style);
-    let most = tops.iter().flatten().copied().fold(0.0, f64::max);
-    let step = step(most);
-    let frame = Frame {
+    let curves = Curves::of(instants, lines, style);
+    let step = step(curves.most());
+    let frame = |size: Size| Frame {
+        size,
         most_x: instants
             .last()
             .copied()
             .unwrap_or(1.0)
             .max(f64::MIN_POSITIVE),
-        most_y: (most / step).ceil().max(1.0) * step,
+        most_y: (curves.most() / step).ceil().max(1.0) * step,
     };
-    let mut svg = String::new();
-    y_axis(&mut svg, &frame, step);
-    x_axis(&mut svg, &frame);
-    bands(&mut svg, &frame, marks);
-    for (number, top) in tops.iter().enumerate() {
-        let points: Vec<_> = instants
-            .iter()
-            .zip(top)
-            .map(|(at, value)| format!("{:.1},{:.1}", frame.x(*at), frame.y(*value)))
-            .collect();
-        let class = number + 1;
+    let drawn = |size: Size| {
+        let frame = frame(size);
+        let mut svg = String::new();
+        y_axis(&mut svg, &frame, step);
+        x_axis(&mut svg, &frame);
         match style {
-            Style::Lines => {
-                let points = points.join(" ");
-                push(
-                    &mut svg,
-                    format_args!(r#"<polyline class="line c{class}" points="{points}"/>"#),
-                );
-            }
+            // Areas would hide them.
             Style::Stacked => {
-                let below = number.checked_sub(1).and_then(|below| tops.get(below));
-                let floor: Vec<_> = instants
-                    .iter()
-                    .enumerate()
-                    .rev()
-                    .map(|(place, at)| {
-                        let value = below.and_then(|below| below.get(place)).copied();
-                        format!("{:.1},{:.1}", frame.x(*at), frame.y(value.unwrap_or(0.0)))
-                    })
-                    .collect();
-                let (points, floor) = (points.join(" "), floor.join(" "));
-                push(
-                    &mut svg,
-                    format_args!(r#"<polygon class="area c{class}" points="{points} {floor}"/>"#),
-                );
+                curves.areas(&mut svg, &frame);
+                bands(&mut svg, &frame, marks);
+            }
+            Style::Lines => {
+                bands(&mut svg, &frame, marks);
+                curves.lines(&mut svg, &frame);
             }
         }
-    }
+        svg
+    };
     Plot {
         title: title.to_owned(),
-        height: HEIGHT,
+        height: WIDE.height,
         labels: lines.iter().map(|line| line.label.clone()).collect(),
-        drawn: svg,
-        strips: strips(&frame, instants, lines) + &flags(&frame, marks),
+        is_filled: style == Style::Stacked,
+        drawn: drawn(WIDE),
+        strips: strips(&frame(WIDE), instants, lines) + &flags(&frame(WIDE), marks),
+        narrow: drawn(NARROW) + &flags(&frame(NARROW), marks),
     }
+}
+
+/// Lines as they are drawn.
+struct Curves {
+    instants: Vec<f64>,
+    /// The upper edge of each line.
+    tops: Vec<Vec<f64>>,
+}
+
+impl Curves {
+    fn of(instants: &[f64], lines: &[Line], style: Style) -> Self {
+        let starts: Option<Vec<f64>> = lines.iter().map(|line| line.before).collect();
+        let values = lines.iter().enumerate().map(|(number, line)| {
+            let start = starts.as_ref().and_then(|starts| starts.get(number));
+            start.into_iter().chain(&line.values).copied().collect()
+        });
+        let start = starts.is_some().then_some(0.0);
+        Self {
+            instants: start.iter().chain(instants).copied().collect(),
+            tops: tops(values, style),
+        }
+    }
+
+    fn most(&self) -> f64 {
+        self.tops.iter().flatten().copied().fold(0.0, f64::max)
+    }
+
+    fn lines(&self, svg: &mut String, frame: &Frame) {
+        for (number, top) in self.tops.iter().enumerate() {
+            let at = self.instants.iter().zip(top);
+            let points: Vec<_> = at.map(|(at, value)| point(frame, *at, *value)).collect();
+            let (points, colour) = (points.join(" "), colour(number));
+            push(
+                svg,
+                format_args!(r#"<polyline class="line {colour}" points="{points}"/>"#),
+            );
+        }
+    }
+
+    fn areas(&self, svg: &mut String, frame: &Frame) {
+        for (number, top) in self.tops.iter().enumerate() {
+            let below = number.checked_sub(1).and_then(|below| self.tops.get(below));
+            let at = self.instants.iter().enumerate();
+            let upper = at.clone().zip(top);
+            let upper = upper.map(|((_, at), value)| point(frame, *at, *value));
+            let floor = at.rev().map(|(place, at)| {
+                let value = below.and_then(|below| below.get(place)).copied();
+                point(frame, *at, value.unwrap_or(0.0))
+            });
+            let points: Vec<_> = upper.chain(floor).collect();
+            let (points, colour) = (points.join(" "), colour(number));
+            push(
+                svg,
+                format_args!(r#"<polygon class="area {colour}" points="{points}"/>"#),
+            );
+        }
+    }
+}
+
+fn point(frame: &Frame, at: f64, value: f64) -> String {
+    format!("{:.1},{:.1}", frame.x(at), frame.y(value))
+}
+
+/// The class of the curve of a number.
+fn colour(number: usize) -> String {
+    let again = if number < COLOURS { "" } else { " again" };
+    format!("c{}{again}", number % COLOURS + 1)
 }
 
 /// Bars below each other, the longest as long as there is room.
@@ -186,24 +282,21 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> Plot {
         title: title.to_owned(),
         height: bars.len() as f64 * ROW,
         labels: Vec::new(),
+        is_filled: true,
         drawn: svg,
         strips: String::new(),
+        narrow: String::new(),
     }
 }
 
 /// The upper edge of each line.
-fn tops(lines: &[Line], style: Style) -> Vec<Vec<f64>> {
+fn tops(lines: impl Iterator<Item = Vec<f64>>, style: Style) -> Vec<Vec<f64>> {
     let mut tops: Vec<Vec<f64>> = Vec::new();
-    for line in lines {
+    for mut top in lines {
         let below = tops.last().filter(|_| style == Style::Stacked);
-        let top = line.values.iter().enumerate().map(|(place, value)| {
-            value
-                + below
-                    .and_then(|below| below.get(place))
-                    .copied()
-                    .unwrap_or(0.0)
-        });
-        let top = top.collect();
+        for (value, below) in top.iter_mut().zip(below.into_iter().flatten()) {
+            *value += below;
+        }
         tops.push(top);
     }
     tops
@@ -211,11 +304,24 @@ fn tops(lines: &[Line], style: Style) -> Vec<Vec<f64>> {
 
 /// Latencies by percentile, on a logarithmic scale from 10 µs.
 pub(super) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8])]) -> Plot {
+    Plot {
+        title: title.to_owned(),
+        height: WIDE.height,
+        labels: lines.iter().map(|(label, _)| label.clone()).collect(),
+        is_filled: false,
+        drawn: percentiles_of(WIDE, lines),
+        strips: String::new(),
+        narrow: percentiles_of(NARROW, lines),
+    }
+}
+
+fn percentiles_of(size: Size, lines: &[(String, [(&'static str, u64); 8])]) -> String {
     const LEAST: f64 = 1.0;
     let log = |micros: u64| (micros.max(10) as f64).log10() - LEAST;
     let all = lines.iter().flat_map(|(_, values)| values);
     let most = all.map(|(_, micros)| log(*micros)).fold(1.0, f64::max);
     let frame = Frame {
+        size,
         most_x: 7.3,
         most_y: most.ceil(),
     };
@@ -226,77 +332,73 @@ pub(super) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8
     for (power, name) in names.iter().enumerate() {
         let value = power as f64;
         if value <= frame.most_y {
-            grid_line(&mut svg, frame.y(value), name);
+            grid_line(&mut svg, &frame, value, name);
         }
     }
     if let Some((_, values)) = lines.first() {
         for (place, (name, _)) in values.iter().enumerate() {
-            let x = frame.x(place as f64);
-            let y = HEIGHT - BOTTOM + 18.0;
-            let percent = if *name == "max" { "" } else { " %" };
-            push(
-                &mut svg,
-                format_args!(
-                    r#"<text class="tick" text-anchor="middle" x="{x:.1}" y="{y:.1}">{name}{percent}</text>"#
-                ),
-            );
+            // There is no room for the sign between narrow ones.
+            let percent = if *name == "max" || size == NARROW {
+                ""
+            } else {
+                " %"
+            };
+            x_name(&mut svg, &frame, place as f64, &format!("{name}{percent}"));
         }
     }
     for (number, (label, values)) in lines.iter().enumerate() {
-        let class = number + 1;
-        let at = |(place, (_, micros)): (usize, &(&str, u64))| {
-            (frame.x(place as f64), frame.y(log(*micros)))
-        };
+        let colour = colour(number);
         let points: Vec<_> = values
             .iter()
             .enumerate()
-            .map(at)
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
+            .map(|(place, (_, micros))| point(&frame, place as f64, log(*micros)))
             .collect();
         let points = points.join(" ");
         push(
             &mut svg,
-            format_args!(r#"<polyline class="line c{class}" points="{points}"/>"#),
+            format_args!(r#"<polyline class="line {colour}" points="{points}"/>"#),
         );
         for (place, (name, micros)) in values.iter().enumerate() {
-            let (x, y) = at((place, &(name, *micros)));
+            let (x, y) = (frame.x(place as f64), frame.y(log(*micros)));
             let millis = super::text::millis(*micros);
             push(
                 &mut svg,
                 format_args!(
-                    r#"<circle class="dot c{class}" cx="{x:.1}" cy="{y:.1}" r="3"><title>{}, {name}: {millis} ms</title></circle>"#,
+                    r#"<circle class="dot {colour}" cx="{x:.1}" cy="{y:.1}" r="3"><title>{}, {name}: {millis} ms</title></circle>"#,
                     escaped(label)
                 ),
             );
         }
     }
-    Plot {
-        title: title.to_owned(),
-        height: HEIGHT,
-        labels: lines.iter().map(|(label, _)| label.clone()).collect(),
-        drawn: svg,
-        strips: String::new(),
-    }
+    svg
 }
 
 impl Plot {
     /// As a part of a page, with its style.
     pub(super) fn figure(&self) -> String {
         let mut legend = String::new();
+        let filled = if self.is_filled { " filled" } else { "" };
         for (number, label) in self.labels.iter().enumerate() {
             push(
                 &mut legend,
                 format_args!(
-                    r#"<span class="key"><i class="c{}"></i>{}</span>"#,
-                    number + 1,
+                    r#"<span class="key"><i class="{}{filled}"></i>{}</span>"#,
+                    colour(number),
                     escaped(label)
                 ),
             );
         }
-        let (title, height) = (escaped(&self.title), self.height);
+        let title = escaped(&self.title);
+        let svg = |class: &str, width: f64, height: f64, drawn: &str| {
+            format!(
+                r#"<svg class="{class}" viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{drawn}</svg>"#
+            )
+        };
+        let wide = self.drawn.clone() + &self.strips;
+        let wide = svg("for-wide", WIDTH, self.height, &wide);
+        let narrow = svg("for-narrow", NARROW.width, NARROW.height, &self.narrow);
         format!(
-            r#"<figure><figcaption>{title}</figcaption><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}">{}{}</svg><div class="legend">{legend}</div></figure>"#,
-            self.drawn, self.strips
+            r#"<figure><figcaption>{title}</figcaption>{wide}{narrow}<div class="legend">{legend}</div></figure>"#
         )
     }
 
@@ -317,8 +419,8 @@ impl Plot {
             push(
                 into,
                 format_args!(
-                    r#"<rect class="bar c{}" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/><text class="tick" x="{left:.1}" y="{baseline:.1}">{}</text>"#,
-                    number + 1,
+                    r#"<rect class="bar {}" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/><text class="tick" x="{left:.1}" y="{baseline:.1}">{}</text>"#,
+                    colour(number),
                     left - 15.0,
                     baseline - 9.0,
                     escaped(label)
@@ -355,37 +457,40 @@ pub(crate) fn picture(plots: &[Plot]) -> String {
 fn y_axis(svg: &mut String, frame: &Frame, step: f64) {
     let mut value = 0.0;
     while value <= frame.most_y + step / 2.0 {
-        grid_line(svg, frame.y(value), &short(value));
+        grid_line(svg, frame, value, &short(value));
         value += step;
     }
 }
 
-fn grid_line(svg: &mut String, y: f64, name: &str) {
-    let (from, to) = (LEFT, WIDTH - RIGHT);
+fn grid_line(svg: &mut String, frame: &Frame, value: f64, name: &str) {
+    let (from, to, y) = (frame.size.left, frame.right(), frame.y(value));
     push(
         svg,
         format_args!(
             r#"<line class="grid" x1="{from}" x2="{to}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" text-anchor="end" x="{:.1}" y="{:.1}">{name}</text>"#,
-            LEFT - 8.0,
+            from - 8.0,
             y + 4.0
         ),
     );
 }
 
 fn x_axis(svg: &mut String, frame: &Frame) {
-    let step = step(frame.most_x * 0.6);
+    let step = step(frame.most_x * frame.size.spread);
     let mut value = 0.0;
     while value <= frame.most_x {
-        let (x, y) = (frame.x(value), HEIGHT - BOTTOM + 18.0);
-        push(
-            svg,
-            format_args!(
-                r#"<text class="tick" text-anchor="middle" x="{x:.1}" y="{y:.1}">{} s</text>"#,
-                short(value)
-            ),
-        );
+        x_name(svg, frame, value, &format!("{} s", short(value)));
         value += step;
     }
+}
+
+fn x_name(svg: &mut String, frame: &Frame, value: f64, name: &str) {
+    let (x, y) = (frame.x(value), frame.bottom() + 18.0);
+    push(
+        svg,
+        format_args!(
+            r#"<text class="tick" text-anchor="middle" x="{x:.1}" y="{y:.1}">{name}</text>"#
+        ),
+    );
 }
 
 /// A strip above each interval, with its values as title.
@@ -402,7 +507,7 @@ fn strips(frame: &Frame, instants: &[f64], lines: &[Line]) -> String {
             );
         }
         let (x, width) = (frame.x(from), frame.x(*until) - frame.x(from));
-        let height = HEIGHT - TOP - BOTTOM;
+        let height = frame.inner_height();
         push(
             &mut svg,
             format_args!(
@@ -418,7 +523,7 @@ fn strips(frame: &Frame, instants: &[f64], lines: &[Line]) -> String {
 
 /// A band behind the lines for each mark, from its start to its end.
 fn bands(svg: &mut String, frame: &Frame, marks: &[Mark]) {
-    let height = HEIGHT - TOP - BOTTOM;
+    let height = frame.inner_height();
     for mark in marks {
         let (x, width) = extent(frame, mark);
         push(
@@ -497,6 +602,7 @@ mod tests {
     fn line(values: &[f64]) -> Line {
         Line {
             label: "orders <1>".to_owned(),
+            before: None,
             values: values.to_vec(),
         }
     }
@@ -521,7 +627,7 @@ mod tests {
     fn lines_start_at_the_bottom_and_end_at_the_top() {
         let lines = [line(&[0.0, 10.0])];
         let svg = over_time("x & y", &[1.0, 2.0], &lines, Style::Lines, &[]).figure();
-        let (bottom, top) = (HEIGHT - BOTTOM, TOP);
+        let (bottom, top) = (WIDE.height - BOTTOM, TOP);
         assert!(
             svg.contains(&format!("{bottom:.1} {:.1},{top:.1}\"", WIDTH - RIGHT)),
             "{svg}"
@@ -551,8 +657,36 @@ mod tests {
 
     #[test]
     fn areas_stand_upon_each_other() {
-        let tops = tops(&[line(&[1.0, 2.0]), line(&[3.0, 4.0])], Style::Stacked);
+        let values = [vec![1.0, 2.0], vec![3.0, 4.0]];
+        let tops = tops(values.into_iter(), Style::Stacked);
         assert_eq!(tops, [[1.0, 2.0], [4.0, 6.0]]);
+    }
+
+    #[test]
+    fn a_curve_starts_where_it_was_before_the_first_interval() {
+        let mut sold = line(&[4.0]);
+        sold.before = Some(2.0);
+        for (style, class) in [(Style::Lines, "line"), (Style::Stacked, "area")] {
+            let svg = over_time("x", &[1.0], &[sold.clone()], style, &[]).drawn;
+            let (y, middle) = (TOP, TOP + (WIDE.height - BOTTOM - TOP) / 2.0);
+            let points = format!(
+                "class=\"{class} c1\" points=\"{LEFT:.1},{middle:.1} {:.1},{y:.1}",
+                WIDTH - RIGHT
+            );
+            assert!(svg.contains(&points), "{svg}");
+        }
+        // One alone would be no line.
+        let both = Curves::of(&[1.0], &[sold, line(&[1.0])], Style::Lines);
+        assert_eq!(both.instants, [1.0]);
+    }
+
+    #[test]
+    fn more_curves_than_colours_are_told_apart() {
+        let classes: std::collections::BTreeSet<_> = (0..2 * COLOURS).map(colour).collect();
+        assert_eq!(classes.len(), 2 * COLOURS);
+        for class in 1..=COLOURS {
+            assert!(STYLE.contains(&format!(".c{class} {{")), "{class}");
+        }
     }
 
     /// Of the rectangles of bars, not of their paper.

@@ -1,5 +1,7 @@
 //! A small sale whose report is known.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -120,12 +122,7 @@ fn outcome() -> Outcome {
             resident_kib: vec![(-1, 1_024), (500_000, 3_072), (1_000_000, 2_048)],
             cpu_micros: 500,
         }],
-        seats: vec![SeatsSample {
-            at: 1_000_000,
-            available: 0,
-            held: 0,
-            sold: 1,
-        }],
+        seats: vec![seats_seen(0, 0), seats_seen(1_000_000, 1)],
         started_at: STARTED_AT,
         opening_seconds: 0.0,
         chaos: Chaos {
@@ -138,6 +135,15 @@ fn outcome() -> Outcome {
             wrong: vec!["tickets api: ended by itself".to_owned()],
         },
         findings,
+    }
+}
+
+fn seats_seen(at: u64, sold: u64) -> SeatsSample {
+    SeatsSample {
+        at,
+        available: 1 - sold,
+        held: 0,
+        sold,
     }
 }
 
@@ -242,7 +248,11 @@ fn series_add_up_to_the_sale() {
     assert_eq!(sum(&series.accepted_per_second), 2.0);
     assert_eq!(sum(&series.verdicts_per_second), 2.0);
     assert_eq!(series.backlog[..11], [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+    let before = series.seats_before.unwrap();
+    assert_eq!((before.available, before.sold), (1, 0));
+    assert_eq!((series.available[0], series.sold[0]), (1, 0));
     assert_eq!(series.sold.last(), Some(&1));
+    assert_eq!(series.sold.len(), series.backlog.len());
 }
 
 /// Every name that a machine may read is explained.
@@ -286,8 +296,9 @@ fn the_page_needs_nothing_else_and_has_every_figure() {
     for forbidden in ["<script", "http://", "https://", "@import", "url("] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
+    // Each for wide and for narrow screens.
     let plots = page.matches("<svg").count();
-    assert_eq!((plots, page.matches("</svg>").count()), (6, 6));
+    assert_eq!((plots, page.matches("</svg>").count()), (12, 12));
     for opened in ["figure", "table", "details", "div", "p", "h2", "tr", "td"] {
         let (start, end) = (format!("<{opened}"), format!("</{opened}>"));
         let starts = page
@@ -306,6 +317,65 @@ fn the_page_needs_nothing_else_and_has_every_figure() {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("NaN") && !page.contains(">inf<"));
+}
+
+/// Classes of a text and how it names them.
+fn classes(page: &str) -> BTreeSet<&str> {
+    let values = page.split("class=\"").skip(1);
+    let values = values.filter_map(|rest| Some(rest.split_once('"')?.0));
+    values.flat_map(str::split_whitespace).collect()
+}
+
+fn selects(css: &str, name: &str) -> bool {
+    css.match_indices(name).any(|(at, _)| {
+        !css[at + name.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '-')
+    })
+}
+
+/// `tests/browser.rs` looks at what they do; this needs no browser.
+#[test]
+fn everything_on_the_page_has_a_style() {
+    let (page_css, plot_css) = (include_str!("page.css"), include_str!("plot.css"));
+    let mut report = report();
+    let more = (0..11).map(|_| report.processes[0].clone());
+    report.processes = more.collect();
+    let page = html::page(&report);
+    assert!(page.contains(page_css) && page.contains(plot_css));
+    let body = page.split_once("<body>").unwrap().1;
+    let picture = svg::picture(&[svg::bars("x", &[]), html::sale(&report).remove(0)]);
+    let drawn = picture.split_once("</style>").unwrap().1;
+    let all: BTreeSet<_> = classes(body).union(&classes(drawn)).copied().collect();
+    for some in [
+        "bad", "verdict", "card", "key", "c10", "again", "area", "flag", "facts", "paper",
+    ] {
+        assert!(all.contains(some), "{some}: {all:?}");
+    }
+    let css = page_css.to_owned() + plot_css;
+    for class in all {
+        assert!(selects(&css, &format!(".{class}")), "no style for {class}");
+    }
+    for class in classes(drawn) {
+        let selector = format!(".{class}");
+        assert!(selects(plot_css, &selector), "{class} needs the page's");
+    }
+    for element in [
+        "body",
+        "h1",
+        "h2",
+        "p",
+        "figure",
+        "figcaption",
+        "svg",
+        "table",
+        "th",
+        "td",
+    ] {
+        assert!(selects(page_css, element), "no style for {element}");
+    }
+    for element in ["pre", "details", "summary"] {
+        assert!(selects(page_css, element), "no style for {element}");
+    }
+    assert!(page_css.contains("@media print") && page_css.contains("@media (max-width"));
 }
 
 #[test]

@@ -212,13 +212,19 @@ async fn sell(
     )?;
     let watched = ground.watched.clone();
     let observer = Observer::new(buyers.clone(), names.clone(), watched, progress);
-    let selling = async {
+    let set = LocalSet::new();
+    let opened = set.run_until(async {
         let opening = Instant::now();
         buyers.open_connections().await?;
         let opening_seconds = opening.elapsed().as_secs_f64();
-        let start = Instant::now() + WAIT;
-        let started_at = now_micros()? + i64::try_from(WAIT.as_micros())?;
-        observer.start(start.into_std());
+        observer.see_before(&ground.store).await?;
+        anyhow::Ok(opening_seconds)
+    });
+    let opening_seconds = opened.await?;
+    let start = Instant::now() + WAIT;
+    let started_at = now_micros()? + i64::try_from(WAIT.as_micros())?;
+    observer.start(start);
+    let selling = async {
         let sale = async { (buyers.sell(start).await, buyers.now()) };
         let breaking = async {
             let Some(fleet) = &ground.fleet else {
@@ -243,16 +249,16 @@ async fn sell(
         };
         let stored = ground.store.read(&asked).await?;
         buyers.wait_for_news(LATE_NEWS).await;
-        anyhow::Ok((ending, ended, chaos, started_at, opening_seconds, stored))
+        observer.see_after(&ground.store).await;
+        anyhow::Ok((ending, ended, chaos, stored))
     };
-    let set = LocalSet::new();
     let observed = set.run_until(async {
         tokio::select! {
             sold = selling => sold,
             () = observer.watch(&ground.store) => bail!("nobody looks on any more"),
         }
     });
-    let (ending, ended, chaos, started_at, opening_seconds, stored) = observed.await?;
+    let (ending, ended, chaos, stored) = observed.await?;
     observer.end_line();
     let (usage, seats) = (observer.usage(), observer.seats());
     let connections = buyers.connections();

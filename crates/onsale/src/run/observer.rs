@@ -4,9 +4,10 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use anyhow::Context;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::buyers::Buyers;
 use super::target::Names;
@@ -15,8 +16,12 @@ use crate::proof::store::Store;
 
 /// Between two looks at memory.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks per line, and per question to the store.
-const LOOKS_PER_LINE: u32 = 2;
+/// Between two lines.
+const LINE: Duration = Duration::from_secs(1);
+/// Between two questions to the store, at least and at most.
+const QUESTION: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
+/// Questions to the store by now, about: twice as many as a plot has intervals.
+const QUESTIONS: u32 = 300;
 /// Questions to the store may take this part of the time, at most.
 const STORE_SHARE: u32 = 20;
 /// A question to the store is given up after so long.
@@ -130,6 +135,8 @@ pub struct Observer {
     watching: RefCell<Vec<Watching>>,
     seats: RefCell<Vec<SeatsSample>>,
     decided: Cell<Option<u64>>,
+    /// How long the question before the sale took.
+    cost: Cell<Duration>,
     started: Cell<Instant>,
     lines: Lines,
 }
@@ -160,9 +167,29 @@ impl Observer {
             watching: RefCell::new(watching.collect()),
             seats: RefCell::default(),
             decided: Cell::new(None),
+            cost: Cell::new(Duration::ZERO),
             started: Cell::new(Instant::now()),
             lines,
         }
+    }
+
+    /// Sees how the shows stand before the sale.
+    ///
+    /// # Errors
+    /// When there is no answer: without it plots would start in the middle.
+    pub async fn see_before(&self, store: &Store) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        self.see_seats(store, 0)
+            .await
+            .context("how the shows stand before the sale")?;
+        self.cost.set(asked.elapsed());
+        Ok(())
+    }
+
+    /// Sees how the shows stand when the sale is over.
+    pub async fn see_after(&self, store: &Store) {
+        // A store that does not answer now is the audit's to tell.
+        let _in_time = timeout(STORE_PATIENCE, self.ask(store)).await;
     }
 
     /// Counts from the start of the sale, which is to come.
@@ -174,27 +201,20 @@ impl Observer {
         self.look();
     }
 
-    /// Looks on for ever.
+    /// Looks on for ever, once it has been told the start.
     pub async fn watch(&self, store: &Store) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut number = 0_u32;
-        let mut next_question = Instant::now();
-        loop {
-            looks.tick().await;
-            self.look();
-            number = number.wrapping_add(1);
-            if !number.is_multiple_of(LOOKS_PER_LINE) {
-                continue;
-            }
-            let asked = Instant::now();
-            if asked >= next_question {
-                // One that is down must not keep it from looking.
-                let _in_time = timeout(STORE_PATIENCE, self.ask(store)).await;
-                next_question = asked + asked.elapsed() * STORE_SHARE;
-            }
-            self.line();
-        }
+        let looks = every(LOOK, || self.look());
+        let lines = every(LINE, || self.line());
+        // One that is down must not keep it from looking.
+        let question = async || {
+            let _in_time = timeout(STORE_PATIENCE, self.ask(store)).await;
+        };
+        let pace = Pace {
+            is_replayed: store.is_replayed(),
+            cost: self.cost.get(),
+        };
+        let questions = ask_on(self.started.get(), pace, question);
+        tokio::join!(looks, lines, questions);
     }
 
     fn look(&self) {
@@ -216,20 +236,28 @@ impl Observer {
         }
     }
 
-    /// Asks the store; what fails is asked again.
+    async fn see_seats(&self, store: &Store, at: u64) -> anyhow::Result<()> {
+        let seats = store.seats(&self.buyers.target, &self.names).await?;
+        let total = |of: fn(&super::administration::Seats) -> u64| seats.iter().map(of).sum();
+        let sample = SeatsSample {
+            at,
+            available: total(|seats| seats.available),
+            held: total(|seats| seats.held),
+            sold: total(|seats| seats.sold),
+        };
+        let mut seen = self.seats.borrow_mut();
+        // Answers may overtake each other at the end.
+        let place = seen.partition_point(|earlier| earlier.at <= at);
+        seen.insert(place, sample);
+        Ok(())
+    }
+
     async fn ask(&self, store: &Store) {
         let Ok(at) = u64::try_from(self.now()) else {
             return;
         };
-        if let Ok(seats) = store.seats(&self.buyers.target, &self.names).await {
-            let total = |of: fn(&super::administration::Seats) -> u64| seats.iter().map(of).sum();
-            self.seats.borrow_mut().push(SeatsSample {
-                at,
-                available: total(|seats| seats.available),
-                held: total(|seats| seats.held),
-                sold: total(|seats| seats.sold),
-            });
-        }
+        // One that fails is asked again.
+        let _seen = self.see_seats(store, at).await;
         if let Ok(decided) = store.decided().await {
             self.decided.set(decided);
         }
@@ -317,11 +345,107 @@ impl Observer {
     }
 }
 
+/// Does something at equal intervals, for ever.
+async fn every(pause: Duration, act: impl Fn()) {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        act();
+    }
+}
+
+/// Asks from the start on, for ever.
+async fn ask_on(start: Instant, pace: Pace, question: impl AsyncFn()) {
+    let mut next = start;
+    loop {
+        sleep_until(next).await;
+        let asked = Instant::now();
+        question().await;
+        next = asked + pace.pause(asked.saturating_duration_since(start), asked.elapsed());
+    }
+}
+
+/// How often the store is asked.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Its history is read afterwards: only lines need answers.
+    is_replayed: bool,
+    /// How long a question takes while nothing else happens.
+    cost: Duration,
+}
+
+impl Pace {
+    /// From a question to the next: short while the sale is young, because it may
+    /// be over soon.
+    fn pause(self, since_start: Duration, took: Duration) -> Duration {
+        let (least, most) = QUESTION;
+        if self.is_replayed {
+            return most.max(took * STORE_SHARE);
+        }
+        // In a rush answers come late because others wait too, which is when seats
+        // are sold. That costs nothing, unlike the question itself.
+        let pause = (since_start / QUESTIONS).clamp(least, most);
+        pause.max(self.cost.min(took) * STORE_SHARE)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::process::send_signal;
     use tokio::process::Command;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    /// Questions that cost some time when nothing else happens, and take some.
+    async fn questions_within(sale: Duration, pace: Pace, takes: Duration) -> usize {
+        let start = Instant::now() + Duration::from_millis(500);
+        let asked = RefCell::new(Vec::new());
+        let question = async || {
+            asked.borrow_mut().push(Instant::now());
+            sleep_until(Instant::now() + takes).await;
+        };
+        let over = Duration::from_millis(500) + sale;
+        let _over = timeout(over, ask_on(start, pace, question)).await;
+        let asked = asked.into_inner();
+        assert!(asked.iter().all(|at| *at >= start));
+        asked.len()
+    }
+
+    /// Time that only the test moves.
+    #[tokio::test(start_paused = true)]
+    async fn seats_are_asked_for_often_at_first_and_every_second_later() {
+        let pace = Pace {
+            is_replayed: false,
+            cost: MILLI,
+        };
+        let quick = questions_within(300 * MILLI, pace, MILLI).await;
+        assert!(quick >= 10, "{quick}");
+        // All the more in a rush.
+        let rush = questions_within(300 * MILLI, pace, 20 * MILLI).await;
+        assert!(rush >= 10, "{rush}");
+        let long = questions_within(3_600_000 * MILLI, pace, MILLI).await;
+        assert!((3_600..4_800).contains(&long), "{long}");
+        let replayed = Pace {
+            is_replayed: true,
+            ..pace
+        };
+        let replayed = questions_within(10_000 * MILLI, replayed, MILLI).await;
+        assert!(replayed <= 11, "{replayed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_costs_much_is_asked_less() {
+        for is_replayed in [false, true] {
+            let pace = Pace {
+                is_replayed,
+                cost: 200 * MILLI,
+            };
+            let asked = questions_within(20_000 * MILLI, pace, 200 * MILLI).await;
+            assert!((5..=6).contains(&asked), "{asked}");
+        }
+    }
 
     #[tokio::test]
     async fn a_process_that_took_anothers_place_is_looked_at_under_its_name() {
