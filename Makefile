@@ -50,14 +50,14 @@ release:
 
 # An adapter that is missing can only be missed in a build without it.
 .PHONY: test
-test: services nextest ## Runs all tests; needs MySQL and RabbitMQ, which it starts.
+test: services browser nextest ## Runs all tests; needs MySQL, RabbitMQ and Chromium, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
 
-# All but what needs a database or a broker.
+# All but what needs a database, a broker or a browser.
 NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) \
-	or binary(api_on_services) or binary(faults)))
+	or binary(api_on_services) or binary(faults) or binary(browser)))
 
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
@@ -67,6 +67,10 @@ test-memory: nextest ## The quick loop: what needs no servers.
 .PHONY: services
 services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
 	deploy/services.sh
+
+.PHONY: browser
+browser: ## Finds or installs the Chromium in which the look of reports is tested.
+	deploy/browser.sh
 
 .PHONY: nextest
 nextest:
