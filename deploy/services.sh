@@ -212,7 +212,7 @@ rabbitmq_up() {
 start_rabbitmq() {
     local dir="$data/rabbitmq"
     rabbitmq_port=$(free_port "${rabbitmq_port:-14672}")
-    rabbitmq_dist_port=$(free_port "${rabbitmq_dist_port:-$((rabbitmq_port + 1))}")
+    rabbitmq_dist_port=$(free_port $((rabbitmq_port + 1)))
     rabbitmq_node=${rabbitmq_node:-tickets$(printf %s "$STATE" | cksum | cut -d' ' -f1)@localhost}
     keep_places
     rm -f "$dir/pid" "$dir/console"
@@ -327,8 +327,13 @@ data=$STATE
 if [ -f "$PLACES" ]; then
     # shellcheck source=/dev/null
     . "$PLACES"
-    # Of before the name was kept.
+    # Of before the broker's name, the password and `made` were kept.
     [ -z "${rabbitmq_port:-}" ] || rabbitmq_node=${rabbitmq_node:-tickets$rabbitmq_port@localhost}
+    if [ ! -f "$STATE/password" ] && [ -f "$ENV_FILE" ]; then
+        (umask 077 && sed -n 's|.*mysql://tickets:\(.*\)@.*|\1|p' "$ENV_FILE" | tr -d '\n' \
+            >"$STATE/password")
+        touch "$data/mariadb/made" "$data/rabbitmq/made"
+    fi
 fi
 case "${1:-}" in
 "" | stop | destroy)
