@@ -98,7 +98,7 @@ check-docs: ## Compares log lines, settings, targets and codes in the docs with 
 	python3 deploy/check-docs.py
 
 .PHONY: check-prod
-check-prod: .env release ## Whether `make prod` goes on with its data after its servers were killed; root on Debian.
+check-prod: release ## Whether `make prod` goes on with its data after its servers were killed; root on Debian.
 	deploy/check-prod.sh
 
 .PHONY: test-compose

@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # Proves that `make prod` forgets nothing: orders are taken while nobody decides them, both
 # servers are killed, as when a machine is switched off, and started again by the same command.
-# Then only the broker is. On servers of its own, which it removes at the end.
+# Then only the broker is; then the start itself is interrupted; then the folder is moved.
+# On servers and with secrets of its own, which it removes at the end.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-export SERVICES_STATE=.local/check-prod APP__STORE__SEED_DEMO=true APP__LOG__FORMAT=text
+export SERVICES_STATE=.local/check-prod PROD_ENV=.local/check-prod.secrets
+export APP__STORE__SEED_DEMO=true APP__LOG__FORMAT=text
+# Whatever the caller's environment names, this sells in nobody's database.
+unset APP__MYSQL__URL APP__RABBITMQ__URL
+mkdir -p .local
+printf 'APP__TICKETS__ID_SECRETS=only-for-this-check\nAPP__ADMIN__TOKEN=only-for-this-check\n' \
+    >"$PROD_ENV"
 port=13001
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 export APP__SERVER__PORT=$port
@@ -21,7 +28,7 @@ fail() {
 finish() {
     stop_service
     deploy/services.sh destroy
-    rm -f "$log"
+    rm -rf "$log" "$PROD_ENV" .local/check-copied
 }
 
 # With a role as `make prod` would, were it more than one process.
@@ -52,6 +59,14 @@ status() {
     curl -fsS "http://127.0.0.1:$port/tickets/$1" | sed 's/.*"status":"\([^"]*\)".*/\1/'
 }
 
+database_process() {
+    (
+        # shellcheck source=/dev/null
+        . "$SERVICES_STATE/places" # says where the data are
+        cat "$data/mariadb/pid"
+    )
+}
+
 verdict() {
     for _ in $(seq 600); do
         [ "$(status "$1")" = processing ] || break
@@ -62,8 +77,17 @@ verdict() {
 
 trap finish EXIT
 # What a check before this one has left, had it been killed.
-deploy/services.sh destroy >/dev/null
+for state in .local/check-prod .local/check-moved; do
+    SERVICES_STATE=$state deploy/services.sh destroy >/dev/null
+done
+rm -rf .local/check-copied
 
+# The first start of all is interrupted.
+deploy/services.sh >>"$log" 2>&1 &
+starting=$!
+sleep 3
+kill "$starting" 2>/dev/null || true
+wait "$starting" || true
 start_service all
 decided=$(ordered)
 verdict "$decided" "at first"
@@ -80,14 +104,35 @@ verdict "$decided" "after both servers were killed"
 verdict "$waiting" "accepted before both servers were killed"
 stop_service
 
-database=$(cat .local/check-prod/mariadb.pid)
+database=$(database_process)
 deploy/services.sh kill rabbitmq
 start_service all
 verdict "$decided" "after the broker was killed"
-[ "$(cat .local/check-prod/mariadb.pid)" = "$database" ] || fail "the database was touched"
+[ "$(database_process)" = "$database" ] || fail "the database was touched"
+stop_service
+
+deploy/services.sh kill mariadb
+deploy/services.sh kill rabbitmq
+deploy/services.sh >>"$log" 2>&1 &
+starting=$!
+sleep 2
+kill "$starting" 2>/dev/null || true
+wait "$starting" || true
+start_service all
+verdict "$decided" "after an interrupted start"
 stop_service
 
 deploy/services.sh stop
 start_service all
 verdict "$decided" "after an orderly stop"
+stop_service
+
+deploy/services.sh stop
+cp -a .local/check-prod .local/check-copied
+! SERVICES_STATE=.local/check-copied deploy/services.sh destroy 2>>"$log" ||
+    fail "a copy could remove what it was copied from"
+mv .local/check-prod .local/check-moved
+export SERVICES_STATE=.local/check-moved
+start_service all
+verdict "$decided" "after the folder was moved"
 echo "check-prod: nothing was forgotten"

@@ -5,17 +5,33 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
+ENV=${PROD_ENV:-.env}
+STATE=${SERVICES_STATE:-.local/prod}
+
+fail() {
+    echo "prod: $*" >&2
+    exit 1
+}
+
+[ -f "$ENV" ] || fail "there is no $ENV with secrets; \`make .env\` makes one"
 set -a
 # shellcheck source=/dev/null
-. ./.env
+. "./$ENV"
 set +a
 if [ -z "${APP__MYSQL__URL:-}" ] || [ -z "${APP__RABBITMQ__URL:-}" ]; then
-    export SERVICES_STATE="${SERVICES_STATE:-.local/prod}"
-    deploy/services.sh
+    # Releases before servers were kept apart had these sales among the tests' databases.
+    if [ ! -e "$STATE" ] && [ -d .local/services/mariadb/data/tickets ]; then
+        fail "an earlier release sold on the tests' servers. Take them over by \
+\`deploy/services.sh stop && mv .local/services $STATE\`, or give these sales up by \
+\`deploy/services.sh destroy\`"
+    fi
+    SERVICES_STATE=$STATE deploy/services.sh
     # shellcheck source=/dev/null
-    . "$SERVICES_STATE.env"
+    . "$STATE.env"
     export APP__MYSQL__URL="${APP__MYSQL__URL:-$TICKETS_TEST_MYSQL_URL/tickets}"
     export APP__RABBITMQ__URL="${APP__RABBITMQ__URL:-$TICKETS_TEST_RABBITMQ_URL}"
 fi
 export APP__MYSQL__MIGRATE_AT_START="${APP__MYSQL__MIGRATE_AT_START:-true}"
+# The service does not know its buyers: other machines reach it through a proxy.
+export APP__SERVER__HOST="${APP__SERVER__HOST:-127.0.0.1}"
 APP_ENV=production exec target/release/tickets "${@:-serve}"

@@ -25,12 +25,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 STATE=$(realpath -m "${SERVICES_STATE:-.local/services}")
 readonly STATE ENV_FILE="$STATE.env" SHARED="$PWD/.local/services" PROD="$PWD/.local/prod"
-# Of servers from Debian's packages: where their data are, their ports, the broker's name.
-readonly PLACES="$STATE/places"
+# In $STATE: whose folder it is; `containers` or `packages`; of packages where the data are if
+# not in $STATE, the ports, and the broker's name, which its data belong to.
+readonly OWNER="$STATE/owner" KIND="$STATE/kind" PLACES="$STATE/places"
 readonly MYSQL_IMAGE="mysql:8.4" RABBITMQ_IMAGE="rabbitmq:4.1-management"
-# Of containers and volumes.
-NAME=tickets-$(basename "$STATE")
-readonly NAME
+# Long enough for a database that recovers from a crash. A server that ends is seen at once.
+readonly START_SECONDS=600
 
 fail() {
     echo "services: $*" >&2
@@ -63,9 +63,14 @@ wait_for() {
     done
 }
 
-# The database's password, made once. Its user can read it only.
+# What tells this folder from others, in names that all folders share.
+checksum() {
+    printf %s "$1" | cksum | cut -d' ' -f1
+}
+
+# The password of both servers, made once. Its user can read it only.
 password() {
-    [ -f "$STATE/password" ] ||
+    [ -s "$STATE/password" ] ||
         (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/password")
     cat "$STATE/password"
 }
@@ -78,14 +83,36 @@ write_env() {
     echo "services: MySQL and RabbitMQ answer; see ${ENV_FILE#"$PWD"/}"
 }
 
+# A copied folder names the servers and the data of the one that it was copied from.
+refuse_copies() {
+    local owner
+    owner=$(cat "$OWNER" 2>/dev/null || echo "$STATE")
+    if [ "$owner" != "$STATE" ] && [ -e "$owner/owner" ]; then
+        fail "$STATE is a copy of $owner, whose servers it would use and remove. Remove the copy \
+(rm -r), or give it to nobody else first (rm -r $owner)"
+    fi
+}
+
 # --- containers ---------------------------------------------------------------------------
+
+has_docker() {
+    docker info >/dev/null 2>&1
+}
+
+# Of containers and volumes, the same when the folder is moved.
+name() {
+    [ -s "$STATE/name" ] ||
+        echo "tickets-$(basename "$STATE")-$(checksum "$STATE")" >"$STATE/name"
+    cat "$STATE/name"
+}
 
 # A container whose data are in a volume with its name, so that they outlive it.
 container() {
     local name=$1
     shift
     docker container inspect "$name" >/dev/null 2>&1 || docker create --name "$name" "$@" >/dev/null
-    docker start "$name" >/dev/null
+    docker start "$name" >/dev/null || fail "container $name does not start. If another program \
+has its port, end that, or remove the container (docker rm $name): its data stay in its volume"
 }
 
 # Where a container's port $2 is on this machine.
@@ -94,24 +121,28 @@ published() {
 }
 
 with_docker() {
-    local password
-    if [ ! -f "$STATE/password" ] && docker volume inspect "$NAME-mysql" >/dev/null 2>&1; then
-        fail "volume $NAME-mysql has data, but $STATE/password, its password, is missing: bring \
+    local password name
+    name=$(name)
+    if [ ! -s "$STATE/password" ] && docker volume inspect "$name-mysql" >/dev/null 2>&1; then
+        fail "volume $name-mysql has data, but $STATE/password, its password, is missing: bring \
 it back, or remove the data with \`deploy/services.sh destroy\`"
     fi
+    echo containers >"$KIND"
     password=$(password)
-    container "$NAME-mysql" -p "127.0.0.1:$(free_port 13306):3306" \
-        -v "$NAME-mysql:/var/lib/mysql" -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" \
+    container "$name-mysql" -p "127.0.0.1:$(free_port 13306):3306" \
+        -v "$name-mysql:/var/lib/mysql" -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" \
         --innodb-buffer-pool-size=1G --innodb-redo-log-capacity=512M
     # The broker's data are kept by its host's name.
-    container "$NAME-rabbitmq" -p "127.0.0.1:$(free_port 14672):5672" --hostname tickets \
-        -v "$NAME-rabbitmq:/var/lib/rabbitmq" "$RABBITMQ_IMAGE"
+    container "$name-rabbitmq" -p "127.0.0.1:$(free_port 14672):5672" --hostname tickets \
+        -e RABBITMQ_DEFAULT_USER=tickets -e RABBITMQ_DEFAULT_PASS="$password" \
+        -v "$name-rabbitmq:/var/lib/rabbitmq" "$RABBITMQ_IMAGE"
     # Over TCP: the server that sets a new volume up listens to a socket only.
-    wait_for 180 docker exec -e MYSQL_PWD="$password" "$NAME-mysql" \
+    wait_for $START_SECONDS docker exec -e MYSQL_PWD="$password" "$name-mysql" \
         mysql -h127.0.0.1 -uroot -e 'SELECT 1'
-    wait_for 180 docker exec "$NAME-rabbitmq" rabbitmq-diagnostics -q check_port_connectivity
-    write_env "mysql://root:$password@$(published "$NAME-mysql" 3306)" \
-        "amqp://guest:guest@$(published "$NAME-rabbitmq" 5672)"
+    wait_for $START_SECONDS docker exec "$name-rabbitmq" \
+        rabbitmq-diagnostics -q check_port_connectivity
+    write_env "mysql://root:$password@$(published "$name-mysql" 3306)" \
+        "amqp://tickets:$password@$(published "$name-rabbitmq" 5672)"
 }
 
 # --- Debian's packages --------------------------------------------------------------------
@@ -130,107 +161,34 @@ install_packages() {
         fail "apt-get failed: $(tail -5 "$STATE/apt.log")"
 }
 
-# The servers run as users of their own, which must get through to their data:
-# below a private folder, such as a temporary one, they don't.
+# The servers run as users of their own, which must get through to their data: below a private
+# folder, such as root's home, they don't.
 data_folder() {
     local parent=$STATE
     while [ "$parent" != / ]; do
-        if [ "$(stat -c %A "$parent" | cut -c10)" != x ]; then
-            parent=$(mktemp -d /var/tmp/tickets-services.XXXXXX)
-            chmod 755 "$parent"
-            echo "$parent"
+        case "$(stat -c %A "$parent")" in
+        *[xt]) parent=$(dirname "$parent") ;;
+        *)
+            echo "/var/lib/tickets-services/$(basename "$STATE")-$(checksum "$STATE")"
             return
-        fi
-        parent=$(dirname "$parent")
+            ;;
+        esac
     done
     echo "$STATE"
 }
 
-# Data are complete once `made` is beside them. What an interrupted first start has left is
-# put aside, never removed.
-is_made() {
-    [ -e "$data/$1/made" ]
-}
-
-put_aside() {
-    [ ! -e "$data/$1" ] || mv "$data/$1" "$data/$1.unfinished.$(date +%s)"
-}
-
-mariadb_up() {
-    local dir="$data/mariadb" password
-    if is_made mariadb; then
-        process_of mariadb >/dev/null || start_mariadb
-        return
+read_places() {
+    data=$STATE
+    # shellcheck source=/dev/null
+    if [ -f "$PLACES" ]; then . "$PLACES"; fi
+    # A folder that was moved took its data along; one of before named them all the same.
+    if [ "$data" = "$(cat "$OWNER" 2>/dev/null)" ] || { [ ! -d "$data" ] && [ -d "$STATE/mariadb" ]; }; then
+        data=$STATE
     fi
-    put_aside mariadb
-    password=$(password)
-    mkdir -p "$dir/data"
-    chown -R mysql "$dir"
-    mariadb-install-db --no-defaults --user=mysql --datadir="$dir/data" \
-        --auth-root-authentication-method=normal --skip-test-db >"$dir/install.log" 2>&1 ||
-        fail "mariadb-install-db failed: $(tail -5 "$dir/install.log")"
-    start_mariadb
-    mariadb --no-defaults --socket="$dir/socket" -uroot <<SQL
-CREATE USER 'tickets'@'%' IDENTIFIED BY '$password';
-GRANT ALL PRIVILEGES ON *.* TO 'tickets'@'%';
-SQL
-    touch "$dir/made"
-}
-
-# With the data that it has.
-start_mariadb() {
-    local dir="$data/mariadb"
-    mariadb_port=$(free_port "${mariadb_port:-13306}")
-    keep_places
-    # What a crash has left must not be taken for signs of life.
-    rm -f "$dir/pid" "$dir/socket"
-    setsid nohup mariadbd --no-defaults --user=mysql --datadir="$dir/data" \
-        --bind-address=127.0.0.1 --port="$mariadb_port" --socket="$dir/socket" \
-        --pid-file="$dir/pid" --max-connections=400 \
-        --innodb-buffer-pool-size=1G --innodb-log-file-size=512M \
-        >>"$dir/log" 2>&1 </dev/null 9>&- &
-    wait_for 60 mariadb-admin --no-defaults --socket="$dir/socket" -uroot ping
-    cp "$dir/pid" "$STATE/mariadb.pid"
-}
-
-rabbitmq_up() {
-    local dir="$data/rabbitmq"
-    if is_made rabbitmq; then
-        process_of rabbitmq >/dev/null || start_rabbitmq
-        return
+    # Of before the broker's name was kept.
+    if [ -n "${rabbitmq_port:-}" ]; then
+        rabbitmq_node=${rabbitmq_node:-tickets$rabbitmq_port@localhost}
     fi
-    put_aside rabbitmq
-    mkdir -p "$dir"
-    printf '[].\n' >"$dir/plugins"
-    : >"$dir/rabbitmq.conf"
-    chown -R rabbitmq "$dir"
-    start_rabbitmq
-    touch "$dir/made"
-}
-
-# With the data that it has, which are those of its node's name.
-start_rabbitmq() {
-    local dir="$data/rabbitmq"
-    rabbitmq_port=$(free_port "${rabbitmq_port:-14672}")
-    rabbitmq_dist_port=$(free_port $((rabbitmq_port + 1)))
-    rabbitmq_node=${rabbitmq_node:-tickets$(printf %s "$STATE" | cksum | cut -d' ' -f1)@localhost}
-    keep_places
-    rm -f "$dir/pid" "$dir/console"
-    # The package's own start goes through su, which caps open files at 1024.
-    ulimit -n 20000 2>/dev/null || true
-    env HOME=/var/lib/rabbitmq RABBITMQ_NODENAME="$rabbitmq_node" \
-        RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$rabbitmq_port" \
-        RABBITMQ_DIST_PORT="$rabbitmq_dist_port" RABBITMQ_MNESIA_BASE="$dir/data" \
-        RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" \
-        RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" RABBITMQ_PID_FILE="$dir/pid" \
-        ERL_EPMD_ADDRESS=127.0.0.1 \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
-        setsid nohup setpriv --reuid rabbitmq --regid rabbitmq --init-groups \
-        /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/console" 2>&1 </dev/null 9>&- &
-    # The port opens before the broker takes logins; its log says when it does.
-    wait_for 120 grep -q "completed with" "$dir/console"
-    wait_for 20 answers "tcp://127.0.0.1:$rabbitmq_port"
-    cp "$dir/pid" "$STATE/rabbitmq.pid"
 }
 
 keep_places() {
@@ -239,22 +197,23 @@ keep_places() {
         "${rabbitmq_node:-}" >"$PLACES"
 }
 
-with_debian() {
-    install_packages
-    [ -f "$PLACES" ] || data=$(data_folder)
-    mariadb_up
-    rabbitmq_up
-    write_env "mysql://tickets:$(password)@127.0.0.1:$mariadb_port" \
-        "amqp://guest:guest@127.0.0.1:$rabbitmq_port"
-}
-
-# The process of one of these servers, if it runs: a number alone may be that of another
-# process by now.
+# The process of one of these servers, by what it was started with: it may have been started
+# by a run that was interrupted.
 process_of() {
-    local pid
-    pid=$(cat "$STATE/$1.pid" 2>/dev/null) || return 1
-    # The broker's command line does not say where its data are.
-    grep -qzF "$data/$1" "/proc/$pid/cmdline" "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+    local program mark from entry
+    case $1 in
+    mariadb) program=mariadbd mark=--datadir=$data/mariadb/data from=cmdline ;;
+    # Its command line does not say where its data are.
+    rabbitmq) program=beam.smp mark=RABBITMQ_MNESIA_BASE=$data/rabbitmq/data from=environ ;;
+    esac
+    for entry in /proc/[0-9]*; do
+        if [ "$(cat "$entry/comm" 2>/dev/null)" = "$program" ] &&
+            grep -qzxF -- "$mark" "$entry/$from" 2>/dev/null; then
+            echo "${entry#/proc/}"
+            return
+        fi
+    done
+    return 1
 }
 
 # One that has ended and that nobody has asked for its end is gone, too.
@@ -262,36 +221,178 @@ is_gone() {
     ! grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null
 }
 
+# Waits until the server takes logins, as long as process $2, which starts it, or the server
+# itself lives. $3 is its log.
+until_up() {
+    local server=$1 starting=$2 log=$3 deadline=$((SECONDS + START_SECONDS))
+    until "is_up_$server"; do
+        if is_gone "$starting" && ! process_of "$server" >/dev/null; then
+            fail "$server ended: $(tail -5 "$log")"
+        fi
+        [ $SECONDS -lt $deadline ] || fail "$server runs and takes no logins; see $log"
+        sleep 0.3
+    done
+}
+
+is_up_mariadb() {
+    timeout 10 mariadb-admin --no-defaults --socket="$data/mariadb/socket" -uroot ping \
+        >/dev/null 2>&1
+}
+
+# It answers a client's first bytes: an open port is not enough.
+is_up_rabbitmq() {
+    # shellcheck disable=SC2016 # the inner shell has the port as its $1
+    timeout 10 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "AMQP\0\0\11\1" >&3 &&
+        [ "$(head -c 1 <&3 | od -An -tx1)" = " 01" ]' bash "$rabbitmq_port" 2>/dev/null
+}
+
+mariadb_up() {
+    local dir="$data/mariadb" password
+    if ! process_of mariadb >/dev/null && [ ! -d "$dir/data/mysql" ]; then
+        rm -rf "$dir/new" # has never been a database
+        mkdir -p "$dir/new"
+        chown -R mysql "$dir"
+        mariadb-install-db --no-defaults --user=mysql --datadir="$dir/new" \
+            --auth-root-authentication-method=socket --skip-test-db >"$dir/install.log" 2>&1 ||
+            fail "mariadb-install-db failed: $(tail -5 "$dir/install.log")"
+        # An empty one may be there of an interrupted start.
+        rmdir "$dir/data" 2>/dev/null || true
+        mv "$dir/new" "$dir/data"
+    fi
+    start_mariadb
+    password=$(password)
+    # Also of a start that was interrupted, and of one before root had only the socket.
+    mariadb --no-defaults --socket="$dir/socket" -uroot <<SQL
+CREATE USER IF NOT EXISTS 'tickets'@'%' IDENTIFIED BY '$password';
+ALTER USER 'tickets'@'%' IDENTIFIED BY '$password';
+GRANT ALL PRIVILEGES ON *.* TO 'tickets'@'%';
+ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket;
+SQL
+}
+
+# With the data that it has, unless it runs.
+start_mariadb() {
+    local dir="$data/mariadb" process
+    if ! process=$(process_of mariadb); then
+        mariadb_port=$(free_port "${mariadb_port:-13306}")
+        keep_places
+        # What a crash has left must not be taken for signs of life.
+        rm -f "$dir/pid" "$dir/socket"
+        setsid nohup mariadbd --no-defaults --user=mysql --datadir="$dir/data" \
+            --bind-address=127.0.0.1 --port="$mariadb_port" --socket="$dir/socket" \
+            --pid-file="$dir/pid" --max-connections=400 \
+            --innodb-buffer-pool-size=1G --innodb-log-file-size=512M \
+            >>"$dir/log" 2>&1 </dev/null 9>&- &
+        process=$!
+    fi
+    until_up mariadb "$process" "$dir/log"
+}
+
+rabbitmq_up() {
+    local dir="$data/rabbitmq"
+    if [ ! -f "$dir/rabbitmq.conf" ]; then
+        mkdir -p "$dir"
+        printf '[].\n' >"$dir/plugins"
+        (umask 077 && printf 'default_user = tickets\ndefault_pass = %s\n' "$(password)" \
+            >"$dir/rabbitmq.conf")
+        chown -R rabbitmq "$dir"
+    fi
+    start_rabbitmq
+}
+
+# With the data that it has, which are those of its node's name, unless it runs.
+start_rabbitmq() {
+    local dir="$data/rabbitmq" process
+    if ! process=$(process_of rabbitmq); then
+        rabbitmq_port=$(free_port "${rabbitmq_port:-14672}")
+        rabbitmq_dist_port=$(free_port $((rabbitmq_port + 1)))
+        rabbitmq_node=${rabbitmq_node:-tickets$(checksum "$STATE")@localhost}
+        keep_places
+        rm -f "$dir/pid"
+        # The package's own start goes through su, which caps open files at 1024.
+        ulimit -n 20000 2>/dev/null || true
+        env HOME=/var/lib/rabbitmq RABBITMQ_NODENAME="$rabbitmq_node" \
+            RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$rabbitmq_port" \
+            RABBITMQ_DIST_PORT="$rabbitmq_dist_port" RABBITMQ_MNESIA_BASE="$dir/data" \
+            RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" \
+            RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" RABBITMQ_PID_FILE="$dir/pid" \
+            ERL_EPMD_ADDRESS=127.0.0.1 \
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
+            setsid nohup setpriv --reuid rabbitmq --regid rabbitmq --init-groups \
+            /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/console" 2>&1 </dev/null 9>&- &
+        process=$!
+    fi
+    # The port opens before the broker takes logins; its log says when it does.
+    until_up rabbitmq "$process" "$dir/console"
+    wait_for 60 grep -q "completed with" "$dir/console"
+}
+
+# Brokers of before have the user that every broker has at first.
+rabbitmq_login() {
+    if grep -q '^default_pass' "$data/rabbitmq/rabbitmq.conf"; then
+        echo "tickets:$(password)"
+    else
+        echo guest:guest
+    fi
+}
+
+with_packages() {
+    if [ -f "$PLACES" ]; then
+        [ -d "$data" ] || fail "$PLACES says that the data are in $data, which is not there: bring \
+it back, or give it up with \`deploy/services.sh destroy\`"
+    else
+        data=$(data_folder)
+        mkdir -p "$data"
+    fi
+    echo packages >"$KIND"
+    [ "$data" = "$STATE" ] || echo "services: the data are in $data, because the servers' users \
+cannot get through to $STATE"
+    keep_places
+    install_packages
+    mariadb_up
+    rabbitmq_up
+    write_env "mysql://tickets:$(password)@127.0.0.1:$mariadb_port" \
+        "amqp://$(rabbitmq_login)@127.0.0.1:$rabbitmq_port"
+}
+
 # --- commands -----------------------------------------------------------------------------
 
-has_docker() {
-    docker info >/dev/null 2>&1
+# What the folder's servers are; nothing if it has none yet.
+kind() {
+    if [ -s "$KIND" ]; then cat "$KIND"; elif [ -f "$PLACES" ]; then echo packages; fi
 }
 
 stop() {
     local server pid
-    for server in mariadb rabbitmq; do
-        if pid=$(process_of "$server"); then
-            kill "$pid"
-            wait_for 60 is_gone "$pid"
-        fi
-        rm -f "$STATE/$server.pid"
-    done
-    if has_docker; then
-        docker stop "$NAME-mysql" "$NAME-rabbitmq" >/dev/null 2>&1 || true
+    if [ "$(kind)" = containers ]; then
+        has_docker || fail "its servers are containers, and no Docker engine answers"
+        docker stop "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
+    else
+        for server in mariadb rabbitmq; do
+            if pid=$(process_of "$server"); then
+                kill "$pid"
+                wait_for $START_SECONDS is_gone "$pid"
+            fi
+        done
     fi
     rm -f "$ENV_FILE"
 }
 
 destroy() {
-    stop
-    if has_docker; then
-        docker rm "$NAME-mysql" "$NAME-rabbitmq" >/dev/null 2>&1 || true
-        docker volume rm "$NAME-mysql" "$NAME-rabbitmq" >/dev/null 2>&1 || true
+    if [ "$(kind)" = containers ]; then
+        has_docker || fail "its servers are containers, and no Docker engine answers"
+        docker rm --force "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
+        docker volume rm --force "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
     fi
+    stop_quietly
     [ "$data" = "$STATE" ] || rm -rf "$data"
-    rm -rf "$STATE"
+    rm -rf "$STATE" "$ENV_FILE"
     echo "services: the servers of ${STATE#"$PWD"/} and their data are gone"
+}
+
+# What may be gone already.
+stop_quietly() {
+    [ "$(kind)" = containers ] || stop
 }
 
 # Ends one that nobody else uses, as a crash would, and waits until it is gone.
@@ -308,44 +409,49 @@ up() {
         answers "$mysql_url" || fail "nothing answers at TICKETS_TEST_MYSQL_URL"
         answers "$rabbitmq_url" || fail "nothing answers at TICKETS_TEST_RABBITMQ_URL"
         write_env "$mysql_url" "$rabbitmq_url"
-    elif [ -f "$PLACES" ]; then
-        # It stays with what it has, also when an engine was installed since.
-        with_debian
-    elif { [ "$STATE" = "$SHARED" ] || [ "$STATE" = "$PROD" ]; } && has_docker; then
-        with_docker
-    elif [ "$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then
-        with_debian
-    elif [ "$STATE" = "$SHARED" ]; then
-        fail "no MySQL and RabbitMQ: set TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL, \
-start a Docker engine, or run as root on Debian"
-    else
-        fail "no MySQL and RabbitMQ can be started here: that needs a Docker engine, or root on Debian"
+        return
     fi
+    # It stays with what it has, whatever was installed or is down since.
+    case "$(kind)" in
+    containers)
+        has_docker || fail "the servers of $STATE are containers, and no Docker engine answers: \
+start it"
+        with_docker
+        ;;
+    packages) with_packages ;;
+    *)
+        if { [ "$STATE" = "$SHARED" ] || [ "$STATE" = "$PROD" ]; } && has_docker; then
+            with_docker
+        elif [ "$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then
+            with_packages
+        elif [ "$STATE" = "$SHARED" ]; then
+            fail "no MySQL and RabbitMQ: set TICKETS_TEST_MYSQL_URL and \
+TICKETS_TEST_RABBITMQ_URL, start a Docker engine, or run as root on Debian"
+        else
+            fail "no MySQL and RabbitMQ can be started here: that needs a Docker engine, or root \
+on Debian"
+        fi
+        ;;
+    esac
 }
 
-data=$STATE
-if [ -f "$PLACES" ]; then
-    # shellcheck source=/dev/null
-    . "$PLACES"
-    # Of before the broker's name, the password and `made` were kept.
-    [ -z "${rabbitmq_port:-}" ] || rabbitmq_node=${rabbitmq_node:-tickets$rabbitmq_port@localhost}
-    if [ ! -f "$STATE/password" ] && [ -f "$ENV_FILE" ]; then
-        (umask 077 && sed -n 's|.*mysql://tickets:\(.*\)@.*|\1|p' "$ENV_FILE" | tr -d '\n' \
-            >"$STATE/password")
-        touch "$data/mariadb/made" "$data/rabbitmq/made"
-    fi
-fi
+mkdir -p "$STATE"
+[ -w "$STATE" ] || fail "$STATE is not yours to write: run this as its owner, $(stat -c %U "$STATE")"
+exec 9>"$STATE/lock"
 case "${1:-}" in
 "" | stop | destroy)
-    mkdir -p "$STATE"
-    exec 9>"$STATE/lock"
     flock 9
+    refuse_copies
+    read_places
+    echo "$STATE" >"$OWNER"
     "${1:-up}"
     ;;
 kill | start)
     [ "$STATE" != "$SHARED" ] && [ "$STATE" != "$PROD" ] ||
         fail "$1 is for servers that nobody else uses: set SERVICES_STATE"
     [ -f "$PLACES" ] || fail "$STATE has no servers"
+    refuse_copies
+    read_places
     case "$1 ${2:-}" in
     "kill mariadb" | "kill rabbitmq") kill_server "$2" ;;
     "start mariadb") start_mariadb ;;
