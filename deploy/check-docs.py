@@ -83,9 +83,14 @@ def check_targets():
 def check_codes():
     code = read("crates/api/src/http/problem.rs")
     codes = set(re.findall(r"told\(\s*S::\w+,\s*\"(\w+)\"", code))
+    expect(codes, "no problem code was found in problem.rs")
     readme = read("README.md")
     for name in codes:
         expect(f"`{name}`" in readme, f"README.md lacks the code {name}")
+    for row in re.findall(r"^\| (?:[45]\d\d)[^|]*\| (.*) \|$", readme, re.M):
+        for name in re.findall(r"`([a-z]+(?:_[a-z]+)+|unauthorized)`", row):
+            # A field that one of the problems has.
+            expect(name in codes | {"ticket_id"}, f"README.md has the code {name}, which is none")
 
 
 def check_features():

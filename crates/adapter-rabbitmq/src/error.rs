@@ -14,10 +14,10 @@ pub struct InvalidUrl;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// `rabbitmq.url`.
-    #[error("rabbitmq.url: {0}")]
+    #[error("rabbitmq.url")]
     InvalidUrl(#[from] InvalidUrl),
     /// `queue.lanes`.
-    #[error("queue.lanes: {0}")]
+    #[error("queue.lanes")]
     Lanes(#[source] BrokerError),
 }
 
@@ -60,9 +60,10 @@ impl BrokerError {
         Box::new(self)
     }
 
-    /// Whether the broker said no to the user (403, `ACCESS_REFUSED`).
+    /// Whether the broker said no to the user: 403 `ACCESS_REFUSED`, or 530 `NOT_ALLOWED` for a
+    /// vhost that is missing or not for that user.
     pub(crate) fn is_refusal(&self) -> bool {
-        self.reply_code() == Some(403)
+        matches!(self.reply_code(), Some(403 | 530))
     }
 
     /// The reply code of an error by which the broker closed the channel or the connection.

@@ -14,7 +14,7 @@ use crate::topology::Topology;
 #[derive(Debug, thiserror::Error)]
 pub enum LanesError {
     /// `rabbitmq.url`.
-    #[error("rabbitmq.url: {0}")]
+    #[error("rabbitmq.url")]
     InvalidUrl(#[from] InvalidUrl),
     /// The broker does not answer or refuses.
     #[error("the broker did not do it")]

@@ -131,7 +131,7 @@ impl Application {
             accepts: role.accepts(),
             // By then a heartbeat and its successor are not taken.
             peer_timeout: heartbeat * 2,
-            connections_max: files.connections(),
+            connections: files.connections(),
         };
         let (server, address) = http::serve(address, Arc::clone(&state), serving)
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
@@ -143,7 +143,7 @@ impl Application {
             queue.adapter = settings.queue.adapter.name(),
             store.adapter = settings.store.adapter.name(),
             adapters.compiled = wiring::COMPILED_ADAPTERS.join(","),
-            connections.max = files.connections(),
+            connections.max = files.connections().served,
             version = env!("CARGO_PKG_VERSION"),
             "tickets is built"
         );

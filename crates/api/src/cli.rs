@@ -52,8 +52,8 @@ enum Command {
     /// Asks the process on this machine whether it is ready, and exits 1 if it
     /// is not: a health check for containers, which have no other client.
     Health,
-    /// Asks queue and store whether this configuration works with them. Says what is wrong and
-    /// what to do, and exits 1, if it does not.
+    /// Asks queue and store whether they answer with this configuration; like every process, it
+    /// declares the broker's queues first. Says what to do, and exits 1, if one does not.
     Doctor,
     /// Brings the store's schema up to date, creating its database if there is none.
     Migrate,
@@ -221,21 +221,31 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     const LIMIT: Duration = Duration::from_secs(15);
 
     let process = ProcessId::new(rand::random());
-    let store = wiring::connect_store(settings, &clock(), false)?;
-    let queue = wiring::connect_queue(settings, &clock(), process).await?;
+    let store = wiring::connect_store(settings, &clock(), false);
+    let queue = wiring::connect_queue(settings, &clock(), process).await;
     let mut is_well = true;
-    for (dependency, adapter) in [
-        (queue.dependency, settings.queue.adapter.name()),
-        (store.dependency, settings.store.adapter.name()),
+    for (name, adapter, connected) in [
+        (
+            "queue",
+            settings.queue.adapter.name(),
+            queue.map(|ports| ports.dependency),
+        ),
+        (
+            "store",
+            settings.store.adapter.name(),
+            store.map(|ports| ports.dependency),
+        ),
     ] {
-        let name = dependency.name();
-        let found = match timeout(LIMIT, dependency.check()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(down)) => Err(down.reason),
-            Err(_) => Err(format!("no answer within {LIMIT:?}")),
+        let found = match connected {
+            Ok(dependency) => match timeout(LIMIT, dependency.check()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(down)) => Err(down.reason),
+                Err(_) => Err(format!("no answer within {LIMIT:?}")),
+            },
+            Err(error) => Err(chain(error.as_ref())),
         };
         is_well &= found.is_ok();
-        let found = found.err().unwrap_or_else(|| "works".to_owned());
+        let found = found.err().unwrap_or_else(|| "answers".to_owned());
         print(format_args!("{name} ({adapter}): {found}"))?;
     }
     Ok(if is_well {

@@ -33,8 +33,7 @@ impl OpenFiles {
     /// When nothing would be left for clients; says how many files are needed.
     pub(crate) fn of_this_process(settings: &Settings) -> anyhow::Result<Self> {
         let files = Self {
-            // A system without such a limit has nothing to raise.
-            limit: rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX),
+            limit: raised_limit(),
             reserved: Self::reserved_for(settings),
         };
         let (limit, reserved) = (files.limit, files.reserved);
@@ -46,12 +45,13 @@ impl OpenFiles {
             );
         }
         let wanted = settings.live.max_connections;
-        if files.connections() < wanted {
+        let served = files.connections().served;
+        if served < wanted {
             warn!(
                 files.limit = limit,
                 files.reserved = reserved,
                 live.max_connections = wanted,
-                connections.max = files.connections(),
+                connections.max = served,
                 "the limit of open files is too low for live.max_connections: clients past \
                  connections.max are answered 503"
             );
@@ -68,8 +68,36 @@ impl OpenFiles {
         Self::FIXED + Self::PER_THREAD * threads + database
     }
 
-    /// The most client connections at the same time.
-    pub(crate) fn connections(self) -> usize {
-        usize::try_from(self.limit.saturating_sub(self.reserved)).unwrap_or(usize::MAX)
+    /// What is left for clients.
+    pub(crate) fn connections(self) -> ConnectionLimits {
+        let accepted = self.limit.saturating_sub(self.reserved);
+        ConnectionLimits::of(usize::try_from(accepted).unwrap_or(usize::MAX))
     }
+}
+
+/// How many clients may be connected at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectionLimits {
+    /// Those that are served.
+    pub(crate) served: usize,
+    /// Those, and some to whom is only said that they are not (ADR 13).
+    pub(crate) accepted: usize,
+}
+
+impl ConnectionLimits {
+    /// A sixteenth, 4 to 256 of them, is not served.
+    pub(crate) fn of(accepted: usize) -> Self {
+        Self {
+            served: accepted.saturating_sub((accepted / 16).clamp(4, 256)),
+            accepted,
+        }
+    }
+}
+
+/// This process's limit of open files, after it was raised as far as it may be.
+fn raised_limit() -> u64 {
+    let raised = rlimit::increase_nofile_limit(u64::MAX);
+    let as_it_is = || rlimit::getrlimit(rlimit::Resource::NOFILE).map(|(soft, _)| soft);
+    // A system that knows no such limit has none.
+    raised.or_else(|_| as_it_is()).unwrap_or(u64::MAX)
 }

@@ -33,6 +33,7 @@ use self::parameters::malformed_path;
 use self::problem::{ApiError, FailureLog};
 use self::traffic::Traffic;
 use crate::live::{self, Live};
+use crate::open_files::ConnectionLimits;
 
 /// More than any request of this API needs, in bytes.
 const MAX_BODY: usize = 16 * 1_024;
@@ -76,8 +77,7 @@ pub(crate) struct Serving {
     pub(crate) accepts: bool,
     /// A peer that takes nothing of what is sent to it for so long is cut off.
     pub(crate) peer_timeout: Duration,
-    /// At most so many clients are connected at the same time.
-    pub(crate) connections_max: usize,
+    pub(crate) connections: ConnectionLimits,
 }
 
 /// Serves at `address` and returns the one that it got, which differs for port
@@ -96,9 +96,9 @@ pub(crate) fn serve(
     const LAST_ANSWERS_SECONDS: u64 = 1;
 
     let threads = available_parallelism().map_or(1, usize::from);
-    let connections = Arc::new(OpenConnections::new(serving.connections_max));
+    let connections = Arc::new(OpenConnections::new(serving.connections));
     // The server counts by thread.
-    let accepted_by_thread = (connections.accepted_max() / threads).max(1);
+    let accepted_by_thread = (serving.connections.accepted / threads).max(1);
     let server = HttpServer::new(move || {
         let state = State::new(Arc::clone(&state));
         App::new()

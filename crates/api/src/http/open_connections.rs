@@ -3,45 +3,39 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::open_files::ConnectionLimits;
+
 /// All client connections of the process.
 ///
-/// Past `served_max` a connection is *surplus*: it is accepted all the same, so that its
-/// client hears `503` instead of nothing, and closed after that answer. Past `accepted_max`
-/// connections wait in the system's queue, until surplus ones are closed.
+/// Past those that are served a connection is *surplus*: it is accepted all the same, so that
+/// its client hears `503` instead of nothing, and closed after that answer. Past those that are
+/// accepted, connections wait in the system's queue, until surplus ones are closed.
 #[derive(Debug)]
 pub(crate) struct OpenConnections {
     open: AtomicUsize,
-    served_max: usize,
-    accepted_max: usize,
+    limits: ConnectionLimits,
 }
 
-/// The service has as many connections as its limit of open files allows.
+/// The service has as many clients as its limit of open files lets it serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{max} connections are open, all that the limit of open files allows")]
+#[error("{max} clients are connected; the limit of open files lets this process serve no more")]
 pub(crate) struct TooManyConnections {
     max: usize,
 }
 
 impl OpenConnections {
-    /// At most so many are accepted; a sixteenth of them, 4 to 256, only to hear `503`.
-    pub(crate) fn new(accepted_max: usize) -> Self {
-        let surplus = (accepted_max / 16).clamp(4, 256);
+    pub(crate) const fn new(limits: ConnectionLimits) -> Self {
         Self {
             open: AtomicUsize::new(0),
-            served_max: accepted_max.saturating_sub(surplus),
-            accepted_max,
+            limits,
         }
-    }
-
-    pub(super) const fn accepted_max(&self) -> usize {
-        self.accepted_max
     }
 
     /// Counts a connection until the result is dropped.
     pub(super) fn enter(self: &Arc<Self>) -> OpenConnection {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         OpenConnection {
-            is_surplus: before >= self.served_max,
+            is_surplus: before >= self.limits.served,
             all: Arc::clone(self),
         }
     }
@@ -57,7 +51,7 @@ pub(super) struct OpenConnection {
 impl OpenConnection {
     /// Why nothing but liveness is answered over it.
     pub(super) fn refused(&self) -> Option<TooManyConnections> {
-        let max = self.all.served_max;
+        let max = self.all.limits.served;
         self.is_surplus.then_some(TooManyConnections { max })
     }
 }
@@ -74,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_last_few_are_surplus_until_others_are_closed() {
-        let all = Arc::new(OpenConnections::new(32));
+        let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
         let mut served: Vec<_> = (0..28).map(|_| all.enter()).collect();
         assert!(served.iter().all(|one| one.refused().is_none()));
         let surplus = all.enter();
