@@ -15,6 +15,7 @@ mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
 mod clock;
+mod doctor;
 #[path = "../api/event_stream.rs"]
 mod event_stream;
 #[path = "../api/gate.rs"]
