@@ -343,6 +343,8 @@ it back, or give it up with \`deploy/services.sh destroy\`"
     else
         data=$(data_folder)
         mkdir -p "$data"
+        # Whatever the caller's umask is.
+        [ "$data" = "$STATE" ] || chmod 755 "$(dirname "$data")" "$data"
     fi
     echo packages >"$KIND"
     [ "$data" = "$STATE" ] || echo "services: the data are in $data, because the servers' users \
