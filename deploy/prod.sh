@@ -13,6 +13,16 @@ fail() {
     exit 1
 }
 
+# Where servers from packages have their data.
+data_of() {
+    (
+        data=$1
+        # shellcheck source=/dev/null
+        if [ -f "$1/places" ]; then . "$1/places"; fi
+        echo "$data"
+    )
+}
+
 [ -f "$ENV" ] || fail "there is no $ENV with secrets; \`make .env\` makes one"
 set -a
 # shellcheck source=/dev/null
@@ -20,7 +30,7 @@ set -a
 set +a
 if [ -z "${APP__MYSQL__URL:-}" ] || [ -z "${APP__RABBITMQ__URL:-}" ]; then
     # Releases before servers were kept apart had these sales among the tests' databases.
-    if [ ! -e "$STATE" ] && [ -d .local/services/mariadb/data/tickets ]; then
+    if [ ! -e "$STATE" ] && [ -d "$(data_of .local/services)/mariadb/data/tickets" ]; then
         fail "an earlier release sold on the tests' servers. Take them over by \
 \`deploy/services.sh stop && mv .local/services $STATE\`, or give these sales up by \
 \`deploy/services.sh destroy\`"

@@ -347,8 +347,7 @@ it back, or give it up with \`deploy/services.sh destroy\`"
         [ "$data" = "$STATE" ] || chmod 755 "$(dirname "$data")" "$data"
     fi
     echo packages >"$KIND"
-    [ "$data" = "$STATE" ] || echo "services: the data are in $data, because the servers' users \
-cannot get through to $STATE"
+    [ "$data" = "$STATE" ] || echo "services: the data are in $data"
     keep_places
     install_packages
     mariadb_up
