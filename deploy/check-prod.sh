@@ -43,6 +43,16 @@ start_service() {
     fail "the service is not ready"
 }
 
+# Ends a start of the servers after so many seconds.
+interrupt_a_start() {
+    local starting
+    deploy/services.sh >>"$log" 2>&1 &
+    starting=$!
+    sleep "$1"
+    kill "$starting" 2>/dev/null || true
+    wait "$starting" || true
+}
+
 stop_service() {
     [ -n "$process" ] || return 0
     kill "$process" 2>/dev/null || true
@@ -83,11 +93,7 @@ done
 rm -rf .local/check-copied
 
 # The first start of all is interrupted.
-deploy/services.sh >>"$log" 2>&1 &
-starting=$!
-sleep 3
-kill "$starting" 2>/dev/null || true
-wait "$starting" || true
+interrupt_a_start 3
 start_service all
 decided=$(ordered)
 verdict "$decided" "at first"
@@ -113,11 +119,7 @@ stop_service
 
 deploy/services.sh kill mariadb
 deploy/services.sh kill rabbitmq
-deploy/services.sh >>"$log" 2>&1 &
-starting=$!
-sleep 2
-kill "$starting" 2>/dev/null || true
-wait "$starting" || true
+interrupt_a_start 2
 start_service all
 verdict "$decided" "after an interrupted start"
 stop_service
