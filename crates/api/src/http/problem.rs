@@ -604,3 +604,58 @@ impl FailureLog {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use actix_web::http::header::{HeaderName, HeaderValue};
+    use parking_lot::Mutex;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, some: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(some);
+            Ok(some.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The line of a change that was not announced, for a request with this id.
+    fn unannounced(id: Option<&'static str>) -> Value {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || writer.clone())
+            .finish();
+        let mut headers = HeaderMap::new();
+        if let Some(id) = id {
+            let name = HeaderName::from_static("x-request-id");
+            headers.insert(name, HeaderValue::from_static(id));
+        }
+        tracing::subscriber::with_default(subscriber, || {
+            FailureLog::default().unannounced(&io::Error::other("no broker"), &headers);
+        });
+        let written = lines.0.lock();
+        serde_json::from_slice(&written).unwrap()
+    }
+
+    #[test]
+    fn a_change_that_was_not_announced_has_its_clients_request_id_or_none() {
+        let line = unannounced(Some("from-the-client"));
+        assert_eq!(line["code"], "not_announced");
+        assert_eq!(line["request.id"], "from-the-client");
+        assert_eq!(unannounced(None).get("request.id"), None);
+    }
+}
