@@ -384,16 +384,12 @@ destroy() {
         has_docker || fail "its servers are containers, and no Docker engine answers"
         docker rm --force "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
         docker volume rm --force "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
+    else
+        stop
     fi
-    stop_quietly
     [ "$data" = "$STATE" ] || rm -rf "$data"
     rm -rf "$STATE" "$ENV_FILE"
     echo "services: the servers of ${STATE#"$PWD"/} and their data are gone"
-}
-
-# What may be gone already.
-stop_quietly() {
-    [ "$(kind)" = containers ] || stop
 }
 
 # Ends one that nobody else uses, as a crash would, and waits until it is gone.
