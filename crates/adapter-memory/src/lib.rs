@@ -6,6 +6,7 @@
 
 mod books;
 mod dead_letters;
+mod lane_claims;
 mod lane_queue;
 mod queue;
 mod show_repository;

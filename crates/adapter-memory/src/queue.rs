@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use domain::ids::ShowId;
-use domain::order::{Lane, Lanes};
+use domain::order::{Lane, LaneSet, Lanes};
 use domain::ports::{Clock, DeadLetter, Dependency, DependencyDown};
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
@@ -43,8 +43,8 @@ pub(crate) struct SharedQueue {
     pub(crate) capacity: usize,
     /// Orders of all lanes, waiting and unsettled; at most `capacity`.
     orders: AtomicUsize,
-    /// Lanes without an owner; the one that is free the longest goes first.
-    pub(crate) free_lanes: Mutex<VecDeque<Lane>>,
+    /// Lanes that somebody takes orders from.
+    in_turn: Mutex<LaneSet>,
     pub(crate) lane_freed: Notify,
     pub(crate) dead_letters: Mutex<VecDeque<DeadLetter>>,
     pub(crate) dead_letter_capacity: usize,
@@ -66,7 +66,7 @@ impl MemoryQueue {
                     .collect(),
                 capacity: config.capacity,
                 orders: AtomicUsize::new(0),
-                free_lanes: Mutex::new(lanes.iter().collect()),
+                in_turn: Mutex::default(),
                 lane_freed: Notify::new(),
                 dead_letters: Mutex::default(),
                 dead_letter_capacity: config.dead_letter_capacity,
@@ -82,6 +82,19 @@ impl SharedQueue {
 
     pub(crate) fn lane_of(&self, show: &ShowId) -> &LaneQueue {
         self.lane(self.lanes.of(show))
+    }
+
+    /// False while somebody else takes orders from the lane.
+    pub(crate) fn take_turn(&self, lane: Lane) -> bool {
+        let mut in_turn = self.in_turn.lock();
+        let is_free = !in_turn.contains(lane);
+        in_turn.insert(lane);
+        is_free
+    }
+
+    pub(crate) fn end_turn(&self, lane: Lane) {
+        self.in_turn.lock().remove(lane);
+        self.lane_freed.notify_waiters();
     }
 
     /// Makes room for one order; false if the queue is full.

@@ -10,6 +10,7 @@ use domain::user::User;
 use parking_lot::RwLock;
 
 use crate::books::Books;
+use crate::lane_claims::Claims;
 
 /// Users, shows and the ledger in memory.
 pub struct MemoryStore {
@@ -20,6 +21,8 @@ pub struct MemoryStore {
     /// shows share one lock, and readers wait for nothing but the saving.
     /// Taken before the lock of `users`.
     pub(crate) books: RwLock<Books>,
+    /// Taken before the books, by who decides, and after nothing.
+    pub(crate) claims: RwLock<Claims>,
 }
 
 impl MemoryStore {
@@ -30,6 +33,7 @@ impl MemoryStore {
             clock,
             users: RwLock::default(),
             books: RwLock::default(),
+            claims: RwLock::default(),
         }
     }
 }

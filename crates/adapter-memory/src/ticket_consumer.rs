@@ -13,20 +13,12 @@ use crate::queue::SharedQueue;
 
 #[async_trait]
 impl TicketConsumer for MemoryQueue {
-    async fn claim_lane(&self) -> Result<Box<dyn LaneConsumer>, ConsumeError> {
-        loop {
-            let mut freed = pin!(self.shared.lane_freed.notified());
-            // From here on no freed lane is missed.
-            freed.as_mut().enable();
-            let free = self.shared.free_lanes.lock().pop_front();
-            if let Some(lane) = free {
-                return Ok(Box::new(MemoryLaneConsumer {
-                    queue: Arc::clone(&self.shared),
-                    lane,
-                }));
-            }
-            freed.await;
-        }
+    async fn open_lane(&self, lane: Lane) -> Result<Box<dyn LaneConsumer>, ConsumeError> {
+        Ok(Box::new(MemoryLaneConsumer {
+            queue: Arc::clone(&self.shared),
+            lane,
+            has_turn: false,
+        }))
     }
 
     fn volatile_orders(&self) -> usize {
@@ -37,6 +29,22 @@ impl TicketConsumer for MemoryQueue {
 struct MemoryLaneConsumer {
     queue: Arc<SharedQueue>,
     lane: Lane,
+    /// Nobody else who has the lane open gets orders meanwhile.
+    has_turn: bool,
+}
+
+impl MemoryLaneConsumer {
+    async fn turn(&mut self) {
+        while !self.has_turn {
+            let mut freed = pin!(self.queue.lane_freed.notified());
+            // From here on no freed lane is missed.
+            freed.as_mut().enable();
+            self.has_turn = self.queue.take_turn(self.lane);
+            if !self.has_turn {
+                freed.await;
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -46,19 +54,23 @@ impl LaneConsumer for MemoryLaneConsumer {
     }
 
     async fn next_batch(&mut self, max: usize) -> Result<Box<dyn DeliveryBatch>, ConsumeError> {
+        self.turn().await;
         Ok(Box::new(MemoryDeliveryBatch {
             orders: self.queue.lane(self.lane).take(max).await,
             queue: Arc::clone(&self.queue),
             lane: self.lane,
         }))
     }
+
+    async fn close(self: Box<Self>) {}
 }
 
 impl Drop for MemoryLaneConsumer {
     /// Frees the lane. A batch that is still out keeps the next owner waiting.
     fn drop(&mut self) {
-        self.queue.free_lanes.lock().push_back(self.lane);
-        self.queue.lane_freed.notify_waiters();
+        if self.has_turn {
+            self.queue.end_turn(self.lane);
+        }
     }
 }
 

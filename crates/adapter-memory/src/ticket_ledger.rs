@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::{HistoryEntry, JournalEntry};
 use domain::order::Order;
@@ -23,7 +24,16 @@ use crate::books::Books;
 
 #[async_trait]
 impl TicketLedger for MemoryStore {
-    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
+        // Held until the end: the claim cannot move in between.
+        let claims = self.claims.read();
+        if claim.is_some_and(|claim| !claims.is_current(claim)) {
+            return Err(LedgerError::ClaimLost);
+        }
         let books = self.books.upgradable_read();
         let now = self.clock.now();
         let state = {

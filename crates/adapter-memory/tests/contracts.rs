@@ -21,6 +21,7 @@ async fn store() -> StoreHarness {
     let ports = StorePorts {
         users: store.clone(),
         shows: store.clone(),
+        claims: store.clone(),
         ledger: store,
     };
     StoreHarness {
@@ -82,6 +83,7 @@ async fn events() -> EventsHarness {
 port_contracts::user_repository_contract!(store);
 port_contracts::show_repository_contract!(store);
 port_contracts::ticket_ledger_contract!(store);
+port_contracts::lane_claims_contract!(store);
 port_contracts::ticket_publisher_contract!(queue);
 port_contracts::ticket_consumer_contract!(queue);
 port_contracts::dead_letters_contract!(queue);

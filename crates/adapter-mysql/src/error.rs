@@ -53,6 +53,8 @@ pub(crate) enum StoreError {
     Database(#[source] Arc<sqlx::Error>),
     #[error("a row of {table} is not as this version writes it: {what}")]
     Corrupt { table: &'static str, what: String },
+    #[error("another worker has claimed the lane")]
+    ClaimLost,
     #[error("the database did not answer within {limit:?}")]
     TimedOut { limit: Duration },
     #[error("the database's clock is off by {} ms", skew.as_millis())]
@@ -125,10 +127,10 @@ impl StoreError {
 
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
-        if error.is_unprocessable() {
-            Self::Unprocessable(error.cause())
-        } else {
-            Self::Unavailable(error.cause())
+        match error {
+            StoreError::ClaimLost => Self::ClaimLost,
+            error if error.is_unprocessable() => Self::Unprocessable(error.cause()),
+            error => Self::Unavailable(error.cause()),
         }
     }
 }

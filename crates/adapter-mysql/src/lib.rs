@@ -6,6 +6,8 @@
 
 mod coalesce;
 mod error;
+mod examination;
+mod lane_claims;
 mod row;
 mod show_repository;
 mod store;

@@ -94,6 +94,9 @@ pub(crate) struct Database {
     reading: MySqlPool,
     /// For transactions that lock shows.
     changing: MySqlPool,
+    /// For the claims of lanes, which never wait behind either: a worker that says too late
+    /// that it is there loses its lanes.
+    claiming: MySqlPool,
 }
 
 /// A connection on loan. Whoever does not give it back, because a statement
@@ -181,12 +184,13 @@ impl MySqlStore {
             .disable_statement_logging()
             .statement_cache_capacity(STATEMENTS_PREPARED);
         let changing = CHANGING_CONNECTIONS.min(config.max_connections / 2).max(1);
-        let reading = config.max_connections.saturating_sub(changing).max(1);
+        let reading = config.max_connections.saturating_sub(changing + 1).max(1);
         let db = Database {
             clock,
             max_clock_skew: config.max_clock_skew,
             reading: pool(reading, READ_LIMIT).connect_lazy_with(options.clone()),
-            changing: pool(changing, CHANGE_LIMIT).connect_lazy_with(options),
+            changing: pool(changing, CHANGE_LIMIT).connect_lazy_with(options.clone()),
+            claiming: pool(1, READ_LIMIT).connect_lazy_with(options),
         };
         Ok(Self {
             url: config.url.clone(),
@@ -239,6 +243,7 @@ impl MySqlStore {
 
     /// Closes every connection, after what is under way.
     pub async fn close(&self) {
+        self.db.claiming.close().await;
         self.db.changing.close().await;
         self.db.reading.close().await;
     }
@@ -290,6 +295,11 @@ impl Database {
     /// A connection for a transaction that locks shows.
     pub(crate) async fn lease_changing(&self) -> Result<Lease, StoreError> {
         Lease::of(&self.changing).await
+    }
+
+    /// The connection for the claims of lanes.
+    pub(crate) async fn lease_claiming(&self) -> Result<Lease, StoreError> {
+        Lease::of(&self.claiming).await
     }
 
     /// Bounds what a caller may wait for an answer that waits for no lock.

@@ -47,6 +47,7 @@ fn ports(store: Arc<MySqlStore>) -> StorePorts {
     StorePorts {
         users: store.clone(),
         shows: store.clone(),
+        claims: store.clone(),
         ledger: store,
     }
 }
@@ -54,6 +55,7 @@ fn ports(store: Arc<MySqlStore>) -> StorePorts {
 port_contracts::user_repository_contract!(store);
 port_contracts::show_repository_contract!(store);
 port_contracts::ticket_ledger_contract!(store);
+port_contracts::lane_claims_contract!(store);
 
 struct SystemClock;
 

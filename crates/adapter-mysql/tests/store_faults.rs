@@ -135,7 +135,7 @@ async fn a_batch_with_a_row_that_violates_a_constraint_leaves_nothing_behind() {
             "ALTER TABLE tickets ADD CONSTRAINT poison {constraint}"
         ))
         .await;
-    let error = store.store.decide(&orders).await.unwrap_err();
+    let error = store.store.decide(&orders, None).await.unwrap_err();
     assert!(matches!(error, LedgerError::Unprocessable(_)), "{error:?}");
     assert_eq!(store.rows().await, 0);
     assert_eq!(
@@ -144,7 +144,7 @@ async fn a_batch_with_a_row_that_violates_a_constraint_leaves_nothing_behind() {
     );
     // Without the one, the others are decided.
     orders.remove(7);
-    let report = store.store.decide(&orders).await.unwrap();
+    let report = store.store.decide(&orders, None).await.unwrap();
     assert_eq!(report.decisions.len(), 9);
     assert_eq!(
         (store.available("a").await, store.available("b").await),
@@ -167,7 +167,7 @@ async fn a_lock_that_somebody_holds_is_waited_for_and_asked_for_again() {
     let orders = store.source.orders(3, "a", USER);
     let started = Instant::now();
     let deciding = async {
-        let first = store.store.decide(&orders).await;
+        let first = store.store.decide(&orders, None).await;
         let asked_for = started.elapsed();
         match first {
             Ok(report) => {
@@ -178,7 +178,7 @@ async fn a_lock_that_somebody_holds_is_waited_for_and_asked_for_again() {
             // error before that would be that of the first wait for the lock.
             Err(error) => {
                 assert!(asked_for >= CHANGE_LIMIT, "{error:?} after {asked_for:?}");
-                store.store.decide(&orders).await.unwrap()
+                store.store.decide(&orders, None).await.unwrap()
             }
         }
     };
@@ -206,7 +206,7 @@ async fn a_deadlock_is_tried_again() {
             .await;
         held.release().await;
     };
-    let (report, ()) = tokio::join!(store.store.decide(&orders), cross);
+    let (report, ()) = tokio::join!(store.store.decide(&orders, None), cross);
     assert_eq!(report.unwrap().decisions.len(), 2);
 }
 
@@ -227,7 +227,7 @@ async fn a_decision_that_is_given_up_half_way_holds_no_lock() {
             store.proxy.set(Weather::Slow(delay));
             let deciding = {
                 let (store, orders) = (Arc::clone(&store.store), orders.clone());
-                tokio::spawn(async move { store.decide(&orders).await })
+                tokio::spawn(async move { store.decide(&orders, None).await })
             };
             while !deciding.is_finished() && !is_locking().await {}
             deciding.abort();
@@ -246,7 +246,7 @@ async fn a_decision_that_is_given_up_half_way_holds_no_lock() {
     let freed = timeout(SESSION_SILENCE - Duration::from_secs(3), freed).await;
     assert!(freed.is_ok(), "the lock is still held");
     measured("lock of a given up decision free", given_up.elapsed());
-    store.store.decide(&orders).await.unwrap();
+    store.store.decide(&orders, None).await.unwrap();
     assert_eq!(store.available("a").await, 7);
 }
 
@@ -265,7 +265,9 @@ async fn a_stalled_server_is_given_up_and_used_again_later() {
     store.proxy.forget();
     store.proxy.set(Weather::Fair);
     let orders = store.source.orders(1, "a", USER);
-    within("decide", store.store.decide(&orders)).await.unwrap();
+    within("decide", store.store.decide(&orders, None))
+        .await
+        .unwrap();
     assert_eq!(store.available("a").await, 9);
 }
 
@@ -274,7 +276,7 @@ async fn a_wrong_clock_changes_nothing() {
     // The test's clock stands still, far from the server's time.
     let store = Store::new(Duration::from_millis(100)).await;
     let orders = store.source.orders(1, "a", USER);
-    let error = store.store.decide(&orders).await.unwrap_err();
+    let error = store.store.decide(&orders, None).await.unwrap_err();
     assert!(matches!(error, LedgerError::Unavailable(_)), "{error:?}");
     assert_eq!((store.rows().await, store.available("a").await), (0, 10));
     let down = store.store.check().await.unwrap_err();

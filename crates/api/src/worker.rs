@@ -1,26 +1,44 @@
-//! The deciding side: one task per lane that this process may own, and one that
-//! sweeps holds. What happens to an order is [`DecidingDesk`]'s; here is only
-//! when, how often again, and when it is settled.
+//! The deciding side: one task keeps this worker's claims, one per lane serves a claimed
+//! lane, and one sweeps holds. What happens to an order is [`DecidingDesk`]'s, who should
+//! have which lane is [`domain::claims`]'; here is only when, how often again, and when it
+//! is settled.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::order::Order;
-use domain::ports::{ConsumeError, Dependency, LaneConsumer, TicketConsumer};
+use domain::claims::{BEAT, Claim, Roster, Watch, plan};
+use domain::order::{Lane, Lanes, Order};
+use domain::ports::{
+    ConsumeError, LaneClaims, LaneClaimsError, LaneConsumer, TicketConsumer, TicketEventsError,
+};
+use domain::receipt::ProcessId;
 use domain::use_cases::{DecideOrdersError, DecidingDesk};
-use tokio::time::{Instant, sleep, sleep_until};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::configuration::WorkerSettings;
+use crate::held_lanes::{HeldLane, HeldLanes};
 use crate::outage::Outage;
 
 /// Due holds released in one transaction.
 const SWEEP_MAX: usize = 1_000;
-/// How long a batch is tried again before its lane is offered to the others:
-/// it may be only this worker that cannot reach the store, or has a wrong clock.
+/// How long a batch, or opening its lane, is tried again before the lane is left to the
+/// others: it may be only this worker that cannot reach the store or the queue.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long it is left to them.
+const AVOID: Duration = Duration::from_secs(3);
+/// The longest that a request to the claims' store may take.
+const CLAIMS_LIMIT: Duration = Duration::from_secs(1);
+/// After so long without a beat that was kept, others have the lanes.
+const LET_GO: Duration = Duration::from_secs(3);
+/// A worker that was silent for so long is forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+/// The longest that a stop waits for the lanes to be closed.
+const CLOSING_LIMIT: Duration = Duration::from_secs(6);
 
 /// Draws a number of a range.
 pub type Draw = dyn Fn(RangeInclusive<u64>) -> u64 + Send + Sync;
@@ -29,10 +47,14 @@ pub type Draw = dyn Fn(RangeInclusive<u64>) -> u64 + Send + Sync;
 pub struct Worker {
     /// Decides what the lanes deliver.
     pub desk: DecidingDesk,
-    /// Hands out lanes.
+    /// Opens lanes.
     pub consumer: Arc<dyn TicketConsumer>,
-    /// Asked before a lane is claimed.
-    pub store: Arc<dyn Dependency>,
+    /// Knows who has which lane.
+    pub claims: Arc<dyn LaneClaims>,
+    /// Names this worker among the others.
+    pub process: ProcessId,
+    /// How many lanes there are.
+    pub lanes: Lanes,
     /// How much at once, how often.
     pub settings: WorkerSettings,
     /// Draws how long to wait after a failure, in milliseconds.
@@ -40,70 +62,280 @@ pub struct Worker {
     /// Ends the tasks; a batch that is being decided then is dropped unsettled
     /// unless it is committed already.
     pub stop: CancellationToken,
+    /// The lanes that this worker has.
+    pub held: HeldLanes,
+    /// Whether outcomes can be told.
+    pub telling: Telling,
+}
+
+/// The log of announcements that failed, one for all lanes.
+pub struct Telling(Mutex<Outage>);
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self(Mutex::new(Outage::of("events")))
+    }
+}
+
+impl Telling {
+    fn note(&self, announced: &Result<(), TicketEventsError>) {
+        match announced {
+            Ok(()) => self.0.lock().is_over(),
+            Err(error) => self.0.lock().goes_on(error),
+        }
+    }
+}
+
+/// Why a lane is no longer served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The worker stops, or another one is to have the lane.
+    LetGo,
+    /// Another worker has it.
+    ClaimLost,
+    /// It cannot be served here now.
+    Unable,
+}
+
+/// How serving an open lane ended.
+enum Served {
+    Ended(Ended),
+    /// The queue failed; whether a batch was settled before.
+    Failed(ConsumeError, bool),
 }
 
 impl Worker {
-    /// Claims a lane and serves it, again and again, until the stop.
-    pub async fn serve_lanes(&self) {
-        let mut store = Backoff::of("store");
-        let mut queue = Backoff::of("queue");
+    /// Says that this worker is there, claims the lanes that it should have, and gives up
+    /// those that others should have, until the stop.
+    pub async fn keep_claims(&self) {
+        let started = Instant::now();
+        let mut watch = Watch::default();
+        let mut outage = Outage::of("lane claims");
+        let mut kept = Instant::now();
         while !self.stop.is_cancelled() {
-            let checked = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return,
-                checked = self.store.check() => checked,
-            };
-            if let Err(down) = checked {
-                store.failed(&down, self).await;
-                continue;
-            }
-            store.outage.is_over();
-            let claimed = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return,
-                claimed = self.consumer.claim_lane() => claimed,
-            };
-            let ended = match claimed {
-                Ok(mut lane) => {
-                    queue.outage.is_over();
-                    self.serve(lane.as_mut()).await
+            let due = Instant::now() + BEAT;
+            let presence = self.held.presence(self.process);
+            match within_limit(self.claims.beat(&presence)).await {
+                Ok(roster) => {
+                    outage.is_over();
+                    kept = Instant::now();
+                    let now = started.elapsed();
+                    watch.look(&roster, now);
+                    self.follow(&roster, &watch, now).await;
                 }
-                Err(error) => Err(error),
-            };
-            match ended {
-                Ok(()) | Err(ConsumeError::LaneLost) => {}
-                Err(error) => queue.failed(&error, self).await,
+                Err(error) => {
+                    outage.goes_on(&error);
+                    if kept.elapsed() >= LET_GO {
+                        self.let_go_of_all();
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {}
+                () = sleep_until(due) => {}
+                () = self.held.removed() => {}
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Frees all lanes once they are closed, so that others need not wait for the silence.
+    async fn leave(&self) {
+        let closed = async {
+            while let Some(unserved) = self.held.take_unserved() {
+                self.held.remove(unserved.claim.lane, None);
+            }
+            while !self.held.is_empty() {
+                self.held.removed().await;
+            }
+        };
+        // What is not closed by then is free once the queue has noticed our end.
+        let _closed = timeout(CLOSING_LIMIT, closed).await;
+        if let Err(error) = within_limit(self.claims.forget(self.process)).await {
+            debug!(%error, "the others notice by its silence that this worker is gone");
+        }
+    }
+
+    fn let_go_of_all(&self) {
+        for lane in self.held.lanes().iter() {
+            if self.held.let_go(lane) {
+                info!(queue.lane = %lane, "lets the lane go: the claims cannot be kept");
             }
         }
     }
 
-    /// Serves one lane until it is lost (an error), its orders cannot be
-    /// decided here, or the stop.
-    async fn serve(&self, lane: &mut dyn LaneConsumer) -> Result<(), ConsumeError> {
+    /// Does what the plan says.
+    async fn follow(&self, roster: &Roster, watch: &Watch, now: Duration) {
+        let workers = roster.members.iter().map(|member| member.presence.worker);
+        let mut alive: BTreeSet<_> = workers
+            .filter(|worker| watch.is_alive(*worker, now))
+            .collect();
+        alive.insert(self.process);
+        let plan = plan(roster, &alive, self.lanes);
+        for lane in self.lanes.iter() {
+            let claim = roster.claim(lane);
+            let owner = claim.owner.filter(|owner| alive.contains(owner));
+            match self.held.claim(lane) {
+                Some(held) if held.number < claim.number => {
+                    if self.held.let_go(lane) {
+                        info!(queue.lane = %lane, "another worker has claimed the lane");
+                    }
+                }
+                Some(_) => {
+                    if plan
+                        .get(&lane)
+                        .is_some_and(|worker| *worker != self.process)
+                        && self.held.let_go(lane)
+                    {
+                        info!(queue.lane = %lane, "another worker is to have the lane");
+                    }
+                }
+                None => {
+                    let is_mine = plan.get(&lane) == Some(&self.process);
+                    let is_free = owner.is_none_or(|owner| owner == self.process);
+                    if is_mine && is_free {
+                        self.take(lane, claim.number).await;
+                    } else if owner == Some(self.process) {
+                        // Taken without an answer, or given back without one.
+                        self.give_back(Claim {
+                            lane,
+                            number: claim.number,
+                        })
+                        .await;
+                    }
+                }
+            }
+        }
+        for member in &roster.members {
+            let worker = member.presence.worker;
+            let silence = watch.silence(worker, now).unwrap_or_default();
+            if worker != self.process && silence >= FORGET {
+                debug!(process.id = worker.get(), "forgets a worker that is gone");
+                // Whoever looks next tries again.
+                let _unknown = within_limit(self.claims.forget(worker)).await;
+            }
+        }
+    }
+
+    async fn give_back(&self, claim: Claim) {
+        if let Err(error) = within_limit(self.claims.give_back(claim)).await {
+            debug!(queue.lane = %claim.lane, %error, "the next roster tells whether it is free");
+        }
+    }
+
+    async fn take(&self, lane: Lane, seen: u64) {
+        match within_limit(self.claims.take(self.process, lane, seen)).await {
+            Ok(Some(claim)) => {
+                info!(queue.lane = %lane, claim = claim.number, "owns the lane");
+                self.held.add(claim);
+            }
+            Ok(None) => debug!(queue.lane = %lane, "another worker was quicker"),
+            Err(error) => {
+                debug!(queue.lane = %lane, %error, "cannot claim the lane");
+                self.held.remove(lane, Some(Instant::now() + AVOID));
+            }
+        }
+    }
+
+    /// Serves one claimed lane after the other, until the stop.
+    pub async fn serve_lanes(&self) {
+        loop {
+            let held = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                held = self.held.next() => held,
+            };
+            let ended = self.serve_lane(&held).await;
+            let lane = held.claim.lane;
+            if ended != Ended::ClaimLost {
+                self.give_back(held.claim).await;
+            }
+            info!(queue.lane = %lane, "gave the lane up");
+            let avoided = (ended == Ended::Unable).then(|| Instant::now() + AVOID);
+            self.held.remove(lane, avoided);
+        }
+    }
+
+    /// Serves a lane, opening it again whenever the queue takes it away, for as long as it
+    /// is this worker's and can be served here.
+    async fn serve_lane(&self, held: &HeldLane) -> Ended {
+        let lane = held.claim.lane;
+        let mut queue = Backoff::of("queue");
+        let mut failing_since: Option<Instant> = None;
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ended::LetGo,
+                () = held.let_go.cancelled() => return Ended::LetGo,
+                opened = self.consumer.open_lane(lane) => opened,
+            };
+            let error = match opened {
+                Ok(mut open) => {
+                    let served = self.serve(open.as_mut(), held).await;
+                    open.close().await;
+                    match served {
+                        Served::Ended(ended) => return ended,
+                        Served::Failed(error, has_settled) => {
+                            if has_settled {
+                                queue.outage.is_over();
+                                failing_since = None;
+                            }
+                            error
+                        }
+                    }
+                }
+                Err(error) => error,
+            };
+            if matches!(error, ConsumeError::NewerVersion { .. }) {
+                return Ended::Unable;
+            }
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= PATIENCE {
+                warn!(queue.lane = %lane, "gives the lane up: its orders cannot be had here");
+                return Ended::Unable;
+            }
+            queue.failed(&error, self).await;
+        }
+    }
+
+    /// Serves an open lane.
+    async fn serve(&self, open: &mut dyn LaneConsumer, held: &HeldLane) -> Served {
+        let mut has_settled = false;
         loop {
             let batch = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Ok(()),
-                batch = lane.next_batch(self.settings.batch_max) => batch?,
+                () = self.stop.cancelled() => return Served::Ended(Ended::LetGo),
+                () = held.let_go.cancelled() => return Served::Ended(Ended::LetGo),
+                batch = open.next_batch(self.settings.batch_max) => batch,
             };
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Served::Failed(error, has_settled),
+            };
+            self.held.is_busy(held.claim.lane);
             let started = Instant::now();
-            if !self.decide(batch.orders()).await {
-                return Ok(());
+            if let Some(ended) = self.decide(batch.orders(), held.claim).await {
+                return Served::Ended(ended);
             }
-            batch.ack().await?;
+            if let Err(error) = batch.ack().await {
+                return Served::Failed(error, has_settled);
+            }
+            has_settled = true;
             pace(started).await;
         }
     }
 
-    /// Decides the orders, however often it takes; false if the stop or the
-    /// end of the [`PATIENCE`] came first.
-    async fn decide(&self, orders: &[Order]) -> bool {
+    /// Decides the orders, however often it takes; why not, if the stop, another claim or
+    /// the end of the [`PATIENCE`] came first.
+    async fn decide(&self, orders: &[Order], claim: Claim) -> Option<Ended> {
         let started = Instant::now();
         let mut backoff = Backoff::of("ledger");
         loop {
-            match self.desk.decide_orders(orders).await {
+            match self.desk.decide_orders(orders, Some(claim)).await {
                 Ok(decided) => {
                     backoff.outage.is_over();
+                    self.telling.note(&decided.announced);
                     if decided.conflicts > 0 {
                         info!(
                             orders.conflicting = decided.conflicts,
@@ -113,16 +345,17 @@ impl Worker {
                     if decided.dead > 0 {
                         error!(orders.dead = decided.dead, "put undecidable orders aside");
                     }
-                    return true;
+                    return None;
                 }
+                Err(DecideOrdersError::ClaimLost) => return Some(Ended::ClaimLost),
                 Err(error) => backoff.failed(&error, self).await,
             }
             if self.stop.is_cancelled() {
-                return false;
+                return Some(Ended::LetGo);
             }
             if started.elapsed() >= PATIENCE {
                 warn!("gives its lane up: another worker may be able to decide");
-                return false;
+                return Some(Ended::Unable);
             }
         }
     }
@@ -145,8 +378,24 @@ impl Worker {
     }
 
     async fn sweep_all(&self) -> Result<(), DecideOrdersError> {
-        while !self.stop.is_cancelled() && self.desk.sweep_holds(SWEEP_MAX).await? == SWEEP_MAX {}
+        while !self.stop.is_cancelled() {
+            let swept = self.desk.sweep_holds(SWEEP_MAX).await?;
+            self.telling.note(&swept.announced);
+            if swept.expired < SWEEP_MAX {
+                break;
+            }
+        }
         Ok(())
+    }
+}
+
+/// A request to the claims' store that takes longer has failed.
+async fn within_limit<T>(
+    request: impl Future<Output = Result<T, LaneClaimsError>>,
+) -> Result<T, LaneClaimsError> {
+    match timeout(CLAIMS_LIMIT, request).await {
+        Ok(answer) => answer,
+        Err(late) => Err(LaneClaimsError::Unavailable(Box::new(late))),
     }
 }
 

@@ -5,6 +5,7 @@
 //! by mistake sells nothing, and one that is closed by mistake opens by itself:
 //! it believes what it heard for [`VERIFIED_FOR`], no longer.
 
+use std::cmp::Ordering as CmpOrdering;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -43,13 +44,28 @@ pub struct SoldOutGate {
 struct Heard {
     seq: u64,
     is_sold_out: bool,
-    as_of: Timestamp,
+    /// `None` until it is known to be no older than something.
+    as_of: Option<Timestamp>,
 }
 
 impl Heard {
-    const fn holds_at(&self, now: Timestamp) -> bool {
-        now.micros_since(self.as_of) < VERIFIED_FOR_MICROS
-            && self.as_of.micros_since(now) <= LATE_MICROS
+    const fn is_unverified(&self) -> bool {
+        self.is_sold_out && self.as_of.is_none()
+    }
+
+    fn holds_at(&self, now: Timestamp) -> bool {
+        self.as_of.is_some_and(|as_of| {
+            now.micros_since(as_of) < VERIFIED_FOR_MICROS && as_of.micros_since(now) <= LATE_MICROS
+        })
+    }
+}
+
+/// A slow reader does not undo what a quicker one has found. Only a clock that
+/// was set back explains a greater difference.
+fn later(known: Option<Timestamp>, read: Option<Timestamp>) -> Option<Timestamp> {
+    match (known, read) {
+        (Some(known), Some(read)) if known.micros_since(read) >= VERIFIED_FOR_MICROS => Some(read),
+        _ => known.max(read),
     }
 }
 
@@ -75,44 +91,58 @@ impl SoldOutGate {
                 .is_some_and(|heard| heard.is_sold_out && heard.holds_at(now))
     }
 
-    /// Takes note of a show's seats as they were at `as_of` or later. What is
-    /// older than what is known, by its `seq`, changes nothing.
-    pub fn hear(&self, seats: &ShowSeats, as_of: Timestamp) {
+    /// Takes note of an announcement. What is older than what is known, by its
+    /// `seq`, changes nothing.
+    ///
+    /// How old it is nobody knows: whoever announces may have been frozen since,
+    /// and what came after may have been lost. So it opens at once and never
+    /// closes; true says that reading the show may close.
+    pub fn hear(&self, seats: &ShowSeats) -> bool {
+        self.note(seats, None)
+    }
+
+    /// Takes note of a show's seats as they were read at `as_of` or later.
+    pub fn verify(&self, seats: &ShowSeats, as_of: Timestamp) {
+        self.note(seats, Some(as_of));
+    }
+
+    /// Whether the show is sold out and was never verified to be.
+    fn note(&self, seats: &ShowSeats, as_read: Option<Timestamp>) -> bool {
         if self.is_always_open {
-            return;
+            return false;
         }
         let news = Heard {
             seq: seats.seq,
             is_sold_out: seats.seats.is_sold_out(),
-            as_of,
+            as_of: as_read,
         };
         let mut shows = self.write();
-        match shows.get_mut(&seats.show_id) {
-            Some(known) if news.seq < known.seq => {}
-            Some(known) if news.seq == known.seq => {
-                // A slow reader does not undo what a quicker one has found. Only
-                // a clock that was set back explains a greater difference.
-                if as_of > known.as_of || known.as_of.micros_since(as_of) >= VERIFIED_FOR_MICROS {
-                    known.as_of = as_of;
-                }
-                // One number, two stories: the one that refuses nobody is right.
-                if known.is_sold_out && !news.is_sold_out {
-                    known.is_sold_out = false;
-                    self.count(true, false);
-                }
+        let Some(known) = shows.get_mut(&seats.show_id) else {
+            if shows.len() >= MAX_SHOWS {
+                self.forget_some(&mut shows);
             }
-            Some(known) => {
-                let before = std::mem::replace(known, news);
-                self.count(before.is_sold_out, news.is_sold_out);
+            shows.insert(seats.show_id.clone(), news);
+            self.count(false, news.is_sold_out);
+            return news.is_unverified();
+        };
+        let before = *known;
+        match news.seq.cmp(&known.seq) {
+            CmpOrdering::Less => {}
+            // One number, two stories: the one that refuses nobody is right.
+            CmpOrdering::Equal => {
+                known.is_sold_out &= news.is_sold_out;
+                known.as_of = later(known.as_of, as_read);
             }
-            None => {
-                if shows.len() >= MAX_SHOWS {
-                    self.forget_some(&mut shows);
+            CmpOrdering::Greater => {
+                *known = news;
+                // Sold out then, and sold out after that.
+                if before.is_sold_out {
+                    known.as_of = later(before.as_of, as_read);
                 }
-                shows.insert(seats.show_id.clone(), news);
-                self.count(false, news.is_sold_out);
             }
         }
+        self.count(before.is_sold_out, known.is_sold_out);
+        known.is_unverified()
     }
 
     /// The shows that were sold out when last heard of, to be verified.
@@ -196,12 +226,12 @@ mod tests {
         let gate = SoldOutGate::default();
         let closed = |id| gate.is_closed(&show(id), at(10));
         assert!(!closed(1));
-        gate.hear(&seats(1, 0, 1, 4), at(10));
+        gate.verify(&seats(1, 0, 1, 4), at(10));
         assert!(!closed(1));
-        gate.hear(&seats(1, 0, 0, 5), at(10));
+        gate.verify(&seats(1, 0, 0, 5), at(10));
         assert!(closed(1) && !closed(2));
         assert_eq!(gate.closed(), [show(1)]);
-        gate.hear(&seats(1, 1, 0, 6), at(10));
+        gate.verify(&seats(1, 1, 0, 6), at(10));
         assert!(!closed(1));
         assert_eq!(gate.closed(), []);
     }
@@ -209,7 +239,7 @@ mod tests {
     #[test]
     fn one_that_is_always_open_never_closes() {
         let gate = SoldOutGate::always_open();
-        gate.hear(&seats(1, 0, 0, 5), at(10));
+        gate.verify(&seats(1, 0, 0, 5), at(10));
         assert!(!gate.is_closed(&show(1), at(10)));
         assert_eq!(gate.closed(), []);
     }
@@ -217,11 +247,11 @@ mod tests {
     #[test]
     fn what_is_older_changes_nothing_in_either_direction() {
         let gate = SoldOutGate::default();
-        gate.hear(&seats(1, 3, 0, 6), at(10));
-        gate.hear(&seats(1, 0, 0, 5), at(20));
+        gate.verify(&seats(1, 3, 0, 6), at(10));
+        gate.verify(&seats(1, 0, 0, 5), at(20));
         assert!(!gate.is_closed(&show(1), at(20)));
-        gate.hear(&seats(1, 0, 0, 7), at(30));
-        gate.hear(&seats(1, 3, 0, 6), at(40));
+        gate.verify(&seats(1, 0, 0, 7), at(30));
+        gate.verify(&seats(1, 3, 0, 6), at(40));
         assert!(gate.is_closed(&show(1), at(40)));
         // Not even its date: the gate opens two seconds after number 7.
         assert!(!gate.is_closed(&show(1), at(30 + 2 * SECOND)));
@@ -232,25 +262,49 @@ mod tests {
         let gate = SoldOutGate::default();
         for (first, second) in [(0, 3), (3, 0)] {
             let seq = 5 + u64::from(first);
-            gate.hear(&seats(1, first, 0, seq), at(10));
-            gate.hear(&seats(1, second, 0, seq), at(10));
+            gate.verify(&seats(1, first, 0, seq), at(10));
+            gate.verify(&seats(1, second, 0, seq), at(10));
             assert!(!gate.is_closed(&show(1), at(10)));
             assert_eq!(gate.sold_out.load(Ordering::Relaxed), 0);
         }
     }
 
     #[test]
+    fn what_may_be_old_closes_nothing_before_it_is_verified() {
+        let gate = SoldOutGate::default();
+        let closed = || gate.is_closed(&show(1), at(10));
+        // Perhaps 6 gave seats back while whoever announces 5 was frozen.
+        assert!(gate.hear(&seats(1, 0, 0, 5)));
+        assert!(!closed());
+        // Nor does hearing it twice make it any newer.
+        assert!(gate.hear(&seats(1, 0, 0, 5)));
+        assert!(!closed());
+        assert_eq!(gate.closed(), [show(1)]);
+        gate.verify(&seats(1, 0, 0, 5), at(10));
+        assert!(closed());
+        // What opens is believed at once, what closes again is not.
+        assert!(!gate.hear(&seats(1, 1, 0, 6)));
+        assert!(!closed());
+        assert!(gate.hear(&seats(1, 0, 0, 7)));
+        assert!(!closed());
+        gate.verify(&seats(1, 0, 0, 7), at(10));
+        // Sold out as of then, and nothing came back since.
+        assert!(!gate.hear(&seats(1, 0, 0, 9)));
+        assert!(closed());
+    }
+
+    #[test]
     fn opens_two_seconds_after_it_was_last_verified() {
         let gate = SoldOutGate::default();
-        gate.hear(&seats(1, 0, 0, 5), at(0));
+        gate.verify(&seats(1, 0, 0, 5), at(0));
         assert!(gate.is_closed(&show(1), at(2 * SECOND - 1)));
         assert!(!gate.is_closed(&show(1), at(2 * SECOND)));
         // It is still to be verified, and closes again when it is.
         assert_eq!(gate.closed(), [show(1)]);
-        gate.hear(&seats(1, 0, 0, 5), at(9 * SECOND));
+        gate.verify(&seats(1, 0, 0, 5), at(9 * SECOND));
         assert!(gate.is_closed(&show(1), at(10 * SECOND)));
         // A reading that took longer does not take anything back.
-        gate.hear(&seats(1, 0, 0, 5), at(8 * SECOND));
+        gate.verify(&seats(1, 0, 0, 5), at(8 * SECOND));
         assert!(gate.is_closed(&show(1), at(11 * SECOND - 1)));
         assert!(!gate.is_closed(&show(1), at(11 * SECOND)));
     }
@@ -258,11 +312,11 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_opens_it_until_it_is_verified() {
         let gate = SoldOutGate::default();
-        gate.hear(&seats(1, 0, 0, 5), at(9 * SECOND));
+        gate.verify(&seats(1, 0, 0, 5), at(9 * SECOND));
         // A thread that looked at the clock just before.
         assert!(gate.is_closed(&show(1), at(9 * SECOND - 100_000)));
         assert!(!gate.is_closed(&show(1), at(9 * SECOND - 100_001)));
-        gate.hear(&seats(1, 0, 0, 5), at(SECOND));
+        gate.verify(&seats(1, 0, 0, 5), at(SECOND));
         assert!(gate.is_closed(&show(1), at(SECOND)));
         assert!(!gate.is_closed(&show(1), at(3 * SECOND)));
     }
@@ -270,21 +324,21 @@ mod tests {
     #[test]
     fn remembers_a_bounded_number_of_shows_and_forgets_those_with_seats_first() {
         let gate = SoldOutGate::default();
-        gate.hear(&seats(0, 0, 0, 5), at(0));
+        gate.verify(&seats(0, 0, 0, 5), at(0));
         for id in 1..3 * MAX_SHOWS as u64 {
-            gate.hear(&seats(id, 1, 0, 5), at(1));
+            gate.verify(&seats(id, 1, 0, 5), at(1));
             assert!(gate.read().len() <= MAX_SHOWS);
         }
         assert!(gate.is_closed(&show(0), at(1)));
         for id in 1..=2 * MAX_SHOWS as u64 {
-            gate.hear(&seats(id, 0, 0, 6), at(2));
+            gate.verify(&seats(id, 0, 0, 6), at(2));
         }
         let closed = gate.closed();
         assert!(closed.len() <= MAX_SHOWS && closed.len() > MAX_SHOWS / 2);
         assert_eq!(gate.sold_out.load(Ordering::Relaxed), closed.len());
         // All of them open again, so that nothing is locked any more.
         for id in 0..=2 * MAX_SHOWS as u64 {
-            gate.hear(&seats(id, 1, 0, 7), at(3));
+            gate.verify(&seats(id, 1, 0, 7), at(3));
         }
         assert_eq!(gate.sold_out.load(Ordering::Relaxed), 0);
     }

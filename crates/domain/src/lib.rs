@@ -7,6 +7,7 @@
 //! database, runtime or configuration.
 
 pub mod audit;
+pub mod claims;
 pub mod event;
 pub mod gate;
 pub mod ids;

@@ -109,6 +109,90 @@ impl Lanes {
     }
 }
 
+/// Some of the lanes, a bit for each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct LaneSet(u64);
+
+impl LaneSet {
+    /// No lane.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set as a store keeps it: bit n is lane n.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Takes what [`Self::bits`] gave.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Whether the lane is one of them.
+    #[must_use]
+    pub const fn contains(self, lane: Lane) -> bool {
+        self.0 & (1 << lane.0) != 0
+    }
+
+    /// Adds a lane.
+    pub const fn insert(&mut self, lane: Lane) {
+        self.0 |= 1 << lane.0;
+    }
+
+    /// Removes a lane.
+    pub const fn remove(&mut self, lane: Lane) {
+        self.0 &= !(1 << lane.0);
+    }
+
+    /// The lanes that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The lanes that are in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The lanes, from the lowest.
+    pub fn iter(self) -> impl Iterator<Item = Lane> {
+        (0..MAX_LANES)
+            .map(Lane)
+            .filter(move |lane| self.contains(*lane))
+    }
+}
+
+impl FromIterator<Lane> for LaneSet {
+    fn from_iter<I: IntoIterator<Item = Lane>>(lanes: I) -> Self {
+        let mut set = Self::EMPTY;
+        for lane in lanes {
+            set.insert(lane);
+        }
+        set
+    }
+}
+
+impl fmt::Debug for LaneSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Lane::index)).finish()
+    }
+}
+
 /// An order as its publisher gets it: not yet in the queue, so without a place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {

@@ -5,7 +5,7 @@ use domain::ports::{DeadLetter, DeadLettersError};
 
 use crate::fixtures::{OrderSource, start};
 use crate::harness::{DEAD_LETTER_CAPACITY, QueueHarness};
-use crate::support::LaneOwners;
+use crate::support::OpenLanes;
 
 /// Makes a test of every case; `$harness` is an async function that returns a
 /// fresh [`QueueHarness`].
@@ -82,8 +82,8 @@ pub async fn redriven_orders_go_to_the_end_of_their_lanes(h: &QueueHarness) {
         ..dead
     });
     expected.extend(h.publish(vec![source.new_order("a", "1")]).await);
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
-    assert_eq!(owners.drain(h.lane_of("a"), 3, 10).await, expected);
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
+    assert_eq!(lanes.drain(h.lane_of("a"), 3, 10).await, expected);
     assert_eq!(list(h, 10).await, []);
     assert_eq!(h.ports.dead_letters.redrive(10).await.unwrap(), 0);
 }
@@ -97,8 +97,8 @@ pub async fn redriving_takes_the_oldest_and_leaves_the_rest(h: &QueueHarness) {
     put(h, &letters).await;
     assert_eq!(h.ports.dead_letters.redrive(2).await.unwrap(), 2);
     assert_eq!(list(h, 10).await, letters[2..]);
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
-    let delivered = owners.drain(h.lane_of("a"), 2, 10).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
+    let delivered = lanes.drain(h.lane_of("a"), 2, 10).await;
     for (order, letter) in delivered.iter().zip(&letters) {
         let dead = letter.order.as_ref().unwrap();
         assert_eq!(order.ticket_id, dead.ticket_id);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use domain::audit::audit_show;
 use domain::order::{Lane, Lanes, Order};
 use domain::ports::{
-    DeadLetters, DecideReport, Dependency, ShowRepository, TicketConsumer, TicketEvents,
-    TicketLedger, TicketPublisher, TransitionKind, TransitionOutcome, TransitionRequest,
-    UserRepository,
+    DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, TicketConsumer,
+    TicketEvents, TicketLedger, TicketPublisher, TransitionKind, TransitionOutcome,
+    TransitionRequest, UserRepository,
 };
 use domain::receipt::TicketId;
 use domain::show::{SeatCounts, Show, ShowStanding};
@@ -55,6 +55,8 @@ pub struct StorePorts {
     pub shows: Arc<dyn ShowRepository>,
     /// Seats, tickets, journal.
     pub ledger: Arc<dyn TicketLedger>,
+    /// Who decides which lane.
+    pub claims: Arc<dyn LaneClaims>,
 }
 
 /// A store that nothing else uses, empty at first.
@@ -94,7 +96,7 @@ impl StoreHarness {
 
     /// Decides orders.
     pub async fn decide(&self, orders: &[Order]) -> DecideReport {
-        within("decide", self.ports.ledger.decide(orders))
+        within("decide", self.ports.ledger.decide(orders, None))
             .await
             .unwrap()
     }

@@ -26,6 +26,7 @@ pub mod dead_letters;
 pub mod dependency;
 pub mod fixtures;
 mod harness;
+pub mod lane_claims;
 pub mod services;
 pub mod show_repository;
 mod support;
@@ -40,7 +41,7 @@ pub use harness::{
     Connect, DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, Harness, LANES,
     QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
 };
-pub use support::{DEADLINE, measured, within};
+pub use support::{DEADLINE, measured, promised, within};
 pub use tcp_proxy as proxy;
 
 /// One test per case of a port. The module of the tests is called like the port's.

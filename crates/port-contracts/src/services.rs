@@ -23,6 +23,15 @@ pub fn rabbitmq_url() -> String {
     url("TICKETS_TEST_RABBITMQ_URL")
 }
 
+/// `http://user:password@host:port`, the management API of that broker.
+///
+/// # Panics
+/// Like [`mysql_url`].
+#[must_use]
+pub fn rabbitmq_management_url() -> String {
+    url("TICKETS_TEST_RABBITMQ_MANAGEMENT_URL")
+}
+
 #[expect(clippy::panic, reason = "fails the test that needs the service")]
 fn url(name: &str) -> String {
     let from_file = || {
@@ -182,6 +191,7 @@ async fn run_sql(sql: &str) {
 /// value is dropped is deleted.
 #[cfg(feature = "rabbitmq")]
 pub struct TestPrefix {
+    url: String,
     prefix: String,
 }
 
@@ -191,9 +201,20 @@ impl TestPrefix {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "two values are never equal")]
     pub fn new() -> Self {
+        Self::on(&rabbitmq_url())
+    }
+
+    /// On another broker than that of the other tests.
+    #[must_use]
+    pub fn on(url: &str) -> Self {
         Self {
+            url: url.to_owned(),
             prefix: format!("test-{:016x}-", rand::random::<u64>()),
         }
+    }
+
+    async fn connect(&self) -> lapin::Connection {
+        connect(&self.url).await
     }
 
     /// The prefix.
@@ -206,12 +227,20 @@ impl TestPrefix {
     ///
     /// # Panics
     /// When the broker refuses.
-    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
     pub async fn publish(&self, queue: &str, payload: &[u8]) {
+        self.publish_as("", queue, payload).await;
+    }
+
+    /// The same with a type.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn publish_as(&self, kind: &str, queue: &str, payload: &[u8]) {
         use lapin::BasicProperties;
         use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 
-        let connection = connect().await;
+        let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         let confirm = ConfirmSelectOptions::default();
         channel.confirm_select(confirm).await.unwrap();
@@ -220,9 +249,70 @@ impl TestPrefix {
             format!("{}tickets.{queue}", self.prefix).into(),
             BasicPublishOptions::default(),
             payload,
-            BasicProperties::default(),
+            BasicProperties::default().with_type(kind.into()),
         );
         published.await.unwrap().await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Deletes an exchange.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn delete_exchange(&self, exchange: &str) {
+        use lapin::options::ExchangeDeleteOptions;
+
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let name = format!("{}{exchange}", self.prefix);
+        let deleting = channel.exchange_delete(name.into(), ExchangeDeleteOptions::default());
+        deleting.await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Takes away what leads from the exchange to `tickets.<queue>`.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn unbind(&self, queue: &str) {
+        use lapin::types::FieldTable;
+
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let name = format!("{}tickets.{queue}", self.prefix);
+        let exchange = format!("{}tickets", self.prefix);
+        let unbinding = channel.queue_unbind(
+            name.into(),
+            exchange.into(),
+            queue.into(),
+            FieldTable::default(),
+        );
+        unbinding.await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Records another number of lanes.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn record_lanes(&self, number: i32) {
+        use lapin::options::QueueDeclareOptions;
+        use lapin::types::{AMQPValue, FieldTable};
+
+        self.delete_queue("lanes").await;
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let mut arguments = FieldTable::default();
+        let quorum = AMQPValue::LongString("quorum".into());
+        arguments.insert("x-queue-type".into(), quorum);
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(number));
+        let name = format!("{}tickets.lanes", self.prefix);
+        let durable = QueueDeclareOptions::durable();
+        let declaring = channel.queue_declare(name.into(), durable, arguments);
+        declaring.await.unwrap();
         connection.close(200, "OK".into()).await.unwrap();
     }
 
@@ -235,7 +325,7 @@ impl TestPrefix {
         use lapin::options::QueueDeclareOptions;
         use lapin::types::FieldTable;
 
-        let connection = connect().await;
+        let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         let name = format!("{}tickets.{queue}", self.prefix);
         let passive = QueueDeclareOptions::durable().passive();
@@ -253,7 +343,7 @@ impl TestPrefix {
     pub async fn delete_queue(&self, queue: &str) {
         use lapin::options::QueueDeleteOptions;
 
-        let connection = connect().await;
+        let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         let name = format!("{}tickets.{queue}", self.prefix);
         let deleting = channel.queue_delete(name.into(), QueueDeleteOptions::default());
@@ -271,7 +361,7 @@ impl TestPrefix {
         use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
         use lapin::types::FieldTable;
 
-        let connection = connect().await;
+        let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         // As many as a lane's owner gets: what a consumer leaves behind goes
         // behind everything else that came back, unless it had all of it.
@@ -296,29 +386,27 @@ impl TestPrefix {
 
 #[cfg(feature = "rabbitmq")]
 #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-async fn connect() -> lapin::Connection {
+async fn connect(url: &str) -> lapin::Connection {
     let properties = lapin::ConnectionProperties::default();
-    lapin::Connection::connect(&rabbitmq_url(), properties)
-        .await
-        .unwrap()
+    lapin::Connection::connect(url, properties).await.unwrap()
 }
 
 #[cfg(feature = "rabbitmq")]
 impl Drop for TestPrefix {
     fn drop(&mut self) {
-        let prefix = self.prefix.clone();
-        on_a_thread(async move { delete_topology(&prefix).await });
+        let (url, prefix) = (self.url.clone(), self.prefix.clone());
+        on_a_thread(async move { delete_topology(&url, &prefix).await });
     }
 }
 
 #[cfg(feature = "rabbitmq")]
 #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-async fn delete_topology(prefix: &str) {
+async fn delete_topology(url: &str, prefix: &str) {
     use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 
     use crate::LANES;
 
-    let connection = connect().await;
+    let connection = connect(url).await;
     let channel = connection.create_channel().await.unwrap();
     let lanes = LANES
         .iter()
@@ -328,7 +416,7 @@ async fn delete_topology(prefix: &str) {
         let options = QueueDeleteOptions::default();
         channel.queue_delete(queue.into(), options).await.unwrap();
     }
-    for exchange in ["tickets", "ticket-events", "ticket-workers"] {
+    for exchange in ["tickets", "ticket-events"] {
         let exchange = format!("{prefix}{exchange}");
         let options = ExchangeDeleteOptions::default();
         let deleted = channel.exchange_delete(exchange.into(), options).await;

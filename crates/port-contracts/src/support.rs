@@ -30,6 +30,19 @@ pub fn measured(what: &str, took: Duration) {
     eprintln!("measured: {what} after {:.3} s", took.as_secs_f64());
 }
 
+/// Prints how long something took that the documentation promises within `limit`. On a machine
+/// that is quiet, which `TICKETS_TEST_PROMISES=1` says, a test fails for a promise that is not kept.
+///
+/// # Panics
+/// Then.
+pub fn promised(what: &str, took: Duration, limit: Duration) {
+    measured(what, took);
+    let is_quiet = std::env::var("TICKETS_TEST_PROMISES").is_ok_and(|told| told == "1");
+    if is_quiet && limit < took {
+        panic!("{what}: promised within {limit:?}, and took {took:?}");
+    }
+}
+
 /// Waits for `future`, at most [`DEADLINE`].
 ///
 /// # Panics
@@ -121,52 +134,57 @@ pub(crate) async fn give_up_after<F: Future>(polls: usize, future: F) -> Option<
     .await
 }
 
-/// Owns every lane, and claims again what it loses.
-pub(crate) struct LaneOwners {
+/// Has every lane open, and opens again what it loses.
+pub(crate) struct OpenLanes {
     consumer: Arc<dyn TicketConsumer>,
-    owned: BTreeMap<u8, Box<dyn LaneConsumer>>,
+    open: BTreeMap<Lane, Box<dyn LaneConsumer>>,
 }
 
-impl LaneOwners {
-    pub(crate) async fn claim_all(consumer: &Arc<dyn TicketConsumer>) -> Self {
-        let mut owners = Self {
+impl OpenLanes {
+    pub(crate) async fn all(consumer: &Arc<dyn TicketConsumer>) -> Self {
+        let mut lanes = Self {
             consumer: Arc::clone(consumer),
-            owned: BTreeMap::new(),
+            open: BTreeMap::new(),
         };
-        for _ in LANES.iter() {
-            owners.claim().await;
+        for lane in LANES.iter() {
+            lanes.lane(lane).await;
         }
-        owners
+        lanes
     }
 
-    async fn claim(&mut self) {
-        let lane = within("claim_lane", self.consumer.claim_lane())
-            .await
-            .unwrap();
-        let claimed_twice = self.owned.insert(lane.lane().index(), lane);
-        assert!(claimed_twice.is_none(), "one lane was claimed twice");
+    /// Closes a lane by dropping it, as a process does that ends.
+    pub(crate) fn drop_lane(&mut self, lane: Lane) {
+        self.open.remove(&lane);
     }
 
-    /// Gives a lane up.
-    pub(crate) fn release(&mut self, lane: Lane) {
-        self.owned.remove(&lane.index());
+    /// Closes a lane.
+    pub(crate) async fn close(&mut self, lane: Lane) {
+        if let Some(open) = self.open.remove(&lane) {
+            within("close", open.close()).await;
+        }
     }
 
-    /// The consumer of a lane.
+    /// The consumer of a lane, opened again if it was closed.
     pub(crate) async fn lane(&mut self, lane: Lane) -> &mut dyn LaneConsumer {
-        while !self.owned.contains_key(&lane.index()) {
-            self.claim().await;
+        if !self.open.contains_key(&lane) {
+            let open = within("open_lane", self.consumer.open_lane(lane)).await;
+            let open = open.unwrap();
+            assert_eq!(open.lane(), lane);
+            self.open.insert(lane, open);
         }
-        self.owned.get_mut(&lane.index()).unwrap().as_mut()
+        self.open.get_mut(&lane).unwrap().as_mut()
     }
 
-    /// The next batch of a lane, claimed again if it was lost.
+    /// The next batch of a lane, opened again if it was lost.
     pub(crate) async fn next_batch(&mut self, lane: Lane, max: usize) -> Box<dyn DeliveryBatch> {
         loop {
             let consumer = self.lane(lane).await;
             match within("next_batch", consumer.next_batch(max)).await {
                 Ok(batch) => return checked(batch, lane, max),
-                Err(ConsumeError::LaneLost | ConsumeError::Unavailable(_)) => self.release(lane),
+                Err(ConsumeError::LaneLost | ConsumeError::Unavailable(_)) => {
+                    self.close(lane).await
+                }
+                Err(newer @ ConsumeError::NewerVersion { .. }) => panic!("{newer}"),
             }
         }
     }

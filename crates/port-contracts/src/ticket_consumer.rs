@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::order::{NewOrder, Order};
+use domain::order::{Lane, NewOrder, Order};
 use domain::ports::{DeliveryBatch, LaneConsumer, TicketConsumer};
 use domain::receipt::TicketId;
 use domain::user::PriorityClass;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::fixtures::OrderSource;
 use crate::harness::{LANES, QueueHarness};
-use crate::support::{LaneOwners, concurrently, give_up_after, within};
+use crate::support::{OpenLanes, concurrently, give_up_after, within};
 
 /// Long enough for something wrong to show; nothing waits for it to pass otherwise.
 const MEANWHILE: Duration = Duration::from_millis(300);
@@ -36,7 +36,7 @@ macro_rules! ticket_consumer_contract {
                 a_batch_that_outlives_its_lanes_owner_comes_back,
                 settled_orders_never_come_back,
                 nothing_is_delivered_while_a_batch_is_unsettled,
-                a_lane_has_one_owner_at_a_time,
+                a_lane_gives_orders_to_one_consumer_at_a_time,
                 two_consumers_never_hold_one_delivery,
                 waiting_for_a_batch_can_be_given_up,
                 high_comes_before_standard_by_weight,
@@ -68,21 +68,21 @@ async fn published_one_by_one(h: &QueueHarness, count: usize, class: PriorityCla
 /// Whatever the sizes of the batches.
 pub async fn orders_come_in_the_sequence_of_the_queue(h: &QueueHarness) {
     let orders = published(h, 60, PriorityClass::Standard).await;
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
     let mut delivered = Vec::new();
     for (count, max) in [(1, 1), (9, 4), (50, 100)] {
-        delivered.extend(owners.drain(lane, count, max).await);
+        delivered.extend(lanes.drain(lane, count, max).await);
     }
     assert_eq!(delivered, orders);
 }
 
 /// By the first one, without waiting for a second.
 pub async fn an_idle_lane_is_woken_by_an_order(h: &QueueHarness) {
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     for _ in 0..20 {
         let (delivered, published) = tokio::join!(
-            owners.drain(h.lane_of("a"), 1, 100),
+            lanes.drain(h.lane_of("a"), 1, 100),
             published(h, 1, PriorityClass::Standard)
         );
         assert_eq!(delivered, published);
@@ -93,13 +93,13 @@ pub async fn an_idle_lane_is_woken_by_an_order(h: &QueueHarness) {
 pub async fn unsettled_orders_come_back_before_later_ones(h: &QueueHarness) {
     let mut first = published(h, 6, PriorityClass::Standard).await;
     let high = published(h, 6, PriorityClass::High).await;
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let batch = owners.next_batch(lane, 8).await;
+    let batch = lanes.next_batch(lane, 8).await;
     assert!(!batch.orders().is_empty());
     first.extend(published(h, 6, PriorityClass::Standard).await);
     drop(batch);
-    let delivered = owners.drain(lane, 18, 5).await;
+    let delivered = lanes.drain(lane, 18, 5).await;
     let of = |class| -> Vec<_> {
         let orders = delivered.iter().filter(|order| order.class == class);
         orders.cloned().collect()
@@ -111,67 +111,85 @@ pub async fn unsettled_orders_come_back_before_later_ones(h: &QueueHarness) {
 /// More than a broker's default limit of deliveries, in sequence.
 pub async fn orders_survive_many_redeliveries(h: &QueueHarness) {
     let orders = published(h, 10, PriorityClass::Standard).await;
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
     for _ in 0..25 {
-        let batch = owners.next_batch(lane, 10).await;
+        let batch = lanes.next_batch(lane, 10).await;
         assert_eq!(batch.orders()[0], orders[0]);
         drop(batch);
-        owners.release(lane);
+        lanes.drop_lane(lane);
     }
-    assert_eq!(owners.drain(lane, 10, 10).await, orders);
+    assert_eq!(lanes.drain(lane, 10, 10).await, orders);
 }
 
 /// A worker that lost its lane in the middle of a transaction.
 pub async fn a_batch_that_outlives_its_lanes_owner_comes_back(h: &QueueHarness) {
     let orders = published(h, 10, PriorityClass::Standard).await;
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let batch = owners.next_batch(lane, 4).await;
-    owners.release(lane);
+    let batch = lanes.next_batch(lane, 4).await;
+    lanes.drop_lane(lane);
     drop(batch);
-    assert_eq!(owners.drain(lane, 10, 10).await, orders);
+    assert_eq!(lanes.drain(lane, 10, 10).await, orders);
 }
 
 /// Also not to the lane's next owner.
 pub async fn settled_orders_never_come_back(h: &QueueHarness) {
     let orders = published(h, 10, PriorityClass::Standard).await;
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let mut delivered = owners.drain(lane, 4, 4).await;
-    owners.release(lane);
-    delivered.extend(owners.drain(lane, 6, 10).await);
-    owners.release(lane);
+    let mut delivered = lanes.drain(lane, 4, 4).await;
+    lanes.drop_lane(lane);
+    delivered.extend(lanes.drain(lane, 6, 10).await);
+    lanes.drop_lane(lane);
     assert_eq!(delivered, orders);
     let next = published(h, 1, PriorityClass::Standard).await;
-    assert_eq!(owners.drain(lane, 1, 10).await, next);
+    assert_eq!(lanes.drain(lane, 1, 10).await, next);
 }
 
 /// Else a batch that comes back would be overtaken.
 pub async fn nothing_is_delivered_while_a_batch_is_unsettled(h: &QueueHarness) {
     let orders = published(h, 10, PriorityClass::Standard).await;
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let batch = owners.next_batch(lane, 4).await;
+    let batch = lanes.next_batch(lane, 4).await;
     let held = batch.orders().len();
-    let consumer = owners.lane(lane).await;
+    let consumer = lanes.lane(lane).await;
     if let Ok(Ok(early)) = timeout(MEANWHILE, consumer.next_batch(10)).await {
         panic!("{:?} was overtaken by {:?}", batch.orders(), early.orders());
     }
     batch.ack().await.unwrap();
-    let rest = owners.drain(lane, 10 - held, 10).await;
+    let rest = lanes.drain(lane, 10 - held, 10).await;
     assert_eq!(rest, orders[held..]);
 }
 
-/// Whoever comes too late waits, and gets the lane that is given up.
-pub async fn a_lane_has_one_owner_at_a_time(h: &QueueHarness) {
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
-    let claim = timeout(MEANWHILE, h.ports.consumer.claim_lane()).await;
-    assert!(claim.is_err(), "a fifth of four lanes was claimed");
-    let given_up = LANES.get(2).unwrap();
-    owners.release(given_up);
-    let claimed = within("claim_lane", h.ports.consumer.claim_lane()).await;
-    assert_eq!(claimed.unwrap().lane(), given_up);
+/// The second one waits for its turn, and begins with what the first had not acked.
+pub async fn a_lane_gives_orders_to_one_consumer_at_a_time(h: &QueueHarness) {
+    let orders = published(h, 10, PriorityClass::Standard).await;
+    let other = (h.connect)().await;
+    let lane = h.lane_of("a");
+    for closes in [true, false] {
+        let mut first = OpenLanes::all(&h.ports.consumer).await;
+        let batch = first.next_batch(lane, 4).await;
+        let mut second = within("open_lane", other.consumer.open_lane(lane))
+            .await
+            .unwrap();
+        if let Ok(Ok(early)) = timeout(MEANWHILE, second.next_batch(10)).await {
+            panic!("{:?} went to another consumer", early.orders());
+        }
+        drop(batch);
+        if closes {
+            first.close(lane).await;
+        } else {
+            first.drop_lane(lane);
+        }
+        let batch = within("next_batch", second.next_batch(10)).await.unwrap();
+        assert_eq!(batch.orders()[0], orders[0]);
+        drop(batch);
+        within("close", second.close()).await;
+    }
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
+    assert_eq!(lanes.drain(lane, 10, 10).await, orders);
 }
 
 /// Workers of two processes that settle all they get: each order comes once.
@@ -189,13 +207,14 @@ pub async fn two_consumers_never_hold_one_delivery(h: &QueueHarness) {
     let held = Arc::new(Mutex::new(HashSet::new()));
     concurrently(8, |task| {
         let consumer = Arc::clone([&h.ports.consumer, &other.consumer][task % 2]);
+        let lane = LANES.get(u8::try_from(task / 2).unwrap()).unwrap();
         let (left, held) = (Arc::clone(&left), Arc::clone(&held));
         async move {
             let mut patience = MEANWHILE;
             while !left.lock().is_empty() {
-                // A task that finds no lane, or whose lane is empty, looks up now and
+                // A task whose lane is another's, or empty, looks up now and
                 // then; ever later, because a busy machine needs longer for a batch.
-                let taken = timeout(patience, take_one_batch(&consumer)).await;
+                let taken = timeout(patience, take_one_batch(&consumer, lane)).await;
                 let Ok(Some((_lane, batch))) = taken else {
                     patience = (patience * 2).min(LONGEST_PATIENCE);
                     continue;
@@ -210,8 +229,9 @@ pub async fn two_consumers_never_hold_one_delivery(h: &QueueHarness) {
 /// The lane comes with it, because giving it up takes the batch back.
 async fn take_one_batch(
     consumer: &Arc<dyn TicketConsumer>,
+    lane: Lane,
 ) -> Option<(Box<dyn LaneConsumer>, Box<dyn DeliveryBatch>)> {
-    let mut lane = consumer.claim_lane().await.ok()?;
+    let mut lane = consumer.open_lane(lane).await.ok()?;
     let batch = lane.next_batch(7).await.ok()?;
     Some((lane, batch))
 }
@@ -236,10 +256,10 @@ async fn settle(
 
 /// At any moment; nothing is taken then.
 pub async fn waiting_for_a_batch_can_be_given_up(h: &QueueHarness) {
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
     for polls in 0..3 {
-        let consumer = owners.lane(lane).await;
+        let consumer = lanes.lane(lane).await;
         let waiting = timeout(MEANWHILE, give_up_after(polls, consumer.next_batch(10))).await;
         assert!(
             !matches!(waiting, Ok(Some(Ok(_)))),
@@ -248,13 +268,13 @@ pub async fn waiting_for_a_batch_can_be_given_up(h: &QueueHarness) {
     }
     let orders = published(h, 10, PriorityClass::Standard).await;
     for polls in 0..3 {
-        let consumer = owners.lane(lane).await;
+        let consumer = lanes.lane(lane).await;
         let taken = timeout(MEANWHILE, give_up_after(polls, consumer.next_batch(10))).await;
         if let Ok(Some(Ok(batch))) = taken {
             drop(batch);
         }
     }
-    assert_eq!(owners.drain(lane, 10, 10).await, orders);
+    assert_eq!(lanes.drain(lane, 10, 10).await, orders);
 }
 
 /// Four to one while both wait, FIFO in each, also of a backlog longer than
@@ -268,9 +288,9 @@ pub async fn high_comes_before_standard_by_weight(h: &QueueHarness) {
         published_one_by_one(h, ORDERS, PriorityClass::Standard),
         published_one_by_one(h, ORDERS, PriorityClass::High)
     );
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let delivered = owners.drain(lane, 2 * ORDERS, 50).await;
+    let delivered = lanes.drain(lane, 2 * ORDERS, 50).await;
     for part in delivered[..BOTH_WAIT].chunks(PART) {
         let high = part
             .iter()
@@ -290,10 +310,10 @@ pub async fn high_comes_before_standard_by_weight(h: &QueueHarness) {
 
 /// No turn is kept free for the other.
 pub async fn a_class_that_is_alone_gets_every_turn(h: &QueueHarness) {
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     for class in PriorityClass::ALL {
         let orders = published(h, 30, class).await;
-        assert_eq!(owners.drain(h.lane_of("a"), 30, 10).await, orders);
+        assert_eq!(lanes.drain(h.lane_of("a"), 30, 10).await, orders);
     }
 }
 
@@ -306,12 +326,12 @@ pub async fn volatile_orders_are_those_that_a_stop_would_lose(h: &QueueHarness) 
     expect(0);
     published(h, 3, PriorityClass::Standard).await;
     expect(3);
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let batch = owners.next_batch(lane, 1).await;
+    let batch = lanes.next_batch(lane, 1).await;
     expect(3);
     batch.ack().await.unwrap();
     expect(2);
-    owners.drain(lane, 2, 10).await;
+    lanes.drain(lane, 2, 10).await;
     expect(0);
 }

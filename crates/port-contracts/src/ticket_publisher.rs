@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::fixtures::{OrderSource, just_before, quantity, start};
 use crate::harness::{LANES, QUEUE_CAPACITY, QueueHarness};
-use crate::support::{LaneOwners, concurrently, give_up_after, within};
+use crate::support::{OpenLanes, concurrently, give_up_after, within};
 
 /// Makes a test of every case; `$harness` is an async function that returns a
 /// fresh [`QueueHarness`].
@@ -44,8 +44,8 @@ pub async fn an_order_is_delivered_as_it_was_accepted(h: &QueueHarness) {
     let expected = wanted.accepted(start(), accepted.accepted_by);
     assert_eq!(accepted, expected);
     let lane = h.lane_of("~a.B-9_");
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
-    assert_eq!(owners.drain(lane, 1, 10).await, [accepted]);
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
+    assert_eq!(lanes.drain(lane, 1, 10).await, [accepted]);
 }
 
 /// Nor when it goes back: per lane and class, in the sequence of publishing.
@@ -103,10 +103,10 @@ pub async fn concurrent_orders_are_all_delivered_once(h: &QueueHarness) {
         let lane = h.lane_of(["a", "b", "c", "d", "e"][n % 5]);
         *of_lane.entry(lane.index()).or_default() += TASKS;
     }
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let mut delivered = Vec::new();
     for (lane, count) in of_lane {
-        let orders = owners.drain(LANES.get(lane).unwrap(), count, 60).await;
+        let orders = lanes.drain(LANES.get(lane).unwrap(), count, 60).await;
         assert_places_grow(&orders);
         delivered.extend(orders.into_iter().map(|order| order.ticket_id));
     }
@@ -153,13 +153,13 @@ pub async fn a_full_queue_refuses_and_takes_again(h: &QueueHarness) {
         let result = within("an acceptance", ended.recv()).await.unwrap();
         accepted += usize::from(result.is_ok());
     }
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let lane = h.lane_of("a");
-    let orders = owners.drain(lane, QUEUE_CAPACITY, 100).await;
+    let orders = lanes.drain(lane, QUEUE_CAPACITY, 100).await;
     let ids: HashSet<_> = orders.iter().map(|order| order.ticket_id).collect();
     assert_eq!(ids.len(), QUEUE_CAPACITY);
     let next = h.publish(vec![source.new_order("a", "1")]).await;
-    assert_eq!(owners.drain(lane, 1, 10).await, next);
+    assert_eq!(lanes.drain(lane, 1, 10).await, next);
 }
 
 /// A client that hangs up in the middle.
@@ -177,10 +177,10 @@ pub async fn an_order_given_up_is_queued_once_or_not_at_all(h: &QueueHarness) {
         }
     }
     let [last] = <[_; 1]>::try_from(h.publish(vec![source.new_order("a", "1")]).await).unwrap();
-    let mut owners = LaneOwners::claim_all(&h.ports.consumer).await;
+    let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     let mut seen = HashSet::new();
     loop {
-        let orders = owners.drain(h.lane_of("a"), 1, 1).await;
+        let orders = lanes.drain(h.lane_of("a"), 1, 1).await;
         if orders[0] == last {
             break;
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::JournalEntry;
 use domain::receipt::TicketId;
@@ -191,7 +192,18 @@ impl Locked {
     }
 
     /// Saves everything and commits.
-    pub(super) async fn commit(mut self, changes: Changes<'_>) -> Result<(), StoreError> {
+    pub(super) async fn commit(self, changes: Changes<'_>) -> Result<(), StoreError> {
+        self.commit_under(changes, None).await
+    }
+
+    /// The same, if no other claim followed. A batch that changes no show decides nothing
+    /// that another could have decided otherwise: verdicts that were there already, and orders
+    /// of shows that do not exist.
+    pub(super) async fn commit_under(
+        mut self,
+        changes: Changes<'_>,
+        claim: Option<Claim>,
+    ) -> Result<(), StoreError> {
         let connection = self.lease.connection();
         sql::insert_tickets(connection, &changes.decided).await?;
         for (state, ids) in changes.updated() {
@@ -209,7 +221,7 @@ impl Locked {
         for ledger in changes.ledgers {
             let before = self.shows.get(ledger.show_id()).map(|show| show.seq);
             if before != Some(ledger.seq()) {
-                sql::update_counters(self.connection(), ledger).await?;
+                sql::update_counters(self.connection(), ledger, claim).await?;
             }
         }
         self.end("COMMIT").await

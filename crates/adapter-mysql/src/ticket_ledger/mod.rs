@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
 use domain::order::Order;
@@ -90,7 +91,11 @@ where
 
 #[async_trait]
 impl TicketLedger for MySqlStore {
-    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
         if orders.is_empty() {
             return Ok(DecideReport {
                 decisions: Vec::new(),
@@ -98,7 +103,7 @@ impl TicketLedger for MySqlStore {
                 shows: Vec::new(),
             });
         }
-        let attempt = || decide(&self.db, orders);
+        let attempt = || decide(&self.db, orders, claim);
         Ok(self.db.change(until_free(attempt)).await?)
     }
 
@@ -174,7 +179,11 @@ fn sorted<'a>(shows: impl Iterator<Item = &'a ShowId>) -> Vec<&'a ShowId> {
     shows.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-async fn decide(db: &Database, orders: &[Order]) -> Result<DecideReport, StoreError> {
+async fn decide(
+    db: &Database,
+    orders: &[Order],
+    claim: Option<Claim>,
+) -> Result<DecideReport, StoreError> {
     let mut locked = Locked::shows(db, &sorted(orders.iter().map(|order| &order.show_id))).await?;
     let state = load_batch(&mut locked, orders).await?;
     let due: HashMap<TicketId, Ticket> = state
@@ -198,7 +207,7 @@ async fn decide(db: &Database, orders: &[Order]) -> Result<DecideReport, StoreEr
     for ledger in &outcome.shows {
         changes.show(ledger);
     }
-    locked.commit(changes).await?;
+    locked.commit_under(changes, claim).await?;
     Ok(outcome.into())
 }
 

@@ -1,5 +1,6 @@
 //! `/health`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
@@ -12,6 +13,14 @@ use super::{Answer, State};
 
 /// A dependency that takes longer is down for all that a client would notice.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What readiness asks.
+pub(crate) struct Health {
+    /// Without one of these the process cannot do its duty.
+    pub(crate) needed: Vec<Arc<dyn Dependency>>,
+    /// Without one of these others cannot, and the service as a whole does not.
+    pub(crate) of_others: Vec<Arc<dyn Dependency>>,
+}
 
 /// Whether the path asks only if the process answers.
 pub(super) fn is_liveness(path: &str) -> bool {
@@ -41,23 +50,29 @@ struct DependencyBody {
     reason: Option<String>,
 }
 
-/// `GET /health/ready`: 503 while a dependency is down or the process stops.
+/// `GET /health/ready`: 503 while a dependency is down or the process stops. `degraded`, with
+/// 200, says that this process does its duty and others do not.
 pub(super) async fn ready(state: State) -> Answer {
     #[derive(Serialize)]
     struct ReadyBody {
         status: &'static str,
         dependencies: Vec<DependencyBody>,
     }
-    let checks = state.dependencies.iter().map(|one| check(one.as_ref()));
-    let dependencies = join_all(checks).await;
+    let health = &state.health;
+    let all = health.needed.iter().chain(&health.of_others);
+    let dependencies = join_all(all.map(|one| check(one.as_ref()))).await;
+    let is_down = |some: &[DependencyBody]| some.iter().any(|one| one.reason.is_some());
+    let (needed, of_others) = dependencies.split_at(health.needed.len());
     let status = if state.traffic.is_stopping() {
         "stopping"
-    } else if dependencies.iter().any(|one| one.reason.is_some()) {
+    } else if is_down(needed) {
         "not_ready"
+    } else if is_down(of_others) {
+        "degraded"
     } else {
         "ready"
     };
-    let mut response = if status == "ready" {
+    let mut response = if matches!(status, "ready" | "degraded") {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()

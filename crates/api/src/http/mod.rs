@@ -22,12 +22,12 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, guard, web};
-use domain::ports::Dependency;
 use domain::use_cases::BoxOffice;
 use secrecy::SecretString;
 use socket2::SockRef;
 
 use self::admin::AdminToken;
+pub(crate) use self::health::Health;
 use self::open_connections::OpenConnections;
 use self::parameters::malformed_path;
 use self::problem::{ApiError, FailureLog};
@@ -47,7 +47,7 @@ pub(crate) struct HttpState {
     pub(crate) office: Arc<BoxOffice>,
     pub(crate) live: Arc<Live>,
     pub(crate) traffic: Traffic,
-    dependencies: Vec<Arc<dyn Dependency>>,
+    health: Health,
     admin_token: Option<AdminToken>,
     failures: FailureLog,
 }
@@ -56,14 +56,14 @@ impl HttpState {
     pub(crate) fn new(
         office: Arc<BoxOffice>,
         live: Arc<Live>,
-        dependencies: Vec<Arc<dyn Dependency>>,
+        health: Health,
         admin_token: Option<&SecretString>,
     ) -> Self {
         Self {
             office,
             live,
             traffic: Traffic::default(),
-            dependencies,
+            health,
             admin_token: admin_token.map(AdminToken::new),
             failures: FailureLog::default(),
         }

@@ -6,7 +6,7 @@ use domain::event::Event;
 use domain::ports::{EventFeed, EventFeedError};
 use domain::waiting_line::ANNOUNCED_EVERY;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::Live;
 use super::listener::Audience;
@@ -16,6 +16,8 @@ use crate::outage::Outage;
 const RETRY: Duration = Duration::from_millis(250);
 /// A gate that is not verified for two seconds opens.
 const VERIFY_GATES: Duration = Duration::from_millis(500);
+/// Between two readings, however many shows sell out.
+const VERIFY_AGAIN: Duration = Duration::from_millis(20);
 
 impl Live {
     /// Hears everything that is announced; never returns.
@@ -54,7 +56,9 @@ impl Live {
 
     /// Tells an announcement to those who listen.
     pub(super) fn tell(&self, event: &Event) {
-        self.office.hear(event);
+        if self.office.hear(event) {
+            self.sold_out.notify_one();
+        }
         match event {
             Event::Ticket(ticket) => self.tickets.tell(ticket, Audience::All),
             Event::Show(seats) => self.shows.tell(seats, Audience::All),
@@ -66,9 +70,10 @@ impl Live {
     /// Keeps gates of sold-out shows closed for as long as it is true; never returns.
     pub(crate) async fn verify_gates(&self) {
         let mut outage = Outage::of("gates");
-        let mut ticks = ticks(VERIFY_GATES);
         loop {
-            ticks.tick().await;
+            sleep(VERIFY_AGAIN).await;
+            // Soon, if a show has just sold out.
+            let _in_time = timeout(VERIFY_GATES, self.sold_out.notified()).await;
             match self.office.verify_gates().await {
                 Ok(()) => outage.is_over(),
                 Err(error) => outage.goes_on(&error),

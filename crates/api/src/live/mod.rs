@@ -48,6 +48,8 @@ pub(crate) struct Live {
     shows: ShowRegistry,
     /// Announcements may have been missed, so the store is to be read again.
     missed: Notify,
+    /// A show has sold out, so its gate is to be verified.
+    sold_out: Notify,
 }
 
 impl Live {
@@ -59,6 +61,7 @@ impl Live {
             tickets: TicketRegistry::default(),
             shows: ShowRegistry::default(),
             missed: Notify::new(),
+            sold_out: Notify::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
+use domain::claims::Claim;
 use domain::event::Event;
 use domain::gate::SoldOutGate;
 use domain::ids::{ShowId, UserId};
@@ -90,8 +91,12 @@ impl TicketLedger for SlowLedger {
         found
     }
 
-    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
-        self.store.decide(orders).await
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
+        self.store.decide(orders, claim).await
     }
 
     async fn transition(
@@ -169,11 +174,11 @@ impl Scene {
             publisher: queue,
             ledger: ledger.clone(),
             events: events.clone(),
-            receipts: Receipts::new(["a secret of these tests"], process).unwrap(),
+            receipts: Arc::new(Receipts::new(["a secret of these tests"], process).unwrap()),
             lanes,
             max_quantity: Quantity::ONE,
             gate: SoldOutGate::default(),
-            line: WaitingLine::new(lanes, Duration::from_secs(5), now),
+            line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
             tally: AcceptTally::new(process, lanes, now),
             clock,
         });
@@ -187,7 +192,10 @@ impl Scene {
             class,
         };
         let ticket = order.ticket_id;
-        let decided = office.ledger.decide(&[order.accepted(now, process)]).await;
+        let decided = office
+            .ledger
+            .decide(&[order.accepted(now, process)], None)
+            .await;
         decided.unwrap();
         let live = Arc::new(Live::new(
             office,

@@ -56,8 +56,9 @@ fn check_orders(world: &World) {
             told.may_exist(*id),
             format_args!("{:?} was decided, and its buyer told otherwise", row.ticket),
         );
+        // What was not announced is read by who listens.
         world.check(
-            broker.told.contains(id),
+            broker.has_failed_to_tell || broker.told.contains(id),
             format_args!("the verdict of {id} was never announced"),
         );
     }

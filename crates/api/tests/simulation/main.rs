@@ -41,7 +41,7 @@ const SEEDS: &str = "TICKETS_SIMULATION_SEEDS";
 /// Enough to find what happens once in thousands of runs, in less than a minute.
 const USUAL_SEEDS: Range<u64> = 0..10_000;
 /// A planted mistake is found within these.
-const MISTAKE_SEEDS: Range<u64> = 0..1_000;
+const MISTAKE_SEEDS: Range<u64> = 0..10_000;
 /// Lines of a trace that are shown of a run that broke a promise.
 const TRACE_END: usize = 80;
 
@@ -174,4 +174,7 @@ finds! {
     finds_a_redelivery_at_the_end: RedeliversAtTheEnd;
     finds_an_unknown_outcome_said_not_queued: UnknownSaidNotQueued;
     finds_a_decision_that_releases_no_holds: DecidesWithoutReleasing;
+    finds_a_decision_under_a_lost_claim: DecidesUnderAnyClaim;
+    finds_a_claim_that_two_have_taken: TakesWithoutComparing;
+    finds_a_claims_number_that_comes_back: NumbersComeBack;
 }

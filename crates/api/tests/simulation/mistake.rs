@@ -28,4 +28,10 @@ pub(crate) enum Mistake {
     UnknownSaidNotQueued,
     /// Due holds are released by the sweep only.
     DecidesWithoutReleasing,
+    /// The ledger decides under any claim.
+    DecidesUnderAnyClaim,
+    /// Taking a lane does not compare the number that was seen.
+    TakesWithoutComparing,
+    /// A lane that was given back counts its claims from the beginning.
+    NumbersComeBack,
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::configuration::WorkerSettings;
-use api::worker::Worker;
+use api::held_lanes::HeldLanes;
+use api::worker::{Telling, Worker};
 use domain::gate::SoldOutGate;
 use domain::order::Quantity;
 use domain::ports::{Clock, EventFeedError};
 use domain::receipt::Receipts;
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use domain::waiting_line::{ANNOUNCED_EVERY, AcceptTally, WaitingLine};
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{SimEvents, SimQueue};
@@ -61,13 +63,19 @@ impl Slot {
 }
 
 /// What a process does beside answering requests, at the pace of the real one.
-async fn listens(office: Arc<BoxOffice>) {
+async fn listens(office: Arc<BoxOffice>, sold_out: Arc<Notify>) {
     loop {
         if let Ok(mut feed) = office.events.subscribe().await {
             office.missed_events();
             loop {
                 match feed.next().await {
-                    Ok(events) => events.iter().for_each(|event| office.hear(event)),
+                    Ok(events) => {
+                        for event in events.iter() {
+                            if office.hear(event) {
+                                sold_out.notify_one();
+                            }
+                        }
+                    }
                     Err(EventFeedError::Gap) => office.missed_events(),
                     Err(EventFeedError::Closed(_)) => break,
                 }
@@ -77,9 +85,10 @@ async fn listens(office: Arc<BoxOffice>) {
     }
 }
 
-async fn verifies_gates(office: Arc<BoxOffice>) {
+async fn verifies_gates(office: Arc<BoxOffice>, sold_out: Arc<Notify>) {
     loop {
-        sleep(Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(20)).await;
+        let _in_time = timeout(Duration::from_millis(500), sold_out.notified()).await;
         // Gates open if it fails for long.
         let _unverified = office.verify_gates().await;
     }
@@ -135,8 +144,9 @@ impl World {
             Role::Api => {
                 queue.start_sending();
                 let office = Arc::new(self.office(&node, store, queue, events));
-                node.spawn(listens(Arc::clone(&office)));
-                node.spawn(verifies_gates(Arc::clone(&office)));
+                let sold_out = Arc::new(Notify::new());
+                node.spawn(listens(Arc::clone(&office), Arc::clone(&sold_out)));
+                node.spawn(verifies_gates(Arc::clone(&office), Arc::clone(&sold_out)));
                 node.spawn(announces_accepted(Arc::clone(&office)));
                 Some(office)
             }
@@ -162,11 +172,11 @@ impl World {
             ledger: store,
             events,
             clock: node.clone(),
-            receipts: Receipts::new([SECRET], node.process).unwrap(),
+            receipts: Arc::new(Receipts::new([SECRET], node.process).unwrap()),
             lanes: self.plan.lanes,
             max_quantity: Quantity::new(5).unwrap(),
             gate: SoldOutGate::default(),
-            line: WaitingLine::new(self.plan.lanes, STALLED_AFTER, node.now()),
+            line: Arc::new(WaitingLine::new(self.plan.lanes, STALLED_AFTER, node.now())),
             tally: AcceptTally::new(node.process, self.plan.lanes, node.now()),
         }
     }
@@ -186,9 +196,12 @@ impl World {
                 events,
                 dead_letters: queue.clone(),
                 clock: node.clone(),
+                receipts: Arc::new(Receipts::new([SECRET], node.process).unwrap()),
             },
             consumer: queue,
-            store,
+            claims: store,
+            process: node.process,
+            lanes: self.plan.lanes,
             settings: WorkerSettings {
                 batch_max: self.plan.batch_max,
                 hold_sweep_interval: self.plan.sweep_interval,
@@ -198,11 +211,15 @@ impl World {
                 world.draw(|chance| chance.between(*range.start(), *range.end()))
             }),
             stop: stop.clone(),
+            held: HeldLanes::default(),
+            telling: Telling::default(),
         });
         for _ in 0..self.plan.lanes.count() {
             let worker = Arc::clone(&worker);
             node.spawn(async move { worker.serve_lanes().await });
         }
+        let keeper = Arc::clone(&worker);
+        node.spawn(async move { keeper.keep_claims().await });
         node.spawn(async move { worker.sweep_holds().await });
     }
 

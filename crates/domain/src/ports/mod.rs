@@ -8,6 +8,8 @@
 mod clock;
 mod dead_letters;
 mod dependency;
+mod examination;
+mod lane_claims;
 mod show_repository;
 mod ticket_consumer;
 mod ticket_events;
@@ -18,6 +20,8 @@ mod user_repository;
 pub use clock::Clock;
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError};
 pub use dependency::{Dependency, DependencyDown};
+pub use examination::{Examination, Finding, Level};
+pub use lane_claims::{LaneClaims, LaneClaimsError};
 pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError};
 pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
 pub use ticket_events::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};

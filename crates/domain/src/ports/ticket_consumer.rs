@@ -8,25 +8,33 @@ use crate::order::{Lane, Order};
 /// Why no orders come from a lane.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
-    /// The lane belongs to another consumer now, or is to be given up for one.
-    /// What was not acked goes there. Drop the [`LaneConsumer`] and claim again.
-    #[error("the lane is no longer owned")]
+    /// The queue took the lane away: somebody deleted it, or the connection that it was
+    /// read from is gone. What was not acked is delivered again. Close the
+    /// [`LaneConsumer`] and open the lane again.
+    #[error("the queue took the lane away")]
     LaneLost,
+    /// The lane's next order can be read by a newer release only. Leave the lane to others.
+    #[error("its next message is of version {version}, which this release cannot read")]
+    NewerVersion {
+        /// The version of the message.
+        version: u32,
+    },
     /// The queue cannot be reached; what was not acked is delivered again.
-    /// Drop the [`LaneConsumer`], wait, and claim again.
+    /// Close the [`LaneConsumer`], wait, and open the lane again.
     #[error("the queue is unavailable")]
     Unavailable(#[source] Cause),
 }
 
-/// Hands out lanes. A lane has one owner at a time, among all processes.
+/// Opens lanes. Who should have which is settled by [`super::LaneClaims`]; the queue only
+/// sees to it that of several who read a lane one at a time gets orders.
 #[async_trait]
 pub trait TicketConsumer: Send + Sync {
-    /// Waits until a lane is free that this process should serve, and owns it
-    /// until the returned consumer is dropped.
+    /// Opens a lane. If another consumer has it open, in any process, this one gets orders
+    /// once that one is closed or gone, and then all that it had not acked first.
     ///
     /// # Errors
     /// [`ConsumeError::Unavailable`].
-    async fn claim_lane(&self) -> Result<Box<dyn LaneConsumer>, ConsumeError>;
+    async fn open_lane(&self, lane: Lane) -> Result<Box<dyn LaneConsumer>, ConsumeError>;
 
     /// Orders that the queue loses if this process ends now, accepted and not
     /// yet acked; 0 for a queue that outlives the process. A graceful stop
@@ -34,7 +42,8 @@ pub trait TicketConsumer: Send + Sync {
     fn volatile_orders(&self) -> usize;
 }
 
-/// The owner of one lane: both its queues, high before standard by weight.
+/// An open lane: both its queues, high before standard by weight. Dropping it closes it, too,
+/// some time later.
 #[async_trait]
 pub trait LaneConsumer: Send {
     /// The lane.
@@ -49,6 +58,10 @@ pub trait LaneConsumer: Send {
     /// # Errors
     /// [`ConsumeError`].
     async fn next_batch(&mut self, max: usize) -> Result<Box<dyn DeliveryBatch>, ConsumeError>;
+
+    /// Closes the lane: what was not acked is at its place again when this returns, if the
+    /// queue can be reached. Takes a few seconds at most.
+    async fn close(self: Box<Self>);
 }
 
 /// Orders that were delivered and not yet settled. Dropping it unsettled

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Cause;
+use crate::claims::Claim;
 use crate::ids::{ShowId, UserId};
 use crate::journal::HistoryEntry;
 use crate::order::Order;
@@ -19,6 +20,10 @@ pub enum LedgerError {
     /// store. Nothing was changed. Ask again with fewer orders to single it out.
     #[error("the ledger cannot take this")]
     Unprocessable(#[source] Cause),
+    /// The orders were to be decided under a claim that another one followed: somebody
+    /// else decides the lane. Nothing was changed.
+    #[error("another worker has claimed the lane")]
+    ClaimLost,
     /// The store did not answer, or a lock was not to be had: the outcome is
     /// unknown, and asking again is safe.
     #[error("the ledger is unavailable")]
@@ -122,9 +127,16 @@ pub trait TicketLedger: Send + Sync {
     /// Decides orders in the given sequence, see [`crate::rule::decide_batch`].
     /// An id that has a verdict keeps it, so deciding a batch again changes nothing.
     ///
+    /// Under a `claim`: once a later claim of the lane has decided something of a show, this
+    /// one changes nothing of that show any more. Without one nothing is checked.
+    ///
     /// # Errors
     /// [`LedgerError`].
-    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError>;
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError>;
 
     /// Confirms and cancels tickets, each with an outcome of its own; several
     /// requests for one ticket count in the given sequence. Concurrent calls

@@ -4,13 +4,19 @@
 use std::sync::Arc;
 
 use super::announce;
+use crate::claims::Claim;
 use crate::ids::ShowId;
 use crate::order::Order;
 use crate::ports::{
     Cause, Clock, DeadLetter, DeadLetters, DeadLettersError, DecideReport, LedgerError,
     TicketEvents, TicketEventsError, TicketLedger,
 };
+use crate::receipt::Receipts;
 use crate::rule::Decision;
+
+/// The reason of a dead letter whose id no secret signed.
+const NOT_OURS: &str = "its ticket id was signed with none of tickets.id_secrets: another \
+    deployment uses the same queue, or a secret was removed while orders signed with it waited";
 
 /// Where orders get their verdicts: everything that the worker asks for.
 pub struct DecidingDesk {
@@ -22,10 +28,12 @@ pub struct DecidingDesk {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Dates dead letters.
     pub clock: Arc<dyn Clock>,
+    /// Knows the ids of this deployment.
+    pub receipts: Arc<Receipts>,
 }
 
 /// How many orders of a batch ended how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug)]
 pub struct Decided {
     /// Got their verdict now.
     pub first: usize,
@@ -37,108 +45,142 @@ pub struct Decided {
     pub dead: usize,
     /// Tickets that expired on the way.
     pub released: usize,
+    /// Whether the outcomes were announced. They are committed either way: listeners
+    /// read what they missed.
+    pub announced: Result<(), TicketEventsError>,
+}
+
+/// What a sweep did.
+#[derive(Debug)]
+pub struct Swept {
+    /// Holds that it ended.
+    pub expired: usize,
+    /// Whether that was announced. It is committed either way.
+    pub announced: Result<(), TicketEventsError>,
 }
 
 /// Why a step did not finish. Doing the same step again is safe and right.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideOrdersError {
+    /// Another worker decides the lane now.
+    #[error("another worker has claimed the lane")]
+    ClaimLost,
     /// The ledger did not answer.
     #[error("orders could not be decided")]
     Ledger(#[source] LedgerError),
-    /// The verdicts are committed but may not be announced.
-    #[error("verdicts could not be announced")]
-    Events(#[from] TicketEventsError),
     /// An order that cannot be decided could not be put aside.
     #[error("an order could not be put aside")]
     DeadLetters(#[from] DeadLettersError),
 }
 
+impl From<LedgerError> for DecideOrdersError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::ClaimLost => Self::ClaimLost,
+            LedgerError::Unprocessable(_) | LedgerError::Unavailable(_) => Self::Ledger(error),
+        }
+    }
+}
+
 impl DecidingDesk {
-    /// Decides the orders in sequence. When this returns, every one of them
-    /// has its verdict committed and announced, or is a dead letter.
+    /// Decides the orders in sequence, under a claim of their lane. When this returns, every
+    /// one of them has its verdict committed, or is a dead letter.
+    ///
+    /// Telling the verdicts holds nothing up: whether that worked is part of the answer.
     ///
     /// # Errors
     /// [`DecideOrdersError`]; the orders must not be acked then.
-    pub async fn decide_orders(&self, orders: &[Order]) -> Result<Decided, DecideOrdersError> {
-        let (reports, undecidable) = self
-            .decide_isolating(orders)
-            .await
-            .map_err(DecideOrdersError::Ledger)?;
-        for (order, cause) in &undecidable {
+    pub async fn decide_orders(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<Decided, DecideOrdersError> {
+        let is_ours = |order: &Order| self.receipts.has_issued(order.ticket_id);
+        let (reports, mut undecidable) = if orders.iter().all(is_ours) {
+            self.decide_isolating(orders, claim).await?
+        } else {
+            let ours = orders.iter().filter(|order| is_ours(order));
+            let ours: Vec<_> = ours.cloned().collect();
+            self.decide_isolating(&ours, claim).await?
+        };
+        let foreign = orders.iter().filter(|order| !is_ours(order));
+        undecidable.extend(foreign.map(|order| (order.clone(), NOT_OURS.to_owned())));
+        let dead = undecidable.len();
+        for (order, reason) in undecidable {
             self.dead_letters
                 .put(DeadLetter {
                     at: self.clock.now(),
-                    reason: cause.to_string(),
-                    order: Some(Order::clone(order)),
+                    reason,
+                    order: Some(order),
                     payload: Vec::new(),
                 })
                 .await?;
         }
         let events: Vec<_> = reports.iter().flat_map(announce::decisions).collect();
-        if !events.is_empty() {
-            self.events.announce(events).await?;
-        }
-        Ok(summary(&reports, undecidable.len()))
+        let announced = if events.is_empty() {
+            Ok(())
+        } else {
+            self.events.announce(events).await
+        };
+        Ok(summary(&reports, dead, announced))
     }
 
-    /// Expires up to `limit` due holds and returns how many there were.
+    /// Expires up to `limit` due holds.
     ///
     /// # Errors
     /// [`DecideOrdersError`].
-    pub async fn sweep_holds(&self, limit: usize) -> Result<usize, DecideOrdersError> {
-        let report = self
-            .ledger
-            .expire_due(limit)
-            .await
-            .map_err(DecideOrdersError::Ledger)?;
+    pub async fn sweep_holds(&self, limit: usize) -> Result<Swept, DecideOrdersError> {
+        let report = self.ledger.expire_due(limit).await?;
         let expired = report.outcomes.len();
-        if expired > 0 {
-            self.events.announce(announce::transitions(&report)).await?;
-        }
-        Ok(expired)
+        let announced = if expired > 0 {
+            self.events.announce(announce::transitions(&report)).await
+        } else {
+            Ok(())
+        };
+        Ok(Swept { expired, announced })
     }
 
     /// All at once; if the ledger cannot take that, show by show; if it cannot
     /// take a show's orders, one by one. The sequence inside of a show stays.
     /// Only what fails alone, for a reason that would not go away, is singled
     /// out: an unavailable ledger ends the attempt.
-    async fn decide_isolating<'a>(
+    async fn decide_isolating(
         &self,
-        orders: &'a [Order],
-    ) -> Result<(Vec<DecideReport>, Vec<(&'a Order, Cause)>), LedgerError> {
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<(Vec<DecideReport>, Vec<(Order, String)>), LedgerError> {
         let mut reports = Vec::new();
         let mut undecidable = Vec::new();
-        match self.ledger.decide(orders).await {
+        let mut put_aside =
+            |order: &Order, cause: Cause| undecidable.push((order.clone(), cause.to_string()));
+        match self.ledger.decide(orders, claim).await {
             Ok(report) => {
                 reports.push(report);
                 return Ok((reports, undecidable));
             }
             Err(LedgerError::Unprocessable(cause)) => {
                 if let [order] = orders {
-                    undecidable.push((order, cause));
+                    put_aside(order, cause);
                     return Ok((reports, undecidable));
                 }
             }
-            Err(unavailable @ LedgerError::Unavailable(_)) => return Err(unavailable),
+            Err(failed) => return Err(failed),
         }
         for of_show in by_show(orders) {
             let together: Vec<Order> = of_show.iter().map(|order| (*order).clone()).collect();
-            match self.ledger.decide(&together).await {
+            match self.ledger.decide(&together, claim).await {
                 Ok(report) => reports.push(report),
-                Err(unavailable @ LedgerError::Unavailable(_)) => return Err(unavailable),
                 Err(LedgerError::Unprocessable(_)) => {
                     for order in of_show {
-                        match self.ledger.decide(std::slice::from_ref(order)).await {
+                        let alone = std::slice::from_ref(order);
+                        match self.ledger.decide(alone, claim).await {
                             Ok(report) => reports.push(report),
-                            Err(LedgerError::Unprocessable(cause)) => {
-                                undecidable.push((order, cause));
-                            }
-                            Err(unavailable @ LedgerError::Unavailable(_)) => {
-                                return Err(unavailable);
-                            }
+                            Err(LedgerError::Unprocessable(cause)) => put_aside(order, cause),
+                            Err(failed) => return Err(failed),
                         }
                     }
                 }
+                Err(failed) => return Err(failed),
             }
         }
         Ok((reports, undecidable))
@@ -157,10 +199,18 @@ fn by_show(orders: &[Order]) -> Vec<Vec<&Order>> {
     shows.into_iter().map(|(_, of_show)| of_show).collect()
 }
 
-fn summary(reports: &[DecideReport], dead: usize) -> Decided {
+fn summary(
+    reports: &[DecideReport],
+    dead: usize,
+    announced: Result<(), TicketEventsError>,
+) -> Decided {
     let mut decided = Decided {
+        first: 0,
+        replayed: 0,
+        conflicts: 0,
         dead,
-        ..Decided::default()
+        released: 0,
+        announced,
     };
     for report in reports {
         decided.released += report.released.len();

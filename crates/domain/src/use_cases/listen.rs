@@ -8,15 +8,21 @@ use crate::ports::{ShowRepositoryError, TicketEventsError};
 impl BoxOffice {
     /// Takes note of an event. Called for every one that is announced, so it is
     /// cheap: nothing waits, and nothing is copied but a show's id the first time.
-    pub fn hear(&self, event: &Event) {
-        let now = self.clock.now();
+    ///
+    /// True says that a show has sold out and its gate closes with the next
+    /// [`Self::verify_gates`], which is to be called soon then.
+    pub fn hear(&self, event: &Event) -> bool {
         match event {
             Event::Ticket(ticket) => {
                 let lane = self.lanes.of(&ticket.order.show_id);
-                self.line.decided(lane, &ticket.order, now);
+                self.line.decided(lane, &ticket.order, self.clock.now());
+                false
             }
-            Event::Show(seats) => self.gate.hear(seats, now),
-            Event::Accepted(orders) => self.line.accepted(orders, now),
+            Event::Show(seats) => self.gate.hear(seats),
+            Event::Accepted(orders) => {
+                self.line.accepted(orders, self.clock.now());
+                false
+            }
         }
     }
 
@@ -40,7 +46,7 @@ impl BoxOffice {
         // Before the reading: what is read is at least as new.
         let as_of = self.clock.now();
         for standing in self.shows.standings(&closed).await? {
-            self.gate.hear(&standing.announcement(), as_of);
+            self.gate.verify(&standing.announcement(), as_of);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ mod read_ticket;
 use std::sync::Arc;
 
 pub use change_ticket::{ChangeTicketError, ChangedTicket};
-pub use decide_orders::{DecideOrdersError, Decided, DecidingDesk};
+pub use decide_orders::{DecideOrdersError, Decided, DecidingDesk, Swept};
 pub use manage::ChangedShow;
 pub use place_order::{OrderRequest, PlaceOrderError, PlacedOrder};
 pub use read_ticket::{LineHint, ListTicketsError, ReadTicketError, TicketView};
@@ -40,7 +40,7 @@ pub struct BoxOffice {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Issues and recognises ticket ids.
-    pub receipts: Receipts,
+    pub receipts: Arc<Receipts>,
     /// How many lanes the queue has.
     pub lanes: Lanes,
     /// The most seats of one order.
@@ -48,7 +48,7 @@ pub struct BoxOffice {
     /// Which shows are sold out.
     pub gate: SoldOutGate,
     /// Where the waiting lines are.
-    pub line: WaitingLine,
+    pub line: Arc<WaitingLine>,
     /// What this process accepted, in as many `lanes`.
     pub tally: AcceptTally,
 }

@@ -123,18 +123,38 @@ impl WaitingLine {
             return LinePlace::default();
         };
         let orders_ahead = line.orders_ahead(requested_at, now);
-        let listening_since = self.listening_since.load(Ordering::Relaxed);
-        let quiet_since = line
-            .waiting_since(requested_at)
-            .map(|since| since.as_micros().max(listening_since));
+        let quiet = self.quiet_micros(&line, requested_at, now);
         LinePlace {
             now_serving_at: line.now_serving_at(),
             orders_ahead,
             wait_ms: orders_ahead.and_then(|orders| line.wait_ms(orders, now)),
-            stalled: quiet_since.is_some_and(|since| {
-                now.as_micros() > since
-                    && now.as_micros().abs_diff(since) >= self.stalled_after_micros
-            }),
+            stalled: quiet.is_some_and(|quiet| quiet > 0 && quiet >= self.stalled_after_micros),
         }
+    }
+
+    /// For how long an order has been waiting in the line while nothing was decided, as far
+    /// as this process heard; `None` if none waits.
+    #[must_use]
+    pub fn undecided_for(
+        &self,
+        lane: Lane,
+        class: PriorityClass,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let line = self.line(lane, class)?;
+        let quiet = self.quiet_micros(&line, None, now);
+        quiet.map(Duration::from_micros)
+    }
+
+    fn quiet_micros(
+        &self,
+        line: &Line,
+        requested_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let listening_since = self.listening_since.load(Ordering::Relaxed);
+        let since = line.waiting_since(requested_at)?;
+        let quiet = now.as_micros() - since.as_micros().max(listening_since);
+        Some(u64::try_from(quiet).unwrap_or_default())
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use domain::audit::{ShowAudit, audit_show};
+use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::{HistoryEntry, JournalEntry};
 use domain::order::{Lanes, NewOrder, Order, Quantity};
@@ -219,7 +220,7 @@ struct Recorded(Vec<HistoryEntry>);
 
 #[async_trait]
 impl TicketLedger for Recorded {
-    async fn decide(&self, _: &[Order]) -> Result<DecideReport, LedgerError> {
+    async fn decide(&self, _: &[Order], _: Option<Claim>) -> Result<DecideReport, LedgerError> {
         panic!("the audit decides nothing")
     }
 

@@ -1,8 +1,11 @@
 //! The worker's step.
 
+use std::sync::atomic::Ordering;
+
+use domain::claims::Claim;
 use domain::event::Event;
 use domain::ids::ShowId;
-use domain::order::{Order, Quantity};
+use domain::order::{Lanes, Order, Quantity};
 use domain::ports::{LedgerError, TransitionOutcome};
 use domain::receipt::Receipts;
 use domain::ticket::{Status, Ticket};
@@ -21,18 +24,22 @@ fn orders(receipts: &Receipts, shows: &[&str]) -> Vec<Order> {
         .collect()
 }
 
+/// First verdicts, replayed ones, conflicts, dead letters.
+fn counts(decided: &Decided) -> [usize; 4] {
+    [
+        decided.first,
+        decided.replayed,
+        decided.conflicts,
+        decided.dead,
+    ]
+}
+
 #[tokio::test]
 async fn a_batch_is_decided_at_once_and_then_announced() {
     let world = World::new();
     let batch = orders(&receipts(), &["a", "b", "a"]);
-    let decided = world.desk().decide_orders(&batch).await.unwrap();
-    assert_eq!(
-        decided,
-        Decided {
-            first: 3,
-            ..Decided::default()
-        }
-    );
+    let decided = world.desk().decide_orders(&batch, None).await.unwrap();
+    assert_eq!(counts(&decided), [3, 0, 0, 0]);
     assert_eq!(world.calls(), ["decide", "announce"]);
     let announced = world.announced.lock();
     let expected: Vec<_> = batch.iter().map(confirmed).map(Event::Ticket).collect();
@@ -50,7 +57,7 @@ async fn what_expired_comes_first_then_the_verdicts_then_the_seats() {
     };
     world.released.lock().push(expired.clone());
     world.moved.lock().push(moved_seats());
-    let decided = world.desk().decide_orders(&batch[1..]).await.unwrap();
+    let decided = world.desk().decide_orders(&batch[1..], None).await.unwrap();
     assert_eq!((decided.first, decided.released), (1, 1));
     let expected = [
         Event::Ticket(expired),
@@ -64,21 +71,14 @@ async fn what_expired_comes_first_then_the_verdicts_then_the_seats() {
 async fn a_redelivered_batch_is_announced_again_and_conflicts_are_counted() {
     let world = World::new();
     let batch = orders(&receipts(), &["a", "a"]);
-    world.desk().decide_orders(&batch).await.unwrap();
+    world.desk().decide_orders(&batch, None).await.unwrap();
     let conflicting = Order {
         quantity: Quantity::new(2).unwrap(),
         ..batch[0].clone()
     };
     let again = [batch[1].clone(), conflicting];
-    let decided = world.desk().decide_orders(&again).await.unwrap();
-    assert_eq!(
-        decided,
-        Decided {
-            replayed: 1,
-            conflicts: 1,
-            ..Decided::default()
-        }
-    );
+    let decided = world.desk().decide_orders(&again, None).await.unwrap();
+    assert_eq!(counts(&decided), [0, 1, 1, 0]);
     assert_eq!(world.announced.lock().len(), 4);
 }
 
@@ -87,15 +87,8 @@ async fn only_what_fails_alone_is_put_aside_and_all_else_is_decided_in_sequence(
     let world = World::new();
     let batch = orders(&receipts(), &["a", "b", "b", "c", "b", "a"]);
     world.poison.lock().insert(batch[2].ticket_id);
-    let decided = world.desk().decide_orders(&batch).await.unwrap();
-    assert_eq!(
-        decided,
-        Decided {
-            first: 5,
-            dead: 1,
-            ..Decided::default()
-        }
-    );
+    let decided = world.desk().decide_orders(&batch, None).await.unwrap();
+    assert_eq!(counts(&decided), [5, 0, 0, 1]);
     // All; show a, show b, its three orders, show c; then the dead letter, then the events.
     let mut calls = vec!["decide"; 7];
     calls.extend(["put aside", "announce"]);
@@ -119,7 +112,7 @@ async fn an_unavailable_ledger_singles_nothing_out() {
     let world = World::new();
     world.break_down("decide");
     let batch = orders(&receipts(), &["a", "b"]);
-    let error = world.desk().decide_orders(&batch).await.unwrap_err();
+    let error = world.desk().decide_orders(&batch, None).await.unwrap_err();
     assert!(matches!(error, DecideOrdersError::Ledger(_)), "{error:?}");
     assert_eq!(world.calls(), ["decide"]);
 }
@@ -129,7 +122,7 @@ async fn an_order_that_came_alone_is_not_tried_again() {
     let world = World::new();
     let batch = orders(&receipts(), &["a"]);
     world.poison.lock().insert(batch[0].ticket_id);
-    let decided = world.desk().decide_orders(&batch).await.unwrap();
+    let decided = world.desk().decide_orders(&batch, None).await.unwrap();
     assert_eq!(decided.dead, 1);
     // Nothing was decided, so nothing is announced.
     assert_eq!(world.calls(), ["decide", "put aside"]);
@@ -148,14 +141,14 @@ async fn a_ledger_that_stops_answering_ends_the_isolation() {
         let batch = orders(&receipts(), &shows);
         world.poison.lock().insert(batch[0].ticket_id);
         world.unanswered.lock().insert(batch[1].ticket_id);
-        let error = world.desk().decide_orders(&batch).await.unwrap_err();
+        let error = world.desk().decide_orders(&batch, None).await.unwrap_err();
         let DecideOrdersError::Ledger(LedgerError::Unavailable(_)) = error else {
             panic!("{error:?}");
         };
         assert_eq!(world.calls(), vec!["decide"; calls]);
         // Once the ledger answers, the same batch gets through.
         world.unanswered.lock().clear();
-        let decided = world.desk().decide_orders(&batch).await.unwrap();
+        let decided = world.desk().decide_orders(&batch, None).await.unwrap();
         assert_eq!((decided.first, decided.dead), (1, 1));
         assert_eq!(world.letters.lock().len(), 1);
         assert_eq!(world.announced.lock().len(), 1);
@@ -163,39 +156,84 @@ async fn a_ledger_that_stops_answering_ends_the_isolation() {
 }
 
 #[tokio::test]
-async fn the_batch_is_not_done_until_all_is_put_aside_and_announced() {
+async fn the_batch_is_not_done_until_all_is_put_aside() {
     let world = World::new();
     let batch = orders(&receipts(), &["a"]);
-    world.break_down("announce");
-    let error = world.desk().decide_orders(&batch).await.unwrap_err();
-    assert!(matches!(error, DecideOrdersError::Events(_)), "{error:?}");
     world.break_down("put aside");
     world.poison.lock().insert(batch[0].ticket_id);
-    let error = world.desk().decide_orders(&batch).await.unwrap_err();
+    let error = world.desk().decide_orders(&batch, None).await.unwrap_err();
     assert!(
         matches!(error, DecideOrdersError::DeadLetters(_)),
         "{error:?}"
     );
 }
 
+/// Who listens reads what was missed; orders must not wait for that.
+#[tokio::test]
+async fn the_batch_is_done_although_it_could_not_be_announced() {
+    let world = World::new();
+    let batch = orders(&receipts(), &["a"]);
+    world.break_down("announce");
+    let decided = world.desk().decide_orders(&batch, None).await.unwrap();
+    assert_eq!(counts(&decided), [1, 0, 0, 0]);
+    assert!(decided.announced.is_err());
+}
+
+#[tokio::test]
+async fn nothing_is_done_under_a_claim_that_another_followed() {
+    let world = World::new();
+    world.claim.store(7, Ordering::Relaxed);
+    let batch = orders(&receipts(), &["a", "b"]);
+    let lane = Lanes::new(1).unwrap().of(&batch[0].show_id);
+    let claim = |number| Some(Claim { lane, number });
+    let error = world
+        .desk()
+        .decide_orders(&batch, claim(6))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DecideOrdersError::ClaimLost), "{error:?}");
+    assert_eq!(world.calls(), ["decide"]);
+    let decided = world.desk().decide_orders(&batch, claim(7)).await.unwrap();
+    assert_eq!(counts(&decided), [2, 0, 0, 0]);
+}
+
+/// Two deployments may use one queue by mistake, each with its own database.
+#[tokio::test]
+async fn an_order_of_another_deployment_is_put_aside_and_the_others_are_decided() {
+    let world = World::new();
+    let mut batch = orders(&receipts(), &["a", "b", "a"]);
+    let foreign = Receipts::new(["the secret of another deployment"], receipts().process());
+    batch[1] = orders(&foreign.unwrap(), &["b"]).remove(0);
+    let decided = world.desk().decide_orders(&batch, None).await.unwrap();
+    assert_eq!(counts(&decided), [2, 0, 0, 1]);
+    let letters = world.letters.lock();
+    assert_eq!(letters[0].order.as_ref(), Some(&batch[1]));
+    assert!(
+        letters[0].reason.contains("tickets.id_secrets"),
+        "{letters:?}"
+    );
+    assert!(!world.tickets.lock().contains_key(&batch[1].ticket_id));
+}
+
 #[tokio::test]
 async fn a_sweep_announces_what_expired() {
     let world = World::new();
-    assert_eq!(world.desk().sweep_holds(10).await.unwrap(), 0);
+    assert_eq!(world.desk().sweep_holds(10).await.unwrap().expired, 0);
     assert_eq!(world.calls(), ["expire"]);
     let batch = orders(&receipts(), &["a", "a"]);
     let expired = batch.iter().map(confirmed).map(TransitionOutcome::Changed);
     world.transitions.lock().extend(expired);
     world.moved.lock().push(moved_seats());
-    assert_eq!(world.desk().sweep_holds(10).await.unwrap(), 2);
+    assert_eq!(world.desk().sweep_holds(10).await.unwrap().expired, 2);
     let mut expected: Vec<_> = batch.iter().map(confirmed).map(Event::Ticket).collect();
     expected.push(Event::Show(moved_seats()));
     assert_eq!(*world.announced.lock(), expected);
     let expired = TransitionOutcome::Changed(confirmed(&batch[0]));
     world.transitions.lock().push_back(expired);
     world.break_down("announce");
-    let error = world.desk().sweep_holds(10).await.unwrap_err();
-    assert!(matches!(error, DecideOrdersError::Events(_)), "{error:?}");
+    let swept = world.desk().sweep_holds(10).await.unwrap();
+    assert_eq!(swept.expired, 1);
+    assert!(swept.announced.is_err());
     world.break_down("expire");
     let error = world.desk().sweep_holds(10).await.unwrap_err();
     assert!(matches!(error, DecideOrdersError::Ledger(_)), "{error:?}");

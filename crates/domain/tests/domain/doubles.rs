@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::claims::Claim;
 use domain::event::Event;
 use domain::gate::SoldOutGate;
 use domain::ids::{ShowId, UserId};
@@ -61,6 +62,8 @@ pub(crate) struct World {
     pub(crate) poison: Mutex<HashSet<TicketId>>,
     /// Orders that the ledger does not answer for, once no poison is with them.
     pub(crate) unanswered: Mutex<HashSet<TicketId>>,
+    /// The latest claim of every lane.
+    pub(crate) claim: AtomicU64,
 }
 
 impl World {
@@ -110,6 +113,10 @@ impl World {
         self.calls.lock().clone()
     }
 
+    pub(crate) fn forget_calls(&self) {
+        self.calls.lock().clear();
+    }
+
     /// Notes the call; an error if it was told to break down.
     fn called(&self, call: &'static str) -> Result<(), &'static str> {
         self.calls.lock().push(call);
@@ -129,11 +136,11 @@ impl World {
             ledger: self.clone(),
             events: self.clone(),
             clock: self.clone(),
-            receipts: receipts(),
+            receipts: Arc::new(receipts()),
             lanes,
             max_quantity: Quantity::new(4).unwrap(),
             gate: SoldOutGate::default(),
-            line: WaitingLine::new(lanes, Duration::from_secs(5), now),
+            line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
             tally: AcceptTally::new(receipts().process(), lanes, now),
         }
     }
@@ -144,6 +151,7 @@ impl World {
             events: self.clone(),
             dead_letters: self.clone(),
             clock: self.clone(),
+            receipts: Arc::new(receipts()),
         }
     }
 }
@@ -254,9 +262,16 @@ impl TicketPublisher for World {
 #[async_trait]
 impl TicketLedger for World {
     /// Confirms every order, unless one of them is poison.
-    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
         self.called("decide")
             .map_err(|error| LedgerError::Unavailable(error.into()))?;
+        if claim.is_some_and(|claim| claim.number < self.claim.load(Ordering::Relaxed)) {
+            return Err(LedgerError::ClaimLost);
+        }
         let poison = self.poison.lock();
         if orders.iter().any(|order| poison.contains(&order.ticket_id)) {
             return Err(LedgerError::Unprocessable("poison".into()));

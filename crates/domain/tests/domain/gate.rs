@@ -70,11 +70,27 @@ async fn is_refused(office: &BoxOffice) -> bool {
     }
 }
 
+/// Announces seats, which close the gate once they are read.
+async fn sell_out(world: &World, office: &BoxOffice, news: Event) {
+    let Event::Show(news_of) = &news else {
+        panic!("{news:?}");
+    };
+    let standing = ShowStanding {
+        seats: news_of.seats,
+        seq: news_of.seq,
+        ..Book::open(terms(9, 9, 0)).standing()
+    };
+    world.standings.lock().insert(show_id(), standing);
+    assert!(office.hear(&news));
+    office.verify_gates().await.unwrap();
+    world.forget_calls();
+}
+
 #[tokio::test]
 async fn a_closed_gate_asks_no_port_and_counts_nothing() {
     let world = world();
     let office = world.office();
-    office.hear(&seats(0, 0, 5));
+    sell_out(&world, &office, seats(0, 0, 5)).await;
     assert!(is_refused(&office).await);
     assert!(world.calls().is_empty());
     assert!(world.published.lock().is_empty());
@@ -97,7 +113,7 @@ async fn a_keyed_order_is_never_answered_by_the_gate() {
     let PlacedOrder::Queued(order) = placed else {
         panic!("{placed:?}");
     };
-    office.hear(&seats(0, 0, 5));
+    sell_out(&world, &office, seats(0, 0, 5)).await;
     assert!(is_refused(&office).await);
     // Still queued: queued again under the same id.
     let placed = office.place_order(request(1, Some("k"))).await.unwrap();
@@ -120,6 +136,8 @@ async fn a_gate_that_is_open_by_mistake_sells_nothing() {
     assert!(book.standing().seats.is_sold_out());
     office.hear(&seats(1_000, 0, 99));
     office.hear(&seats_of(book.standing()));
+    world.standings.lock().insert(show_id(), book.standing());
+    office.verify_gates().await.unwrap();
     for user in 3..9 {
         let late = queued(&office, user).await;
         let decisions = book.decide(&[late], USERS, at(2_000_000));
@@ -144,8 +162,8 @@ async fn a_gate_that_is_closed_by_mistake_only_refuses_and_heals_within_two_seco
             seq: 2,
             ..book.standing()
         };
+        sell_out(&world, &office, seats(0, 0, lie)).await;
         world.standings.lock().insert(show_id(), standing);
-        office.hear(&seats(0, 0, lie));
         for _ in 0..3 {
             assert!(is_refused(&office).await);
             world.pass(499_999);
@@ -168,7 +186,7 @@ async fn a_gate_stays_closed_while_it_is_verified_and_opens_with_the_store_down(
     let mut book = Book::open(terms(1, 9, 0));
     book.decide(&[queued(&office, 1).await], USERS, at(1_000_000));
     world.standings.lock().insert(show_id(), book.standing());
-    office.hear(&seats_of(book.standing()));
+    sell_out(&world, &office, seats_of(book.standing())).await;
     for _ in 0..20 {
         world.pass(500_000);
         office.verify_gates().await.unwrap();
@@ -194,7 +212,7 @@ async fn a_missed_announcement_heals_with_the_next_reading() {
     let mut book = Book::open(terms(1, 9, 0));
     let winner = queued(&office, 1).await;
     book.decide(std::slice::from_ref(&winner), USERS, at(1_000_000));
-    office.hear(&seats_of(book.standing()));
+    sell_out(&world, &office, seats_of(book.standing())).await;
     assert!(is_refused(&office).await);
     book.cancel(winner.ticket_id, at(2_000_000));
     world.standings.lock().insert(show_id(), book.standing());
@@ -216,7 +234,7 @@ async fn accepted_orders_are_decided_one_by_one_whatever_the_gate_says() {
         queued(&office, 5).await,
     ];
     book.decide(&winners, USERS, at(1_000_000));
-    office.hear(&seats_of(book.standing()));
+    sell_out(&world, &office, seats_of(book.standing())).await;
     assert!(is_refused(&office).await);
     // The first of them is decided while nothing is left.
     let status = |decisions: Vec<Decision>| match &decisions[..] {

@@ -148,7 +148,7 @@ async fn a_key_is_known_under_older_secrets_too() {
         panic!("not queued");
     };
     let rotated = || BoxOffice {
-        receipts: Receipts::new([NEW, OLD], ProcessId::new(2)).unwrap(),
+        receipts: Arc::new(Receipts::new([NEW, OLD], ProcessId::new(2)).unwrap()),
         ..world.office()
     };
     let ticket = confirmed(&order);

@@ -112,7 +112,7 @@ pub async fn never_oversells_under_64_concurrent_deciders(h: &StoreHarness) {
             let mut sold = 0;
             for _ in 0..4 {
                 let report = ledger
-                    .decide(&source.orders(3, "a", &decider.to_string()))
+                    .decide(&source.orders(3, "a", &decider.to_string()), None)
                     .await
                     .unwrap();
                 let tickets = firsts(&report);
@@ -148,7 +148,7 @@ pub async fn a_replayed_id_returns_the_first_verdict(h: &StoreHarness) {
         .await;
     let before = h.standing("a").await;
     for ledger in [&h.ports.ledger, &other.ledger] {
-        let again = ledger.decide(&orders).await.unwrap();
+        let again = ledger.decide(&orders, None).await.unwrap();
         assert_eq!(
             statuses(&again),
             [Status::Confirmed, Status::Cancelled, Status::Rejected]
@@ -205,7 +205,7 @@ pub async fn the_same_id_in_batches_at_once_takes_one_seat(h: &StoreHarness) {
         let reports = concurrently(8, |decider| {
             let ledger = Arc::clone([&h.ports.ledger, &other.ledger][decider % 2]);
             let batch = batch.clone();
-            async move { ledger.decide(&batch).await.unwrap() }
+            async move { ledger.decide(&batch, None).await.unwrap() }
         })
         .await;
         for place in 0..batch.len() {
@@ -313,7 +313,7 @@ pub async fn deciding_given_up_midway_happened_whole_or_not_at_all(h: &StoreHarn
         let batch: Vec<_> = (0..10)
             .map(|n| source.order(["a", "b"][n % 2], "1"))
             .collect();
-        let done = give_up_after(polls, h.ports.ledger.decide(&batch)).await;
+        let done = give_up_after(polls, h.ports.ledger.decide(&batch, None)).await;
         let again = h.decide(&batch).await.decisions;
         let firsts = again
             .iter()

@@ -46,7 +46,7 @@ pub async fn the_clock_is_read_under_the_lock(h: &StoreHarness) {
     let stall = h.clock.stall();
     let decision = on_a_thread({
         let (ledger, orders) = (Arc::clone(&h.ports.ledger), source.orders(1, "a", "1"));
-        async move { ledger.decide(&orders).await }
+        async move { ledger.decide(&orders, None).await }
     });
     within("the first reading", until_read(&h.clock, reads + 1)).await;
     let confirmation = on_a_thread({
@@ -90,7 +90,7 @@ pub async fn reading_waits_for_no_lock(h: &StoreHarness) {
     let batch = [source.order("a", "1"), source.order("b", "1")];
     let decision = on_a_thread({
         let (ledger, batch) = (Arc::clone(&h.ports.ledger), batch.clone());
-        async move { ledger.decide(&batch).await }
+        async move { ledger.decide(&batch, None).await }
     });
     within("the reading of the clock", until_read(&h.clock, reads + 1)).await;
     within("reading meanwhile", async {

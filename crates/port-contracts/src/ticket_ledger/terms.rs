@@ -75,7 +75,7 @@ pub async fn capacity_changes_while_orders_are_decided(h: &StoreHarness) {
             for round in 0_u32..20 {
                 if number < DECIDERS {
                     let orders = source.orders(2, "a", "1");
-                    ledger.decide(&orders).await.unwrap();
+                    ledger.decide(&orders, None).await.unwrap();
                     continue;
                 }
                 let change = capacity([20, 300][(round % 2) as usize] + round);

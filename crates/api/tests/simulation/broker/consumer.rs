@@ -1,4 +1,4 @@
-//! Orders out of the queue, for the owner of a lane and for those who were.
+//! Orders out of the queue, for who has a lane open and for those who had.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -28,31 +28,29 @@ const STANDARD: NonZeroU32 = NonZeroU32::MIN;
 
 #[async_trait]
 impl TicketConsumer for SimQueue {
-    async fn claim_lane(&self) -> Result<Box<dyn LaneConsumer>, ConsumeError> {
+    async fn open_lane(&self, lane: Lane) -> Result<Box<dyn LaneConsumer>, ConsumeError> {
         let world = &self.node.world;
-        loop {
-            self.node.step("broker: claims a lane").await;
-            let claimed = {
-                let mut broker = world.broker.lock();
-                if broker.is_down() {
-                    return Err(ConsumeError::Unavailable(cause()));
-                }
-                broker.claim(world.plan.lanes, &self.node.name)
-            };
-            if let Some((lane, epoch)) = claimed {
-                self.node.note(format_args!("owns lane {lane}"));
-                return Ok(Box::new(SimLaneConsumer {
-                    node: Arc::clone(&self.node),
-                    lane,
-                    epoch,
-                    schedule: ClassSchedule::new(HIGH, STANDARD),
-                    arrived: Default::default(),
-                    unsettled: None,
-                }));
+        let opening = world.broker.lock().opens();
+        // From here on dropping it closes what is open.
+        let open = Box::new(SimLaneConsumer {
+            node: Arc::clone(&self.node),
+            lane,
+            opening,
+            schedule: ClassSchedule::new(HIGH, STANDARD),
+            arrived: Default::default(),
+            unsettled: None,
+        });
+        for class in 0..CLASSES {
+            self.node.step("broker: opens a queue of a lane").await;
+            let mut broker = world.broker.lock();
+            if broker.is_down() {
+                return Err(ConsumeError::Unavailable(cause()));
             }
-            let pause = world.draw(|chance| chance.millis(100, 400));
-            sleep(pause).await;
+            broker.consume(lane, class, opening, &self.node.name);
         }
+        self.node
+            .note(format_args!("opens lane {lane} as {opening}"));
+        Ok(open)
     }
 
     fn volatile_orders(&self) -> usize {
@@ -69,7 +67,7 @@ struct Arrived {
 struct SimLaneConsumer {
     node: Arc<Node>,
     lane: Lane,
-    epoch: u64,
+    opening: u64,
     schedule: ClassSchedule,
     arrived: [VecDeque<Arrived>; CLASSES],
     /// The batch that is out; its sender is dropped when it is given up.
@@ -92,7 +90,12 @@ impl SimLaneConsumer {
         if broker.is_down() {
             return Err(ConsumeError::Unavailable(cause()));
         }
-        if !broker.owns(self.lane, self.epoch) {
+        if !broker.is_open(self.lane, self.opening) {
+            // A process may hear of it later than it decides what it has.
+            let has_more = self.arrived.iter().any(|arrived| !arrived.is_empty());
+            if has_more && world.draw(|chance| chance.one_in(2)) {
+                return Ok(());
+            }
             return Err(ConsumeError::LaneLost);
         }
         for (class, arrived) in self.arrived.iter_mut().enumerate() {
@@ -100,7 +103,7 @@ impl SimLaneConsumer {
             if world.happens(|weather| weather.deliveries_late) {
                 most = world.draw(|chance| chance.index(most + 1));
             }
-            let messages = broker.deliver(self.lane, class, most);
+            let messages = broker.deliver(self.lane, class, self.opening, most);
             arrived.extend(messages.into_iter().map(|message| Arrived {
                 id: message.id,
                 orders: message.orders.into_iter(),
@@ -135,7 +138,7 @@ impl SimLaneConsumer {
         Some(SimDeliveryBatch {
             node: Arc::clone(&self.node),
             lane: self.lane,
-            epoch: self.epoch,
+            opening: self.opening,
             orders,
             ends,
             settled,
@@ -178,6 +181,17 @@ impl LaneConsumer for SimLaneConsumer {
             }
         }
     }
+
+    async fn close(self: Box<Self>) {
+        self.node.step("broker: closes a lane").await;
+        let world = &self.node.world;
+        if world.happens(|weather| weather.acks_lost) {
+            // No answer came; the connection is dropped.
+            return;
+        }
+        let mut broker = world.broker.lock();
+        broker.close(world, self.lane, self.opening, Duration::ZERO);
+    }
 }
 
 impl Drop for SimLaneConsumer {
@@ -186,16 +200,14 @@ impl Drop for SimLaneConsumer {
         let world = &self.node.world;
         let noticed = world.draw(|chance| chance.millis(1, 300));
         let mut broker = world.broker.lock();
-        if broker.owns(self.lane, self.epoch) {
-            broker.revoke(world, self.lane, noticed);
-        }
+        broker.close(world, self.lane, self.opening, noticed);
     }
 }
 
 struct SimDeliveryBatch {
     node: Arc<Node>,
     lane: Lane,
-    epoch: u64,
+    opening: u64,
     orders: Vec<Order>,
     /// Per class the last message that this batch ends.
     ends: [Option<u64>; CLASSES],
@@ -206,10 +218,8 @@ impl SimDeliveryBatch {
     fn settle(&self, class: usize) {
         let world = &self.node.world;
         let mut broker = world.broker.lock();
-        if broker.owns(self.lane, self.epoch)
-            && let Some(end) = self.ends[class]
-        {
-            broker.settle(world, self.lane, class, end);
+        if let Some(end) = self.ends[class] {
+            broker.settle(world, self.lane, class, self.opening, end);
         }
     }
 
@@ -237,12 +247,10 @@ impl DeliveryBatch for SimDeliveryBatch {
             self.node.step("broker: acks").await;
             if world.happens(|weather| weather.acks_lost) {
                 let mut broker = world.broker.lock();
-                if broker.owns(self.lane, self.epoch) {
-                    broker.revoke(world, self.lane, Duration::ZERO);
-                }
+                broker.close(world, self.lane, self.opening, Duration::ZERO);
             }
-            let is_owner = world.broker.lock().owns(self.lane, self.epoch);
-            if !is_owner && world.draw(|chance| chance.one_in(2)) {
+            let is_open = world.broker.lock().is_open(self.lane, self.opening);
+            if !is_open && world.draw(|chance| chance.one_in(2)) {
                 return Err(ConsumeError::Unavailable(cause()));
             }
             self.settle(class);

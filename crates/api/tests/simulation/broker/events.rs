@@ -31,7 +31,9 @@ impl SimEvents {
     fn fails(&self) -> bool {
         let world = &self.node.world;
         let is_down = world.broker.lock().is_down();
-        is_down || world.happens(|weather| weather.announcements_fail)
+        let fails = is_down || world.happens(|weather| weather.announcements_fail);
+        world.broker.lock().has_failed_to_tell |= fails;
+        fails
     }
 }
 

@@ -40,20 +40,51 @@ pub(crate) struct Message {
     pub(crate) orders: Vec<Order>,
 }
 
-/// One class of a lane. The first `delivered` messages are with the owner.
-#[derive(Default)]
+/// Somebody who reads a queue, or waits for it.
+struct Consumer {
+    owner: String,
+    /// Counts the openings, so that a former one is known by its number.
+    opening: u64,
+}
+
+/// One class of a lane. The first `delivered` messages are with the first consumer, the
+/// others wait for their turn: a single active consumer.
 struct ClassQueue {
     messages: VecDeque<Message>,
     delivered: usize,
+    consumers: VecDeque<Consumer>,
+    /// When the broker has noticed that the first consumer before is gone.
+    free_at: Instant,
+}
+
+impl ClassQueue {
+    fn has(&self, opening: u64) -> bool {
+        let mut consumers = self.consumers.iter();
+        consumers.any(|consumer| consumer.opening == opening)
+    }
+
+    fn is_first(&self, opening: u64) -> bool {
+        let first = self.consumers.front();
+        first.is_some_and(|first| first.opening == opening) && self.free_at <= Instant::now()
+    }
+
+    /// What the consumer had is at its place again once that is noticed.
+    fn remove(&mut self, opening: u64, noticed: Duration, at_the_end: bool) {
+        let first = self.consumers.front();
+        if first.is_some_and(|first| first.opening == opening) {
+            self.free_at = self.free_at.max(Instant::now() + noticed);
+            if at_the_end {
+                self.messages.rotate_left(self.delivered);
+            }
+            self.delivered = 0;
+        }
+        self.consumers
+            .retain(|consumer| consumer.opening != opening);
+    }
 }
 
 struct LaneQueues {
     classes: [ClassQueue; CLASSES],
-    owner: Option<String>,
-    /// Counts the owners, so that a former one is known by its number.
-    epoch: u64,
-    /// When the broker has noticed that the last owner is gone.
-    free_at: Instant,
     changed: Arc<Notify>,
 }
 
@@ -64,8 +95,11 @@ pub(crate) struct Broker {
     /// Messages that arrive later.
     pub(crate) under_way: usize,
     messages: u64,
+    openings: u64,
     /// Tickets whose verdict was announced.
     pub(crate) told: BTreeSet<TicketId>,
+    /// Whether an announcement failed: it is not made again.
+    pub(crate) has_failed_to_tell: bool,
     /// Only with [`Mistake::AnnouncesBeforeCommit`]: what was announced.
     pub(crate) told_early: Vec<Ticket>,
     /// Of each subscriber, what it has not heard yet.
@@ -82,11 +116,14 @@ pub(crate) struct Feed {
 impl Broker {
     pub(crate) fn new(lanes: Lanes) -> Self {
         let now = Instant::now();
-        let lane = |_| LaneQueues {
-            classes: Default::default(),
-            owner: None,
-            epoch: 0,
+        let class = || ClassQueue {
+            messages: VecDeque::new(),
+            delivered: 0,
+            consumers: VecDeque::new(),
             free_at: now,
+        };
+        let lane = |_| LaneQueues {
+            classes: std::array::from_fn(|_| class()),
             changed: Arc::default(),
         };
         Self {
@@ -95,7 +132,9 @@ impl Broker {
             letters: Vec::new(),
             under_way: 0,
             messages: 0,
+            openings: 0,
             told: BTreeSet::new(),
+            has_failed_to_tell: false,
             told_early: Vec::new(),
             feeds: Vec::new(),
         }
@@ -131,28 +170,41 @@ impl Broker {
         queues.changed.notify_waiters();
     }
 
-    /// Gives a free lane to an owner, from the first lane on, and the owner's number.
-    pub(crate) fn claim(&mut self, lanes: Lanes, owner: &str) -> Option<(Lane, u64)> {
-        let now = Instant::now();
-        let free = |lane: &Lane| {
-            let queues = &self.lanes[usize::from(lane.index())];
-            queues.owner.is_none() && queues.free_at <= now
+    /// The number of a new opening.
+    pub(crate) fn opens(&mut self) -> u64 {
+        self.openings += 1;
+        self.openings
+    }
+
+    /// Adds a consumer to one class of a lane.
+    pub(crate) fn consume(&mut self, lane: Lane, class: usize, opening: u64, owner: &str) {
+        let consumer = Consumer {
+            owner: owner.to_owned(),
+            opening,
         };
-        let lane = lanes.iter().find(free)?;
         let queues = self.lane(lane);
-        queues.owner = Some(owner.to_owned());
-        queues.epoch += 1;
-        Some((lane, queues.epoch))
+        queues.classes[class].consumers.push_back(consumer);
+        queues.changed.notify_waiters();
     }
 
-    pub(crate) fn owns(&mut self, lane: Lane, epoch: u64) -> bool {
-        let queues = self.lane(lane);
-        queues.epoch == epoch && queues.owner.is_some()
+    /// Whether the broker knows the consumers of the opening.
+    pub(crate) fn is_open(&mut self, lane: Lane, opening: u64) -> bool {
+        let mut queues = self.lane(lane).classes.iter();
+        queues.all(|queue| queue.has(opening))
     }
 
-    /// The next messages of a class for the lane's owner.
-    pub(crate) fn deliver(&mut self, lane: Lane, class: usize, most: usize) -> Vec<Message> {
+    /// The next messages of a class for a consumer whose turn it is.
+    pub(crate) fn deliver(
+        &mut self,
+        lane: Lane,
+        class: usize,
+        opening: u64,
+        most: usize,
+    ) -> Vec<Message> {
         let queue = &mut self.lane(lane).classes[class];
+        if !queue.is_first(opening) {
+            return Vec::new();
+        }
         let messages = queue.messages.iter().skip(queue.delivered).take(most);
         let messages: Vec<_> = messages.cloned().collect();
         queue.delivered += messages.len();
@@ -164,9 +216,19 @@ impl Broker {
         queues.any(|queue| queue.messages.len() > queue.delivered)
     }
 
-    /// Forgets the messages up to the one with this number.
-    pub(crate) fn settle(&mut self, world: &World, lane: Lane, class: usize, last: u64) {
+    /// Forgets the messages up to the one with this number, if they are the consumer's.
+    pub(crate) fn settle(
+        &mut self,
+        world: &World,
+        lane: Lane,
+        class: usize,
+        opening: u64,
+        last: u64,
+    ) {
         let queue = &mut self.lane(lane).classes[class];
+        if !queue.is_first(opening) {
+            return;
+        }
         // Numbers grow in a queue, unless somebody mixed it up.
         let Some(index) = queue.messages.iter().position(|message| message.id == last) else {
             return;
@@ -176,28 +238,38 @@ impl Broker {
         world.note("broker", format_args!("forgets up to message {last}"));
     }
 
-    /// Takes the lane from its owner. What was not settled is at its place again.
-    pub(crate) fn revoke(&mut self, world: &World, lane: Lane, noticed: Duration) {
+    /// Ends the consumers of an opening. What was not settled is at its place again.
+    pub(crate) fn close(&mut self, world: &World, lane: Lane, opening: u64, noticed: Duration) {
+        let at_the_end = world.has(Mistake::RedeliversAtTheEnd);
         let queues = self.lane(lane);
-        let Some(owner) = queues.owner.take() else {
-            return;
-        };
-        world.note("broker", format_args!("lane {lane} is no longer {owner}'s"));
-        queues.free_at = Instant::now() + noticed;
         for queue in &mut queues.classes {
-            if world.has(Mistake::RedeliversAtTheEnd) {
-                queue.messages.rotate_left(queue.delivered);
-            }
-            queue.delivered = 0;
+            queue.remove(opening, noticed, at_the_end);
         }
         queues.changed.notify_waiters();
     }
 
-    /// The same for all lanes of one owner.
+    /// Takes the lane from all that have it open.
+    pub(crate) fn revoke(&mut self, world: &World, lane: Lane, noticed: Duration) {
+        let queues = self.lane(lane).classes.iter();
+        let openings: BTreeSet<_> = queues
+            .flat_map(|queue| queue.consumers.iter().map(|consumer| consumer.opening))
+            .collect();
+        for opening in openings {
+            world.note("broker", format_args!("takes lane {lane} from {opening}"));
+            self.close(world, lane, opening, noticed);
+        }
+    }
+
+    /// Takes all lanes from one process.
     pub(crate) fn revoke_all_of(&mut self, world: &World, owner: &str) {
         for lane in world.plan.lanes.iter() {
-            if self.lane(lane).owner.as_deref() == Some(owner) {
-                self.revoke(world, lane, Duration::ZERO);
+            let queues = self.lane(lane).classes.iter();
+            let consumers = queues.flat_map(|queue| &queue.consumers);
+            let its = consumers.filter(|consumer| consumer.owner == owner);
+            let openings: BTreeSet<_> = its.map(|consumer| consumer.opening).collect();
+            for opening in openings {
+                world.note("broker", format_args!("takes lane {lane} from {owner}"));
+                self.close(world, lane, opening, Duration::ZERO);
             }
         }
     }

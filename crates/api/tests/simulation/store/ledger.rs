@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::{HistoryEntry, JournalEntry};
 use domain::order::Order;
@@ -17,16 +18,20 @@ use domain::ticket::Ticket;
 use domain::time::Timestamp;
 
 use super::tables::{Step, Tables};
-use super::transaction::{Transaction, Writes};
+use super::transaction::{NotSaved, Transaction, Writes};
 use super::{Down, SimStore, unavailable};
 use crate::mistake::Mistake;
 use crate::plan::POISON;
 
 #[async_trait]
 impl TicketLedger for SimStore {
-    async fn decide(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
         let world = self.world();
-        let mut result = self.decide_once(orders).await;
+        let mut result = self.decide_once(orders, claim).await;
         if world.has(Mistake::NewIdAfterALostAnswer)
             && matches!(result, Err(LedgerError::Unavailable(_)))
         {
@@ -39,7 +44,7 @@ impl TicketLedger for SimStore {
                 }
             };
             let renamed: Vec<_> = orders.iter().map(renamed).collect();
-            result = self.decide_once(&renamed).await;
+            result = self.decide_once(&renamed, claim).await;
         }
         if world.has(Mistake::ReplaysNotAnnounced)
             && let Ok(report) = &mut result
@@ -191,7 +196,11 @@ impl TicketLedger for SimStore {
 }
 
 impl SimStore {
-    async fn decide_once(&self, orders: &[Order]) -> Result<DecideReport, LedgerError> {
+    async fn decide_once(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
         let world = self.world();
         let shows = orders.iter().map(|order| order.show_id.clone()).collect();
         let locks = !world.has(Mistake::DecidesWithoutLock);
@@ -215,6 +224,7 @@ impl SimStore {
             changed: outcome.released.clone(),
             ledgers: outcome.shows.clone(),
             show: None,
+            claim,
         };
         let mut decided = writes.decided.iter();
         if !world.tables.lock().poison_is_cured
@@ -229,8 +239,11 @@ impl SimStore {
             let early = &mut world.broker.lock().told_early;
             early.extend(report.decisions.iter().map(Decision::ticket).cloned());
         }
-        transaction.commit(writes).await.map_err(unavailable)?;
-        Ok(report)
+        match transaction.commit_under_claim(writes).await {
+            Ok(()) => Ok(report),
+            Err(NotSaved::ClaimLost) => Err(LedgerError::ClaimLost),
+            Err(NotSaved::Down) => Err(unavailable(Down)),
+        }
     }
 
     /// Tickets and counters as they become, one change after the other.

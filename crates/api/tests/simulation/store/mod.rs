@@ -1,6 +1,7 @@
 //! The simulated store: tables, a lock per show, transactions that commit or do
 //! not, and answers that get lost. What changes is said by [`domain::rule`].
 
+mod lane_claims;
 mod ledger;
 mod look_ups;
 mod tables;

@@ -14,6 +14,7 @@ use domain::time::Timestamp;
 use domain::user::User;
 use tokio::time::Instant;
 
+use super::lane_claims::Claims;
 use crate::mistake::Mistake;
 use crate::plan::Plan;
 use crate::world::World;
@@ -23,6 +24,7 @@ pub(crate) struct Tables {
     pub(crate) users: BTreeMap<UserId, User>,
     pub(crate) shows: BTreeMap<ShowId, ShowRow>,
     pub(crate) tickets: BTreeMap<TicketId, TicketRow>,
+    pub(super) claims: Claims,
     pub(crate) is_down_until: Instant,
     pub(crate) poison_is_cured: bool,
 }
@@ -33,6 +35,8 @@ pub(crate) struct ShowRow {
     pub(crate) seq: u64,
     pub(super) lock: Arc<tokio::sync::Mutex<()>>,
     pub(super) history: Vec<(u64, Step)>,
+    /// The highest number of a claim that decided something of it.
+    pub(super) latest_claim: u64,
     /// The latest time of a change.
     pub(super) latest: Timestamp,
     /// The true time when the latest state without any seat ended.
@@ -88,6 +92,7 @@ impl Tables {
                 seq: ledger.seq(),
                 lock: Arc::default(),
                 history: vec![(entry.seq, Step::Changed(entry))],
+                latest_claim: 0,
                 latest: start,
                 was_sold_out_until: None,
                 committed: BTreeMap::from([(ledger.seq(), ledger.seats())]),
@@ -101,6 +106,7 @@ impl Tables {
                 .map(|show| (show.id.clone(), open(show)))
                 .collect(),
             tickets: BTreeMap::new(),
+            claims: Claims::default(),
             is_down_until: Instant::now(),
             poison_is_cured: false,
         }

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::claims::Claim;
 use domain::ids::ShowId;
 use domain::journal::JournalEntry;
 use domain::ports::Clock;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 
 use super::tables::{ShowRow, Step, Tables, TicketRow};
 use super::{Down, SimStore};
+use crate::mistake::Mistake;
 use crate::node::Node;
 use crate::world::World;
 
@@ -32,6 +34,22 @@ pub(super) struct Writes {
     pub(super) changed: Vec<(Ticket, JournalEntry)>,
     pub(super) ledgers: Vec<ShowLedger>,
     pub(super) show: Option<(Show, Option<JournalEntry>)>,
+    /// Under which it is decided.
+    pub(super) claim: Option<Claim>,
+}
+
+/// Why nothing was saved.
+pub(super) enum NotSaved {
+    /// Or it was: nobody knows.
+    Down,
+    /// Another claim followed.
+    ClaimLost,
+}
+
+impl From<Down> for NotSaved {
+    fn from(_: Down) -> Self {
+        Self::Down
+    }
 }
 
 /// A session with the locks of some shows.
@@ -96,12 +114,27 @@ impl Transaction<'_> {
     }
 
     /// Saves all or nothing. An error does not tell which.
-    pub(super) async fn commit(mut self, writes: Writes) -> Result<(), Down> {
+    pub(super) async fn commit(self, writes: Writes) -> Result<(), Down> {
+        let saved = self.commit_under_claim(writes).await;
+        saved.map_err(|_| Down)
+    }
+
+    /// The same, if no other claim followed. That is looked at under the locks, as the
+    /// counters are written.
+    pub(super) async fn commit_under_claim(mut self, writes: Writes) -> Result<(), NotSaved> {
         let world = &self.node.world;
         self.statement("store: writes").await?;
         if world.happens(|weather| weather.aborts) {
             self.node.note(format_args!("rolls back"));
-            return Err(Down);
+            return Err(NotSaved::Down);
+        }
+        if let Some(claim) = writes.claim
+            && !writes.ledgers.is_empty()
+            && !world.has(Mistake::DecidesUnderAnyClaim)
+            && world.tables.lock().claims.number(claim.lane) != claim.number
+        {
+            self.node.note(format_args!("has lost {claim:?}"));
+            return Err(NotSaved::ClaimLost);
         }
         self.statement("store: commits").await?;
         self.save(writes);
@@ -109,7 +142,7 @@ impl Transaction<'_> {
         self.node.step("store: has committed").await;
         if world.happens(|weather| weather.answers_lost) {
             self.node.note(format_args!("does not hear of its commit"));
-            return Err(Down);
+            return Err(NotSaved::Down);
         }
         Ok(())
     }
@@ -148,6 +181,16 @@ impl Transaction<'_> {
             if let Some(seq) = ticket.decision_seq
                 && let Some(show) = tables.shows.get_mut(&ticket.order.show_id)
             {
+                if let Some(claim) = writes.claim {
+                    world.check(
+                        claim.number >= show.latest_claim,
+                        format_args!(
+                            "{id} is decided under {claim:?}, after claim {} of the lane",
+                            show.latest_claim
+                        ),
+                    );
+                    show.latest_claim = claim.number;
+                }
                 show.history.push((seq, Step::Decided(id)));
             }
             let row = TicketRow {

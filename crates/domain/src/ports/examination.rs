@@ -1,0 +1,66 @@
+//! What is looked at beside readiness: whether servers are set up so that the guarantees hold.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+/// How bad it is. The worst is the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A guarantee does not hold: accepted orders may be lost or decided out of sequence, or none
+    /// is accepted.
+    Broken,
+    /// All is well until the next fault.
+    Risk,
+    /// Could not be looked at.
+    Unknown,
+}
+
+/// In lower case, as it is printed.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broken => "broken",
+            Self::Risk => "risk",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What it is about: queues, a node, the cluster, a user, a setting.
+    pub subject: String,
+    /// What is the matter, and what it means.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// No secrets, as all of it is logged.
+    pub fn new(
+        level: Level,
+        subject: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            level,
+            subject: subject.into(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Examines one server. Changes nothing there.
+#[async_trait]
+pub trait Examination: Send + Sync {
+    /// Everything that is not as it should be, the worst first; nothing if all is well. What
+    /// could not be looked at is a finding, too.
+    async fn examine(&self) -> Vec<Finding>;
+}
