@@ -13,8 +13,9 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::sync::Mutex;
 
+use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel, within_limit};
+use crate::link::{CLOSE_LIMIT, Link, LiveChannel, within_limit};
 use crate::ticket_publisher::{message_properties, publish_confirmed};
 use crate::topology::Topology;
 use crate::wire;
@@ -27,6 +28,7 @@ pub(crate) struct RabbitDeadLetters {
     link: Arc<Link>,
     topology: Topology,
     capacity: usize,
+    confirms: Confirms,
     /// Whoever reads holds letters back for a moment; others wait instead of missing them.
     using: Mutex<()>,
 }
@@ -37,6 +39,7 @@ impl RabbitDeadLetters {
             link,
             topology,
             capacity,
+            confirms: Confirms::default(),
             using: Mutex::default(),
         }
     }
@@ -64,7 +67,8 @@ impl RabbitDeadLetters {
             None => letter.payload.clone(),
         };
         let publishing = publish_confirmed(
-            &live.channel,
+            live,
+            (&self.confirms, STALLED),
             // The default exchange leads to the queue of that name.
             "".into(),
             self.topology.dead_letters_queue(),
@@ -91,7 +95,7 @@ impl RabbitDeadLetters {
         {
             letters.push(letter(delivery));
         }
-        within_limit(live.channel.close(200, "OK".into())).await?;
+        live.close(CLOSE_LIMIT).await?;
         Ok(letters)
     }
 
@@ -114,7 +118,8 @@ impl RabbitDeadLetters {
             };
             let body = wire::encode_orders(&[redriven]);
             let publishing = publish_confirmed(
-                &live.channel,
+                &live,
+                (&self.confirms, STALLED),
                 self.topology.orders_exchange(),
                 key,
                 &body,
@@ -124,7 +129,7 @@ impl RabbitDeadLetters {
             within_limit(live.channel.basic_ack(tag, BasicAckOptions::default())).await?;
             put_back += 1;
         }
-        within_limit(live.channel.close(200, "OK".into())).await?;
+        live.close(CLOSE_LIMIT).await?;
         Ok(put_back)
     }
 }
@@ -170,8 +175,7 @@ impl DeadLetters for RabbitDeadLetters {
             });
         }
         self.put(&live, &letter).await.map_err(unavailable)?;
-        let closing = within_limit(live.channel.close(200, "OK".into()));
-        closing.await.map_err(unavailable)
+        live.close(CLOSE_LIMIT).await.map_err(unavailable)
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use domain::order::Lane;
 use domain::ports::Cause;
 
-/// `rabbitmq.url` is not the URL of a broker. The URL itself is not repeated:
+/// `rabbitmq.urls` has one that is not the URL of a broker. The URL itself is not repeated:
 /// it holds the password.
 #[derive(Debug, thiserror::Error)]
-#[error("must be like amqp://user:password@host:5672/vhost, or amqps://… for TLS")]
+#[error("each must be like amqp://user:password@host:5672/vhost, or amqps://… for TLS")]
 pub struct InvalidUrl;
 
 /// The configuration can never work with this broker.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// `rabbitmq.url`.
-    #[error("rabbitmq.url")]
+    /// `rabbitmq.urls`.
+    #[error("rabbitmq.urls")]
     InvalidUrl(#[from] InvalidUrl),
     /// `queue.lanes`.
     #[error("queue.lanes")]
@@ -30,6 +31,18 @@ pub enum BrokerError {
     /// It took too long.
     #[error("the broker did not answer within {0:?}")]
     TimedOut(Duration),
+    /// The first connection is not made yet.
+    #[error("not connected to the broker yet")]
+    Connecting,
+    /// The broker closed a channel; why stands in the error of whoever used it.
+    #[error("the broker closed a channel")]
+    ChannelClosed,
+    /// Announcements wait for the broker.
+    #[error("announcements are behind: the broker does not take them")]
+    Behind,
+    /// The queues were declared by an earlier release.
+    #[error("the queues of lanes are those of an earlier release")]
+    OlderQueues,
     /// A memory or disk alarm is on.
     #[error("the broker takes no messages now (a memory or disk alarm)")]
     Blocked,
@@ -39,9 +52,21 @@ pub enum BrokerError {
     /// The broker said that it has not stored a message.
     #[error("the broker did not store the message")]
     NotStored,
+    /// Something awaits its confirm, and the node confirms nothing.
+    #[error("the broker's node has confirmed nothing for {0:?}")]
+    Unconfirmed(Duration),
+    /// Other queues confirm, this one does not.
+    #[error("the queue has confirmed nothing for {0:?}; others have: has it a leader?")]
+    QueueSilent(Duration),
     /// The process ends.
     #[error("the connection to the broker is closed for good")]
     Stopped,
+    /// Orders wait in a lane that is open here, and none comes.
+    #[error("lane {0} has orders, and the broker gives none")]
+    Starved(Lane),
+    /// `tickets lanes set` is at work, or ended half-way.
+    #[error("the number of lanes is being changed; if no `tickets lanes set` runs, run it again")]
+    LanesChanging,
     /// Orders of one show would be in two lanes.
     #[error(
         "{configured} lanes are configured, but the broker was set up with {recorded}; \
@@ -64,6 +89,12 @@ impl BrokerError {
     /// vhost that is missing or not for that user.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self.reply_code(), Some(403 | 530))
+    }
+
+    /// Whether something that the deployment needs is not there: 404 `NOT_FOUND`, or no
+    /// queue behind the exchange.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unroutable) || self.reply_code() == Some(404)
     }
 
     /// The reply code of an error by which the broker closed the channel or the connection.

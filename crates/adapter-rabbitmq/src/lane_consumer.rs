@@ -1,36 +1,49 @@
-//! The owner of one lane: a channel and a consumer for each of its two queues.
+//! An open lane: a channel and a consumer for each of its two queues.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::order::{Lane, Order};
-use domain::ports::{ConsumeError, DeadLetter, DeadLetters, DeliveryBatch, LaneConsumer};
+use domain::ports::{Clock, ConsumeError, DeadLetter, DeadLetters, DeliveryBatch, LaneConsumer};
 use domain::schedule::ClassSchedule;
 use domain::user::PriorityClass;
+use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::error::BrokerError;
-use crate::link::within_limit;
-use crate::ownership::Ownership;
+use crate::lane_troubles::LaneTroubles;
+use crate::link::{CLOSE_LIMIT, Link, LiveChannel, within, within_limit};
 use crate::topology::{PREFETCH, Topology};
 use crate::wire::{self, DecodeError};
 
-/// A lane that waits for a newer worker is offered to the others this often.
-const PAUSE: Duration = Duration::from_secs(5);
-
+/// How long each step of opening a lane may take. A node that looks for the leader of the
+/// queue at a node that is away answers only once that is known to be down.
+const OPEN_LIMIT: Duration = Duration::from_secs(2);
+/// How long the channels of a lane may take to close before their connection is left, which
+/// other lanes have too.
+const LANE_CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// How often an idle lane looks whether its connection is still there.
+const GLANCE: Duration = Duration::from_millis(100);
+/// How often an idle lane is asked whether it has orders after all.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a queue may take to say whether orders wait in it.
+const ASK_LIMIT: Duration = Duration::from_millis(500);
+/// A lane that has orders and gets none for so long is read through another node. Longer than
+/// the broker takes to notice a frozen owner, who holds the lane rightly until then.
+const STARVED_TOO_LONG: Duration = Duration::from_secs(15);
 /// How long a class that may have more in the broker is waited for before the
 /// other class gets its turns. Once per backlog it is waited for in vain.
 const REFILL: Duration = Duration::from_millis(50);
@@ -60,31 +73,29 @@ enum Arrived {
         reason: String,
     },
     Newer(u32),
+    /// Left by `tickets lanes set`.
+    Marker {
+        tag: u64,
+    },
 }
 
 impl ClassFeed {
-    pub(crate) async fn open(
-        connection: &Connection,
+    async fn open(
+        channel: Channel,
         topology: &Topology,
         class: PriorityClass,
         lane: Lane,
+        may_have_more: bool,
     ) -> Result<Self, BrokerError> {
-        let channel = within_limit(connection.create_channel()).await?;
-        within_limit(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
-        let queue = topology.lane_queue(class, lane);
-        let passive = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
-        let looking = channel.queue_declare(queue.clone(), passive, FieldTable::default());
-        let may_have_more = within_limit(looking).await?.message_count() > 0;
+        let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        within(OPEN_LIMIT, qos).await?;
         let consuming = channel.basic_consume(
-            queue,
+            topology.lane_queue(class, lane),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let consumer = within_limit(consuming).await?;
+        let consumer = within(OPEN_LIMIT, consuming).await?;
         Ok(Self {
             class,
             channel,
@@ -98,6 +109,10 @@ impl ClassFeed {
     fn push(&mut self, delivery: Delivery) {
         let tag = delivery.delivery_tag;
         self.may_have_more |= tag - self.acked >= u64::from(PREFETCH);
+        if wire::is_marker(&delivery.properties) {
+            self.arrived.push_back(Arrived::Marker { tag });
+            return;
+        }
         let arrived = match wire::decode_orders(&delivery.data) {
             Ok(orders) => Arrived::Orders {
                 tag,
@@ -171,45 +186,78 @@ struct Unsettled {
     settled: oneshot::Receiver<()>,
 }
 
-/// A lane that this process owns.
+/// What all lanes of a process share.
+pub(crate) struct LaneReader {
+    pub(crate) consuming: Arc<Link>,
+    pub(crate) topology: Topology,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) schedule: ClassSchedule,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) troubles: LaneTroubles,
+}
+
+/// A lane that this process has open.
 pub(crate) struct RabbitLaneConsumer {
     lane: Lane,
     schedule: ClassSchedule,
-    /// High, then standard. Empty once given up.
+    /// All that were opened, also if a consumer could not be.
+    channels: Vec<LiveChannel>,
+    /// High, then standard. Empty once closed.
     feeds: Vec<ClassFeed>,
     /// The batch that is out.
     unsettled: Option<Unsettled>,
     is_lost: bool,
-    /// Says that the lane is to be given up for another worker.
-    shed: CancellationToken,
-    /// The connection that owns the lane in the broker.
-    connection: Arc<Connection>,
-    ownership: Arc<Ownership>,
-    dead_letters: Arc<dyn DeadLetters>,
+    /// To ask for what waits: the broker answers on a channel in sequence, so that a question
+    /// without an answer would hold up what is delivered there.
+    asking: Option<LiveChannel>,
+    reader: Arc<LaneReader>,
 }
 
 impl RabbitLaneConsumer {
-    pub(crate) async fn open(
-        lane: Lane,
-        shed: CancellationToken,
-        connection: Arc<Connection>,
-        ownership: Arc<Ownership>,
-    ) -> Result<Self, BrokerError> {
-        let mut feeds = Vec::new();
-        for class in PriorityClass::ALL {
-            feeds.push(ClassFeed::open(&connection, ownership.topology(), class, lane).await?);
-        }
-        Ok(Self {
+    /// Opens both queues, or none: what was opened is closed if the rest fails.
+    pub(crate) async fn open(lane: Lane, reader: Arc<LaneReader>) -> Result<Self, BrokerError> {
+        let mut open = Self {
             lane,
-            schedule: ownership.schedule(),
-            feeds,
+            schedule: reader.schedule.clone(),
+            channels: Vec::new(),
+            feeds: Vec::new(),
             unsettled: None,
             is_lost: false,
-            shed,
-            connection,
-            dead_letters: ownership.dead_letters(),
-            ownership,
-        })
+            asking: None,
+            reader,
+        };
+        for class in PriorityClass::ALL {
+            let opened = open.open_class(class).await;
+            if opened.as_ref().is_err_and(BrokerError::is_missing) {
+                open.reader.consuming.repair().await?;
+            }
+            opened?;
+        }
+        Ok(open)
+    }
+
+    async fn open_class(&mut self, class: PriorityClass) -> Result<(), BrokerError> {
+        // A node that looks for the leader of the queue where it no longer is consumes all the
+        // same, and keeps the lane for as long as it looks. So it is first asked whether it
+        // knows the leader, on another channel.
+        let mut limit = ASK_LIMIT;
+        let has_orders = loop {
+            if let Ok(asked) = timeout(limit, self.has_orders(class)).await {
+                break asked?;
+            }
+            self.asking = None;
+            if limit >= OPEN_LIMIT {
+                return Err(BrokerError::TimedOut(limit));
+            }
+            limit *= 2;
+        };
+        let live = self.reader.consuming.channel().await?;
+        let channel = live.channel.clone();
+        self.channels.push(live);
+        let topology = &self.reader.topology;
+        let feed = ClassFeed::open(channel, topology, class, self.lane, has_orders).await?;
+        self.feeds.push(feed);
+        Ok(())
     }
 
     fn feed(&mut self, class: PriorityClass) -> Option<&mut ClassFeed> {
@@ -233,33 +281,39 @@ impl RabbitLaneConsumer {
         }
         // What was not settled comes again only once the channels are closed,
         // and everything that is buffered here comes after it.
-        if self.is_lost || self.shed.is_cancelled() {
+        if self.is_lost {
             return Err(ConsumeError::LaneLost);
         }
         Ok(())
     }
 
-    /// Puts what nobody can read aside, once it is next.
-    async fn put_undecodable_aside(&mut self) -> Result<(), ConsumeError> {
-        let at = self.ownership.now();
+    /// Settles what is next and has no orders; what nobody can read is put aside.
+    async fn settle_others(&mut self) -> Result<(), ConsumeError> {
+        let at = self.reader.clock.now();
         for feed in &mut self.feeds {
-            while let Some(Arrived::Undecodable {
-                tag,
-                payload,
-                reason,
-            }) = feed.arrived.front()
-            {
-                error!(queue.lane = %self.lane, reason, "put an undecodable message aside");
-                let letter = DeadLetter {
-                    at,
-                    reason: reason.clone(),
-                    order: None,
-                    payload: payload.clone(),
+            loop {
+                let tag = match feed.arrived.front() {
+                    Some(Arrived::Marker { tag }) => *tag,
+                    Some(Arrived::Undecodable {
+                        tag,
+                        payload,
+                        reason,
+                    }) => {
+                        error!(queue.lane = %self.lane, reason, "put an undecodable message aside");
+                        let letter = DeadLetter {
+                            at,
+                            reason: reason.clone(),
+                            order: None,
+                            payload: payload.clone(),
+                        };
+                        let put = self.reader.dead_letters.put(letter).await;
+                        put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
+                        *tag
+                    }
+                    Some(Arrived::Orders { .. } | Arrived::Newer(_)) | None => break,
                 };
-                let put = self.dead_letters.put(letter).await;
-                put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
-                ClassFeed::ack(&feed.channel, *tag, false).await?;
-                feed.acked = *tag;
+                ClassFeed::ack(&feed.channel, tag, false).await?;
+                feed.acked = tag;
                 feed.arrived.pop_front();
             }
         }
@@ -272,7 +326,9 @@ impl RabbitLaneConsumer {
         fronts
             .filter_map(|arrived| match arrived {
                 Arrived::Newer(version) => Some(*version),
-                Arrived::Orders { .. } | Arrived::Undecodable { .. } => None,
+                Arrived::Orders { .. } | Arrived::Undecodable { .. } | Arrived::Marker { .. } => {
+                    None
+                }
             })
             .next()
     }
@@ -327,25 +383,25 @@ impl LaneConsumer for RabbitLaneConsumer {
         self.settled().await?;
         loop {
             self.poll_deliveries(&mut Context::from_waker(Waker::noop()))?;
-            self.put_undecodable_aside().await?;
+            self.settle_others().await?;
             if let Some(version) = self.newer_version() {
-                self.ownership.paused(self.lane, version);
+                self.reader.troubles.paused(self.lane, version);
                 warn!(queue.lane = %self.lane, version, "paused: a newer version of tickets must decide it");
-                tokio::select! {
-                    () = self.shed.cancelled() => {}
-                    () = sleep(PAUSE) => {}
-                }
-                return Err(ConsumeError::LaneLost);
+                return Err(ConsumeError::NewerVersion { version });
             }
             if self.refill().await? {
                 continue;
             }
             if let Some(batch) = self.take_batch(max) {
-                self.ownership.is_busy(self.lane);
                 return Ok(Box::new(batch));
             }
             self.wait_for_delivery().await?;
         }
+    }
+
+    async fn close(mut self: Box<Self>) {
+        let closing = tokio::spawn(self.closing());
+        let _late = timeout(CLOSE_LIMIT, closing).await;
     }
 }
 
@@ -359,54 +415,115 @@ impl RabbitLaneConsumer {
         let Some(awaited) = self.feeds.iter_mut().find(|feed| feed.is_awaited()) else {
             return Ok(false);
         };
-        tokio::select! {
-            () = self.shed.cancelled() => Err(ConsumeError::LaneLost),
-            delivered = timeout(REFILL, awaited.consumer.next()) => match delivered {
-                Ok(delivered) => awaited.delivered(delivered).map(|()| true),
-                Err(_) => {
-                    awaited.may_have_more = false;
-                    Ok(false)
-                }
+        match timeout(REFILL, awaited.consumer.next()).await {
+            Ok(delivered) => awaited.delivered(delivered).map(|()| true),
+            Err(_) => {
+                awaited.may_have_more = false;
+                Ok(false)
             }
         }
     }
 
     async fn wait_for_delivery(&mut self) -> Result<(), ConsumeError> {
-        let [high, standard] = self.feeds.as_mut_slice() else {
-            return Err(ConsumeError::LaneLost);
+        let mut looked = Instant::now();
+        loop {
+            let [high, standard] = self.feeds.as_mut_slice() else {
+                return Err(ConsumeError::LaneLost);
+            };
+            let (feed, delivered) = tokio::select! {
+                delivered = high.consumer.next() => (high, delivered),
+                delivered = standard.consumer.next() => (standard, delivered),
+                () = sleep(GLANCE) => {
+                    // What is left or lost says nothing more.
+                    if !self.channels.iter().all(LiveChannel::is_open) {
+                        return Err(ConsumeError::LaneLost);
+                    }
+                    if looked.elapsed() >= LOOK {
+                        self.look().await?;
+                        looked = Instant::now();
+                    }
+                    continue;
+                }
+            };
+            self.reader.troubles.fed(self.lane);
+            if matches!(delivered, Some(Ok(_))) {
+                self.reader.consuming.sound();
+            }
+            return feed.delivered(delivered);
+        }
+    }
+
+    /// Asks whether the lane has orders although it gives none. It may: a frozen worker has
+    /// it until the broker notices.
+    async fn look(&mut self) -> Result<(), ConsumeError> {
+        let unavailable = |error: BrokerError| ConsumeError::Unavailable(error.cause());
+        let mut has_some = false;
+        for class in PriorityClass::ALL {
+            let Ok(waits) = timeout(ASK_LIMIT, self.has_orders(class)).await else {
+                // What it consumes may come all the same.
+                self.asking = None;
+                return Ok(());
+            };
+            has_some |= waits.map_err(unavailable)?;
+        }
+        if !has_some {
+            self.reader.troubles.fed(self.lane);
+        } else if self.reader.troubles.starved(self.lane) >= STARVED_TOO_LONG {
+            let reason = BrokerError::Starved(self.lane);
+            if let Some(live) = self.channels.first() {
+                live.leave(&reason);
+            }
+            return Err(unavailable(reason));
+        }
+        Ok(())
+    }
+
+    /// Whether the queue says that orders wait in it. What others have and did not ack does not
+    /// count.
+    async fn has_orders(&mut self, class: PriorityClass) -> Result<bool, BrokerError> {
+        let asking = match self.asking.take().filter(LiveChannel::is_open) {
+            Some(asking) => asking,
+            None => self.reader.consuming.channel().await?,
         };
-        let (feed, delivered) = tokio::select! {
-            () = self.shed.cancelled() => return Err(ConsumeError::LaneLost),
-            delivered = high.consumer.next() => (high, delivered),
-            delivered = standard.consumer.next() => (standard, delivered),
-        };
-        feed.delivered(delivered)
+        let channel = &self.asking.insert(asking).channel;
+        let queue = self.reader.topology.lane_queue(class, self.lane);
+        let passive = QueueDeclareOptions::durable().passive();
+        let asking = channel.queue_declare(queue, passive, FieldTable::default());
+        Ok(asking.await?.message_count() > 0)
+    }
+
+    /// Closes the channels, so that everything unsettled is back at its place. The consumers
+    /// are kept until then, because dropping one cancels it, and a cancelled consumer keeps
+    /// what it has.
+    ///
+    /// A channel that is busy with a request closes after it, and a consumer that it gets
+    /// meanwhile closes with it; that is waited for in the background.
+    fn closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let (channels, feeds) = (mem::take(&mut self.channels), mem::take(&mut self.feeds));
+        self.asking = None;
+        self.reader.troubles.fed(self.lane);
+        async move {
+            let closing = channels
+                .into_iter()
+                .map(|live| live.close(LANE_CLOSE_LIMIT));
+            // If it fails, the connection is left, and everything is back all the same.
+            let _closed = join_all(closing).await;
+            drop(feeds);
+        }
     }
 }
 
 impl Drop for RabbitLaneConsumer {
-    /// Gives the lane up: first the channels, so that everything unsettled is
-    /// back at its place, then the ownership. The consumers are kept until then,
-    /// because dropping one cancels it, and a cancelled consumer keeps what it has.
     fn drop(&mut self) {
-        let feeds = std::mem::take(&mut self.feeds);
-        let (lane, connection) = (self.lane, Arc::clone(&self.connection));
-        let ownership = Arc::clone(&self.ownership);
-        let Ok(runtime) = Handle::try_current() else {
-            // The process ends; the broker takes everything back with the connection.
-            std::mem::forget(feeds);
+        if self.channels.is_empty() {
             return;
-        };
-        runtime.spawn(async move {
-            for feed in &feeds {
-                let closed = within_limit(feed.channel.close(200, "OK".into())).await;
-                if let Err(error) = closed {
-                    warn!(queue.lane = %lane, %error, "a channel was not closed in order");
-                }
-            }
-            drop(feeds);
-            ownership.give_up(lane, &connection).await;
-        });
+        }
+        let closing = self.closing();
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(closing)),
+            // The process ends; the broker takes everything back with the connection.
+            Err(_) => mem::forget(closing),
+        }
     }
 }
 

@@ -1,24 +1,56 @@
 //! Changing the number of lanes, while nothing runs.
+//!
+//! A queue is deleted only once it is proven to be empty. What the broker counts proves
+//! nothing: a quorum queue without a leader counts no messages and no consumers. So a marker
+//! is published into each queue, behind all that is there, and the consumer that is opened
+//! then must be given the marker first. That needs a leader with a majority, and the
+//! consumer keeps the lane from any worker until it is deleted.
+
+use std::time::Duration;
 
 use domain::order::{Lanes, MAX_LANES};
 use domain::user::PriorityClass;
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties};
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::protocol::BasicProperties;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Confirmation, Connection, Consumer};
+use rand::RngExt;
+use tokio::time::timeout;
 
+use crate::addresses::Addresses;
 use crate::error::{BrokerError, InvalidUrl};
-use crate::link::within_limit;
-use crate::topology::Topology;
+use crate::link::{TIME_LIMIT, within_limit};
+use crate::ticket_publisher::PERSISTENT;
+use crate::topology::{Topology, declare_orders_exchange};
+use crate::wire;
+
+/// How long an order that was published behind the marker may be on its way.
+const LATE: Duration = Duration::from_millis(200);
 
 /// Why the number of lanes stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum LanesError {
-    /// `rabbitmq.url`.
-    #[error("rabbitmq.url")]
+    /// `rabbitmq.urls`.
+    #[error("rabbitmq.urls")]
     InvalidUrl(#[from] InvalidUrl),
     /// The broker does not answer or refuses.
-    #[error("the broker did not do it")]
+    #[error("the broker did not do it; nothing is lost, run it again when the broker is whole")]
     Broker(#[from] BrokerError),
+    /// One queue does not answer.
+    #[error(
+        "queue {queue} cannot be proven to be empty; nothing is lost, run it again when it has \
+         a leader and a majority (rabbitmq-queues quorum_status {queue})"
+    )]
+    Unproven {
+        /// The queue.
+        queue: String,
+        /// Why not.
+        source: BrokerError,
+    },
     /// A lane is in use.
     #[error(
         "queue {queue} has {orders} orders and {consumers} consumers: stop the api processes, \
@@ -27,84 +59,250 @@ pub enum LanesError {
     InUse {
         /// The queue.
         queue: String,
-        /// Orders' messages that wait in it.
+        /// Orders' messages that wait in it, at least.
         orders: u32,
         /// Workers that serve it.
         consumers: u32,
     },
-}
-
-impl From<lapin::Error> for LanesError {
-    fn from(error: lapin::Error) -> Self {
-        Self::Broker(error.into())
-    }
+    /// It failed, and so did putting everything back.
+    #[error(
+        "the number of lanes is left half-way: no order is lost, and no process starts before \
+         it is run again"
+    )]
+    HalfWay(#[source] Box<Self>),
 }
 
 /// Gives the deployment `lanes` lanes, if no lane has an order or a worker.
 /// Api processes must be stopped: one that runs on would fill lanes of before.
 ///
 /// # Errors
-/// [`LanesError`]; after [`LanesError::Broker`] run it again.
-pub async fn set_lanes(url: &str, prefix: &str, lanes: Lanes) -> Result<(), LanesError> {
-    url.parse::<lapin::uri::AMQPUri>().map_err(|_| InvalidUrl)?;
-    let properties = ConnectionProperties::default().with_connection_name("tickets lanes".into());
-    let connection = within_limit(Connection::connect(url, properties)).await?;
-    let topology = Topology {
-        prefix: prefix.to_owned(),
-        lanes,
-    };
+/// [`LanesError`]; everything is as it was then, except after [`LanesError::HalfWay`].
+pub async fn set_lanes(urls: &[String], prefix: &str, lanes: Lanes) -> Result<(), LanesError> {
+    let addresses = Addresses::parse(urls)?;
+    let topology = Topology::new(prefix.to_owned(), lanes);
+    let connection = connect(&addresses).await?;
     let existing = existing_queues(&connection, &topology).await?;
-    for (queue, orders, consumers) in &existing {
-        if *orders > 0 || *consumers > 0 {
-            return Err(LanesError::InUse {
-                queue: queue.clone(),
-                orders: *orders,
-                consumers: *consumers,
-            });
+    let before = topology.read_record(&connection).await?;
+    let changed = change(&connection, &topology, &existing).await;
+    let Err(error) = changed else {
+        return Ok(());
+    };
+    // Whatever was opened there ends with it, so that the lanes are free.
+    let _closed = timeout(TIME_LIMIT, connection.close(200, "OK".into())).await;
+    match put_back(&addresses, &topology, before).await {
+        Ok(()) => Err(error),
+        Err(_) => Err(LanesError::HalfWay(Box::new(error))),
+    }
+}
+
+async fn connect(addresses: &Addresses) -> Result<Connection, BrokerError> {
+    let mut result = Err(BrokerError::Connecting);
+    for _ in 0..addresses.count() {
+        result = addresses.connect("lanes").await;
+        if result.is_ok() {
+            break;
         }
+        addresses.turn(Duration::ZERO);
     }
-    let channel = connection.create_channel().await?;
-    // Quorum queues cannot be deleted on condition that they are unused.
-    let queues = existing.into_iter().map(|(queue, _, _)| queue.into());
-    for queue in queues.chain([topology.lanes_queue()]) {
-        channel
-            .queue_delete(queue, QueueDeleteOptions::default())
-            .await?;
+    result
+}
+
+async fn change(
+    connection: &Connection,
+    topology: &Topology,
+    existing: &[ExistingQueue],
+) -> Result<(), LanesError> {
+    // From here on no process of before or after starts, or declares what it misses.
+    topology.record_change(connection).await?;
+    let channel = within_limit(connection.create_channel()).await?;
+    declare_orders_exchange(&channel, topology).await?;
+    for queue in existing {
+        let unbinding = channel.queue_unbind(
+            queue.name.clone(),
+            topology.orders_exchange(),
+            queue.key.clone(),
+            FieldTable::default(),
+        );
+        within_limit(unbinding).await?;
     }
-    within_limit(topology.declare(&connection)).await?;
-    connection.close(200, "OK".into()).await?;
+    let mut proven = Vec::new();
+    for queue in existing {
+        proven.push(prove_empty(connection, &queue.name).await?);
+    }
+    for queue in &mut proven {
+        queue.has_nothing_more().await?;
+    }
+    for queue in existing {
+        // Quorum queues cannot be deleted on condition that they are unused.
+        let deleting = channel.queue_delete(queue.name.clone(), QueueDeleteOptions::default());
+        within_limit(deleting).await?;
+    }
+    topology.forget_record(connection).await?;
+    topology.prepare(connection).await?;
+    within_limit(connection.close(200, "OK".into())).await?;
     Ok(())
 }
 
-/// Queues of all lanes that there may be, with what is in them.
+/// Declares everything as it was, with what is left of it.
+async fn put_back(
+    addresses: &Addresses,
+    after: &Topology,
+    before: Option<Lanes>,
+) -> Result<(), BrokerError> {
+    let connection = connect(addresses).await?;
+    after.forget_record(&connection).await?;
+    let Some(before) = before else {
+        return Ok(());
+    };
+    let topology = Topology::new(after.prefix.clone(), before);
+    let prepared = topology.prepare(&connection).await;
+    if matches!(prepared, Err(BrokerError::OlderQueues)) {
+        return topology.prepare(&connect(addresses).await?).await;
+    }
+    prepared
+}
+
+struct ExistingQueue {
+    name: ShortString,
+    key: ShortString,
+}
+
+/// Queues of all lanes that there may be. Only "not found" says that one is not there.
 async fn existing_queues(
     connection: &Connection,
     topology: &Topology,
-) -> Result<Vec<(String, u32, u32)>, LanesError> {
+) -> Result<Vec<ExistingQueue>, LanesError> {
     let mut existing = Vec::new();
     let all = Lanes::new(MAX_LANES).into_iter().flat_map(Lanes::iter);
     for lane in all {
         for class in PriorityClass::ALL {
-            // The broker closes a channel that asks for what does not exist.
-            let channel = connection.create_channel().await?;
-            let passive = QueueDeclareOptions::durable().passive();
             let name = topology.lane_queue(class, lane);
-            let queue = channel
-                .queue_declare(name.clone(), passive, FieldTable::default())
-                .await;
-            match queue {
-                Ok(queue) => {
-                    existing.push((
-                        name.to_string(),
-                        queue.message_count(),
-                        queue.consumer_count(),
-                    ));
-                    channel.close(200, "OK".into()).await?;
-                }
-                Err(error) if error.is_amqp_soft_error() => return Ok(existing),
+            // The broker closes a channel that asks for what does not exist.
+            let channel = within_limit(connection.create_channel()).await?;
+            let passive = QueueDeclareOptions::durable().passive();
+            let asking = channel.queue_declare(name.clone(), passive, FieldTable::default());
+            let queue = match within_limit(asking).await {
+                Ok(queue) => queue,
+                Err(error) if error.is_missing() => continue,
                 Err(error) => return Err(error.into()),
+            };
+            within_limit(channel.close(200, "OK".into())).await?;
+            if queue.message_count() > 0 || queue.consumer_count() > 0 {
+                return Err(LanesError::InUse {
+                    queue: name.to_string(),
+                    orders: queue.message_count(),
+                    consumers: queue.consumer_count(),
+                });
             }
+            existing.push(ExistingQueue {
+                name,
+                key: Topology::lane_key(class, lane),
+            });
         }
     }
     Ok(existing)
+}
+
+/// A queue that had nothing, with the consumer that keeps it from others.
+struct ProvenQueue {
+    name: ShortString,
+    deliveries: Consumer,
+    /// Ends the consumer.
+    _channel: Channel,
+}
+
+impl ProvenQueue {
+    /// Whether nothing came behind the marker.
+    async fn has_nothing_more(&mut self) -> Result<(), LanesError> {
+        match timeout(LATE, self.deliveries.next()).await {
+            Err(_) => Ok(()),
+            // Back at its place once the connection is closed.
+            Ok(Some(Ok(_))) => Err(in_use(&self.name)),
+            Ok(Some(Err(error))) => Err(BrokerError::from(error).into()),
+            Ok(None) => Err(BrokerError::ChannelClosed.into()),
+        }
+    }
+}
+
+fn in_use(queue: &ShortString) -> LanesError {
+    LanesError::InUse {
+        queue: queue.to_string(),
+        orders: 1,
+        consumers: 0,
+    }
+}
+
+async fn prove_empty(
+    connection: &Connection,
+    queue: &ShortString,
+) -> Result<ProvenQueue, LanesError> {
+    let unproven = |source| LanesError::Unproven {
+        queue: queue.to_string(),
+        source,
+    };
+    let channel = within_limit(connection.create_channel())
+        .await
+        .map_err(unproven)?;
+    let marker = rand::rng().random::<u128>().to_string();
+    publish_marker(&channel, queue, &marker)
+        .await
+        .map_err(unproven)?;
+    let consuming = channel.basic_consume(
+        queue.clone(),
+        "".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let mut deliveries = within_limit(consuming).await.map_err(unproven)?;
+    loop {
+        let delivery = match timeout(TIME_LIMIT, deliveries.next()).await {
+            Ok(Some(Ok(delivery))) => delivery,
+            Ok(Some(Err(error))) => return Err(unproven(error.into())),
+            Ok(None) => return Err(unproven(BrokerError::ChannelClosed)),
+            Err(_) => return Err(unproven(BrokerError::TimedOut(TIME_LIMIT))),
+        };
+        if !wire::is_marker(&delivery.properties) {
+            return Err(in_use(queue));
+        }
+        let is_ours = delivery
+            .properties
+            .message_id()
+            .as_ref()
+            .is_some_and(|id| id.as_str() == marker);
+        // One of an earlier attempt goes too.
+        within_limit(delivery.acker.ack(BasicAckOptions::default()))
+            .await
+            .map_err(unproven)?;
+        if is_ours {
+            return Ok(ProvenQueue {
+                name: queue.clone(),
+                deliveries,
+                _channel: channel,
+            });
+        }
+    }
+}
+
+async fn publish_marker(
+    channel: &Channel,
+    queue: &ShortString,
+    marker: &str,
+) -> Result<(), BrokerError> {
+    within_limit(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    let mandatory = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let properties = BasicProperties::default()
+        .with_type(wire::MARKER.into())
+        .with_message_id(marker.into())
+        .with_delivery_mode(PERSISTENT);
+    // The default exchange leads to the queue of that name.
+    let publishing = channel.basic_publish("".into(), queue.clone(), mandatory, &[], properties);
+    let confirm = within_limit(publishing).await?;
+    match within_limit(confirm).await? {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) => Err(BrokerError::Unroutable),
+        Confirmation::Nack(_) | Confirmation::NotRequested => Err(BrokerError::NotStored),
+    }
 }

@@ -4,14 +4,16 @@
 //! messages look like. Nothing here relies on the client library's own recovery:
 //! whoever finds a channel broken drops it and asks `link.rs` for another one.
 
+mod addresses;
 mod announcer;
-mod balance;
+mod confirms;
 mod dead_letters;
+pub mod doctor;
 mod error;
 mod lane_consumer;
+mod lane_troubles;
 mod lanes;
 mod link;
-mod ownership;
 mod queue;
 mod ticket_events;
 mod ticket_publisher;

@@ -1,147 +1,361 @@
-//! One connection that comes back.
+//! One connection that comes back, at another node if there is one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lapin::options::{
-    BasicConsumeOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
-};
-use lapin::types::{FieldTable, ShortString};
-use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, Consumer};
-use tokio::sync::Mutex;
-use tokio::time::timeout;
+use lapin::options::{BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::protocol::BasicProperties;
+use lapin::{Channel, Confirmation, Connection};
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::error::{BrokerError, InvalidUrl};
+use crate::addresses::Addresses;
+use crate::error::BrokerError;
 use crate::topology::Topology;
+use crate::wire;
 
 /// How long one request to the broker may take before it counts as lost.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How long closing may take.
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Between two attempts to connect.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// Either side gives a silent connection up after about twice this time.
-const HEARTBEAT_SECONDS: u16 = 4;
+/// How often a connection is asked whether its node is there.
+const PULSE: Duration = Duration::from_secs(1);
+/// A node that takes longer to answer that is left.
+const PULSE_LIMIT: Duration = Duration::from_secs(3);
+/// A node that was not reached or did not answer is tried last for so long: about as long as
+/// the others take to notice.
+const UNREACHABLE: Duration = Duration::from_secs(10);
+/// So is one that answers and does not confirm: the others may not either.
+const UNSOUND: Duration = Duration::from_secs(2);
+/// Between two attempts to ask for the number of lanes.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Between two attempts to declare what is missing, however many miss it.
+const REPAIR_AGAIN: Duration = Duration::from_millis(500);
 
 /// Bounds what a request to the broker may take.
+pub(crate) async fn within<T, E: Into<BrokerError>>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, BrokerError> {
+    match timeout(limit, request).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(BrokerError::TimedOut(limit)),
+    }
+}
+
+/// Bounds what a request to the broker may take, where nobody waits for it.
 pub(crate) async fn within_limit<T, E: Into<BrokerError>>(
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, BrokerError> {
-    match timeout(TIME_LIMIT, request).await {
-        Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(BrokerError::TimedOut(TIME_LIMIT)),
-    }
+    within(TIME_LIMIT, request).await
 }
 
 /// A connection that is made when it is needed and made again once it is lost.
 pub(crate) struct Link {
     /// For the broker's list of connections and for the log.
     purpose: &'static str,
-    uri: AMQPUri,
+    addresses: Addresses,
     topology: Topology,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    live: Option<Arc<Connection>>,
+    proves_majority: bool,
+    /// When a pulse was answered last, or something else came.
+    sound: Mutex<Instant>,
+    live: Mutex<Option<Arc<Connection>>>,
     /// The latest failure, until a connection succeeds.
-    failed: Option<(Instant, BrokerError)>,
+    failed: Mutex<Option<(Instant, BrokerError)>>,
+    /// Many ask at once: one attempt answers all of them.
+    connecting: tokio::sync::Mutex<()>,
+    repaired: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// A channel with what keeps it alive.
+///
+/// The number of a channel that the broker closed is never usable again: lapin keeps the
+/// broker's error for it, and hands it to whoever gets that number next (4.12.3; see
+/// `a_channel_that_the_broker_closed_poisons_its_number`). So such a channel costs its
+/// connection, however it is dropped.
 pub(crate) struct LiveChannel {
     pub(crate) connection: Arc<Connection>,
     pub(crate) channel: Channel,
+    link: Weak<Link>,
+    /// By us.
+    is_closed: bool,
 }
 
 impl Link {
-    pub(crate) fn new(
-        purpose: &'static str,
-        url: &str,
-        topology: Topology,
-    ) -> Result<Self, InvalidUrl> {
-        let mut uri: AMQPUri = url.parse().map_err(|_| InvalidUrl)?;
-        uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
-        Ok(Self {
+    pub(crate) fn new(purpose: &'static str, addresses: Addresses, topology: Topology) -> Self {
+        Self {
             purpose,
-            uri,
+            addresses,
             topology,
-            state: Mutex::default(),
-        })
+            proves_majority: false,
+            sound: Mutex::new(Instant::now()),
+            live: Mutex::default(),
+            failed: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            repaired: tokio::sync::Mutex::default(),
+        }
     }
 
-    /// The connection, with the topology declared.
-    pub(crate) async fn connection(&self) -> Result<Arc<Connection>, BrokerError> {
-        let mut state = self.state.lock().await;
-        if let Some(live) = &state.live
-            && live.status().connected()
-        {
-            return Ok(Arc::clone(live));
+    /// Leaves a node that is without a majority, too.
+    pub(crate) fn proving_majority(self) -> Self {
+        Self {
+            proves_majority: true,
+            ..self
         }
-        if state.live.take().is_some() {
-            warn!(
-                connection = self.purpose,
-                "lost the broker; connecting again"
-            );
+    }
+
+    /// Keeps the connection up, and leaves a node that does not answer, until the link is
+    /// dropped.
+    pub(crate) fn keep(self: &Arc<Self>) {
+        let link = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut kept = None;
+            while let Some(link) = link.upgrade() {
+                kept = link.pulse(kept).await;
+                drop(link);
+                sleep(PULSE).await;
+            }
+        });
+    }
+
+    async fn pulse(self: &Arc<Self>, kept: Option<LiveChannel>) -> Option<LiveChannel> {
+        let connection = self.connection().await.ok()?;
+        let live = match kept {
+            Some(live) if live.is_open() && Arc::ptr_eq(&live.connection, &connection) => live,
+            Some(_) | None => {
+                // A new connection has its time.
+                self.sound();
+                self.confirming_channel().await.ok()?
+            }
+        };
+        let asked = within(PULSE_LIMIT, self.ask(&live)).await;
+        // The broker reads nothing from a connection that it blocks.
+        if asked.is_ok() || live.is_blocked() {
+            self.sound();
+            return Some(live);
         }
-        // Many ask at once: one attempt answers all of them.
-        if let Some((at, error)) = &state.failed
+        if asked.as_ref().is_err_and(BrokerError::is_missing) {
+            // Whoever needs it says so.
+            let _missing = self.repair().await;
+        } else if self.sound.lock().elapsed() >= PULSE_LIMIT {
+            self.leave(&live.connection, &BrokerError::TimedOut(PULSE_LIMIT));
+        }
+        None
+    }
+
+    /// The broker has just shown that this connection is of use.
+    pub(crate) fn sound(&self) {
+        *self.sound.lock() = Instant::now();
+    }
+
+    /// Whether the node is there; of a connection that consumes, whether it is there with a
+    /// majority. A node that is cut off from the others answers, and delivers nothing that
+    /// these store. So it is asked to store something in the queue that is never read.
+    async fn ask(&self, live: &LiveChannel) -> Result<(), BrokerError> {
+        if !self.proves_majority {
+            let asking = live.channel.basic_qos(1, BasicQosOptions::default());
+            return Ok(asking.await?);
+        }
+        let mandatory = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let properties = BasicProperties::default().with_type(wire::MARKER.into());
+        let queue = self.topology.lanes_queue();
+        let publishing = live
+            .channel
+            .basic_publish("".into(), queue, mandatory, b"", properties);
+        match publishing.await?.await? {
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(_)) => Err(BrokerError::Unroutable),
+            Confirmation::Nack(_) | Confirmation::NotRequested => Err(BrokerError::NotStored),
+        }
+    }
+
+    /// Whether the broker is there and takes messages. Asks nothing if it was there a moment
+    /// ago: the connection is looked at every second.
+    pub(crate) async fn check(self: &Arc<Self>) -> Result<(), BrokerError> {
+        if self.connection().await?.status().blocked() {
+            return Err(BrokerError::Blocked);
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> Option<Arc<Connection>> {
+        let live = self.live.lock();
+        let connected = live.as_ref().filter(|live| live.status().connected());
+        connected.cloned()
+    }
+
+    /// The connection. Before the first one, and whenever something was missing, the topology
+    /// is declared.
+    pub(crate) async fn connection(self: &Arc<Self>) -> Result<Arc<Connection>, BrokerError> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        if self.live.lock().take().is_some() {
+            let node = self.addresses.current();
+            warn!(connection = self.purpose, %node, "lost the broker; connecting again");
+            self.addresses.turn(UNREACHABLE);
+        }
+        let failed_before = self.failed.lock().clone();
+        if let Some((at, error)) = &failed_before
             && at.elapsed() < RETRY_AFTER
         {
             return Err(error.clone());
         }
-        match within_limit(self.connect()).await {
+        // A queue whose leader is away does not answer: orders must not wait for that.
+        let was_known = self.topology.is_known();
+        let mut result = Err(BrokerError::Connecting);
+        for _ in 0..self.addresses.count() {
+            result = if was_known {
+                self.addresses.connect(self.purpose).await
+            } else {
+                self.connect_prepared().await
+            };
+            if result.is_ok() {
+                break;
+            }
+            self.addresses.turn(UNREACHABLE);
+        }
+        match result {
             Ok(connection) => {
-                if state.failed.take().is_some() {
+                if self.failed.lock().take().is_some() {
                     info!(connection = self.purpose, "the broker is back");
                 }
                 let connection = Arc::new(connection);
-                state.live = Some(Arc::clone(&connection));
+                *self.live.lock() = Some(Arc::clone(&connection));
+                if was_known {
+                    self.ask_for_lanes(&connection);
+                }
                 Ok(connection)
             }
             Err(error) => {
-                if state.failed.is_none() {
+                if failed_before.is_none() {
                     warn!(
                         connection = self.purpose,
                         %error, "no broker; trying again until there is one"
                     );
                 }
-                state.failed = Some((Instant::now(), error.clone()));
+                *self.failed.lock() = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
     }
 
-    async fn connect(&self) -> Result<Connection, BrokerError> {
-        let name = format!("tickets {}", self.purpose);
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
-        self.topology.declare(&connection).await?;
-        Ok(connection)
+    /// Gives the connection up if the number of lanes is not what it was any more. Asks over
+    /// another one, until there is an answer.
+    fn ask_for_lanes(self: &Arc<Self>, connection: &Arc<Connection>) {
+        let (link, connection) = (Arc::downgrade(self), Arc::downgrade(connection));
+        tokio::spawn(async move {
+            while let (Some(link), Some(connection)) = (link.upgrade(), connection.upgrade()) {
+                let is_used = link
+                    .current()
+                    .is_some_and(|it| Arc::ptr_eq(&it, &connection));
+                if !is_used {
+                    return;
+                }
+                match link.ask_once().await {
+                    Ok(()) => return,
+                    Err(error @ (BrokerError::LanesDiffer { .. } | BrokerError::LanesChanging)) => {
+                        link.topology.may_be_missing();
+                        link.leave(&connection, &error);
+                        return;
+                    }
+                    Err(_) => {}
+                }
+                drop((link, connection));
+                sleep(ASK_AGAIN).await;
+            }
+        });
     }
 
-    /// Declares again what somebody may have deleted.
-    pub(crate) async fn declare_topology(&self) -> Result<(), BrokerError> {
-        let connection = self.connection().await?;
-        within_limit(self.topology.declare(&connection)).await
+    async fn ask_once(&self) -> Result<(), BrokerError> {
+        let connection = self.addresses.connect(self.purpose).await?;
+        self.topology.record_lanes(&connection).await
     }
 
-    pub(crate) async fn channel(&self) -> Result<LiveChannel, BrokerError> {
+    /// Tries the node that is next.
+    async fn connect_prepared(&self) -> Result<Connection, BrokerError> {
+        loop {
+            let connection = self.addresses.connect(self.purpose).await?;
+            match self.topology.prepare(&connection).await {
+                Ok(()) => return Ok(connection),
+                // A channel was closed, so the connection has served.
+                Err(BrokerError::OlderQueues) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives a connection up, for another node if there is one.
+    pub(crate) fn leave(&self, connection: &Arc<Connection>, reason: &BrokerError) {
+        let mut live = self.live.lock();
+        if live
+            .as_ref()
+            .is_none_or(|live| !Arc::ptr_eq(live, connection))
+        {
+            return;
+        }
+        *live = None;
+        drop(live);
+        let node = self.addresses.current();
+        warn!(connection = self.purpose, %node, %reason, "leaves the broker's node");
+        self.addresses.turn(match reason {
+            BrokerError::ChannelClosed => Duration::ZERO,
+            BrokerError::Unconfirmed(_) | BrokerError::Starved(_) => UNSOUND,
+            _ => UNREACHABLE,
+        });
+        let left = Arc::clone(connection);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _closed = timeout(CLOSE_LIMIT, left.close(200, "OK".into())).await;
+            });
+        }
+    }
+
+    /// Declares again what somebody may have deleted, over a connection of its own: what the
+    /// broker refuses there closes nothing else.
+    pub(crate) async fn repair(&self) -> Result<(), BrokerError> {
+        let mut repaired = self.repaired.lock().await;
+        if repaired.is_some_and(|at| at.elapsed() < REPAIR_AGAIN) {
+            return Ok(());
+        }
+        self.topology.may_be_missing();
+        let declared = self.connect_prepared().await.map(drop);
+        *repaired = Some(Instant::now());
+        declared
+    }
+
+    pub(crate) async fn channel(self: &Arc<Self>) -> Result<LiveChannel, BrokerError> {
         let connection = self.connection().await?;
         // The client sends nothing then, so it would wait without end.
         if connection.status().blocked() {
             return Err(BrokerError::Blocked);
         }
-        let channel = within_limit(connection.create_channel()).await?;
-        Ok(LiveChannel {
-            connection,
-            channel,
-        })
+        match within_limit(connection.create_channel()).await {
+            Ok(channel) => Ok(LiveChannel {
+                connection,
+                channel,
+                link: Arc::downgrade(self),
+                is_closed: false,
+            }),
+            Err(error) => {
+                self.leave(&connection, &error);
+                Err(error)
+            }
+        }
     }
 
     /// A channel on which the broker confirms what it has stored.
-    pub(crate) async fn confirming_channel(&self) -> Result<LiveChannel, BrokerError> {
+    pub(crate) async fn confirming_channel(self: &Arc<Self>) -> Result<LiveChannel, BrokerError> {
         let live = self.channel().await?;
         within_limit(live.channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(live)
@@ -149,31 +363,6 @@ impl Link {
 }
 
 impl LiveChannel {
-    /// Everything that goes to a fanout exchange from now on, unacknowledged,
-    /// through a queue that ends with the connection.
-    pub(crate) async fn hear(&self, exchange: ShortString) -> Result<Consumer, BrokerError> {
-        let subscribing = async {
-            let exclusive = QueueDeclareOptions::exclusive();
-            let declared = self
-                .channel
-                .queue_declare("".into(), exclusive, FieldTable::default())
-                .await?;
-            let queue = declared.name().clone();
-            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-            self.channel
-                .queue_bind(queue.clone(), exchange, "".into(), options, arguments)
-                .await?;
-            let no_ack = BasicConsumeOptions {
-                no_ack: true,
-                ..BasicConsumeOptions::default()
-            };
-            self.channel
-                .basic_consume(queue, "".into(), no_ack, FieldTable::default())
-                .await
-        };
-        within_limit(subscribing).await
-    }
-
     /// Whether the broker takes messages on this connection now.
     pub(crate) fn is_blocked(&self) -> bool {
         self.connection.status().blocked()
@@ -181,5 +370,31 @@ impl LiveChannel {
 
     pub(crate) fn is_open(&self) -> bool {
         self.connection.status().connected() && self.channel.status().connected()
+    }
+
+    /// Gives the connection up.
+    pub(crate) fn leave(&self, reason: &BrokerError) {
+        if let Some(link) = self.link.upgrade() {
+            link.leave(&self.connection, reason);
+        }
+    }
+
+    /// Closes it, so that all that it held is back at its place.
+    pub(crate) async fn close(mut self, limit: Duration) -> Result<(), BrokerError> {
+        let closed = within(limit, self.channel.close(200, "OK".into())).await;
+        self.is_closed = closed.is_ok();
+        if let Err(late @ BrokerError::TimedOut(_)) = &closed {
+            self.leave(late);
+        }
+        closed
+    }
+}
+
+impl Drop for LiveChannel {
+    fn drop(&mut self) {
+        let connected = self.connection.status().connected();
+        if connected && !self.is_closed && !self.channel.status().connected() {
+            self.leave(&BrokerError::ChannelClosed);
+        }
     }
 }

@@ -1,14 +1,14 @@
-//! The adapter as a whole: every port of the queue over two connections. Orders
-//! and events go out on one, deliveries come in on the other, because a broker
+//! The adapter as a whole: every port of the queue over three connections. Orders
+//! and events go out on one, deliveries come in on another, because a broker
 //! that runs out of memory or disk stops reading from connections that publish,
-//! and acks must get through then.
+//! and acks must get through then. Events come in on the third, once somebody listens.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::order::Lanes;
+use domain::order::{Lane, Lanes};
 use domain::ports::{
     Clock, ConsumeError, DeadLetter, DeadLetters, DeadLettersError, Dependency, DependencyDown,
     LaneConsumer, TicketConsumer,
@@ -16,19 +16,25 @@ use domain::ports::{
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
 
+use crate::addresses::Addresses;
 use crate::dead_letters::RabbitDeadLetters;
 use crate::error::{BrokerError, StartError};
-use crate::link::{Link, within_limit};
-use crate::ownership::Ownership;
+use crate::lane_consumer::{LaneReader, RabbitLaneConsumer};
+use crate::lane_troubles::LaneTroubles;
+use crate::link::Link;
 use crate::ticket_events::Events;
 use crate::ticket_publisher::Publisher;
 use crate::topology::Topology;
 
+/// An order's message that waits longer for its confirm is said in readiness.
+const UNCONFIRMED_TOO_LONG: Duration = Duration::from_secs(5);
+
 /// Where the broker is and how it is used.
 #[derive(Clone)]
 pub struct RabbitMqConfig {
-    /// `amqp://user:password@host:port/vhost`, or `amqps://`.
-    pub url: String,
+    /// The nodes of the broker, at least one: `amqp://user:password@host:port/vhost`, or
+    /// `amqps://`.
+    pub urls: Vec<String>,
     /// Goes before the name of every exchange and queue.
     pub prefix: String,
     /// How many lanes the queue has; must be what the broker was set up with.
@@ -45,7 +51,7 @@ pub struct RabbitMqConfig {
     pub event_buffer: usize,
 }
 
-/// The URL holds the password.
+/// The URLs hold the password.
 impl fmt::Debug for RabbitMqConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RabbitMqConfig")
@@ -63,7 +69,7 @@ pub struct RabbitMq {
     publishing: Arc<Link>,
     consuming: Arc<Link>,
     pub(crate) publisher: Publisher,
-    ownership: Arc<Ownership>,
+    reader: Arc<LaneReader>,
     pub(crate) events: Arc<Events>,
     dead_letters: Arc<RabbitDeadLetters>,
 }
@@ -80,33 +86,35 @@ impl RabbitMq {
         clock: Arc<dyn Clock>,
         process: ProcessId,
     ) -> Result<Self, StartError> {
-        let topology = Topology {
-            prefix: config.prefix.clone(),
-            lanes: config.lanes,
-        };
-        let link = |purpose| Link::new(purpose, &config.url, topology.clone()).map(Arc::new);
-        let publishing = link("publishing")?;
-        let consuming = link("consuming")?;
-        if let Err(error @ BrokerError::LanesDiffer { .. }) = publishing.connection().await {
+        let topology = Topology::new(config.prefix.clone(), config.lanes);
+        let addresses = Addresses::parse(&config.urls)?;
+        let link = |purpose| Link::new(purpose, addresses.shared(), topology.clone());
+        let publishing = Arc::new(link("publishing"));
+        let consuming = Arc::new(link("consuming").proving_majority());
+        let listening = Arc::new(link("listening"));
+        if let Err(error @ (BrokerError::LanesDiffer { .. } | BrokerError::LanesChanging)) =
+            publishing.connection().await
+        {
             return Err(StartError::Lanes(error));
         }
+        publishing.keep();
+        consuming.keep();
         let dead_letters = Arc::new(RabbitDeadLetters::new(
             Arc::clone(&publishing),
             topology.clone(),
             config.dead_letter_capacity,
         ));
-        let ownership = Ownership::new(
-            Arc::clone(&consuming),
-            Arc::clone(&publishing),
-            topology.clone(),
-            process,
-            Arc::clone(&clock),
-            config.schedule.clone(),
-            dead_letters.clone(),
-        );
+        let reader = LaneReader {
+            consuming: Arc::clone(&consuming),
+            topology: topology.clone(),
+            clock: Arc::clone(&clock),
+            schedule: config.schedule.clone(),
+            dead_letters: dead_letters.clone(),
+            troubles: LaneTroubles::default(),
+        };
         let events = Events::new(
             Arc::clone(&publishing),
-            Arc::clone(&consuming),
+            listening,
             topology.clone(),
             config.event_buffer,
         );
@@ -122,7 +130,7 @@ impl RabbitMq {
             topology,
             publishing,
             consuming,
-            ownership: Arc::new(ownership),
+            reader: Arc::new(reader),
             events: Arc::new(events),
             dead_letters,
         })
@@ -131,8 +139,15 @@ impl RabbitMq {
 
 #[async_trait]
 impl TicketConsumer for RabbitMq {
-    async fn claim_lane(&self) -> Result<Box<dyn LaneConsumer>, ConsumeError> {
-        Ok(Box::new(self.ownership.claim().await))
+    async fn open_lane(&self, lane: Lane) -> Result<Box<dyn LaneConsumer>, ConsumeError> {
+        // A task of its own: if the caller goes away meanwhile, it goes on to where
+        // everything that it opened can be closed.
+        let opening = tokio::spawn(RabbitLaneConsumer::open(lane, Arc::clone(&self.reader)));
+        match opening.await {
+            Ok(Ok(open)) => Ok(Box::new(open)),
+            Ok(Err(error)) => Err(ConsumeError::Unavailable(error.cause())),
+            Err(stopped) => Err(ConsumeError::Unavailable(Box::new(stopped))),
+        }
     }
 
     /// The broker has them.
@@ -162,33 +177,39 @@ impl Dependency for RabbitMq {
         "queue"
     }
 
-    /// Whether the broker answers on both connections, takes messages, and no
+    /// Whether the broker is there on both connections, takes and confirms messages, and no
     /// lane of this process waits for a newer version.
     async fn check(&self) -> Result<(), DependencyDown> {
         let down = |error: BrokerError| DependencyDown {
             reason: if error.is_refusal() {
                 format!(
-                    "{error}; check user, password, vhost and rights of rabbitmq.url. A broker \
+                    "{error}; check user, password, vhost and rights of rabbitmq.urls. A broker \
                      keeps the password that its data were made with: give that one, or change \
                      it in the broker (rabbitmqctl change_password)"
                 )
             } else {
-                format!("{error}; check rabbitmq.url and the broker")
+                format!("{error}; check rabbitmq.urls and the broker")
             },
             source: Some(error.cause()),
         };
-        for link in [&self.publishing, &self.consuming] {
-            let live = link.channel().await.map_err(down)?;
-            within_limit(live.channel.close(200, "OK".into()))
-                .await
-                .map_err(down)?;
-        }
-        if let Some((lane, version)) = self.ownership.paused_lanes().first() {
+        if let Some(oldest) = self.publisher.oldest_unconfirmed()
+            && oldest >= UNCONFIRMED_TOO_LONG
+        {
             return Err(DependencyDown {
                 reason: format!(
-                    "lane {lane} has messages of version {version}, which this version of \
-                     tickets cannot read; upgrade the workers"
+                    "orders wait for the broker's confirm for {} s; see whether all queues have a \
+                     leader and a majority (rabbitmq-queues quorum_status)",
+                    oldest.as_secs()
                 ),
+                source: None,
+            });
+        }
+        for link in [&self.publishing, &self.consuming] {
+            link.check().await.map_err(down)?;
+        }
+        if let Some(reason) = self.reader.troubles.reason() {
+            return Err(DependencyDown {
+                reason,
                 source: None,
             });
         }

@@ -8,20 +8,25 @@ use async_trait::async_trait;
 use domain::event::Event;
 use domain::ports::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
 use futures_util::StreamExt;
-use lapin::Consumer;
+use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Consumer, ExchangeKind};
 use tokio::sync::{Mutex, broadcast};
-use tokio::time::sleep;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::warn;
 
 use crate::announcer::Announcer;
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel};
+use crate::link::{Link, LiveChannel, within_limit};
 use crate::queue::RabbitMq;
-use crate::topology::Topology;
+use crate::topology::{Topology, declare_exchange};
 use crate::wire;
 
 /// Between two attempts to subscribe.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often the subscription is bound again: somebody may have deleted the binding, or the
+/// exchange with it.
+pub(crate) const REBIND: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 enum Heard {
@@ -33,7 +38,8 @@ enum Heard {
 /// Both directions.
 pub(crate) struct Events {
     announcer: Announcer,
-    consuming: Arc<Link>,
+    /// A connection of its own: what goes wrong with a subscription closes no lane.
+    listening: Arc<Link>,
     topology: Topology,
     feeds: broadcast::Sender<Heard>,
     is_subscribed: Mutex<bool>,
@@ -43,13 +49,13 @@ impl Events {
     /// Keeps the latest `buffer` announcements for feeds that are behind.
     pub(crate) fn new(
         publishing: Arc<Link>,
-        consuming: Arc<Link>,
+        listening: Arc<Link>,
         topology: Topology,
         buffer: usize,
     ) -> Self {
         Self {
             announcer: Announcer::start(publishing, topology.events_exchange()),
-            consuming,
+            listening,
             topology,
             feeds: broadcast::Sender::new(buffer),
             is_subscribed: Mutex::default(),
@@ -67,25 +73,44 @@ impl Events {
         Ok(())
     }
 
-    async fn subscription(&self) -> Result<(LiveChannel, Consumer), BrokerError> {
-        let live = self.consuming.channel().await?;
-        let consumer = live.hear(self.topology.events_exchange()).await?;
-        Ok((live, consumer))
+    /// Everything that is announced from now on, unacknowledged, through a queue that ends
+    /// with the connection.
+    async fn subscription(&self) -> Result<Subscription, BrokerError> {
+        let live = self.listening.channel().await?;
+        let exclusive = QueueDeclareOptions::exclusive();
+        let declaring = live
+            .channel
+            .queue_declare("".into(), exclusive, FieldTable::default());
+        let queue = within_limit(declaring).await?.name().clone();
+        let no_ack = BasicConsumeOptions {
+            no_ack: true,
+            ..BasicConsumeOptions::default()
+        };
+        let consuming =
+            live.channel
+                .basic_consume(queue.clone(), "".into(), no_ack, FieldTable::default());
+        let subscription = Subscription {
+            deliveries: within_limit(consuming).await?,
+            queue,
+            live,
+        };
+        self.bind(&subscription).await?;
+        Ok(subscription)
     }
 
-    async fn listen(self: Arc<Self>, mut subscription: (LiveChannel, Consumer)) {
+    async fn bind(&self, subscription: &Subscription) -> Result<(), BrokerError> {
+        let channel = &subscription.live.channel;
+        let exchange = self.topology.events_exchange();
+        declare_exchange(channel, exchange.clone(), ExchangeKind::Fanout).await?;
+        let (queue, options) = (subscription.queue.clone(), QueueBindOptions::default());
+        let binding =
+            channel.queue_bind(queue, exchange, "".into(), options, FieldTable::default());
+        within_limit(binding).await
+    }
+
+    async fn listen(self: Arc<Self>, mut subscription: Subscription) {
         loop {
-            while let Some(Ok(delivery)) = subscription.1.next().await {
-                let heard = match wire::decode_events(&delivery.data) {
-                    Ok(events) => Heard::Events(events.into()),
-                    Err(error) => {
-                        warn!(%error, "events were not understood");
-                        Heard::Gap
-                    }
-                };
-                // Nobody may be listening just now.
-                let _feeds = self.feeds.send(heard);
-            }
+            self.hear(&mut subscription).await;
             subscription = loop {
                 match self.subscription().await {
                     Ok(subscription) => break subscription,
@@ -95,6 +120,42 @@ impl Events {
             let _feeds = self.feeds.send(Heard::Gap);
         }
     }
+
+    /// Tells all feeds what arrives, until the subscription breaks.
+    async fn hear(&self, subscription: &mut Subscription) {
+        let mut rebind = interval_at(Instant::now() + REBIND, REBIND);
+        rebind.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let delivered = tokio::select! {
+                delivered = subscription.deliveries.next() => delivered,
+                _ = rebind.tick() => match self.bind(subscription).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        subscription.live.leave(&error);
+                        return;
+                    }
+                },
+            };
+            let Some(Ok(delivery)) = delivered else {
+                return;
+            };
+            let heard = match wire::decode_events(&delivery.data) {
+                Ok(events) => Heard::Events(events.into()),
+                Err(error) => {
+                    warn!(%error, "events were not understood");
+                    Heard::Gap
+                }
+            };
+            // Nobody may be listening just now.
+            let _feeds = self.feeds.send(heard);
+        }
+    }
+}
+
+struct Subscription {
+    deliveries: Consumer,
+    queue: ShortString,
+    live: LiveChannel,
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 //! arrives meanwhile is the next message. An idle lane adds no wait, a busy one
 //! shares the confirm and gathers for another millisecond.
 
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,17 +15,19 @@ use domain::ports::{Clock, PublishError, TicketPublisher};
 use domain::receipt::ProcessId;
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
+use futures_util::TryFutureExt;
+use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
 use lapin::protocol::BasicProperties;
 use lapin::types::ShortString;
-use lapin::{Channel, Confirmation};
 use rand::RngExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
+use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel};
+use crate::link::{Link, LiveChannel, within_limit};
 use crate::queue::RabbitMq;
 use crate::topology::Topology;
 use crate::wire;
@@ -42,6 +45,11 @@ const ENOUGH: usize = 200;
 const NEXT_TICK: Duration = Duration::from_micros(1);
 /// The longest wait between two attempts to send.
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
+/// The wait after a refusal: the queue may be about to have a new leader.
+const AFTER_REFUSAL: Duration = Duration::from_millis(500);
+/// The longest wait for a queue that does not confirm: each new attempt leaves a channel behind
+/// that the broker is still busy with.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a blocked connection is looked at, and whoever waits meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -55,7 +63,8 @@ pub(crate) fn message_properties() -> BasicProperties {
 
 /// Publishes and waits until the broker has stored the message in a queue.
 pub(crate) async fn publish_confirmed(
-    channel: &Channel,
+    live: &LiveChannel,
+    (confirms, patience): (&Confirms, Duration),
     exchange: ShortString,
     routing_key: ShortString,
     body: &[u8],
@@ -65,10 +74,20 @@ pub(crate) async fn publish_confirmed(
         mandatory: true,
         ..BasicPublishOptions::default()
     };
-    let confirm = channel
-        .basic_publish(exchange, routing_key, mandatory, body, properties)
-        .await?;
-    match confirm.await? {
+    let publishing = live
+        .channel
+        .basic_publish(exchange, routing_key, mandatory, body, properties);
+    let confirm = match within_limit(publishing).await {
+        Ok(confirm) => confirm,
+        Err(error) => {
+            live.leave(&error);
+            return Err(error);
+        }
+    };
+    match confirms
+        .wait(live, patience, confirm.map_err(Into::into))
+        .await?
+    {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => Err(BrokerError::Unroutable),
         // Without confirms nothing is known to be stored.
@@ -111,6 +130,7 @@ pub(crate) struct Publisher {
     capacity: usize,
     callers: AtomicUsize,
     timeout: Duration,
+    confirms: Arc<Confirms>,
     /// By lane, then class.
     queues: Vec<[mpsc::UnboundedSender<Request>; PriorityClass::ALL.len()]>,
 }
@@ -125,14 +145,17 @@ impl Publisher {
         capacity: usize,
         timeout: Duration,
     ) -> Self {
+        let confirms = Arc::new(Confirms::default());
         let start = |lane: Lane, class: PriorityClass| {
             let (sender, requests) = mpsc::unbounded_channel();
             let sending = Sending {
                 outlet: Outlet {
                     link: Arc::clone(link),
+                    confirms: Arc::clone(&confirms),
                     exchange: topology.orders_exchange(),
                     routing_key: Topology::lane_key(class, lane),
                     live: None,
+                    patience: STALLED,
                 },
                 arrivals: Arrivals {
                     requests,
@@ -146,16 +169,22 @@ impl Publisher {
             tokio::spawn(sending.run());
             sender
         };
+        let lanes = topology.lanes.iter();
+        let queues = lanes
+            .map(|lane| PriorityClass::ALL.map(|class| start(lane, class)))
+            .collect();
         Self {
             capacity,
             callers: AtomicUsize::new(0),
             timeout,
-            queues: topology
-                .lanes
-                .iter()
-                .map(|lane| PriorityClass::ALL.map(|class| start(lane, class)))
-                .collect(),
+            confirms,
+            queues,
         }
+    }
+
+    /// For how long the oldest message of orders has waited for its confirm.
+    pub(crate) fn oldest_unconfirmed(&self) -> Option<Duration> {
+        self.confirms.oldest()
     }
 }
 
@@ -279,19 +308,22 @@ impl Batch {
 /// What leads to the queue of one lane and class.
 struct Outlet {
     link: Arc<Link>,
+    confirms: Arc<Confirms>,
     exchange: ShortString,
     routing_key: ShortString,
     live: Option<LiveChannel>,
+    /// How long the queue may take to confirm before another channel is tried.
+    patience: Duration,
 }
 
 impl Outlet {
-    /// A channel that the broker takes messages on, however long that takes.
-    async fn open(&mut self) -> Channel {
+    /// Waits for a channel that the broker takes messages on, however long that takes.
+    async fn open(&mut self) {
         let mut wait = LOOK_AGAIN;
         loop {
             match &self.live {
                 Some(live) if !live.is_open() => self.live = None,
-                Some(live) if !live.is_blocked() => return live.channel.clone(),
+                Some(live) if !live.is_blocked() => return,
                 Some(_) => pause(LOOK_AGAIN).await,
                 None => match self.link.confirming_channel().await {
                     Ok(live) => self.live = Some(live),
@@ -304,9 +336,41 @@ impl Outlet {
         }
     }
 
-    async fn publish(&self, channel: &Channel, body: &[u8]) -> Result<(), BrokerError> {
-        let (exchange, routing_key) = (self.exchange.clone(), self.routing_key.clone());
-        publish_confirmed(channel, exchange, routing_key, body, message_properties()).await
+    async fn publish(&self, body: &[u8]) -> Result<(), BrokerError> {
+        let live = self.live.as_ref().ok_or(BrokerError::Connecting)?;
+        publish_confirmed(
+            live,
+            (&self.confirms, self.patience),
+            self.exchange.clone(),
+            self.routing_key.clone(),
+            body,
+            message_properties(),
+        )
+        .await
+    }
+
+    /// What failed in this way can work soon: after a pause, without the channel that it
+    /// was, with everything declared that was missing.
+    async fn recover(&mut self, error: &BrokerError, wait: Duration) {
+        // A channel looks for the leader of a queue as it first sends there, and asks the same
+        // node ever after: while that is down it gets refusals or nothing (RabbitMQ 3.10).
+        if !matches!(error, BrokerError::Unroutable) {
+            self.live = None;
+        }
+        let wait = match error {
+            BrokerError::NotStored => wait.max(AFTER_REFUSAL),
+            BrokerError::QueueSilent(_) => {
+                self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+                wait
+            }
+            _ => wait,
+        };
+        if error.is_missing()
+            && let Err(error) = self.link.repair().await
+        {
+            warn!(%error, "the queues could not be declared again");
+        }
+        pause(wait).await;
     }
 }
 
@@ -324,12 +388,12 @@ impl Sending {
     async fn run(mut self) {
         while self.arrivals.wait().await {
             let mut nothing = Batch::default();
-            let channel = self.arrivals.during(&mut nothing, self.outlet.open()).await;
+            self.arrivals.during(&mut nothing, self.outlet.open()).await;
             self.arrivals.collect();
             let batch = self.next_batch();
             let was_busy = batch.orders.len() >= BUSY;
             if !batch.orders.is_empty() {
-                self.send(channel, batch).await;
+                self.send(batch).await;
             }
             self.arrivals.collect();
             if was_busy && self.arrivals.waiting.len() < ENOUGH {
@@ -362,38 +426,38 @@ impl Sending {
     /// Sends the orders as one message until the broker has it: nothing else of
     /// this lane and class is sent before, so that they keep their places. A
     /// copy too many does no harm, the ledger decides a ticket once.
-    async fn send(&mut self, mut channel: Channel, mut batch: Batch) {
+    async fn send(&mut self, mut batch: Batch) {
         let body = wire::encode_orders(&batch.orders);
+        let confirms = Arc::clone(&self.outlet.confirms);
+        let _unconfirmed = confirms.enter();
         let mut may_be_stored = false;
+        let mut wait = LOOK_AGAIN;
         loop {
-            let published = self.outlet.publish(&channel, &body);
+            let published = self.outlet.publish(&body);
             let Err(error) = self.arrivals.during(&mut batch, published).await else {
+                self.outlet.patience = STALLED;
                 return batch.accept();
             };
             let routing_key = &self.outlet.routing_key;
             warn!(%routing_key, %error, orders = batch.orders.len(), "not confirmed");
             if matches!(error, BrokerError::Unroutable) {
                 // It is in no queue, so nothing is to be repeated.
-                batch.refuse(|| {
+                mem::take(&mut batch).refuse(|| {
                     if may_be_stored {
                         PublishError::OutcomeUnknown
                     } else {
                         PublishError::Unavailable(error.clone().cause())
                     }
                 });
-                let declared = self.outlet.link.declare_topology();
-                if let Err(error) = self.arrivals.during(&mut Batch::default(), declared).await {
-                    warn!(%error, "the queues could not be declared again");
-                }
-                return;
             }
             may_be_stored = true;
-            if matches!(error, BrokerError::NotStored) {
-                self.arrivals.during(&mut batch, pause(LONGEST_RETRY)).await;
-            } else {
-                self.outlet.live = None;
+            let recovered = self.outlet.recover(&error, wait);
+            self.arrivals.during(&mut batch, recovered).await;
+            if batch.orders.is_empty() {
+                return;
             }
-            channel = self.arrivals.during(&mut batch, self.outlet.open()).await;
+            wait = (wait * 2).min(LONGEST_RETRY);
+            self.arrivals.during(&mut batch, self.outlet.open()).await;
         }
     }
 }

@@ -1,22 +1,28 @@
-//! Exchanges and queues, declared the same way by every process at every connection.
+//! Exchanges and queues, declared the same way by every process when it first connects, and
+//! whenever one is missing.
 //!
 //! | name (after the prefix) | what |
 //! |---|---|
 //! | `tickets` | direct exchange; routing key `<class>.<lane>` |
 //! | `tickets.<class>.<lane>` | quorum queue of a lane's class |
 //! | `tickets.dead` | quorum queue of dead letters |
-//! | `tickets.lanes` | quorum queue that is never used; its `x-max-length` is the number of lanes |
-//! | `tickets.owner.<lane>` | exclusive queue: whose connection has it owns the lane |
+//! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes stores a marker in it every second, to know that its node has a majority |
 //! | `ticket-events` | fanout exchange of outcomes |
-//! | `ticket-workers` | fanout exchange where workers tell each other of their lanes |
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::order::{Lane, Lanes};
 use domain::user::PriorityClass;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
+use tracing::warn;
 
 use crate::error::BrokerError;
+use crate::link::within_limit;
 
 /// Never reached. RabbitMQ 4 drops a message at its 20th delivery unless told
 /// otherwise, and 3.10 takes -1 for "at the first redelivery".
@@ -35,24 +41,44 @@ pub(crate) const PREFETCH: u16 = 200;
 
 const PRECONDITION_FAILED: u16 = 406;
 
-/// Names everything that belongs to one deployment.
+/// How long the broker waits for a consumer whose node it cannot reach before it gives the
+/// queue to the next one, in milliseconds. RabbitMQ 4.3 and later; by default a minute.
+const CONSUMER_DISCONNECTED_TIMEOUT_MS: i32 = 2_000;
+
+/// Recorded, with the number of lanes of before added, while `tickets lanes set` is at work.
+const CHANGING: i32 = 1_000;
+
+/// Names everything that belongs to one deployment. Clones share what is known of the broker.
 #[derive(Debug, Clone)]
 pub(crate) struct Topology {
     pub(crate) prefix: String,
     pub(crate) lanes: Lanes,
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Everything was declared, and nothing was missing since.
+    is_declared: AtomicBool,
+    /// Queues of lanes were declared by an earlier release, with fewer arguments.
+    has_older_queues: AtomicBool,
 }
 
 impl Topology {
+    pub(crate) fn new(prefix: String, lanes: Lanes) -> Self {
+        Self {
+            prefix,
+            lanes,
+            known: Arc::default(),
+        }
+    }
+
     pub(crate) fn orders_exchange(&self) -> ShortString {
         format!("{}tickets", self.prefix).into()
     }
 
     pub(crate) fn events_exchange(&self) -> ShortString {
         format!("{}ticket-events", self.prefix).into()
-    }
-
-    pub(crate) fn workers_exchange(&self) -> ShortString {
-        format!("{}ticket-workers", self.prefix).into()
     }
 
     pub(crate) fn lane_key(class: PriorityClass, lane: Lane) -> ShortString {
@@ -71,75 +97,190 @@ impl Topology {
         format!("{}tickets.lanes", self.prefix).into()
     }
 
-    pub(crate) fn owner_queue(&self, lane: Lane) -> ShortString {
-        format!("{}tickets.owner.{lane}", self.prefix).into()
+    /// Whether everything was declared, and nothing was missing since.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.is_declared.load(Ordering::Relaxed)
     }
 
-    /// Checks the number of lanes, recording it in a new broker, and declares
-    /// whatever is missing.
-    pub(crate) async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
+    /// The next [`Self::prepare`] declares everything again.
+    pub(crate) fn may_be_missing(&self) {
+        self.known.is_declared.store(false, Ordering::Relaxed);
+    }
+
+    /// Checks the number of lanes, recording it in a new broker, and declares everything
+    /// that may be missing.
+    ///
+    /// # Errors
+    /// [`BrokerError::OlderQueues`] once, if the queues are those of an earlier release:
+    /// to be called again over another connection.
+    pub(crate) async fn prepare(&self, connection: &Connection) -> Result<(), BrokerError> {
         self.record_lanes(connection).await?;
-        let channel = connection.create_channel().await?;
+        if self.is_known() {
+            return Ok(());
+        }
+        match self.declare(connection).await {
+            Ok(()) => {
+                self.known.is_declared.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error)
+                if error.reply_code() == Some(PRECONDITION_FAILED)
+                    && !self.known.has_older_queues.swap(true, Ordering::Relaxed) =>
+            {
+                warn!(
+                    %error,
+                    "the queues of lanes are those of an earlier release; once they are empty, \
+                     make them anew: tickets lanes set"
+                );
+                Err(BrokerError::OlderQueues)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let channel = within_limit(connection.create_channel()).await?;
         for (exchange, kind) in [
             (self.orders_exchange(), ExchangeKind::Direct),
             (self.events_exchange(), ExchangeKind::Fanout),
-            (self.workers_exchange(), ExchangeKind::Fanout),
         ] {
-            let durable = ExchangeDeclareOptions {
-                durable: true,
-                ..ExchangeDeclareOptions::default()
-            };
-            channel
-                .exchange_declare(exchange, kind, durable, FieldTable::default())
-                .await?;
+            declare_exchange(&channel, exchange, kind).await?;
         }
         let limit = ("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT));
         declare_quorum_queue(&channel, self.dead_letters_queue(), [limit.clone()]).await?;
         // A lane's next owner gets nothing before all that its predecessor had
         // is back in the queue, however the predecessor ended.
         let one_consumer = ("x-single-active-consumer", AMQPValue::Boolean(true));
+        let mut arguments = vec![limit, one_consumer];
+        if !self.known.has_older_queues.load(Ordering::Relaxed) {
+            let reject = AMQPValue::LongString("reject-publish".into());
+            let timeout = AMQPValue::LongInt(CONSUMER_DISCONNECTED_TIMEOUT_MS);
+            arguments.push(("x-overflow", reject));
+            arguments.push(("x-consumer-disconnected-timeout", timeout));
+        }
         for lane in self.lanes.iter() {
             for class in PriorityClass::ALL {
                 let queue = self.lane_queue(class, lane);
-                let arguments = [limit.clone(), one_consumer.clone()];
-                declare_quorum_queue(&channel, queue.clone(), arguments).await?;
-                channel
-                    .queue_bind(
-                        queue,
-                        self.orders_exchange(),
-                        Self::lane_key(class, lane),
-                        QueueBindOptions::default(),
-                        FieldTable::default(),
-                    )
-                    .await?;
+                declare_quorum_queue(&channel, queue.clone(), arguments.clone()).await?;
+                let binding = channel.queue_bind(
+                    queue,
+                    self.orders_exchange(),
+                    Self::lane_key(class, lane),
+                    QueueBindOptions::default(),
+                    FieldTable::default(),
+                );
+                within_limit(binding).await?;
             }
         }
-        channel.close(200, "OK".into()).await?;
-        Ok(())
+        within_limit(channel.close(200, "OK".into())).await
     }
 
     /// The broker refuses to declare a queue anew with another maximal length:
     /// that makes an argument of a queue a number that all processes agree on.
-    async fn record_lanes(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let channel = connection.create_channel().await?;
-        let number = AMQPValue::LongInt(self.lanes.count().into());
+    pub(crate) async fn record_lanes(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let configured = self.lanes.count();
+        match self.record(connection, configured.into()).await? {
+            None => Ok(()),
+            Some(Record::Lanes(recorded)) => Err(BrokerError::LanesDiffer {
+                configured,
+                recorded,
+            }),
+            Some(Record::ChangingFrom(_)) => Err(BrokerError::LanesChanging),
+        }
+    }
+
+    /// Records a number if there is none; what is recorded if that is another one.
+    async fn record(
+        &self,
+        connection: &Connection,
+        number: i32,
+    ) -> Result<Option<Record>, BrokerError> {
+        let channel = within_limit(connection.create_channel()).await?;
+        let length = ("x-max-length", AMQPValue::LongInt(number));
         // Replicated, so that no single node is needed to connect.
-        let declared =
-            declare_quorum_queue(&channel, self.lanes_queue(), [("x-max-length", number)]).await;
-        match declared {
+        match declare_quorum_queue(&channel, self.lanes_queue(), [length]).await {
             Ok(()) => {
-                channel.close(200, "OK".into()).await?;
-                Ok(())
+                within_limit(channel.close(200, "OK".into())).await?;
+                Ok(None)
             }
             Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
-                Err(BrokerError::LanesDiffer {
-                    configured: self.lanes.count(),
-                    recorded: recorded(&error.to_string()),
-                })
+                Ok(Some(Record::parse(&error.to_string())))
             }
             Err(error) => Err(error),
         }
     }
+
+    /// The number of lanes that the broker was set up with, also if it is being changed.
+    pub(crate) async fn read_record(
+        &self,
+        connection: &Connection,
+    ) -> Result<Option<Lanes>, BrokerError> {
+        let channel = within_limit(connection.create_channel()).await?;
+        let passive = QueueDeclareOptions::durable().passive();
+        let asking = channel.queue_declare(self.lanes_queue(), passive, FieldTable::default());
+        match within_limit(asking).await {
+            Ok(_) => within_limit(channel.close(200, "OK".into())).await?,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        // Never recorded, so that the broker says what is.
+        let number = match self.record(connection, i32::MAX).await? {
+            Some(Record::Lanes(number)) => number.parse().ok(),
+            Some(Record::ChangingFrom(number)) => Some(number),
+            None => None,
+        };
+        Ok(number.and_then(Lanes::new))
+    }
+
+    /// Records that the number of lanes is being changed.
+    pub(crate) async fn record_change(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let before = self.read_record(connection).await?;
+        let before = before.map_or(self.lanes.count(), Lanes::count);
+        self.forget_record(connection).await?;
+        let number = CHANGING + i32::from(before);
+        match self.record(connection, number).await? {
+            None => Ok(()),
+            // Somebody else was quicker.
+            Some(_) => Err(BrokerError::LanesChanging),
+        }
+    }
+
+    pub(crate) async fn forget_record(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let channel = within_limit(connection.create_channel()).await?;
+        let deleting = channel.queue_delete(self.lanes_queue(), QueueDeleteOptions::default());
+        within_limit(deleting).await?;
+        within_limit(channel.close(200, "OK".into())).await
+    }
+}
+
+/// What the broker has in place of the number that was declared.
+#[derive(Debug, PartialEq, Eq)]
+enum Record {
+    /// As it says it.
+    Lanes(String),
+    /// `tickets lanes set` was at work, and may have ended half-way.
+    ChangingFrom(u8),
+}
+
+impl Record {
+    fn parse(answer: &str) -> Self {
+        let recorded = recorded(answer);
+        let before = recorded
+            .parse::<i32>()
+            .ok()
+            .and_then(|number| u8::try_from(number - CHANGING).ok());
+        match before {
+            Some(before) => Self::ChangingFrom(before),
+            None => Self::Lanes(recorded),
+        }
+    }
+}
+
+pub(crate) async fn declare_orders_exchange(
+    channel: &Channel,
+    topology: &Topology,
+) -> Result<(), BrokerError> {
+    declare_exchange(channel, topology.orders_exchange(), ExchangeKind::Direct).await
 }
 
 /// The number in the broker's answer `… but current is the value '4' of type …`.
@@ -168,10 +309,20 @@ async fn declare_quorum_queue(
     for (argument, value) in arguments {
         table.insert(argument.into(), value);
     }
-    channel
-        .queue_declare(name, QueueDeclareOptions::durable(), table)
-        .await?;
+    within_limit(channel.queue_declare(name, QueueDeclareOptions::durable(), table)).await?;
     Ok(())
+}
+
+pub(crate) async fn declare_exchange(
+    channel: &Channel,
+    name: ShortString,
+    kind: ExchangeKind,
+) -> Result<(), BrokerError> {
+    let durable = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    within_limit(channel.exchange_declare(name, kind, durable, FieldTable::default())).await
 }
 
 #[cfg(test)]
@@ -185,5 +336,8 @@ mod tests {
                       value '4' of type 'signedint'";
         assert_eq!(recorded(answer), "4");
         assert_eq!(recorded("something else"), "another number");
+        assert_eq!(Record::parse(answer), Record::Lanes("4".to_owned()));
+        let changing = answer.replace("'4'", "'1004'");
+        assert_eq!(Record::parse(&changing), Record::ChangingFrom(4));
     }
 }

@@ -14,10 +14,22 @@ use domain::show::{SeatCounts, ShowSeats};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
+use lapin::protocol::BasicProperties;
 use serde::{Deserialize, Serialize};
 
 /// The version that this build writes, and the newest that it reads.
 const VERSION: u32 = 1;
+
+/// The type of a message without orders, which proves that a queue answers.
+pub(crate) const MARKER: &str = "tickets.marker";
+
+/// Whether the message is there to prove something, and says nothing.
+pub(crate) fn is_marker(properties: &BasicProperties) -> bool {
+    properties
+        .kind()
+        .as_ref()
+        .is_some_and(|kind| kind.as_str() == MARKER)
+}
 
 pub(crate) const CONTENT_TYPE: &str = "application/json";
 

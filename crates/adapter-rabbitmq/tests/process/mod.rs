@@ -13,7 +13,7 @@ use port_contracts::{
 
 pub(crate) fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
     RabbitMqConfig {
-        url: url.to_owned(),
+        urls: vec![url.to_owned()],
         prefix: prefix.as_str().to_owned(),
         lanes: LANES,
         capacity: QUEUE_CAPACITY,

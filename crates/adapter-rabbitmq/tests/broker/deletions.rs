@@ -1,0 +1,152 @@
+//! What somebody deletes on the broker is declared again, without a restart.
+
+use std::time::{Duration, Instant};
+
+use domain::event::Event;
+use domain::ports::{ConsumeError, EventFeedError, TicketConsumer, TicketEvents};
+use domain::show::ShowSeats;
+use port_contracts::proxy::Weather;
+use port_contracts::{DEADLINE, LANES, fixtures, promised, within};
+
+use crate::faults::{blocked, unblocked};
+use crate::proxied::{Proxied, SHOW, until};
+
+/// The promise of docs/OPERATIONS.md.
+const HEALED_WITHIN: Duration = Duration::from_secs(10);
+
+fn event(seq: u64) -> Event {
+    Event::Show(ShowSeats {
+        show_id: fixtures::show_id(SHOW),
+        seats: fixtures::seats(1, 2, 3),
+        seq,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exchange_of_orders() {
+    let process = Proxied::start(Duration::from_millis(500)).await;
+    let before = process.published_in_the_end().await;
+    process.prefix.delete_exchange("tickets").await;
+    let deleted = Instant::now();
+    let after = process.published_in_the_end().await;
+    promised(
+        "orders accepted without their exchange",
+        deleted.elapsed(),
+        HEALED_WITHIN,
+    );
+    let mut orders = process.drain_until(|orders| orders.contains(&after)).await;
+    orders.retain(|order| *order == before || *order == after);
+    assert_eq!(orders, [before, after]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_binding_of_a_lane() {
+    let process = Proxied::start(Duration::from_millis(500)).await;
+    process.published_in_the_end().await;
+    process.prefix.unbind(&process.lane_queue()).await;
+    let deleted = Instant::now();
+    process.published_in_the_end().await;
+    promised(
+        "orders accepted without a binding",
+        deleted.elapsed(),
+        HEALED_WITHIN,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_of_a_lane_that_is_open() {
+    let process = Proxied::start(Duration::from_millis(500)).await;
+    let lane = LANES.of(&fixtures::show_id(SHOW));
+    let mut open = within("open", process.queue.open_lane(lane)).await.unwrap();
+    process.prefix.delete_queue(&process.lane_queue()).await;
+    let deleted = Instant::now();
+    let lost = within("next_batch", open.next_batch(9)).await;
+    assert!(
+        matches!(
+            lost,
+            Err(ConsumeError::LaneLost | ConsumeError::Unavailable(_))
+        ),
+        "a lane without a queue gives orders"
+    );
+    open.close().await;
+    let mut again = None;
+    until("the lane is open again", async || {
+        again = process.queue.open_lane(lane).await.ok();
+        again.is_some()
+    })
+    .await;
+    let order = process.published_in_the_end().await;
+    let batch = within("next_batch", again.as_mut().unwrap().next_batch(9)).await;
+    assert_eq!(batch.unwrap().orders(), [order]);
+    promised(
+        "orders given without a queue",
+        deleted.elapsed(),
+        HEALED_WITHIN,
+    );
+}
+
+/// What was announced meanwhile is told when there is an exchange again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exchange_of_events() {
+    let process = Proxied::start(DEADLINE).await;
+    let mut feed = process.queue.subscribe().await.unwrap();
+    process.queue.announce(vec![event(1)]).await.unwrap();
+    process.prefix.delete_exchange("ticket-events").await;
+    let deleted = Instant::now();
+    // Whoever announces is not kept, whether it works or not.
+    let _announced = process.queue.announce(vec![event(2)]).await;
+    promised(
+        "announcing without an exchange",
+        deleted.elapsed(),
+        Duration::from_secs(1),
+    );
+    let mut heard = Vec::new();
+    while !heard.contains(&event(2)) {
+        match within("an event", feed.next()).await {
+            Ok(events) => heard.extend_from_slice(&events),
+            Err(EventFeedError::Gap) => {}
+            Err(EventFeedError::Closed(error)) => panic!("{error:?}"),
+        }
+    }
+    promised(
+        "events told without their exchange",
+        deleted.elapsed(),
+        HEALED_WITHIN,
+    );
+}
+
+/// A broker in alarm takes no announcements, and decisions go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn announcing_holds_nobody_up_while_the_broker_takes_nothing() {
+    let process = Proxied::start(DEADLINE).await;
+    let mut feed = process.queue.subscribe().await.unwrap();
+    process.queue.announce(vec![event(1)]).await.unwrap();
+    within("an event", feed.next()).await.unwrap();
+    process.proxy.say(&blocked());
+    process.proxy.set(Weather::Fair);
+    let mut failed = 0;
+    until("announcing fails", async || {
+        failed += u64::from(process.queue.announce(vec![event(2)]).await.is_err());
+        failed > 0
+    })
+    .await;
+    let asked = Instant::now();
+    for seq in 3..103 {
+        process.queue.announce(vec![event(seq)]).await.unwrap_err();
+    }
+    promised(
+        "100 announcements while blocked",
+        asked.elapsed(),
+        Duration::from_millis(500),
+    );
+    process.proxy.say(&unblocked());
+    let mut heard = Vec::new();
+    while !heard.contains(&event(102)) {
+        if let Ok(events) = within("an event", feed.next()).await {
+            heard.extend_from_slice(&events);
+        }
+    }
+    let told: Vec<_> = (3..103).map(event).collect();
+    heard.retain(|event| told.contains(event));
+    assert_eq!(heard, told);
+}

@@ -1,0 +1,141 @@
+//! Changing the number of lanes loses nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_rabbitmq::{LanesError, RabbitMq, RabbitMqConfig, StartError, set_lanes};
+use domain::order::Lanes;
+use domain::ports::{DeadLetters, TicketConsumer};
+use domain::receipt::ProcessId;
+use port_contracts::proxy::Weather;
+use port_contracts::services::{self, TestPrefix};
+use port_contracts::{DEADLINE, LANES, ManualClock, fixtures, within};
+use tokio::time::sleep;
+
+use crate::process::config;
+use crate::proxied::{Proxied, SHOW, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_number_of_lanes_is_refused_until_it_is_set_on_empty_lanes() {
+    let process = Proxied::start(DEADLINE).await;
+    let two = Lanes::new(2).unwrap();
+    let of_two = RabbitMqConfig {
+        lanes: two,
+        ..process.config.clone()
+    };
+    let clock = process.clock.clone();
+    let started = RabbitMq::start(&of_two, clock.clone(), ProcessId::new(1)).await;
+    let Err(StartError::Lanes(error)) = started else {
+        panic!("started with two of four lanes");
+    };
+    let told = error.to_string();
+    assert!(
+        told.contains("lanes set 2") && told.contains("set up with 4"),
+        "{told}"
+    );
+
+    let set = async |lanes| set_lanes(&process.config.urls, &process.config.prefix, lanes).await;
+    process.publish().await.unwrap();
+    let in_use = set(two).await.unwrap_err();
+    assert!(
+        matches!(in_use, LanesError::InUse { orders: 1, .. }),
+        "{in_use:?}"
+    );
+    process.prefix.take_first(&process.lane_queue()).await;
+    // The broker counts a little later than it acts.
+    until("two lanes", async || set(two).await.is_ok()).await;
+    let started = RabbitMq::start(&of_two, clock, ProcessId::new(1)).await;
+    assert!(started.is_ok());
+    set(LANES).await.unwrap();
+}
+
+/// What the broker counts is old by a moment, and zero while a queue has no leader.
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_with_an_order_stay_whatever_the_broker_counts() {
+    let process = Proxied::start(DEADLINE).await;
+    let urls = [services::rabbitmq_url()];
+    let mut orders = Vec::new();
+    for lanes in [1, 2, 3, 5, 8] {
+        orders.push(process.publish().await.unwrap());
+        let lanes = Lanes::new(lanes).unwrap();
+        let in_use = set_lanes(&urls, &process.config.prefix, lanes).await;
+        let in_use = in_use.unwrap_err();
+        assert!(matches!(in_use, LanesError::InUse { .. }), "{in_use:?}");
+    }
+    assert_eq!(process.drain(orders.len()).await, orders);
+}
+
+/// It is killed, or the broker is, at any moment: nothing is lost, and it can be run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_were_set_half_way_are_set_by_the_next_attempt() {
+    let process = Proxied::start(Duration::from_secs(2)).await;
+    let (urls, prefix) = (&process.config.urls, &process.config.prefix);
+    let all = [services::rabbitmq_url()];
+    let mut ended = [0, 0];
+    for (round, number) in (0_u64..12).zip([2, 3].into_iter().cycle()) {
+        let lanes = Lanes::new(number).unwrap();
+        process.proxy.set(Weather::Fair);
+        let setting = set_lanes(urls, prefix, lanes);
+        let cutting = async {
+            sleep(Duration::from_millis(round * 17)).await;
+            process.proxy.set(Weather::Down);
+            process.proxy.cut();
+        };
+        let (set, ()) = tokio::join!(setting, cutting);
+        ended[usize::from(set.is_ok())] += 1;
+        set_lanes(&all, prefix, lanes).await.unwrap();
+        let of_that_number = RabbitMqConfig {
+            lanes,
+            urls: all.to_vec(),
+            ..process.config.clone()
+        };
+        let started = RabbitMq::start(&of_that_number, process.clock.clone(), ProcessId::new(1));
+        assert!(started.await.is_ok());
+    }
+    assert!(ended[0] > 2, "cut too late: {ended:?}");
+    set_lanes(&all, prefix, LANES).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_lanes_are_being_set_no_process_starts() {
+    let prefix = TestPrefix::new();
+    let urls = [services::rabbitmq_url()];
+    set_lanes(&urls, prefix.as_str(), LANES).await.unwrap();
+    prefix.record_lanes(1_004).await;
+    let (config, clock) = (
+        config(&urls[0], &prefix),
+        ManualClock::new(fixtures::start()),
+    );
+    let started = RabbitMq::start(&config, Arc::new(clock), ProcessId::new(1)).await;
+    let Err(StartError::Lanes(error)) = started else {
+        panic!("started while the number of lanes was being changed");
+    };
+    assert!(error.to_string().contains("run it again"), "{error}");
+    set_lanes(&urls, prefix.as_str(), LANES).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_was_left_in_a_lane_is_no_order_and_no_dead_letter() {
+    let process = Proxied::start(DEADLINE).await;
+    let queue = process.lane_queue();
+    process
+        .prefix
+        .publish_as("tickets.marker", &queue, b"")
+        .await;
+    let order = process.publish().await.unwrap();
+    let lane = LANES.of(&fixtures::show_id(SHOW));
+    let mut open = within("open", process.queue.open_lane(lane)).await.unwrap();
+    let batch = within("next_batch", open.next_batch(9)).await.unwrap();
+    assert_eq!(batch.orders(), [order]);
+    batch.ack().await.unwrap();
+    assert_eq!(process.queue.list(9).await.unwrap(), []);
+    open.close().await;
+    until("all is acked", async || {
+        process.prefix.messages(&queue).await == 0
+    })
+    .await;
+    let urls = [services::rabbitmq_url()];
+    set_lanes(&urls, &process.config.prefix, LANES)
+        .await
+        .unwrap();
+}

@@ -1,0 +1,146 @@
+//! A node that is gone, or is there and does nothing, is left for another one.
+
+use std::time::{Duration, Instant};
+
+use adapter_rabbitmq::RabbitMqConfig;
+use domain::ports::{Dependency, TicketPublisher};
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
+use port_contracts::{DEADLINE, fixtures, measured, promised, services, within};
+
+use crate::process::start;
+use crate::proxied::{Proxied, SHOW, until};
+
+/// A process that is connected through the first proxy, and knows the way through a second.
+async fn with_two_ways() -> (Proxied, TcpProxy) {
+    let mut process = Proxied::start(DEADLINE).await;
+    let url = services::rabbitmq_url();
+    let second = TcpProxy::start(&host_and_port(&url)).await.unwrap();
+    second.set(Weather::Down);
+    let both = RabbitMqConfig {
+        urls: vec![process.proxy.url(&url), second.url(&url)],
+        ..process.config.clone()
+    };
+    process.queue = start(&both, &process.clock).await;
+    process.config = both;
+    process.published_in_the_end().await;
+    second.set(Weather::Fair);
+    (process, second)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_confirms_nothing() {
+    let (process, _second) = with_two_ways().await;
+    process.proxy.set(Weather::Mute);
+    let asked = Instant::now();
+    process.publish().await.unwrap();
+    promised(
+        "order accepted past a mute node",
+        asked.elapsed(),
+        Duration::from_secs(10),
+    );
+    until("ready", async || process.queue.check().await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_cable_is_pulled() {
+    let (process, _second) = with_two_ways().await;
+    process.proxy.set(Weather::Stalled);
+    let asked = Instant::now();
+    process.publish().await.unwrap();
+    promised(
+        "order accepted past a stalled node",
+        asked.elapsed(),
+        Duration::from_secs(10),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_gone() {
+    let (process, _second) = with_two_ways().await;
+    process.proxy.set(Weather::Down);
+    process.proxy.cut();
+    let asked = Instant::now();
+    process.publish().await.unwrap();
+    promised(
+        "order accepted past a dead node",
+        asked.elapsed(),
+        Duration::from_secs(2),
+    );
+}
+
+/// Nobody publishes, nobody consumes: the connections are left all the same, so that the
+/// next order does not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_answer_while_nothing_happens() {
+    let (process, _second) = with_two_ways().await;
+    process.proxy.set(Weather::Stalled);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let asked = Instant::now();
+    process.publish().await.unwrap();
+    let limit = Duration::from_secs(2);
+    promised(
+        "order accepted past a node that was left",
+        asked.elapsed(),
+        limit,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waits_for_its_confirm_is_said_in_readiness() {
+    let process = Proxied::start(DEADLINE).await;
+    process.published_in_the_end().await;
+    process.proxy.set(Weather::Mute);
+    let order = process.source.new_order(SHOW, "1");
+    let (published, ()) = tokio::join!(process.queue.publish(order), async {
+        until("said", async || {
+            let checked = process.queue.check().await;
+            checked.is_err_and(|down| down.reason.contains("confirm"))
+        })
+        .await;
+        process.proxy.set(Weather::Fair);
+    });
+    published.unwrap();
+    until("ready", async || process.queue.check().await.is_ok()).await;
+}
+
+/// Looking costs the broker nothing, and wears nothing out.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_can_be_asked_for_thousands_of_times() {
+    let process = Proxied::start(DEADLINE).await;
+    // A channel that the broker closes on every connection.
+    process.prefix.delete_exchange("tickets").await;
+    process.published_in_the_end().await;
+    let asked = Instant::now();
+    for _ in 0..3_000 {
+        within("check", process.queue.check()).await.unwrap();
+    }
+    measured("3,000 checks", asked.elapsed());
+    process.publish().await.unwrap();
+}
+
+/// Why a channel that the broker closed costs its connection. If this fails after an upgrade
+/// of lapin, `LiveChannel` may be simplified.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_the_broker_closed_poisons_its_number() {
+    let url = services::rabbitmq_url();
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
+    let connection = connection.await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let passive = QueueDeclareOptions::durable().passive();
+    let name = format!("{}-is-not-there", fixtures::show_id(SHOW));
+    let asking = channel.queue_declare(name.into(), passive, FieldTable::default());
+    asking.await.unwrap_err();
+    drop(channel);
+    let mut refused = 0;
+    // Every number once.
+    for _ in 0..2_047 {
+        match within("a channel", connection.create_channel()).await {
+            Ok(channel) => channel.close(200, "OK".into()).await.unwrap(),
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!(refused, 1);
+    connection.close(200, "OK".into()).await.unwrap();
+}
