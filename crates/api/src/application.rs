@@ -18,11 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
-use crate::http::{self, HttpState, Serving};
+use crate::examiner::{Examined, Examiner};
+use crate::held_lanes::HeldLanes;
+use crate::http::{self, Health, HttpState, Serving};
+use crate::lane_watch::{Heard, LaneWatch};
 use crate::live::Live;
 use crate::open_files::OpenFiles;
 use crate::wiring::{self, QueuePorts, StorePorts};
-use crate::worker::{Worker, chain};
+use crate::worker::{Telling, Worker, chain};
 use crate::{seed, telemetry};
 
 /// Which sides of the service a process runs.
@@ -70,6 +73,8 @@ pub struct Application {
     state: Arc<HttpState>,
     consumer: Arc<dyn TicketConsumer>,
     worker: Option<Worker>,
+    watch: Arc<LaneWatch>,
+    examiner: Arc<Examiner>,
     /// Goes on after the start if the store did not answer.
     preparing: JoinHandle<()>,
     lanes: u8,
@@ -91,13 +96,23 @@ impl Application {
         telemetry::start(&settings.log);
         let files = OpenFiles::of_this_process(&settings)?;
         let process = ProcessId::new(rand::random());
-        let receipts = receipts(&settings.tickets, process)?;
+        let receipts = Arc::new(receipts(&settings.tickets, process)?);
         let store = wiring::connect_store(&settings, &clock, role.accepts())?;
         let queue = wiring::connect_queue(&settings, &clock, process).await?;
         let worker = role
             .decides()
-            .then(|| worker(&settings, &store, &queue, &clock));
+            .then(|| worker(&settings, &store, &queue, &clock, process, &receipts));
         let (lanes, started) = (settings.queue.lanes, clock.now());
+        let line = Arc::new(WaitingLine::new(
+            lanes,
+            settings.live.stalled_after,
+            started,
+        ));
+        let heard = role.accepts().then(|| Heard {
+            line: Arc::clone(&line),
+            clock: Arc::clone(&clock),
+        });
+        let watch = Arc::new(LaneWatch::new(Arc::clone(&store.claims), lanes, heard));
         let office = Arc::new(BoxOffice {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
@@ -113,16 +128,31 @@ impl Application {
             } else {
                 SoldOutGate::always_open()
             },
-            line: WaitingLine::new(lanes, settings.live.stalled_after, started),
+            line: Arc::clone(&line),
             tally: AcceptTally::new(process, lanes, started),
         });
         let heartbeat = settings.live.heartbeat;
         let live = Arc::new(Live::new(Arc::clone(&office), settings.live));
-        let dependencies = vec![queue.dependency, Arc::clone(&store.dependency)];
+        let examined = [
+            ("queue", queue.examination.clone()),
+            ("store", store.examination.clone()),
+        ];
+        let examiner = Arc::new(Examiner::new(Examined::all(examined)));
+        let mut health = Health {
+            needed: vec![queue.dependency, Arc::clone(&store.dependency)],
+            // It concerns all processes, and stopping all of them would help nobody.
+            of_others: vec![examiner.clone()],
+        };
+        // Who only takes orders can go on with that while others do not decide.
+        if role.decides() {
+            health.needed.push(watch.clone());
+        } else {
+            health.of_others.push(watch.clone());
+        }
         let state = Arc::new(HttpState::new(
             office,
             live,
-            dependencies,
+            health,
             settings.admin_token.as_ref(),
         ));
         let preparing = Preparation::new(store, &settings.store).start().await;
@@ -153,6 +183,8 @@ impl Application {
             state,
             consumer: queue.consumer,
             worker,
+            watch,
+            examiner,
             preparing,
             lanes: lanes.count(),
             accepts: role.accepts(),
@@ -192,12 +224,28 @@ impl Application {
                     ("lane worker", Ok(()))
                 });
             }
+            let keeper = Arc::clone(&worker);
+            tasks.spawn(async move {
+                keeper.keep_claims().await;
+                ("keeper of claims", Ok(()))
+            });
             tasks.spawn(async move {
                 worker.sweep_holds().await;
                 ("hold sweeper", Ok(()))
             });
         }
         let live_stop = CancellationToken::new();
+        let watch_stop = live_stop.clone();
+        let watch = self.watch;
+        tasks.spawn(async move {
+            watch.watch(&watch_stop).await;
+            ("watch over the lanes", Ok(()))
+        });
+        let (examiner, examiner_stop) = (self.examiner, live_stop.clone());
+        tasks.spawn(async move {
+            examiner.watch(&examiner_stop).await;
+            ("examiner of the servers", Ok(()))
+        });
         if self.accepts {
             for (name, task) in Live::tasks(&self.state.live, &live_stop) {
                 tasks.spawn(async move {
@@ -356,6 +404,8 @@ fn worker(
     store: &StorePorts,
     queue: &QueuePorts,
     clock: &Arc<dyn Clock>,
+    process: ProcessId,
+    receipts: &Arc<Receipts>,
 ) -> Worker {
     Worker {
         desk: DecidingDesk {
@@ -363,12 +413,17 @@ fn worker(
             events: Arc::clone(&queue.events),
             dead_letters: Arc::clone(&queue.dead_letters),
             clock: Arc::clone(clock),
+            receipts: Arc::clone(receipts),
         },
         consumer: Arc::clone(&queue.consumer),
-        store: Arc::clone(&store.dependency),
+        claims: Arc::clone(&store.claims),
+        process,
+        lanes: settings.queue.lanes,
         settings: settings.worker.clone(),
         jitter: Box::new(rand::random_range),
         stop: CancellationToken::new(),
+        held: HeldLanes::default(),
+        telling: Telling::default(),
     }
 }
 

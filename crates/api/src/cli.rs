@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use domain::order::{Lanes, MAX_LANES};
-use domain::ports::{Clock, DeadLetter};
+use domain::ports::{Clock, DeadLetter, Finding, Level};
 use domain::receipt::ProcessId;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +22,7 @@ use crate::application::{Application, Role};
 use crate::audit::AuditReport;
 use crate::clock::SystemClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
+use crate::examiner::Examined;
 use crate::worker::chain;
 use crate::{seed, wiring};
 
@@ -52,8 +53,10 @@ enum Command {
     /// Asks the process on this machine whether it is ready, and exits 1 if it
     /// is not: a health check for containers, which have no other client.
     Health,
-    /// Asks queue and store whether they answer with this configuration; like every process, it
-    /// declares the broker's queues first. Says what to do, and exits 1, if one does not.
+    /// Asks queue and store whether they answer with this configuration, and looks for what the
+    /// guarantees do not hold with: policies, alarms, missing members or rights, lazy commits.
+    /// Like every process, it declares the broker's queues first. Says what to do; exits 1 if a
+    /// server does not answer or a guarantee is broken.
     Doctor,
     /// Brings the store's schema up to date, creating its database if there is none.
     Migrate,
@@ -228,25 +231,48 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         (
             "queue",
             settings.queue.adapter.name(),
-            queue.map(|ports| ports.dependency),
+            queue.map(|ports| (ports.dependency, ports.examination)),
         ),
         (
             "store",
             settings.store.adapter.name(),
-            store.map(|ports| ports.dependency),
+            store.map(|ports| (ports.dependency, ports.examination)),
         ),
     ] {
-        let found = match connected {
-            Ok(dependency) => match timeout(LIMIT, dependency.check()).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(down)) => Err(down.reason),
-                Err(_) => Err(format!("no answer within {LIMIT:?}")),
-            },
-            Err(error) => Err(chain(error.as_ref())),
+        let (found, examination) = match connected {
+            Ok((dependency, examination)) => {
+                let found = match timeout(LIMIT, dependency.check()).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(down)) => Err(down.reason),
+                    Err(_) => Err(format!("no answer within {LIMIT:?}")),
+                };
+                (found, examination)
+            }
+            Err(error) => (Err(chain(error.as_ref())), None),
         };
         is_well &= found.is_ok();
         let found = found.err().unwrap_or_else(|| "answers".to_owned());
         print(format_args!("{name} ({adapter}): {found}"))?;
+        for examined in Examined::all([(name, examination)]) {
+            for finding in examined.findings().await {
+                is_well &= finding.level != Level::Broken;
+                let Finding {
+                    level,
+                    subject,
+                    what,
+                    remedy,
+                } = finding;
+                print(format_args!("  {level}: {subject}: {what}\n    {remedy}"))?;
+            }
+        }
+    }
+    if let QueueAdapter::RabbitMq(rabbitmq) = &settings.queue.adapter
+        && rabbitmq.management_urls.is_empty()
+    {
+        print(
+            "rabbitmq.management_urls is not set: policies, members, alarms and rights \
+             were not looked at",
+        )?;
     }
     Ok(if is_well {
         ExitCode::SUCCESS

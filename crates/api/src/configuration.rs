@@ -114,8 +114,10 @@ impl QueueAdapter {
 /// `rabbitmq.*`
 #[derive(Debug, Clone)]
 pub struct RabbitMqSettings {
-    /// `amqp://user:password@host:port/vhost`
-    pub url: SecretString,
+    /// The nodes of the broker: `amqp://user:password@host:port/vhost`.
+    pub urls: Vec<SecretString>,
+    /// Of the broker's management API, tried in turn. Empty if it is not to be asked.
+    pub management_urls: Vec<SecretString>,
     /// Goes before the name of every exchange and queue.
     pub prefix: String,
 }
@@ -289,6 +291,14 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
 }
 
 /// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
+fn several_urls(text: &str) -> Result<Vec<SecretString>, String> {
+    let urls: Vec<_> = text.split(',').map(str::trim).collect();
+    if urls.contains(&"") {
+        return Err("must be URLs with one comma between two of them".to_owned());
+    }
+    Ok(urls.into_iter().map(SecretString::from).collect())
+}
+
 fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     let text = match value {
         Value::Object(fields) => {
@@ -436,7 +446,7 @@ impl Reader {
     }
 
     fn rabbitmq(&mut self, is_used: bool) -> Option<RabbitMqSettings> {
-        let url = self.url("rabbitmq.url", is_used);
+        let urls = self.rabbitmq_urls(is_used);
         let prefix = self.take("rabbitmq.prefix", |text| {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             if text.len() <= MAX_PREFIX_LENGTH && text.chars().all(is_plain) {
@@ -447,10 +457,31 @@ impl Reader {
                 ))
             }
         });
+        let management_urls = self.take("rabbitmq.management_urls", |text| {
+            if text.is_empty() {
+                Ok(Vec::new())
+            } else {
+                several_urls(text)
+            }
+        });
         Some(RabbitMqSettings {
-            url: url?,
+            urls: urls?,
+            management_urls: management_urls?,
             prefix: prefix?,
         })
+    }
+
+    /// `rabbitmq.urls` with a comma between two of them, or `rabbitmq.url` for one.
+    fn rabbitmq_urls(&mut self, is_used: bool) -> Option<Vec<SecretString>> {
+        const MANY: &str = "rabbitmq.urls";
+        const ONE: &str = "rabbitmq.url";
+        if !self.values.contains_key(MANY) {
+            return self.url(ONE, is_used).map(|url| vec![url]);
+        }
+        if self.values.remove(ONE).is_some() {
+            self.fault(ONE, format_args!("is set beside {MANY}; set one of them"));
+        }
+        self.take(MANY, several_urls)
     }
 
     fn mysql(&mut self, is_used: bool) -> Option<MySqlSettings> {
@@ -604,6 +635,32 @@ mod tests {
         assert_eq!(settings.tickets.id_secrets.len(), 2);
         assert!(!settings.store.seed_demo);
         assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn the_broker_may_have_one_address_or_several() {
+        use secrecy::ExposeSecret as _;
+
+        let urls = |variables: &[(&str, &str)]| {
+            let rabbitmq = [&[("APP__QUEUE__ADAPTER", "rabbitmq")], variables].concat();
+            load(&rabbitmq).map(|settings| match settings.queue.adapter {
+                QueueAdapter::RabbitMq(rabbitmq) => {
+                    let urls = rabbitmq.urls.iter();
+                    urls.map(|url| url.expose_secret().to_owned()).collect()
+                }
+                QueueAdapter::Memory => Vec::new(),
+            })
+        };
+        let one = ("APP__RABBITMQ__URL", "amqp://a");
+        assert_eq!(urls(&[one]).unwrap(), ["amqp://a"]);
+        let many = ("APP__RABBITMQ__URLS", "amqp://a, amqp://b");
+        assert_eq!(urls(&[many]).unwrap(), ["amqp://a", "amqp://b"]);
+        let faults = |variables: &[_]| urls(variables).unwrap_err().to_string();
+        assert!(faults(&[one, many]).contains("rabbitmq.url: is set beside rabbitmq.urls"));
+        let gap = ("APP__RABBITMQ__URLS", "amqp://u:hunter2@a,,amqp://b");
+        assert!(faults(&[gap]).contains("rabbitmq.urls: must be URLs"));
+        assert!(!faults(&[gap]).contains("hunter2"));
+        assert!(faults(&[]).contains("rabbitmq.url: is missing"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::bail;
 use domain::order::Lanes;
 use domain::ports::{
-    Clock, DeadLetters, Dependency, ShowRepository, TicketConsumer, TicketEvents, TicketLedger,
-    TicketPublisher, UserRepository,
+    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, TicketConsumer,
+    TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
@@ -34,8 +34,12 @@ pub struct StorePorts {
     pub shows: Arc<dyn ShowRepository>,
     /// Seats, tickets, journal.
     pub ledger: Arc<dyn TicketLedger>,
+    /// Who decides which lane.
+    pub claims: Arc<dyn LaneClaims>,
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
+    /// What `tickets doctor` looks at.
+    pub examination: Option<Arc<dyn Examination>>,
     /// What `tickets migrate` does.
     pub migrate: Migration,
 }
@@ -52,6 +56,8 @@ pub struct QueuePorts {
     pub events: Arc<dyn TicketEvents>,
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
+    /// What `tickets doctor` looks at.
+    pub examination: Option<Arc<dyn Examination>>,
 }
 
 /// Connects the store that the configuration names; `takes_orders` says whether
@@ -114,7 +120,9 @@ fn memory_store(clock: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
         users: store.clone(),
         shows: store.clone(),
         ledger: store.clone(),
+        claims: store.clone(),
         dependency: store,
+        examination: None,
         migrate: Box::new(|| Box::pin(async { Ok(()) })),
     })
 }
@@ -150,6 +158,7 @@ fn memory_queue(
         dead_letters: queue.clone(),
         events: Arc::new(MemoryTicketEvents::new(EVENTS_BUFFERED)),
         dependency: queue,
+        examination: None,
     })
 }
 
@@ -185,6 +194,8 @@ fn mysql_store(
         users: store.clone(),
         shows: store.clone(),
         ledger: store.clone(),
+        claims: store.clone(),
+        examination: Some(store.clone()),
         dependency: store,
         migrate: Box::new(move || {
             let store = Arc::clone(&migrated);
@@ -210,17 +221,31 @@ async fn rabbitmq_queue(
     clock: Arc<dyn Clock>,
     process: ProcessId,
 ) -> anyhow::Result<QueuePorts> {
+    use adapter_rabbitmq::doctor::{BrokerDoctor, BrokerDoctorConfig};
     use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
+    use anyhow::Context;
     use domain::schedule::ClassSchedule;
-    use secrecy::ExposeSecret;
 
     /// Of up to 500 events each.
     const ANNOUNCEMENTS_BUFFERED: usize = 256;
     const DEAD_LETTERS_MAX: usize = 100_000;
 
     let queue = &settings.queue;
+    let urls = exposed(&rabbitmq.urls);
+    let examination: Option<Arc<dyn Examination>> = if rabbitmq.management_urls.is_empty() {
+        None
+    } else {
+        let config = BrokerDoctorConfig {
+            management_urls: exposed(&rabbitmq.management_urls),
+            urls: urls.clone(),
+            prefix: rabbitmq.prefix.clone(),
+            lanes: queue.lanes,
+        };
+        let doctor = BrokerDoctor::new(&config).context("rabbitmq.management_urls")?;
+        Some(Arc::new(doctor))
+    };
     let config = RabbitMqConfig {
-        url: rabbitmq.url.expose_secret().to_owned(),
+        urls,
         prefix: rabbitmq.prefix.clone(),
         lanes: queue.lanes,
         capacity: queue.capacity,
@@ -236,6 +261,7 @@ async fn rabbitmq_queue(
         dead_letters: queue.clone(),
         events: queue.clone(),
         dependency: queue,
+        examination,
     })
 }
 
@@ -251,10 +277,16 @@ async fn rabbitmq_queue(
 
 #[cfg(feature = "rabbitmq")]
 async fn set_rabbitmq_lanes(rabbitmq: &RabbitMqSettings, lanes: Lanes) -> anyhow::Result<()> {
+    let urls = exposed(&rabbitmq.urls);
+    Ok(adapter_rabbitmq::set_lanes(&urls, &rabbitmq.prefix, lanes).await?)
+}
+
+#[cfg(feature = "rabbitmq")]
+fn exposed(urls: &[secrecy::SecretString]) -> Vec<String> {
     use secrecy::ExposeSecret;
 
-    let url = rabbitmq.url.expose_secret();
-    Ok(adapter_rabbitmq::set_lanes(url, &rabbitmq.prefix, lanes).await?)
+    let urls = urls.iter();
+    urls.map(|url| url.expose_secret().to_owned()).collect()
 }
 
 #[cfg(not(feature = "rabbitmq"))]

@@ -13,6 +13,18 @@ impl Backend {
         Self(Arc::new((TestDatabase::create().await, TestPrefix::new())))
     }
 
+    /// On a broker of several nodes.
+    #[allow(
+        dead_code,
+        reason = "one of the two programs that have this file uses it"
+    )]
+    pub(crate) async fn on_cluster(url: &str) -> Self {
+        Self(Arc::new((
+            TestDatabase::create().await,
+            TestPrefix::on(url),
+        )))
+    }
+
     pub(crate) fn database(&self) -> &TestDatabase {
         &self.0.0
     }

@@ -1,9 +1,16 @@
 //! `tickets doctor`: what it says of servers that it is content with, and of others.
 
 use std::process::Command;
+use std::time::Duration;
+
+use api::application::Role;
+use port_contracts::{services, within};
+use reqwest::Client;
+use serde_json::json;
+use tokio::time::sleep;
 
 use crate::backend::Backend;
-use crate::helpers::config_dir;
+use crate::helpers::{TestService, config_dir};
 
 /// What the program printed, and whether it was content.
 fn tickets(backend: &Backend, argument: &str, changed: &[(&str, &str)]) -> (bool, String) {
@@ -34,7 +41,11 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     assert!(is_done, "{said}");
     let (is_content, said) = tickets(&backend, "doctor", &[]);
     assert!(is_content, "{said}");
-    assert_eq!(said, "queue (rabbitmq): answers\nstore (mysql): answers\n");
+    assert_eq!(
+        said,
+        "queue (rabbitmq): answers\nstore (mysql): answers\nrabbitmq.management_urls is not set: \
+         policies, members, alarms and rights were not looked at\n"
+    );
 
     let kept = "keeps the password that its data were made with";
     for (name, well, ill) in [
@@ -66,4 +77,46 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     let vhost = format!("{}/no-such-vhost", backend.variables()[1].1);
     let (is_content, said) = tickets(&backend, "doctor", &[("APP__RABBITMQ__URL", &vhost)]);
     assert!(!is_content && said.contains("vhost and rights"), "{said}");
+}
+
+/// What an operator may set at any time, and no client of AMQP is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
+    let backend = Backend::start().await;
+    let (is_done, said) = tickets(&backend, "migrate", &[]);
+    assert!(is_done, "{said}");
+    let management = services::rabbitmq_management_url();
+    let known = ("APP__RABBITMQ__MANAGEMENT_URLS", management.as_str());
+    let (is_content, said) = tickets(&backend, "doctor", &[known]);
+    assert!(is_content && !said.contains("broken"), "{said}");
+
+    let prefix = backend.queue().as_str();
+    let policy = format!("{management}/api/policies/%2F/{prefix}");
+    let dropping = json!({
+        "pattern": format!("^{prefix}"), "definition": {"message-ttl": 2_000}, "apply-to": "queues",
+    });
+    let client = Client::new();
+    let set = client.put(&policy).json(&dropping).send().await.unwrap();
+    assert!(set.status().is_success(), "{set:?}");
+    let (is_content, said) = tickets(&backend, "doctor", &[known]);
+    let service = TestService::on(&backend, Role::All, &[known]).await;
+    let ready = within("readiness says it", async {
+        loop {
+            let ready = service.get("/health/ready").await;
+            if ready.body.to_string().contains("message-ttl") {
+                return ready;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    let removed = client.delete(&policy).send().await.unwrap();
+    assert!(removed.status().is_success(), "{removed:?}");
+
+    assert!(!is_content && said.contains("broken"), "{said}");
+    assert!(said.contains("message-ttl is 2000"), "{said}");
+    assert!(said.contains("rabbitmqctl clear_policy"), "{said}");
+    assert_eq!(ready.status, 200);
+    assert_eq!(ready.text("status"), "degraded");
+    service.stop().await.unwrap();
 }

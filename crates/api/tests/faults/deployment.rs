@@ -41,8 +41,34 @@ impl Deployment {
         Self::with_publish_timeout_ms(2_000).await
     }
 
+    /// On a broker of several nodes, without a proxy before it; `urls` as in
+    /// `rabbitmq.urls`.
+    pub(crate) async fn on_cluster(urls: &str) -> Self {
+        let first = urls.split(',').next().unwrap();
+        let backend = Backend::on_cluster(first).await;
+        let mut deployment = Self::unmigrated(backend, 2_000).await;
+        deployment
+            .variables
+            .retain(|(name, _)| name != "APP__RABBITMQ__URL");
+        let urls = ("APP__RABBITMQ__URLS".to_owned(), urls.to_owned());
+        deployment.variables.push(urls);
+        deployment.migrate();
+        deployment
+    }
+
     async fn with_publish_timeout_ms(publish_timeout_ms: u32) -> Self {
         let backend = Backend::start().await;
+        let deployment = Self::unmigrated(backend, publish_timeout_ms).await;
+        deployment.migrate();
+        deployment
+    }
+
+    fn migrate(&self) {
+        let migrated = self.run(&["migrate"]);
+        assert!(migrated.status.success(), "{migrated:?}");
+    }
+
+    async fn unmigrated(backend: Backend, publish_timeout_ms: u32) -> Self {
         let broker = TcpProxy::start(&host_and_port(&services::rabbitmq_url()))
             .await
             .unwrap();
@@ -68,17 +94,14 @@ impl Deployment {
         ] {
             variables.push((name.to_owned(), value.to_owned()));
         }
-        let deployment = Self {
+        Self {
             broker,
             database,
             variables,
             logs: Some(TempDir::new().unwrap()),
             started: Cell::new(0),
             backend,
-        };
-        let migrated = deployment.run(&["migrate"]);
-        assert!(migrated.status.success(), "{migrated:?}");
-        deployment
+        }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

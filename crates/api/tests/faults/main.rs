@@ -14,6 +14,7 @@
 
 mod broker;
 mod buyers;
+mod cluster;
 mod database;
 mod deployment;
 mod frozen;
