@@ -53,7 +53,29 @@ release:
 test: services browser nextest ## Runs all tests; needs MySQL, RabbitMQ and Chromium, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
-	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features
+	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not $(NEEDS_A_CLUSTER)'
+
+# Three nodes in network namespaces need root, so they are a target of their own.
+NEEDS_A_CLUSTER := (binary(faults) and test(/^cluster::/))
+
+.PHONY: test-cluster
+test-cluster: services cluster nextest ## Faults on a broker of three nodes, within the limits that are promised; root on Debian.
+	set -a && . .local/cluster.env && \
+	TICKETS_TEST_PROMISES=$${TICKETS_TEST_PROMISES-1} \
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)'
+
+# Minutes more than the gate has: before a release, and when an adapter changes.
+.PHONY: test-latest
+test-latest: export CLUSTER_STATE := .local/latest
+test-latest: export CLUSTER_RABBITMQ := latest
+test-latest: nextest ## All tests on the latest RabbitMQ and MySQL, from Debian unstable; root on Debian.
+	deploy/cluster.sh start
+	set -a && . .local/latest.env && \
+	TICKETS_TEST_MYSQL_URL=$$(deploy/latest-mysql.sh start) && \
+	TICKETS_TEST_RABBITMQ_URL=$${TICKETS_CLUSTER_URLS%%,*} && \
+	TICKETS_TEST_RABBITMQ_MANAGEMENT_URL=$${TICKETS_CLUSTER_MANAGEMENT_URLS%%,*} && \
+	TICKETS_TEST_PROMISES=1 $(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)' && \
+	$(MAKE) test
 
 # All but what needs a database, a broker or a browser.
 NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) \
@@ -67,6 +89,14 @@ test-memory: nextest ## The quick loop: what needs no servers.
 .PHONY: services
 services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
 	deploy/services.sh
+
+.PHONY: cluster
+cluster: ## Finds or starts three RabbitMQ nodes that can be killed and cut off; root on Debian.
+	deploy/cluster.sh start
+
+.PHONY: cluster-destroy
+cluster-destroy: ## REMOVES the nodes of `make cluster` with their data.
+	deploy/cluster.sh destroy
 
 .PHONY: browser
 browser: ## Finds or installs the Chromium in which the look of reports is tested.

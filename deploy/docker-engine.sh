@@ -29,49 +29,15 @@ say() {
     echo "docker-engine: $*"
 }
 
-# The machine's own mirror, keyring and certificates, whatever they are.
-mirror() {
-    sed -n 's/^URIs: *\([^ ]*\).*/\1/p' /etc/apt/sources.list.d/debian.sources | head -1
-}
-
-# A minimal Debian of release $1 in folder $2.
-bootstrap() {
-    [ ! -e "$2.done" ] || return 0
-    rm -rf "$2"
-    say "a minimal Debian $1"
-    debootstrap --variant=minbase --include=ca-certificates "$1" "$2" "$(mirror)" \
-        >"$2.log" 2>&1 || fail "debootstrap failed: $(tail -3 "$2.log")"
-    cp -r /usr/local/share/ca-certificates "$2/usr/local/share/"
-    chroot "$2" update-ca-certificates >>"$2.log" 2>&1
-    printf '#!/bin/sh\nexit 101\n' >"$2/usr/sbin/policy-rc.d"
-    chmod 755 "$2/usr/sbin/policy-rc.d"
-    echo 'Acquire::Check-Valid-Until "false";' >"$2/etc/apt/apt.conf.d/90snapshot"
-    touch "$2.done"
-}
-
-# Packages in a folder that `bootstrap` made.
-install() {
-    local folder=$1
-    shift
-    cp /etc/resolv.conf "$folder/etc/resolv.conf"
-    # In a namespace of its own, so that no mount is left behind by a failure.
-    unshare --mount --propagation private bash -euo pipefail -c '
-        folder=$1; shift
-        mount -t proc proc "$folder/proc"
-        mount --rbind /dev "$folder/dev"
-        export DEBIAN_FRONTEND=noninteractive LC_ALL=C
-        chroot "$folder" apt-get update -qq
-        chroot "$folder" apt-get install -y -qq --no-install-recommends "$@"
-    ' bash "$folder" "$@" >"$folder.apt.log" 2>&1 ||
-        fail "apt-get install $* failed: $(tail -3 "$folder.apt.log")"
-}
+# shellcheck source=deploy/debian.sh
+. deploy/debian.sh
 
 make_engine() {
     [ ! -e "$ROOT.ready" ] || return 0
     bootstrap sid "$ENGINE/sid"
     rm -rf "$ROOT" && cp -a "$ENGINE/sid" "$ROOT"
     say "Docker"
-    install "$ROOT" docker.io docker-cli docker-buildx docker-compose iptables procps
+    install_in "$ROOT" docker.io docker-cli docker-buildx docker-compose iptables procps
     touch "$ROOT.ready"
 }
 
@@ -153,7 +119,7 @@ rust_image() {
     has_image "$RUST_IMAGE" && return
     bootstrap bookworm "$ENGINE/bookworm"
     rm -rf "$folder" && cp -a "$ENGINE/bookworm" "$folder"
-    install "$folder" gcc libc6-dev
+    install_in "$folder" gcc libc6-dev
     toolchain=$(rustc --print sysroot)
     case "$RUST_IMAGE" in
     "rust:$(rustc --version | cut -d' ' -f2)-"*) ;;
@@ -195,9 +161,9 @@ mysql_image() {
     has_image "$MYSQL_IMAGE" && return
     bootstrap sid "$ENGINE/sid"
     rm -rf "$folder" && cp -a "$ENGINE/sid" "$folder"
-    install "$folder" mysql-server-core mysql-client
+    install_in "$folder" mysql-server-core mysql-client
     chroot "$folder" sh -c 'getent passwd mysql >/dev/null || useradd --system --home /var/lib/mysql mysql'
-    command install -m 755 deploy/stand-ins/mysql.sh "$folder/usr/local/bin/docker-entrypoint.sh"
+    install -m 755 deploy/stand-ins/mysql.sh "$folder/usr/local/bin/docker-entrypoint.sh"
     rm -rf "$folder/var/lib/mysql" && mkdir -p "$folder/var/lib/mysql" "$folder/run/mysqld"
     chroot "$folder" chown mysql:mysql /var/lib/mysql /run/mysqld
     import "$MYSQL_IMAGE" "$folder" "ENTRYPOINT [\"docker-entrypoint.sh\"]" "CMD [\"mysqld\"]" \
@@ -210,8 +176,8 @@ rabbitmq_image() {
     has_image "$RABBITMQ_IMAGE" && return
     bootstrap sid "$ENGINE/sid"
     rm -rf "$folder" && cp -a "$ENGINE/sid" "$folder"
-    install "$folder" rabbitmq-server gosu
-    command install -m 755 deploy/stand-ins/rabbitmq.sh "$folder/usr/local/bin/docker-entrypoint.sh"
+    install_in "$folder" rabbitmq-server gosu
+    install -m 755 deploy/stand-ins/rabbitmq.sh "$folder/usr/local/bin/docker-entrypoint.sh"
     mkdir -p "$folder/etc/rabbitmq/conf.d"
     printf '[rabbitmq_management].\n' >"$folder/etc/rabbitmq/enabled_plugins"
     rm -rf "$folder/var/lib/rabbitmq" && mkdir -p "$folder/var/lib/rabbitmq"
@@ -231,11 +197,7 @@ done
 case "${1:-}" in
 start)
     mkdir -p "$ENGINE" "$MADE"
-    if ! command -v debootstrap >/dev/null || ! command -v iptables >/dev/null; then
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            debootstrap iptables >"$ENGINE/apt.log" 2>&1 || fail "$(tail -3 "$ENGINE/apt.log")"
-    fi
+    install_here "$ENGINE/apt.log" debootstrap iptables
     make_engine
     start_engine
     rust_image

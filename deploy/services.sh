@@ -2,7 +2,8 @@
 # Finds or starts a MySQL and a RabbitMQ server, and writes where they are to
 # .local/services.env. Running it again is cheap.
 #
-#   1. What TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL name, if both are set.
+#   1. What TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL name, if both are set; the
+#      broker's management API is then where TICKETS_TEST_RABBITMQ_MANAGEMENT_URL points.
 #   2. What an earlier run started: each server that does not run is started again, with
 #      its data.
 #   3. New ones: containers, if a Docker engine answers; else Debian's packages, if this is
@@ -75,10 +76,13 @@ password() {
     cat "$STATE/password"
 }
 
+# $3 may be empty: only the tests of the broker's management API need it.
 write_env() {
     (
         umask 077
         printf 'TICKETS_TEST_MYSQL_URL=%s\nTICKETS_TEST_RABBITMQ_URL=%s\n' "$1" "$2" >"$ENV_FILE"
+        [ -z "${3:-}" ] ||
+            printf 'TICKETS_TEST_RABBITMQ_MANAGEMENT_URL=%s\n' "$3" >>"$ENV_FILE"
     )
     echo "services: MySQL and RabbitMQ answer; see ${ENV_FILE#"$PWD"/}"
 }
@@ -132,8 +136,15 @@ it back, or remove the data with \`deploy/services.sh destroy\`"
     container "$name-mysql" -p "127.0.0.1:$(free_port 13306):3306" \
         -v "$name-mysql:/var/lib/mysql" -e MYSQL_ROOT_PASSWORD="$password" "$MYSQL_IMAGE" \
         --innodb-buffer-pool-size=1G --innodb-redo-log-capacity=512M
+    # Of before the management API was published. Its data stay in its volume.
+    if docker container inspect "$name-rabbitmq" >/dev/null 2>&1 &&
+        ! docker container inspect -f '{{json .HostConfig.PortBindings}}' "$name-rabbitmq" |
+            grep -q 15672/tcp; then
+        docker rm --force "$name-rabbitmq" >/dev/null
+    fi
     # The broker's data are kept by its host's name.
-    container "$name-rabbitmq" -p "127.0.0.1:$(free_port 14672):5672" --hostname tickets \
+    container "$name-rabbitmq" -p "127.0.0.1:$(free_port 14672):5672" \
+        -p "127.0.0.1:$(free_port 15672):15672" --hostname tickets \
         -e RABBITMQ_DEFAULT_USER=tickets -e RABBITMQ_DEFAULT_PASS="$password" \
         -v "$name-rabbitmq:/var/lib/rabbitmq" "$RABBITMQ_IMAGE"
     # Over TCP: the server that sets a new volume up listens to a socket only.
@@ -142,7 +153,8 @@ it back, or remove the data with \`deploy/services.sh destroy\`"
     wait_for $START_SECONDS docker exec "$name-rabbitmq" \
         rabbitmq-diagnostics -q check_port_connectivity
     write_env "mysql://root:$password@$(published "$name-mysql" 3306)" \
-        "amqp://tickets:$password@$(published "$name-rabbitmq" 5672)"
+        "amqp://tickets:$password@$(published "$name-rabbitmq" 5672)" \
+        "http://tickets:$password@$(published "$name-rabbitmq" 15672)"
 }
 
 # --- Debian's packages --------------------------------------------------------------------
@@ -192,9 +204,10 @@ read_places() {
 }
 
 keep_places() {
-    printf 'data=%q mariadb_port=%q rabbitmq_port=%q rabbitmq_dist_port=%q rabbitmq_node=%q\n' \
+    printf 'data=%q mariadb_port=%q rabbitmq_port=%q rabbitmq_dist_port=%q rabbitmq_node=%q
+rabbitmq_management_port=%q\n' \
         "$data" "${mariadb_port:-}" "${rabbitmq_port:-}" "${rabbitmq_dist_port:-}" \
-        "${rabbitmq_node:-}" >"$PLACES"
+        "${rabbitmq_node:-}" "${rabbitmq_management_port:-}" >"$PLACES"
 }
 
 # The process of one of these servers, by what it was started with: it may have been started
@@ -292,12 +305,33 @@ rabbitmq_up() {
     local dir="$data/rabbitmq"
     if [ ! -f "$dir/rabbitmq.conf" ]; then
         mkdir -p "$dir"
-        printf '[].\n' >"$dir/plugins"
         (umask 077 && printf 'default_user = tickets\ndefault_pass = %s\n' "$(password)" \
             >"$dir/rabbitmq.conf")
         chown -R rabbitmq "$dir"
     fi
+    # One of before the management API was on is started again.
+    local process
+    if [ -z "${rabbitmq_management_port:-}" ] && process=$(process_of rabbitmq); then
+        kill "$process"
+        wait_for $START_SECONDS is_gone "$process"
+    fi
     start_rabbitmq
+}
+
+# The management API, on loopback. Without rates, counting messages costs the broker nothing.
+configure_management() {
+    local dir="$data/rabbitmq"
+    rabbitmq_management_port=$(free_port "${rabbitmq_management_port:-$((rabbitmq_dist_port + 1))}")
+    printf '[rabbitmq_management].\n' >"$dir/plugins"
+    (
+        umask 077 # it has the password
+        { sed '/^management\./d' "$dir/rabbitmq.conf" && printf '%s\n' \
+            'management.tcp.ip = 127.0.0.1' "management.tcp.port = $rabbitmq_management_port" \
+            'management.rates_mode = none'; } >"$dir/rabbitmq.conf.new"
+        chown rabbitmq "$dir/rabbitmq.conf.new"
+        mv "$dir/rabbitmq.conf.new" "$dir/rabbitmq.conf"
+    )
+    chown rabbitmq "$dir/plugins"
 }
 
 # With the data that it has, which are those of its node's name, unless it runs.
@@ -307,6 +341,7 @@ start_rabbitmq() {
         rabbitmq_port=$(free_port "${rabbitmq_port:-14672}")
         rabbitmq_dist_port=$(free_port $((rabbitmq_port + 1)))
         rabbitmq_node=${rabbitmq_node:-tickets$(checksum "$STATE")@localhost}
+        configure_management
         keep_places
         rm -f "$dir/pid"
         # The package's own start goes through su, which caps open files at 1024.
@@ -353,7 +388,8 @@ it back, or give it up with \`deploy/services.sh destroy\`"
     mariadb_up
     rabbitmq_up
     write_env "mysql://tickets:$(password)@127.0.0.1:$mariadb_port" \
-        "amqp://$(rabbitmq_login)@127.0.0.1:$rabbitmq_port"
+        "amqp://$(rabbitmq_login)@127.0.0.1:$rabbitmq_port" \
+        "http://$(rabbitmq_login)@127.0.0.1:$rabbitmq_management_port"
 }
 
 # --- commands -----------------------------------------------------------------------------
@@ -405,7 +441,7 @@ up() {
     if [ "$STATE" = "$SHARED" ] && [ -n "$mysql_url" ] && [ -n "$rabbitmq_url" ]; then
         answers "$mysql_url" || fail "nothing answers at TICKETS_TEST_MYSQL_URL"
         answers "$rabbitmq_url" || fail "nothing answers at TICKETS_TEST_RABBITMQ_URL"
-        write_env "$mysql_url" "$rabbitmq_url"
+        write_env "$mysql_url" "$rabbitmq_url" "${TICKETS_TEST_RABBITMQ_MANAGEMENT_URL:-}"
         return
     fi
     # It stays with what it has, whatever was installed or is down since.
