@@ -145,7 +145,7 @@ fn of_node(node: &Value, nodes: usize) -> Vec<Finding> {
                 "net_ticktime is {seconds} s: a node that freezes or vanishes is noticed only \
                  after about that time, and its lanes stand still until then"
             ),
-            "write net_ticktime = 5 into rabbitmq.conf of every node, and restart them one after \
+            "write net_ticktime = 4 into rabbitmq.conf of every node, and restart them one after \
              another"
                 .to_owned(),
         );
