@@ -25,12 +25,12 @@ use tracing::{error, warn};
 
 use crate::error::BrokerError;
 use crate::lane_troubles::LaneTroubles;
-use crate::link::{CLOSE_LIMIT, Link, LiveChannel, within, within_limit};
+use crate::link::{CLOSE_LIMIT, Link, LiveChannel, within_limit};
 use crate::topology::{PREFETCH, Topology};
 use crate::wire::{self, DecodeError};
 
-/// How long each step of opening a lane may take. A node that looks for the leader of the
-/// queue at a node that is away answers only once that is known to be down.
+/// How long a node may take at most to say what waits in a queue. One that looks for the leader
+/// at a node that is away answers only once that is known to be down.
 const OPEN_LIMIT: Duration = Duration::from_secs(2);
 /// How long the channels of a lane may take to close before their connection is left, which
 /// other lanes have too.
@@ -88,14 +88,15 @@ impl ClassFeed {
         may_have_more: bool,
     ) -> Result<Self, BrokerError> {
         let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
-        within(OPEN_LIMIT, qos).await?;
+        within_limit(qos).await?;
         let consuming = channel.basic_consume(
             topology.lane_queue(class, lane),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let consumer = within(OPEN_LIMIT, consuming).await?;
+        // Cut short it would start again from the beginning, on a broker that is only slow.
+        let consumer = within_limit(consuming).await?;
         Ok(Self {
             class,
             channel,

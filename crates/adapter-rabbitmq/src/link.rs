@@ -36,7 +36,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const REPAIR_AGAIN: Duration = Duration::from_millis(500);
 
 /// Bounds what a request to the broker may take.
-pub(crate) async fn within<T, E: Into<BrokerError>>(
+async fn within<T, E: Into<BrokerError>>(
     limit: Duration,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, BrokerError> {
