@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Proves that `make prod` forgets nothing: orders are taken while nobody decides them, both
-# servers are killed, as when a machine is switched off, and started again by the same command.
-# Then only the broker is; then the start itself is interrupted; then the folder is moved.
+# Proves that `make prod` forgets nothing that it has accepted. A new broker is killed the moment
+# it has confirmed its first order; both servers are killed with an order that nobody has
+# decided; then only the broker is; then the start itself is interrupted; then the folder is
+# moved. Each time the same command starts them again.
 # On servers and with secrets of its own, which it removes at the end.
 set -euo pipefail
 
@@ -92,9 +93,14 @@ for state in .local/check-prod .local/check-moved; do
 done
 rm -rf .local/check-copied
 
-# The first start of all is interrupted.
+# The first start of all is interrupted. What a broker has just made and confirmed outlives it.
 interrupt_a_start 3
+start_service api
+first=$(ordered)
+deploy/services.sh kill rabbitmq
+stop_service
 start_service all
+verdict "$first" "accepted by a new broker, which was killed at once"
 decided=$(ordered)
 verdict "$decided" "at first"
 stop_service

@@ -7,6 +7,7 @@
 //! | `tickets.<class>.<lane>` | quorum queue of a lane's class |
 //! | `tickets.dead` | quorum queue of dead letters |
 //! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes stores a marker in it every second, to know that its node has a majority |
+//! | `tickets.made.<number>` | quorum queue that is there for an instant, after others were made: see `Topology::write_out` |
 //! | `ticket-events` | fanout exchange of outcomes |
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
+use rand::RngExt;
 use tracing::warn;
 
 use crate::error::BrokerError;
@@ -172,7 +174,28 @@ impl Topology {
                 within_limit(binding).await?;
             }
         }
+        self.write_out(&channel).await?;
         within_limit(channel.close(200, "OK".into())).await
+    }
+
+    /// Has the broker write down which log belongs to which of the queues just made.
+    ///
+    /// A node of the broker keeps that of a new queue in memory for up to seven seconds. If it
+    /// is killed before, what was confirmed is still on its disk but belongs to no queue: on a
+    /// single node it is lost. Making another queue makes a node write down what it kept
+    /// (`ra_directory.erl` of [Ra], up to 3.1 at least: a look-up of a name that is not in the
+    /// cache of its DETS table empties that cache into the file). So one more is made, which
+    /// may be lost.
+    ///
+    /// [Ra]: https://github.com/rabbitmq/ra
+    async fn write_out(&self, channel: &Channel) -> Result<(), BrokerError> {
+        let number: u64 = rand::rng().random();
+        let name: ShortString = format!("{}tickets.made.{number}", self.prefix).into();
+        // Should the connection be lost before the queue is deleted.
+        let expires = ("x-expires", AMQPValue::LongInt(60_000));
+        declare_quorum_queue(channel, name.clone(), [expires]).await?;
+        within_limit(channel.queue_delete(name, QueueDeleteOptions::default())).await?;
+        Ok(())
     }
 
     /// The broker refuses to declare a queue anew with another maximal length:

@@ -100,8 +100,8 @@ enum Ended {
 /// How serving an open lane ended.
 enum Served {
     Ended(Ended),
-    /// The queue failed; whether a batch was settled before.
-    Failed(ConsumeError, bool),
+    /// The queue failed.
+    Failed(ConsumeError),
 }
 
 impl Worker {
@@ -272,17 +272,19 @@ impl Worker {
             };
             let error = match opened {
                 Ok(mut open) => {
-                    let served = self.serve(open.as_mut(), held).await;
+                    let mut has_worked = false;
+                    let since = Instant::now();
+                    let served = self.serve(open.as_mut(), held, &mut has_worked).await;
+                    // An idle lane shows by staying open that it can be served here.
+                    has_worked |= since.elapsed() >= PATIENCE;
                     open.close().await;
+                    if has_worked {
+                        queue.outage.is_over();
+                        failing_since = None;
+                    }
                     match served {
                         Served::Ended(ended) => return ended,
-                        Served::Failed(error, has_settled) => {
-                            if has_settled {
-                                queue.outage.is_over();
-                                failing_since = None;
-                            }
-                            error
-                        }
+                        Served::Failed(error) => error,
                     }
                 }
                 Err(error) => error,
@@ -299,9 +301,13 @@ impl Worker {
         }
     }
 
-    /// Serves an open lane.
-    async fn serve(&self, open: &mut dyn LaneConsumer, held: &HeldLane) -> Served {
-        let mut has_settled = false;
+    /// Serves an open lane, noting whether a batch was settled.
+    async fn serve(
+        &self,
+        open: &mut dyn LaneConsumer,
+        held: &HeldLane,
+        has_settled: &mut bool,
+    ) -> Served {
         loop {
             let batch = tokio::select! {
                 biased;
@@ -311,7 +317,7 @@ impl Worker {
             };
             let batch = match batch {
                 Ok(batch) => batch,
-                Err(error) => return Served::Failed(error, has_settled),
+                Err(error) => return Served::Failed(error),
             };
             self.held.is_busy(held.claim.lane);
             let started = Instant::now();
@@ -319,9 +325,9 @@ impl Worker {
                 return Served::Ended(ended);
             }
             if let Err(error) = batch.ack().await {
-                return Served::Failed(error, has_settled);
+                return Served::Failed(error);
             }
-            has_settled = true;
+            *has_settled = true;
             pace(started).await;
         }
     }
