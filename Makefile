@@ -172,12 +172,16 @@ scenario: release ## Runs scenarios/$(NAME).toml, in memory or with ON=services;
 	target/release/onsale run --scenario scenarios/$(NAME).toml --on $(ON) \
 		--json target/$(NAME).json --html target/$(NAME).html
 
-# On servers that nobody else uses, because it kills them, too.
+# On servers that nobody else uses, because these kill them, too.
 CHAOS_SERVERS := .local/chaos
+CHAOS_CLUSTER ?= .local/chaos-cluster
 CHAOS_SEED ?=
 
 .PHONY: chaos
-chaos: release ## Ten minutes of orders while everything is killed, frozen and cut; CHAOS_SEED=N repeats one.
+chaos: chaos-one-node chaos-cluster ## Orders while everything is killed, frozen and cut, first on one broker node, then on three; 40 minutes.
+
+.PHONY: chaos-one-node
+chaos-one-node: release ## Ten minutes of orders while everything is killed, frozen and cut; CHAOS_SEED=N repeats one.
 	@mkdir -p $(FIGURES)
 	@rm -f $(FIGURES)/chaos.json
 	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh
@@ -186,6 +190,21 @@ chaos: release ## Ten minutes of orders while everything is killed, frozen and c
 		--json $(FIGURES)/chaos.json --html target/chaos.html; status=$$?; \
 	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh destroy; exit $$status
 	target/release/onsale tables --from $(FIGURES) --only chaos
+
+.PHONY: chaos-cluster
+chaos-cluster: release ## 25 minutes of orders and 200 faults, several at once, on a broker of three nodes; root on Debian.
+	@mkdir -p $(FIGURES)
+	@rm -f $(FIGURES)/chaos-cluster.json
+	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh
+	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh kill rabbitmq
+	CLUSTER_STATE=$(CHAOS_CLUSTER) deploy/cluster.sh start
+	target/release/onsale run --scenario scenarios/chaos-cluster.toml --on services \
+		--own-servers $(CHAOS_SERVERS) --own-cluster $(CHAOS_CLUSTER) \
+		$(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) \
+		--json $(FIGURES)/chaos-cluster.json --html target/chaos-cluster.html; status=$$?; \
+	SERVICES_STATE=$(CHAOS_SERVERS) deploy/services.sh destroy; \
+	CLUSTER_STATE=$(CHAOS_CLUSTER) deploy/cluster.sh destroy; exit $$status
+	target/release/onsale tables --from $(FIGURES) --only chaos-cluster
 
 .PHONY: flash-sale
 flash-sale: NAME := flash-sale

@@ -395,6 +395,21 @@ launch() {
     exec 8>&-
 }
 
+# Waits until node $1 takes clients. RabbitMQ 3.10 ends if it asks another node for its feature
+# flags before that one has read its own (`incompatible_feature_flags`): it is launched again,
+# as a supervisor does.
+until_boots() {
+    local node=$1 launches=1 deadline=$((SECONDS + START_SECONDS)) console="$STATE/$1/console"
+    until takes_clients "$node" || [ $SECONDS -ge $deadline ]; do
+        if ! process_of "$node" >/dev/null; then
+            [ $launches -lt 3 ] || fail "node $node ended $launches times: $(tail -5 "$console")"
+            launch "$node"
+            launches=$((launches + 1))
+        fi
+        sleep 0.3
+    done
+}
+
 # Waits until node $1 is a member; $2 is the time that it has. One that ends is seen at once.
 until_member() {
     local node=$1 seconds=$2 deadline=$((SECONDS + $2)) console="$STATE/$1/console"
@@ -421,6 +436,7 @@ start() {
     done
     # All at once: of nodes that were all down, each may have to wait for another.
     for node in $NODES; do launch "$node"; done
+    for node in $NODES; do until_boots "$node"; done
     for node in $NODES; do until_member "$node" $START_SECONDS; done
     wait_for 30 "the nodes don't see each other; \`deploy/cluster.sh reset\`" is_whole
     write_env

@@ -76,9 +76,9 @@ impl Deployment {
         prefix: &str,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let url = &servers.rabbitmq_url;
+        let urls = servers.rabbitmq_urls();
         let deployment = Self {
-            tickets: Tickets::on_services(program, url, prefix, database.clone())?,
+            tickets: Tickets::on_services(program, &urls, prefix, database.clone())?,
             database: database.clone(),
             prefix: prefix.to_owned(),
             servers: servers.clone(),

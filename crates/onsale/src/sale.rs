@@ -61,7 +61,7 @@ impl Tickets {
     /// When this binary cannot be found.
     pub fn on_services(
         program: Option<PathBuf>,
-        rabbitmq_url: &str,
+        rabbitmq_urls: &str,
         prefix: &str,
         database: Database,
     ) -> anyhow::Result<Self> {
@@ -69,7 +69,7 @@ impl Tickets {
             variables: [
                 ("APP__QUEUE__ADAPTER", "rabbitmq".to_owned()),
                 ("APP__QUEUE__LANES", LANES.to_string()),
-                ("APP__RABBITMQ__URL", rabbitmq_url.to_owned()),
+                ("APP__RABBITMQ__URLS", rabbitmq_urls.to_owned()),
                 ("APP__RABBITMQ__PREFIX", prefix.to_owned()),
                 ("APP__STORE__ADAPTER", "mysql".to_owned()),
                 ("APP__MYSQL__URL", database.url().to_owned()),
@@ -127,6 +127,8 @@ impl Tickets {
     fn configure(&self, command: &mut Command) {
         command
             .env("APP__STORE__SEED_DEMO", "false")
+            // Whoever has it set would have two lists of addresses.
+            .env_remove("APP__RABBITMQ__URL")
             .env("APP__LOG__LEVEL", "error")
             .env("APP__ADMIN__TOKEN", &self.token)
             .envs(self.variables.iter().map(|(name, value)| (name, value)));

@@ -8,11 +8,15 @@ use anyhow::{Context, ensure};
 use tokio::process::Command;
 
 use crate::cpu::Watched;
+use crate::scenario::faults::FaultKind;
 
 /// Written by `make services`; variables of the same names come first.
 const FILE: &str = ".local/services.env";
 /// Starts servers, and breaks those that nobody else uses.
 const SCRIPT: &str = "deploy/services.sh";
+/// The same of a broker of three nodes.
+const CLUSTER_SCRIPT: &str = "deploy/cluster.sh";
+const CLUSTER_URLS: &str = "TICKETS_CLUSTER_URLS";
 const MYSQL_URL: &str = "TICKETS_TEST_MYSQL_URL";
 const RABBITMQ_URL: &str = "TICKETS_TEST_RABBITMQ_URL";
 
@@ -22,10 +26,48 @@ const RABBITMQ_URL: &str = "TICKETS_TEST_RABBITMQ_URL";
 pub struct Servers {
     /// `mysql://user:password@host:port`; the user may create databases.
     pub mysql_url: String,
-    /// `amqp://user:password@host:port`
+    /// `amqp://user:password@host:port`, of one node if there are several.
     pub rabbitmq_url: String,
     /// The folder that the script keeps them in, of servers that nobody else uses.
     own: Option<PathBuf>,
+    /// The broker, if it has several nodes.
+    cluster: Option<Cluster>,
+}
+
+/// A broker of several nodes that nobody else uses.
+#[derive(Clone)]
+pub struct Cluster {
+    folder: PathBuf,
+    /// Of every node, with commas between them.
+    urls: String,
+}
+
+impl Cluster {
+    fn own(folder: &Path) -> anyhow::Result<Self> {
+        let start = format!(
+            "start it by `CLUSTER_STATE={} {CLUSTER_SCRIPT} start`",
+            folder.display()
+        );
+        let file = values_of(folder).with_context(|| start.clone())?;
+        Ok(Self {
+            urls: value_in(&file, CLUSTER_URLS).context(start)?.to_owned(),
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Has the script do something to a node, numbered from 0 on, or to all.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn tell(&self, what: &str, node: Option<u32>) -> anyhow::Result<()> {
+        let node = node.map(|number| (number + 1).to_string());
+        let mut command = Command::new(CLUSTER_SCRIPT);
+        command
+            .arg(what)
+            .args(&node)
+            .env("CLUSTER_STATE", &self.folder);
+        succeed(command).await
+    }
 }
 
 /// One of the two, as the script calls it.
@@ -68,38 +110,78 @@ impl Servers {
             mysql_url: find(MYSQL_URL)?,
             rabbitmq_url: find(RABBITMQ_URL)?,
             own: None,
+            cluster: None,
         })
     }
 
-    /// Those that `SERVICES_STATE=folder deploy/services.sh` has started.
+    /// Those that `SERVICES_STATE=folder deploy/services.sh` has started; the broker is that of
+    /// `CLUSTER_STATE=cluster deploy/cluster.sh start` if there is one.
     ///
     /// # Errors
     /// When there are none.
-    pub fn own(folder: &Path) -> anyhow::Result<Self> {
+    pub fn own(folder: &Path, cluster: Option<&Path>) -> anyhow::Result<Self> {
         let start = || {
             format!(
                 "start them by `SERVICES_STATE={} {SCRIPT}`",
                 folder.display()
             )
         };
-        let mut path = folder.as_os_str().to_owned();
-        path.push(".env");
-        let file = fs::read_to_string(&path).with_context(start)?;
+        let file = values_of(folder).with_context(start)?;
         let find = |name: &str| {
             let value = value_in(&file, name).map(str::to_owned);
             value.with_context(start)
         };
+        let cluster = cluster.map(Cluster::own).transpose()?;
+        let rabbitmq_url = match &cluster {
+            Some(cluster) => cluster.urls.split(',').next().map(str::to_owned),
+            None => Some(find(RABBITMQ_URL)?),
+        };
         Ok(Self {
             mysql_url: find(MYSQL_URL)?,
-            rabbitmq_url: find(RABBITMQ_URL)?,
+            rabbitmq_url: rabbitmq_url.unwrap_or_default(),
             own: Some(folder.to_owned()),
+            cluster,
         })
     }
 
-    /// Whether nobody else uses them, so that they may be killed.
+    /// Of every node of the broker, with commas between them.
     #[must_use]
-    pub const fn are_own(&self) -> bool {
-        self.own.is_some()
+    pub fn rabbitmq_urls(&self) -> String {
+        let cluster = self.cluster.as_ref();
+        cluster.map_or_else(|| self.rabbitmq_url.clone(), |cluster| cluster.urls.clone())
+    }
+
+    /// The broker of several nodes.
+    ///
+    /// # Errors
+    /// When it has one node, or others may use it.
+    pub fn cluster(&self) -> anyhow::Result<&Cluster> {
+        let cluster = self.cluster.as_ref();
+        cluster.context("the broker has no nodes that may be broken")
+    }
+
+    /// Whether faults of this kind may happen to them.
+    ///
+    /// # Errors
+    /// When others may use them, or the broker has more nodes, or fewer.
+    pub fn suffer(&self, kind: FaultKind) -> anyhow::Result<()> {
+        let name = kind.name();
+        ensure!(
+            self.own.is_some() || !kind.kills_a_server(),
+            "{name} kills a server that others may use: name servers of your own by \
+             --own-servers, or leave it out of faults.kinds"
+        );
+        ensure!(
+            self.cluster.is_some() || !kind.breaks_a_node(),
+            "{name} breaks a node of a broker of several: name one of your own by \
+             --own-cluster, or leave it out of faults.kinds"
+        );
+        ensure!(
+            self.cluster.is_none() || kind != FaultKind::BrokerKilled,
+            "{name} is for a broker of one node: leave out --own-cluster, or name node_killed \
+             in faults.kinds"
+        );
+        Ok(())
     }
 
     /// Ends one by SIGKILL, and waits until it is gone.
@@ -121,20 +203,11 @@ impl Servers {
     async fn tell(&self, what: &str, server: Server) -> anyhow::Result<()> {
         let own = self.own.as_ref();
         let own = own.context("servers that others may use are not killed")?;
-        let output = Command::new(SCRIPT)
+        let mut command = Command::new(SCRIPT);
+        command
             .args([what, server.name()])
-            .env("SERVICES_STATE", own)
-            .output()
-            .await
-            .context(SCRIPT)?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "{SCRIPT} {what} {}: {}",
-            server.name(),
-            error.trim_end()
-        );
-        Ok(())
+            .env("SERVICES_STATE", own);
+        succeed(command).await
     }
 
     /// Those of the two that are processes of this machine.
@@ -146,6 +219,22 @@ impl Servers {
         let rabbitmq = local_process(&self.rabbitmq_url, &["beam.smp"])?;
         Ok(mysql.into_iter().chain(rabbitmq).collect())
     }
+}
+
+/// Runs a script to its end.
+async fn succeed(mut command: Command) -> anyhow::Result<()> {
+    let of_script = format!("{:?}", command.as_std());
+    let output = command.output().await.with_context(|| of_script.clone())?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{of_script}: {}", error.trim_end());
+    Ok(())
+}
+
+/// What a script has written down beside its folder.
+fn values_of(folder: &Path) -> anyhow::Result<String> {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(".env");
+    Ok(fs::read_to_string(path)?)
 }
 
 /// The value of a line `NAME=value`.
@@ -228,6 +317,7 @@ mod tests {
             mysql_url: "mysql://u:p@db.example:3306".to_owned(),
             rabbitmq_url: "amqp://u:p@mq.example:5672".to_owned(),
             own: None,
+            cluster: None,
         };
         assert_eq!(servers.local_processes().unwrap(), []);
     }
@@ -239,8 +329,10 @@ mod tests {
             mysql_url: "mysql://u:p@127.0.0.1:1".to_owned(),
             rabbitmq_url: "amqp://u:p@127.0.0.1:1".to_owned(),
             own: None,
+            cluster: None,
         };
-        assert!(!servers.are_own());
+        assert!(servers.suffer(FaultKind::StoreKilled).is_err());
+        servers.suffer(FaultKind::StoreCut).unwrap();
         let refused = servers.kill(Server::MariaDb).await.unwrap_err();
         assert!(refused.to_string().contains("others may use"), "{refused}");
     }
@@ -249,15 +341,34 @@ mod tests {
     fn own_servers_are_those_of_their_folder() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("chaos");
-        let missing = Servers::own(&state).err().unwrap().to_string();
+        let missing = Servers::own(&state, None).err().unwrap().to_string();
         assert!(
             missing.starts_with("start them by `SERVICES_STATE="),
             "{missing}"
         );
         let urls = "TICKETS_TEST_MYSQL_URL=mysql://u:p@h:1\nTICKETS_TEST_RABBITMQ_URL=amqp://h:2\n";
         fs::write(folder.path().join("chaos.env"), urls).unwrap();
-        let servers = Servers::own(&state).unwrap();
-        assert!(servers.are_own());
-        assert_eq!(servers.rabbitmq_url, "amqp://h:2");
+        let servers = Servers::own(&state, None).unwrap();
+        servers.suffer(FaultKind::BrokerKilled).unwrap();
+        assert!(servers.suffer(FaultKind::NodeKilled).is_err());
+        assert_eq!(servers.rabbitmq_urls(), "amqp://h:2");
+
+        let nodes = folder.path().join("nodes");
+        let missing = Servers::own(&state, Some(&nodes)).err().unwrap();
+        let missing = missing.to_string();
+        assert!(
+            missing.starts_with("start it by `CLUSTER_STATE="),
+            "{missing}"
+        );
+        fs::write(
+            folder.path().join("nodes.env"),
+            "TICKETS_CLUSTER_URLS=amqp://a,amqp://b\n",
+        )
+        .unwrap();
+        let servers = Servers::own(&state, Some(&nodes)).unwrap();
+        servers.suffer(FaultKind::NodeKilled).unwrap();
+        assert!(servers.suffer(FaultKind::BrokerKilled).is_err());
+        assert_eq!(servers.rabbitmq_url, "amqp://a");
+        assert_eq!(servers.rabbitmq_urls(), "amqp://a,amqp://b");
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::buyers::whole_micros;
@@ -54,10 +55,29 @@ impl Chaos {
     /// Does to the fleet what was planned, counted from `start`; each fault is
     /// told when it is over.
     pub async fn carry_out(
-        fleet: &mut Fleet,
-        planned: &[PlannedFault],
+        fleet: &Fleet,
+        planned: &[Vec<PlannedFault>],
         start: Instant,
         tell: impl Fn(&Fault),
+    ) -> Self {
+        let sequences = planned
+            .iter()
+            .map(|sequence| Self::one_after_the_other(fleet, sequence, start, &tell));
+        let mut chaos = Self::default();
+        for part in join_all(sequences).await {
+            chaos.faults.extend(part.faults);
+            chaos.wrong.extend(part.wrong);
+        }
+        chaos.faults.sort_by_key(|fault| fault.at);
+        chaos.wrong.extend(fleet.supervise().await);
+        chaos
+    }
+
+    async fn one_after_the_other(
+        fleet: &Fleet,
+        planned: &[PlannedFault],
+        start: Instant,
+        tell: &impl Fn(&Fault),
     ) -> Self {
         let now = || whole_micros(Instant::now().saturating_duration_since(start));
         let mut chaos = Self::default();
@@ -65,7 +85,7 @@ impl Chaos {
             sleep_until(start + Duration::from_micros(planned.at_micros)).await;
             chaos.wrong.extend(fleet.supervise().await);
             let at = now();
-            let target = target(fleet, planned);
+            let target = target(fleet, planned).await;
             if let Err(error) = suffer(fleet, planned).await {
                 let kind = planned.kind.name();
                 chaos.wrong.push(format!("{kind} of {target}: {error:#}"));
@@ -79,22 +99,20 @@ impl Chaos {
             tell(&fault);
             chaos.faults.push(fault);
         }
-        chaos.wrong.extend(fleet.supervise().await);
         chaos
     }
 }
 
 /// What it happens to, as reports call it.
-fn target(fleet: &mut Fleet, planned: &PlannedFault) -> String {
+async fn target(fleet: &Fleet, planned: &PlannedFault) -> String {
     match planned.kind {
         FaultKind::WorkerKilled | FaultKind::WorkerFrozen | FaultKind::WorkerRestarted => {
-            let worker = fleet.worker(planned.worker);
-            worker.map_or_else(
-                |error| error.to_string(),
-                |worker| worker.watch.name.clone(),
-            )
+            match fleet.worker(planned.number) {
+                Ok(worker) => worker.lock().await.watch.name.clone(),
+                Err(error) => error.to_string(),
+            }
         }
-        FaultKind::ApiKilled | FaultKind::ApiRestarted => fleet.api.watch.name.clone(),
+        FaultKind::ApiKilled | FaultKind::ApiRestarted => fleet.api.lock().await.watch.name.clone(),
         FaultKind::BrokerCut | FaultKind::BrokerStalled | FaultKind::BrokerUnreachable => {
             "way to the broker".to_owned()
         }
@@ -103,26 +121,40 @@ fn target(fleet: &mut Fleet, planned: &PlannedFault) -> String {
         }
         FaultKind::BrokerKilled => "broker".to_owned(),
         FaultKind::StoreKilled => "store".to_owned(),
+        FaultKind::NodeKilled
+        | FaultKind::NodeFrozen
+        | FaultKind::NodeCut
+        | FaultKind::NodeVanished => format!("node {}", planned.number + 1),
     }
 }
 
-async fn suffer(fleet: &mut Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
+async fn suffer(fleet: &Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
     let lasts = Duration::from_micros(planned.lasts_micros);
-    let tickets = fleet.tickets.clone();
+    let tickets = &fleet.tickets;
+    let number = planned.number;
+    let node = async |breaks, mends| fleet.break_node(number, breaks, lasts, mends).await;
     match planned.kind {
-        FaultKind::WorkerKilled => killed(fleet.worker(planned.worker)?, &tickets, lasts).await?,
-        FaultKind::WorkerFrozen => fleet.worker(planned.worker)?.freeze(lasts).await?,
-        FaultKind::WorkerRestarted => restarted(fleet.worker(planned.worker)?, &tickets).await?,
-        FaultKind::ApiKilled => killed(&mut fleet.api, &tickets, lasts).await?,
-        FaultKind::ApiRestarted => restarted(&mut fleet.api, &tickets).await?,
-        FaultKind::BrokerCut => fleet.broker()?.cut(),
-        FaultKind::StoreCut => fleet.store()?.cut(),
-        FaultKind::BrokerStalled => for_a_while(fleet.broker()?, Way::stall, lasts).await,
-        FaultKind::StoreStalled => for_a_while(fleet.store()?, Way::stall, lasts).await,
-        FaultKind::BrokerUnreachable => for_a_while(fleet.broker()?, Way::close, lasts).await,
-        FaultKind::StoreUnreachable => for_a_while(fleet.store()?, Way::close, lasts).await,
+        FaultKind::WorkerKilled => {
+            killed(&mut *fleet.worker(number)?.lock().await, tickets, lasts).await?;
+        }
+        FaultKind::WorkerFrozen => fleet.worker(number)?.lock().await.freeze(lasts).await?,
+        FaultKind::WorkerRestarted => {
+            restarted(&mut *fleet.worker(number)?.lock().await, tickets).await?;
+        }
+        FaultKind::ApiKilled => killed(&mut *fleet.api.lock().await, tickets, lasts).await?,
+        FaultKind::ApiRestarted => restarted(&mut *fleet.api.lock().await, tickets).await?,
+        FaultKind::BrokerCut => fleet.broker().iter().for_each(Way::cut),
+        FaultKind::StoreCut => fleet.store().iter().for_each(Way::cut),
+        FaultKind::BrokerStalled => for_a_while(fleet.broker(), Way::stall, lasts).await,
+        FaultKind::StoreStalled => for_a_while(fleet.store(), Way::stall, lasts).await,
+        FaultKind::BrokerUnreachable => for_a_while(fleet.broker(), Way::close, lasts).await,
+        FaultKind::StoreUnreachable => for_a_while(fleet.store(), Way::close, lasts).await,
         FaultKind::BrokerKilled => fleet.kill_server(Server::RabbitMq, lasts).await?,
         FaultKind::StoreKilled => fleet.kill_server(Server::MariaDb, lasts).await?,
+        FaultKind::NodeKilled => node("kill", "run").await?,
+        FaultKind::NodeFrozen => node("freeze", "thaw").await?,
+        FaultKind::NodeCut => node("cut", "heal").await?,
+        FaultKind::NodeVanished => node("vanish", "heal").await?,
     }
     Ok(())
 }
@@ -140,8 +172,8 @@ async fn restarted(member: &mut Member, tickets: &Tickets) -> anyhow::Result<()>
     ended
 }
 
-async fn for_a_while(way: &Way, breaks: fn(&Way), lasts: Duration) {
-    breaks(way);
+async fn for_a_while(ways: &[Way], breaks: fn(&Way), lasts: Duration) {
+    ways.iter().for_each(breaks);
     sleep(lasts).await;
-    way.mend();
+    ways.iter().for_each(Way::mend);
 }

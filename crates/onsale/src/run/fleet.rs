@@ -1,10 +1,12 @@
 //! The processes that a run has started, and the ways from them to their
 //! servers: what faults happen to.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::observer::Watch;
@@ -127,20 +129,20 @@ impl Member {
 /// The ways that there are; without one, processes connect to the server itself.
 #[derive(Default)]
 pub struct Ways {
-    /// To the broker.
-    pub broker: Option<Way>,
+    /// To each node of the broker.
+    pub broker: Vec<Way>,
     /// To the store.
-    pub store: Option<Way>,
+    pub store: Vec<Way>,
 }
 
-/// An api process and workers.
+/// An api process and workers. What happens to one of them takes its lock for that time.
 pub struct Fleet {
     /// The program with its configuration.
     pub tickets: Tickets,
     /// Takes the orders.
-    pub api: Member,
+    pub api: Mutex<Member>,
     /// Decide them.
-    pub workers: Vec<Member>,
+    pub workers: Vec<Mutex<Member>>,
     ways: Ways,
     servers: Servers,
     /// Of those that are processes of this machine.
@@ -167,11 +169,11 @@ impl Fleet {
             } else {
                 WORKER.to_owned()
             };
-            started.push(Member::start(&tickets, "worker", name).await?);
+            started.push(Mutex::new(Member::start(&tickets, "worker", name).await?));
         }
         Ok(Self {
             tickets,
-            api,
+            api: Mutex::new(api),
             workers: started,
             ways,
             server_watches: servers
@@ -184,36 +186,54 @@ impl Fleet {
     }
 
     /// Where orders are taken.
-    #[must_use]
-    pub const fn service(&self) -> &Service {
-        &self.api.service
+    pub async fn address(&self) -> SocketAddr {
+        self.api.lock().await.service.address()
     }
 
     /// All processes.
-    pub fn members(&mut self) -> impl Iterator<Item = &mut Member> {
-        std::iter::once(&mut self.api).chain(&mut self.workers)
+    fn members(&self) -> impl Iterator<Item = &Mutex<Member>> {
+        std::iter::once(&self.api).chain(&self.workers)
     }
 
-    /// To the broker.
-    ///
-    /// # Errors
-    /// When processes go there directly.
-    pub fn broker(&self) -> anyhow::Result<&Way> {
-        self.ways
-            .broker
-            .as_ref()
-            .context("no proxy before the broker")
+    /// What reports call the processes, and which they are now.
+    pub async fn watches(&self) -> Vec<Watch> {
+        let mut watches = Vec::new();
+        for member in self.members() {
+            watches.push(member.lock().await.watch.clone());
+        }
+        watches.extend(self.server_watches.iter().cloned());
+        watches
+    }
+
+    /// To each node of the broker.
+    #[must_use]
+    pub fn broker(&self) -> &[Way] {
+        &self.ways.broker
     }
 
     /// To the store.
+    #[must_use]
+    pub fn store(&self) -> &[Way] {
+        &self.ways.store
+    }
+
+    /// Breaks a node of the broker for a while, and waits until it is a member again.
     ///
     /// # Errors
-    /// When processes go there directly.
-    pub fn store(&self) -> anyhow::Result<&Way> {
-        self.ways
-            .store
-            .as_ref()
-            .context("no proxy before the store")
+    /// When the broker has no nodes that may be broken, or does not get whole.
+    pub async fn break_node(
+        &self,
+        number: u32,
+        breaks: &'static str,
+        lasts: Duration,
+        mends: &'static str,
+    ) -> anyhow::Result<()> {
+        let cluster = self.servers.cluster()?;
+        cluster.tell(breaks, Some(number)).await?;
+        sleep(lasts).await;
+        cluster.tell(mends, Some(number)).await?;
+        // Nodes before RabbitMQ 4.3 that lost each other need an operator.
+        cluster.tell("reset", None).await
     }
 
     /// SIGKILL of a server, which is started again on its data after a while.
@@ -235,17 +255,20 @@ impl Fleet {
 
     /// Starts again what has ended, as a supervisor would, and says what that
     /// was: nothing ends by itself.
-    pub async fn supervise(&mut self) -> Vec<String> {
+    pub async fn supervise(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let tickets = self.tickets.clone();
         for member in self.members() {
+            // To one that is locked happens what was planned.
+            let Ok(mut member) = member.try_lock() else {
+                continue;
+            };
             let ended = match member.service.process.ended() {
                 Ok(None) => continue,
                 Ok(Some(status)) => format!("ended by itself: {status}"),
                 Err(error) => format!("{error:#}"),
             };
             found.push(format!("{}: {ended}", member.watch.name));
-            if let Err(error) = member.start_again(&tickets).await {
+            if let Err(error) = member.start_again(&self.tickets).await {
                 found.push(format!("{}: {error:#}", member.watch.name));
             }
         }
@@ -256,23 +279,20 @@ impl Fleet {
     ///
     /// # Errors
     /// When one of them does not end in time, or not with 0.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        for worker in &mut self.workers {
-            worker.end().await?;
+    pub async fn stop(self) -> anyhow::Result<()> {
+        for worker in self.workers {
+            worker.into_inner().end().await?;
         }
-        self.api.end().await
+        self.api.into_inner().end().await
     }
 
     /// The worker of this number.
     ///
     /// # Errors
     /// When there is none.
-    pub fn worker(&mut self, number: u32) -> anyhow::Result<&mut Member> {
-        let place = usize::try_from(number)?;
-        let Some(worker) = self.workers.get_mut(place) else {
-            bail!("there is no worker {number}");
-        };
-        Ok(worker)
+    pub fn worker(&self, number: u32) -> anyhow::Result<&Mutex<Member>> {
+        let worker = self.workers.get(usize::try_from(number)?);
+        worker.with_context(|| format!("there is no worker {number}"))
     }
 }
 

@@ -6,9 +6,8 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use tokio::sync::Mutex;
 
 use super::fleet::{Fleet, Way, Ways};
 use super::observer::Watch;
@@ -48,7 +47,7 @@ pub struct Ground {
     /// How long it took to make the users, in seconds; `None` for existing ones.
     pub users_seconds: Option<f64>,
     /// What faults happen to, on real servers.
-    pub fleet: Option<Mutex<Fleet>>,
+    pub fleet: Option<Fleet>,
     auditor: Option<Tickets>,
 }
 
@@ -147,17 +146,8 @@ impl Ground {
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let terms = scenario.faults.iter();
-        let killing = terms
-            .flat_map(|terms| &terms.kinds)
-            .find(|(kind, _)| kind.kills_a_server());
-        if let Some((kind, _)) = killing
-            && !servers.are_own()
-        {
-            bail!(
-                "{} kills a server that others may use: name servers of your own by \
-                 --own-servers, or leave it out of faults.kinds",
-                kind.name()
-            );
+        for (kind, _) in terms.flat_map(|terms| &terms.kinds) {
+            servers.suffer(*kind)?;
         }
         let on = async |deployment: &Deployment| {
             Self::with_processes(deployment, scenario, names, work).await
@@ -178,12 +168,10 @@ impl Ground {
         let fleet = start_fleet(deployment, scenario).await?;
         deployment.wait_for_owners().await?;
         let tickets = fleet.tickets.clone();
-        let target = Target::local(fleet.service().address(), tickets.token());
+        let target = Target::local(fleet.address().await, tickets.token());
         target.put_on_sale(names, &scenario.shows).await?;
 
-        let members = [&fleet.api].into_iter().chain(&fleet.workers);
-        let mut watched: Vec<Watch> = members.map(|member| member.watch.clone()).collect();
-        watched.extend(fleet.server_watches.iter().cloned());
+        let mut watched = fleet.watches().await;
         watched.push(client());
         let ground = Self {
             target,
@@ -192,12 +180,12 @@ impl Ground {
             on: "services".to_owned(),
             versions: deployment.versions().await?,
             users_seconds: Some(users_seconds),
-            fleet: Some(Mutex::new(fleet)),
+            fleet: Some(fleet),
             auditor: Some(tickets),
         };
         let result = work(&ground).await?;
         if let Some(fleet) = ground.fleet {
-            fleet.into_inner().stop().await?;
+            fleet.stop().await?;
         }
         Ok(result)
     }
@@ -209,20 +197,25 @@ async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Re
     let mut tickets = deployment.tickets.with_settings(&scenario.service.settings);
     let latency = Duration::from_millis(scenario.service.store_latency_ms);
     let has_faults = scenario.faults.is_some();
-    let mut lead = async |setting: &str, url: &str, latency: Duration| {
-        let way = Way::to(url, latency).await?;
-        let through = BTreeMap::from([(setting.to_owned(), way.url(url))]);
+    let mut lead = async |setting: &str, urls: &str, latency: Duration| {
+        let (mut ways, mut through) = (Vec::new(), Vec::new());
+        for url in urls.split(',') {
+            let way = Way::to(url, latency).await?;
+            through.push(way.url(url));
+            ways.push(way);
+        }
+        let through = BTreeMap::from([(setting.to_owned(), through.join(","))]);
         tickets = tickets.with_settings(&through);
-        anyhow::Ok(way)
+        anyhow::Ok(ways)
     };
     let mut ways = Ways::default();
     if has_faults {
-        let url = &deployment.servers.rabbitmq_url;
-        ways.broker = Some(lead("rabbitmq.url", url, Duration::ZERO).await?);
+        let urls = deployment.servers.rabbitmq_urls();
+        ways.broker = lead("rabbitmq.urls", &urls, Duration::ZERO).await?;
     }
     if has_faults || !latency.is_zero() {
         let url = deployment.database.url();
-        ways.store = Some(lead("mysql.url", url, latency).await?);
+        ways.store = lead("mysql.url", url, latency).await?;
     }
     let servers = deployment.servers.clone();
     Fleet::start(tickets, scenario.service.workers, ways, servers).await

@@ -64,6 +64,11 @@ pub struct RunArgs {
     /// `SERVICES_STATE=FOLDER deploy/services.sh` leaves them. Faults may kill those.
     #[arg(long, conflicts_with = "url")]
     pub own_servers: Option<PathBuf>,
+    /// With --own-servers: the folder of a broker of three nodes, as
+    /// `CLUSTER_STATE=FOLDER deploy/cluster.sh start` leaves it. It is used in place of
+    /// that of --own-servers, and faults may break its nodes.
+    #[arg(long, requires = "own_servers")]
+    pub own_cluster: Option<PathBuf>,
     /// Of everything that is drawn; drawn itself and reported unless given.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -123,7 +128,7 @@ pub struct Outcome {
 /// What was drawn before the start.
 struct Drawn {
     orders: Vec<PlannedOrder>,
-    faults: Vec<PlannedFault>,
+    faults: Vec<Vec<PlannedFault>>,
 }
 
 impl Drawn {
@@ -164,7 +169,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         (None, On::Memory) => Box::pin(Ground::in_memory(program, &scenario, &names, sell)).await,
         (None, On::Services) => {
             let servers = match &args.own_servers {
-                Some(folder) => Servers::own(folder)?,
+                Some(folder) => Servers::own(folder, args.own_cluster.as_deref())?,
                 None => Servers::find()?,
             };
             let on = Ground::on_services(&servers, program, &scenario, &names, sell);
@@ -230,8 +235,7 @@ async fn sell(
             let Some(fleet) = &ground.fleet else {
                 return Chaos::default();
             };
-            let mut fleet = fleet.lock().await;
-            Chaos::carry_out(&mut fleet, &faults, start, |fault| {
+            Chaos::carry_out(fleet, &faults, start, |fault| {
                 observer.tell(&fault.to_string())
             })
             .await

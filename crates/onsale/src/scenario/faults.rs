@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 /// whatever faults there are.
 const STREAM: u64 = 0xFA_0175;
 const MICROS_PER_MILLI: u64 = 1_000;
+/// Of the broker that `deploy/cluster.sh` starts.
+pub const NODES: u32 = 3;
 
 /// What can be done to a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +36,14 @@ pub enum FaultKind {
     BrokerUnreachable,
     /// The broker itself gets SIGKILL and is started again on its data.
     BrokerKilled,
+    /// A node of a broker of several gets SIGKILL and is started again on its data.
+    NodeKilled,
+    /// A node gets SIGSTOP, and SIGCONT later.
+    NodeFrozen,
+    /// A node and the others lose each other; clients reach all of them.
+    NodeCut,
+    /// Nobody reaches a node any more, and nobody is told.
+    NodeVanished,
     /// Every connection to the store ends; new ones are taken.
     StoreCut,
     /// Nothing passes to or from the store, and no connection ends.
@@ -42,6 +52,21 @@ pub enum FaultKind {
     StoreUnreachable,
     /// The database server itself gets SIGKILL and is started again on its data.
     StoreKilled,
+}
+
+/// What faults happen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The processes of the service.
+    Service,
+    /// The broker, and the way to it.
+    Broker,
+    /// The store, and the way to it.
+    Store,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Service, Self::Broker, Self::Store];
 }
 
 /// How long a fault of a kind is in force.
@@ -57,7 +82,7 @@ enum Length {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::WorkerKilled,
         Self::WorkerFrozen,
         Self::WorkerRestarted,
@@ -67,6 +92,10 @@ impl FaultKind {
         Self::BrokerStalled,
         Self::BrokerUnreachable,
         Self::BrokerKilled,
+        Self::NodeKilled,
+        Self::NodeFrozen,
+        Self::NodeCut,
+        Self::NodeVanished,
         Self::StoreCut,
         Self::StoreStalled,
         Self::StoreUnreachable,
@@ -86,6 +115,10 @@ impl FaultKind {
             Self::BrokerStalled => "broker_stalled",
             Self::BrokerUnreachable => "broker_unreachable",
             Self::BrokerKilled => "broker_killed",
+            Self::NodeKilled => "node_killed",
+            Self::NodeFrozen => "node_frozen",
+            Self::NodeCut => "node_cut",
+            Self::NodeVanished => "node_vanished",
             Self::StoreCut => "store_cut",
             Self::StoreStalled => "store_stalled",
             Self::StoreUnreachable => "store_unreachable",
@@ -105,6 +138,38 @@ impl FaultKind {
         matches!(self, Self::BrokerKilled | Self::StoreKilled)
     }
 
+    /// Whether it happens to one node of a broker of several.
+    #[must_use]
+    pub const fn breaks_a_node(self) -> bool {
+        matches!(
+            self,
+            Self::NodeKilled | Self::NodeFrozen | Self::NodeCut | Self::NodeVanished
+        )
+    }
+
+    /// What it happens to.
+    #[must_use]
+    pub const fn part(self) -> Part {
+        match self {
+            Self::WorkerKilled
+            | Self::WorkerFrozen
+            | Self::WorkerRestarted
+            | Self::ApiKilled
+            | Self::ApiRestarted => Part::Service,
+            Self::BrokerCut
+            | Self::BrokerStalled
+            | Self::BrokerUnreachable
+            | Self::BrokerKilled
+            | Self::NodeKilled
+            | Self::NodeFrozen
+            | Self::NodeCut
+            | Self::NodeVanished => Part::Broker,
+            Self::StoreCut | Self::StoreStalled | Self::StoreUnreachable | Self::StoreKilled => {
+                Part::Store
+            }
+        }
+    }
+
     const fn length(self) -> Length {
         match self {
             Self::WorkerRestarted | Self::ApiRestarted | Self::BrokerCut | Self::StoreCut => {
@@ -113,21 +178,30 @@ impl FaultKind {
             Self::WorkerFrozen
             | Self::BrokerStalled
             | Self::BrokerUnreachable
+            | Self::NodeFrozen
+            | Self::NodeCut
+            | Self::NodeVanished
             | Self::StoreStalled
             | Self::StoreUnreachable => Length::Lasting,
-            Self::WorkerKilled | Self::ApiKilled | Self::BrokerKilled | Self::StoreKilled => {
-                Length::Down
-            }
+            Self::WorkerKilled
+            | Self::ApiKilled
+            | Self::BrokerKilled
+            | Self::NodeKilled
+            | Self::StoreKilled => Length::Down,
         }
     }
 
-    /// Time that is left for a process to start, on a machine that is busy.
+    /// Time that is left for a process to start, or for a node to be a member again, on a
+    /// machine that is busy.
     const fn start_ms(self) -> u64 {
         match self {
             Self::WorkerKilled | Self::WorkerRestarted | Self::ApiKilled | Self::ApiRestarted => {
                 1_000
             }
             Self::BrokerKilled => 10_000,
+            Self::NodeKilled => 15_000,
+            // The others give it up, and RabbitMQ before 4.3 has it start again.
+            Self::NodeFrozen | Self::NodeCut | Self::NodeVanished => 25_000,
             Self::StoreKilled => 3_000,
             _ => 0,
         }
@@ -147,6 +221,8 @@ pub struct FaultTerms {
     pub down_ms: (u64, u64),
     /// From the end of a fault to the start of the next, at least.
     pub quiet_ms: u64,
+    /// Whether those of different parts take no notice of each other.
+    pub overlapping: bool,
 }
 
 /// A fault that will happen.
@@ -158,8 +234,8 @@ pub struct PlannedFault {
     pub kind: FaultKind,
     /// How long it is in force, without the start of what was killed.
     pub lasts_micros: u64,
-    /// Number of the worker that it happens to, if it happens to one.
-    pub worker: u32,
+    /// Number of the worker or node that it happens to, if it happens to one, from 0 on.
+    pub number: u32,
 }
 
 impl FaultTerms {
@@ -193,12 +269,21 @@ impl FaultTerms {
     /// The time that all of them take if each is as long as it can be.
     #[must_use]
     pub fn longest_ms(&self) -> u64 {
-        let quiet = self.quiet_ms * (u64::from(self.number) + 1);
-        let lasting = self.counts().into_iter().map(|(kind, count)| {
-            let most = self.span(kind).1 + kind.start_ms();
-            most * u64::from(count)
-        });
-        quiet + lasting.sum::<u64>()
+        let counts = self.counts();
+        let longest = |is_in: &dyn Fn(FaultKind) -> bool| {
+            let faults = counts.iter().filter(|(kind, _)| is_in(*kind));
+            let lasting = faults.map(|(kind, count)| {
+                let most = self.span(*kind).1 + kind.start_ms() + self.quiet_ms;
+                most * u64::from(*count)
+            });
+            self.quiet_ms + lasting.sum::<u64>()
+        };
+        if self.overlapping {
+            let parts = Part::ALL.map(|part| longest(&|kind| kind.part() == part));
+            parts.into_iter().max().unwrap_or_default()
+        } else {
+            longest(&|_| true)
+        }
     }
 
     const fn span(&self, kind: FaultKind) -> (u64, u64) {
@@ -210,12 +295,18 @@ impl FaultTerms {
     }
 }
 
-/// All faults of a sale to which orders come for so many seconds, one after the
-/// other: the next one starts when the one before is over, what it ended is there
-/// again, and [`FaultTerms::quiet_ms`] have passed. What time is left is spread
-/// between them as chance has it, so that nobody can get used to a rhythm.
+/// All faults of a sale to which orders come for so many seconds, in sequences that run side
+/// by side: one, or one for each part if faults may overlap. In a sequence the next fault
+/// starts when the one before is over, what it ended is there again, and
+/// [`FaultTerms::quiet_ms`] have passed. What time is left is spread between them as chance
+/// has it, so that nobody can get used to a rhythm.
 #[must_use]
-pub fn plan_faults(terms: &FaultTerms, seconds: f64, workers: u32, seed: u64) -> Vec<PlannedFault> {
+pub fn plan_faults(
+    terms: &FaultTerms,
+    seconds: f64,
+    workers: u32,
+    seed: u64,
+) -> Vec<Vec<PlannedFault>> {
     let mut random = StdRng::seed_from_u64(seed ^ STREAM);
     let counts = terms.counts();
     let mut kinds: Vec<FaultKind> = counts
@@ -223,6 +314,30 @@ pub fn plan_faults(terms: &FaultTerms, seconds: f64, workers: u32, seed: u64) ->
         .flat_map(|(kind, count)| std::iter::repeat_n(kind, usize::try_from(count).unwrap_or(0)))
         .collect();
     kinds.shuffle(&mut random);
+    let sequences = if terms.overlapping {
+        let of = |part| {
+            kinds
+                .iter()
+                .copied()
+                .filter(move |kind| kind.part() == part)
+        };
+        Part::ALL.map(|part| of(part).collect()).to_vec()
+    } else {
+        vec![kinds]
+    };
+    let sequences = sequences.into_iter();
+    sequences
+        .map(|kinds: Vec<FaultKind>| sequence(terms, kinds, seconds, workers, &mut random))
+        .collect()
+}
+
+fn sequence(
+    terms: &FaultTerms,
+    kinds: Vec<FaultKind>,
+    seconds: f64,
+    workers: u32,
+    random: &mut StdRng,
+) -> Vec<PlannedFault> {
     let lasting: Vec<u64> = kinds
         .iter()
         .map(|kind| {
@@ -230,9 +345,7 @@ pub fn plan_faults(terms: &FaultTerms, seconds: f64, workers: u32, seed: u64) ->
             random.random_range(least..=most) * MICROS_PER_MILLI
         })
         .collect();
-    let gaps: Vec<f64> = (0..=kinds.len())
-        .map(|_| Exp1.sample(&mut random))
-        .collect();
+    let gaps: Vec<f64> = (0..=kinds.len()).map(|_| Exp1.sample(random)).collect();
     let all_gaps: f64 = gaps.iter().sum();
     let busy: u64 = lasting.iter().sum::<u64>()
         + kinds
@@ -247,11 +360,12 @@ pub fn plan_faults(terms: &FaultTerms, seconds: f64, workers: u32, seed: u64) ->
     faults
         .map(|((kind, lasts_micros), gap)| {
             at += terms.quiet_ms * MICROS_PER_MILLI + micros(left * gap / all_gaps);
+            let several = if kind.breaks_a_node() { NODES } else { workers };
             let fault = PlannedFault {
                 at_micros: at,
                 kind,
                 lasts_micros,
-                worker: random.random_range(0..workers.max(1)),
+                number: random.random_range(0..several.max(1)),
             };
             at += lasts_micros + kind.start_ms() * MICROS_PER_MILLI;
             fault
@@ -276,20 +390,27 @@ mod tests {
 
     use super::*;
 
-    const SECONDS: f64 = 600.0;
+    const SECONDS: f64 = 1_800.0;
 
     fn terms() -> FaultTerms {
         FaultTerms {
-            number: 65,
+            number: 85,
             kinds: FaultKind::ALL.map(|kind| (kind, 1.0)).to_vec(),
             lasts_ms: (1_000, 12_000),
             down_ms: (0, 2_000),
             quiet_ms: 1_500,
+            overlapping: false,
         }
     }
 
+    /// Of one sequence.
+    fn the_only(mut sequences: Vec<Vec<PlannedFault>>) -> Vec<PlannedFault> {
+        assert_eq!(sequences.len(), 1);
+        sequences.remove(0)
+    }
+
     fn planned(seed: u64) -> Vec<PlannedFault> {
-        plan_faults(&terms(), SECONDS, 2, seed)
+        the_only(plan_faults(&terms(), SECONDS, 2, seed))
     }
 
     #[test]
@@ -308,7 +429,7 @@ mod tests {
         ];
         heavy.number = 25;
         let mut counts: BTreeMap<FaultKind, u32> = BTreeMap::new();
-        for fault in plan_faults(&heavy, SECONDS, 2, 1) {
+        for fault in the_only(plan_faults(&heavy, SECONDS, 2, 1)) {
             *counts.entry(fault.kind).or_default() += 1;
         }
         // 15, 7.5 and 2.5: the half that is left goes to the first of the equals.
@@ -325,7 +446,7 @@ mod tests {
     fn a_fault_starts_when_the_one_before_is_over() {
         for seed in 0..200 {
             let faults = planned(seed);
-            assert_eq!(faults.len(), 65);
+            assert_eq!(faults.len(), 85);
             let mut free = 0;
             for fault in &faults {
                 assert!(fault.at_micros >= free + 1_500_000, "{seed}: {fault:?}");
@@ -351,12 +472,47 @@ mod tests {
     #[test]
     fn every_worker_has_its_share() {
         let faults = planned(1);
-        let of_first = faults.iter().filter(|fault| fault.worker == 0).count();
+        let of_a_node = |fault: &&PlannedFault| fault.kind.breaks_a_node();
+        let to_workers: Vec<_> = faults.iter().filter(|fault| !of_a_node(fault)).collect();
+        let of_first = to_workers.iter().filter(|fault| fault.number == 0).count();
         assert!(
             (16..=49).contains(&of_first),
             "{of_first} of {}",
-            faults.len()
+            to_workers.len()
         );
+        for node in 0..NODES {
+            let mut of_nodes = faults.iter().filter(of_a_node);
+            assert!(of_nodes.any(|fault| fault.number == node), "{node}");
+        }
+    }
+
+    #[test]
+    fn overlapping_faults_of_a_part_still_come_one_after_the_other() {
+        let overlapping = FaultTerms {
+            overlapping: true,
+            ..terms()
+        };
+        let mut overlaps = 0;
+        for seed in 0..200 {
+            let sequences = plan_faults(&overlapping, SECONDS, 2, seed);
+            assert_eq!(sequences.iter().map(Vec::len).sum::<usize>(), 85);
+            let mut all: Vec<_> = sequences.concat();
+            all.sort_by_key(|fault| fault.at_micros);
+            let end = |fault: &PlannedFault| fault.at_micros + fault.lasts_micros;
+            overlaps += all
+                .windows(2)
+                .filter(|pair| pair[1].at_micros < end(&pair[0]))
+                .count();
+            for faults in sequences {
+                let part = faults[0].kind.part();
+                assert!(faults.iter().all(|fault| fault.kind.part() == part));
+                for pair in faults.windows(2) {
+                    assert!(pair[1].at_micros >= end(&pair[0]) + 1_500_000, "{pair:?}");
+                }
+            }
+        }
+        assert!(overlaps > 1_000, "{overlaps}");
+        assert!(overlapping.longest_ms() < terms().longest_ms());
     }
 
     /// No schedule is longer than the longest.
@@ -367,7 +523,7 @@ mod tests {
         tight.down_ms = (2_000, 2_000);
         let longest = tight.longest_ms();
         let seconds = std::time::Duration::from_millis(longest).as_secs_f64();
-        let faults = plan_faults(&tight, seconds, 2, 1);
+        let faults = the_only(plan_faults(&tight, seconds, 2, 1));
         let last = faults.last().unwrap();
         let end = last.at_micros + last.lasts_micros + last.kind.start_ms() * MICROS_PER_MILLI;
         assert!(end + 1_500_000 <= longest * MICROS_PER_MILLI);

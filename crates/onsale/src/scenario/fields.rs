@@ -98,6 +98,12 @@ impl<'a> Fields<'a> {
         self.number(name, 0.0..=1.0).unwrap_or_default()
     }
 
+    /// `true` or `false`, which it is where it is missing.
+    pub(super) fn flag(&mut self, name: &'static str) -> bool {
+        self.taken(name, "true or false", Value::as_bool)
+            .unwrap_or_default()
+    }
+
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         self.taken(name, "a text", |value| value.as_str().map(str::to_owned))
     }

@@ -399,6 +399,7 @@ fn read_fault_terms(mut faults: Fields<'_>, seconds: Option<f64>) -> Option<Opti
         .unwrap_or((1_000, 5_000));
     let down_ms = faults.span("down_ms", 0..=MAX_MS).unwrap_or((0, 1_000));
     let quiet_ms = faults.whole("quiet_ms", 0..=MAX_MS).unwrap_or(1_000);
+    let overlapping = faults.flag("overlapping");
     let kinds = faults.section("kinds");
     let known = FaultKind::ALL.map(FaultKind::name).join(", ");
     let weights = read_weights(&kinds, &format!("one of {known}"), FaultKind::named);
@@ -413,6 +414,7 @@ fn read_fault_terms(mut faults: Fields<'_>, seconds: Option<f64>) -> Option<Opti
             lasts_ms,
             down_ms,
             quiet_ms,
+            overlapping,
         })
     });
     if let Some(terms) = &terms {

@@ -40,6 +40,8 @@ pub enum Source {
     Stadium,
     /// Of the scenario; long, so it may be missing.
     Chaos,
+    /// Of the scenario; long, so it may be missing.
+    ChaosCluster,
 }
 
 /// What is read and written.
@@ -51,7 +53,7 @@ pub struct TablesArgs {
     /// The document whose tables are replaced; pictures are written beside it.
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     pub into: PathBuf,
-    /// Only the tables of these; all unless given, of stadium and chaos if they are there.
+    /// Only the tables of these; all unless given, of stadium and both chaos if they are there.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Source>,
 }
@@ -77,6 +79,7 @@ impl Source {
             Self::FlashSaleOpenGate => "flash-sale-open-gate",
             Self::Stadium => "stadium",
             Self::Chaos => "chaos",
+            Self::ChaosCluster => "chaos-cluster",
         }
     }
 
@@ -88,11 +91,12 @@ impl Source {
             Self::FlashSaleOpenGate => &["flash-sale-open-gate"],
             Self::Stadium => &["stadium"],
             Self::Chaos => &["chaos"],
+            Self::ChaosCluster => &["chaos-cluster"],
         }
     }
 
     const fn may_be_missing(self) -> bool {
-        matches!(self, Self::Stadium | Self::Chaos)
+        matches!(self, Self::Stadium | Self::Chaos | Self::ChaosCluster)
     }
 }
 
@@ -167,7 +171,11 @@ impl Written {
                 self.add_picture("benchmarks.svg", &report.plots());
                 self.add_missed(source, report.missed);
             }
-            Source::FlashSale | Source::FlashSaleOpenGate | Source::Stadium | Source::Chaos => {
+            Source::FlashSale
+            | Source::FlashSaleOpenGate
+            | Source::Stadium
+            | Source::Chaos
+            | Source::ChaosCluster => {
                 let report: Report = read(path)?;
                 let provenance = &report.setting.provenance;
                 self.add_table(source.name(), &table::of(&report), provenance);
