@@ -565,12 +565,13 @@ status() {
     done
 }
 
-# Whether the cluster gets whole in $1 seconds. Does not wait on when it is split for some.
+# Whether the cluster gets whole in $1 seconds. Does not wait on when it is split for longer
+# than nodes need to find each other again.
 gets_whole() {
     local deadline=$((SECONDS + $1)) split=$SECONDS
     until is_whole; do
         is_split || split=$SECONDS
-        [ $SECONDS -lt $deadline ] && [ $((SECONDS - split)) -lt 5 ] || return 1
+        [ $SECONDS -lt $deadline ] && [ $((SECONDS - split)) -lt 8 ] || return 1
         sleep 0.3
     done
 }
@@ -588,12 +589,11 @@ best_node() {
     [ -n "$best" ] && echo "$best"
 }
 
-# All are there, and some were parted and don't trust each other any more.
+# All are there, and some don't see or don't trust each other.
 is_split() {
-    local node views=''
+    local node
     for node in $NODES; do takes_clients "$node" || return 1; done
-    for node in $NODES; do views+=$(view "$node") || return 1; done
-    [[ $views == */* ]]
+    ! is_whole
 }
 
 # Node $2 as if it were new, in the cluster of node $1, with a member of every quorum queue.

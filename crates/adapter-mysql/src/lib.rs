@@ -7,6 +7,7 @@
 mod coalesce;
 mod error;
 mod examination;
+mod identity;
 mod lane_claims;
 mod row;
 mod show_repository;

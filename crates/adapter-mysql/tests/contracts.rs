@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
 use async_trait::async_trait;
-use domain::ports::{Clock, Dependency, DependencyDown};
+use domain::ports::{Clock, Dependency, DependencyDown, StoreIdentity};
 use domain::time::Timestamp;
 use port_contracts::services::TestDatabase;
 use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
@@ -102,3 +102,26 @@ async fn dependency() -> Arc<dyn Dependency> {
 }
 
 port_contracts::dependency_contract!(dependency);
+
+/// All processes of a deployment, and no other deployment's.
+#[tokio::test]
+async fn a_deployment_has_one_id_as_long_as_its_database_lives() {
+    let (one, other) = tokio::join!(TestDatabase::create(), TestDatabase::create());
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let connect = |database: &TestDatabase| {
+        MySqlStore::new(&config(database), clock.clone() as Arc<dyn Clock>).unwrap()
+    };
+    let store = connect(&one);
+    store.deployment().await.unwrap_err();
+    store.migrate().await.unwrap();
+    let id = store.deployment().await.unwrap();
+    store.migrate().await.unwrap();
+    assert_eq!(connect(&one).deployment().await.unwrap(), id);
+    let of_other = connect(&other);
+    of_other.migrate().await.unwrap();
+    assert_ne!(of_other.deployment().await.unwrap(), id);
+
+    one.execute("DELETE FROM deployment").await;
+    let told = store.deployment().await.unwrap_err().to_string();
+    assert!(told.contains("deployment") && told.contains("[]"), "{told}");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::order::Lane;
-use domain::ports::Cause;
+use domain::ports::{Cause, DeploymentId};
 
 /// `rabbitmq.urls` has one that is not the URL of a broker. The URL itself is not repeated:
 /// it holds the password.
@@ -20,6 +20,22 @@ pub enum StartError {
     /// `queue.lanes`.
     #[error("queue.lanes")]
     Lanes(#[source] BrokerError),
+    /// `rabbitmq.prefix`.
+    #[error("rabbitmq.prefix")]
+    Deployment(#[source] BrokerError),
+}
+
+impl StartError {
+    /// The setting that is at fault, if no other attempt would be better.
+    pub(crate) fn of(error: BrokerError) -> Option<Self> {
+        match error {
+            BrokerError::LanesDiffer { .. } | BrokerError::LanesChanging => {
+                Some(Self::Lanes(error))
+            }
+            BrokerError::OtherDeployment { .. } => Some(Self::Deployment(error)),
+            _ => None,
+        }
+    }
 }
 
 /// Why the broker did not do what it was asked for.
@@ -67,6 +83,23 @@ pub enum BrokerError {
     /// `tickets lanes set` is at work, or ended half-way.
     #[error("the number of lanes is being changed; if no `tickets lanes set` runs, run it again")]
     LanesChanging,
+    /// The store was not reached.
+    #[error("the store has not told which deployment this is: {0}")]
+    DeploymentUnknown(String),
+    /// Another store's orders are in these queues.
+    #[error(
+        "the queues belong to another deployment (queue {queue} says {recorded}, this store's \
+         table deployment says {ours}): set rabbitmq.prefix to one of its own; if that \
+         deployment is no more, delete queue {queue}"
+    )]
+    OtherDeployment {
+        /// Of this process' store.
+        ours: DeploymentId,
+        /// What the broker says, as it says it.
+        recorded: String,
+        /// Where it is recorded.
+        queue: String,
+    },
     /// Orders of one show would be in two lanes.
     #[error(
         "{configured} lanes are configured, but the broker was set up with {recorded}; \
@@ -83,6 +116,17 @@ pub enum BrokerError {
 impl BrokerError {
     pub(crate) fn cause(self) -> Cause {
         Box::new(self)
+    }
+
+    /// Whether it is this process that does not fit the broker, or does not know yet.
+    pub(crate) const fn is_of_no_node(&self) -> bool {
+        matches!(
+            self,
+            Self::LanesDiffer { .. }
+                | Self::LanesChanging
+                | Self::OtherDeployment { .. }
+                | Self::DeploymentUnknown(_)
+        )
     }
 
     /// Whether the broker said no to the user: 403 `ACCESS_REFUSED`, or 530 `NOT_ALLOWED` for a

@@ -220,7 +220,8 @@ impl Link {
             } else {
                 self.connect_prepared().await
             };
-            if result.is_ok() {
+            // What is no node's fault is the same at all of them.
+            if result.as_ref().err().is_none_or(BrokerError::is_of_no_node) {
                 break;
             }
             self.addresses.turn(UNREACHABLE);
@@ -264,7 +265,7 @@ impl Link {
                 }
                 match link.ask_once().await {
                     Ok(()) => return,
-                    Err(error @ (BrokerError::LanesDiffer { .. } | BrokerError::LanesChanging)) => {
+                    Err(error) if error.is_of_no_node() => {
                         link.topology.may_be_missing();
                         link.leave(&connection, &error);
                         return;

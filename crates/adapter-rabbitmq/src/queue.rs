@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::order::{Lane, Lanes};
 use domain::ports::{
     Clock, ConsumeError, DeadLetter, DeadLetters, DeadLettersError, Dependency, DependencyDown,
-    LaneConsumer, TicketConsumer,
+    LaneConsumer, StoreIdentity, TicketConsumer,
 };
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
@@ -76,8 +76,8 @@ pub struct RabbitMq {
 
 impl RabbitMq {
     /// Starts the tasks that publish and connects if the broker answers; if it
-    /// does not, that is tried again for as long as it takes. Must be called
-    /// inside of a tokio runtime.
+    /// does not, that is tried again for as long as it takes. With a `store`, queues that
+    /// belong to another deployment are refused. Must be called inside of a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] if it could never work.
@@ -85,17 +85,18 @@ impl RabbitMq {
         config: &RabbitMqConfig,
         clock: Arc<dyn Clock>,
         process: ProcessId,
+        store: Option<Arc<dyn StoreIdentity>>,
     ) -> Result<Self, StartError> {
-        let topology = Topology::new(config.prefix.clone(), config.lanes);
+        let topology = Topology::new(config.prefix.clone(), config.lanes).of(store);
         let addresses = Addresses::parse(&config.urls)?;
         let link = |purpose| Link::new(purpose, addresses.shared(), topology.clone());
         let publishing = Arc::new(link("publishing"));
         let consuming = Arc::new(link("consuming").proving_majority());
         let listening = Arc::new(link("listening"));
-        if let Err(error @ (BrokerError::LanesDiffer { .. } | BrokerError::LanesChanging)) =
-            publishing.connection().await
+        if let Err(error) = publishing.connection().await
+            && let Some(error) = StartError::of(error)
         {
-            return Err(StartError::Lanes(error));
+            return Err(error);
         }
         publishing.keep();
         consuming.keep();

@@ -8,12 +8,15 @@
 //! | `tickets.dead` | quorum queue of dead letters |
 //! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes stores a marker in it every second, to know that its node has a majority |
 //! | `tickets.made.<number>` | quorum queue that is there for an instant, after others were made: see `Topology::write_out` |
+//! | `tickets.deployment` | quorum queue that is never used; its `x-max-length` is the [`DeploymentId`] |
 //! | `ticket-events` | fanout exchange of outcomes |
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use domain::order::{Lane, Lanes};
+use domain::ports::{DeploymentId, StoreIdentity};
 use domain::user::PriorityClass;
 use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
@@ -51,11 +54,22 @@ const CONSUMER_DISCONNECTED_TIMEOUT_MS: i32 = 2_000;
 const CHANGING: i32 = 1_000;
 
 /// Names everything that belongs to one deployment. Clones share what is known of the broker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Topology {
     pub(crate) prefix: String,
     pub(crate) lanes: Lanes,
+    /// Knows which deployment it is; `None` if the store forgets everything with its process.
+    store: Option<Arc<dyn StoreIdentity>>,
     known: Arc<Known>,
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topology")
+            .field("prefix", &self.prefix)
+            .field("lanes", &self.lanes)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +78,8 @@ struct Known {
     is_declared: AtomicBool,
     /// Queues of lanes were declared by an earlier release, with fewer arguments.
     has_older_queues: AtomicBool,
+    /// As the store has told it.
+    deployment: OnceLock<DeploymentId>,
 }
 
 impl Topology {
@@ -71,8 +87,14 @@ impl Topology {
         Self {
             prefix,
             lanes,
+            store: None,
             known: Arc::default(),
         }
+    }
+
+    /// Used by no other deployment than that of this store.
+    pub(crate) fn of(self, store: Option<Arc<dyn StoreIdentity>>) -> Self {
+        Self { store, ..self }
     }
 
     pub(crate) fn orders_exchange(&self) -> ShortString {
@@ -99,6 +121,15 @@ impl Topology {
         format!("{}tickets.lanes", self.prefix).into()
     }
 
+    pub(crate) fn deployment_queue(&self) -> ShortString {
+        format!("{}tickets.deployment", self.prefix).into()
+    }
+
+    /// Of the queue that [`Self::write_out`] makes.
+    pub(crate) fn made_queue(&self, number: u64) -> ShortString {
+        format!("{}tickets.made.{number}", self.prefix).into()
+    }
+
     /// Whether everything was declared, and nothing was missing since.
     pub(crate) fn is_known(&self) -> bool {
         self.known.is_declared.load(Ordering::Relaxed)
@@ -109,17 +140,19 @@ impl Topology {
         self.known.is_declared.store(false, Ordering::Relaxed);
     }
 
-    /// Checks the number of lanes, recording it in a new broker, and declares everything
-    /// that may be missing.
+    /// Checks the number of lanes and the deployment, recording both in a new broker, and
+    /// declares everything that may be missing.
     ///
     /// # Errors
-    /// [`BrokerError::OlderQueues`] once, if the queues are those of an earlier release:
+    /// [`BrokerError::LanesDiffer`] and the like if the broker was set up otherwise,
+    /// [`BrokerError::OtherDeployment`]; [`BrokerError::OlderQueues`] once, if the queues are those of an earlier release:
     /// to be called again over another connection.
     pub(crate) async fn prepare(&self, connection: &Connection) -> Result<(), BrokerError> {
         self.record_lanes(connection).await?;
         if self.is_known() {
             return Ok(());
         }
+        self.record_deployment(connection).await?;
         match self.declare(connection).await {
             Ok(()) => {
                 self.known.is_declared.store(true, Ordering::Relaxed);
@@ -189,8 +222,7 @@ impl Topology {
     ///
     /// [Ra]: https://github.com/rabbitmq/ra
     async fn write_out(&self, channel: &Channel) -> Result<(), BrokerError> {
-        let number: u64 = rand::rng().random();
-        let name: ShortString = format!("{}tickets.made.{number}", self.prefix).into();
+        let name = self.made_queue(rand::rng().random());
         // Should the connection be lost before the queue is deleted.
         let expires = ("x-expires", AMQPValue::LongInt(60_000));
         declare_quorum_queue(channel, name.clone(), [expires]).await?;
@@ -212,25 +244,39 @@ impl Topology {
         }
     }
 
-    /// Records a number if there is none; what is recorded if that is another one.
+    /// Records which deployment these queues belong to.
+    async fn record_deployment(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let ours = match self.known.deployment.get() {
+            Some(id) => *id,
+            None => {
+                let told = store.deployment().await;
+                let id = told.map_err(|down| BrokerError::DeploymentUnknown(down.reason))?;
+                *self.known.deployment.get_or_init(|| id)
+            }
+        };
+        let queue = self.deployment_queue();
+        let number = i32::try_from(ours.get()).unwrap_or(i32::MAX);
+        match record(connection, queue.clone(), number).await? {
+            None => Ok(()),
+            Some(answer) => Err(BrokerError::OtherDeployment {
+                ours,
+                recorded: recorded(&answer),
+                queue: queue.to_string(),
+            }),
+        }
+    }
+
+    /// Records a number of lanes if there is none; what is recorded if that is another one.
     async fn record(
         &self,
         connection: &Connection,
         number: i32,
     ) -> Result<Option<Record>, BrokerError> {
-        let channel = within_limit(connection.create_channel()).await?;
-        let length = ("x-max-length", AMQPValue::LongInt(number));
-        // Replicated, so that no single node is needed to connect.
-        match declare_quorum_queue(&channel, self.lanes_queue(), [length]).await {
-            Ok(()) => {
-                within_limit(channel.close(200, "OK".into())).await?;
-                Ok(None)
-            }
-            Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
-                Ok(Some(Record::parse(&error.to_string())))
-            }
-            Err(error) => Err(error),
-        }
+        let answer = record(connection, self.lanes_queue(), number).await?;
+        Ok(answer.map(|answer| Record::parse(&answer)))
     }
 
     /// The number of lanes that the broker was set up with, also if it is being changed.
@@ -273,6 +319,28 @@ impl Topology {
         let deleting = channel.queue_delete(self.lanes_queue(), QueueDeleteOptions::default());
         within_limit(deleting).await?;
         within_limit(channel.close(200, "OK".into())).await
+    }
+}
+
+/// Records a number in a queue's argument if there is none; how the broker says that it has
+/// another one.
+async fn record(
+    connection: &Connection,
+    queue: ShortString,
+    number: i32,
+) -> Result<Option<String>, BrokerError> {
+    let channel = within_limit(connection.create_channel()).await?;
+    let length = ("x-max-length", AMQPValue::LongInt(number));
+    // Replicated, so that no single node is needed to connect.
+    match declare_quorum_queue(&channel, queue, [length]).await {
+        Ok(()) => {
+            within_limit(channel.close(200, "OK".into())).await?;
+            Ok(None)
+        }
+        Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
+            Ok(Some(error.to_string()))
+        }
+        Err(error) => Err(error),
     }
 }
 

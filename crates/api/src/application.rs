@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context, bail};
 use domain::gate::SoldOutGate;
-use domain::ports::{Clock, TicketConsumer};
+use domain::ports::{Clock, ShowRepository, TicketConsumer, UserRepository};
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
@@ -24,7 +24,7 @@ use crate::http::{self, Health, HttpState, Serving};
 use crate::lane_watch::{Heard, LaneWatch};
 use crate::live::Live;
 use crate::open_files::OpenFiles;
-use crate::wiring::{self, QueuePorts, StorePorts};
+use crate::wiring::{self, Migration, QueuePorts, StorePorts};
 use crate::worker::{Telling, Worker, chain};
 use crate::{seed, telemetry};
 
@@ -98,7 +98,10 @@ impl Application {
         let process = ProcessId::new(rand::random());
         let receipts = Arc::new(receipts(&settings.tickets, process)?);
         let store = wiring::connect_store(&settings, &clock, role.accepts())?;
-        let queue = wiring::connect_queue(&settings, &clock, process).await?;
+        // Before the queue, which asks the store which deployment this is.
+        let preparing = Preparation::new(&store, &settings.store).start().await;
+        let queue =
+            wiring::connect_queue(&settings, &clock, process, store.identity.clone()).await?;
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock, process, &receipts));
@@ -155,7 +158,6 @@ impl Application {
             health,
             settings.admin_token.as_ref(),
         ));
-        let preparing = Preparation::new(store, &settings.store).start().await;
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {
             accepts: role.accepts(),
@@ -304,7 +306,9 @@ impl Application {
 /// What a store needs before it is of use: its schema, and the demo data where
 /// the configuration wants them.
 struct Preparation {
-    store: StorePorts,
+    migrate: Migration,
+    users: Arc<dyn UserRepository>,
+    shows: Arc<dyn ShowRepository>,
     migrates: bool,
     seeds_demo: bool,
 }
@@ -314,13 +318,15 @@ impl Preparation {
     const AT_ONCE: Duration = Duration::from_secs(3);
     const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-    fn new(store: StorePorts, settings: &StoreSettings) -> Self {
+    fn new(store: &StorePorts, settings: &StoreSettings) -> Self {
         let migrates = match &settings.adapter {
             StoreAdapter::Memory => false,
             StoreAdapter::MySql(mysql) => mysql.migrate_at_start,
         };
         Self {
-            store,
+            migrate: Arc::clone(&store.migrate),
+            users: Arc::clone(&store.users),
+            shows: Arc::clone(&store.shows),
             migrates,
             seeds_demo: settings.seed_demo,
         }
@@ -354,10 +360,10 @@ impl Preparation {
 
     async fn attempt(&self) -> anyhow::Result<()> {
         if self.migrates {
-            (self.store.migrate)().await?;
+            (self.migrate)().await?;
         }
         if self.seeds_demo {
-            seed::demo(&*self.store.users, &*self.store.shows).await?;
+            seed::demo(&*self.users, &*self.shows).await?;
         }
         Ok(())
     }

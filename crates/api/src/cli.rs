@@ -225,7 +225,8 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
 
     let process = ProcessId::new(rand::random());
     let store = wiring::connect_store(settings, &clock(), false);
-    let queue = wiring::connect_queue(settings, &clock(), process).await;
+    let identity = store.as_ref().ok().and_then(|store| store.identity.clone());
+    let queue = wiring::connect_queue(settings, &clock(), process, identity).await;
     let mut is_well = true;
     for (name, adapter, connected) in [
         (
@@ -355,7 +356,7 @@ async fn dead_letters(
     let is_memory = matches!(settings.queue.adapter, QueueAdapter::Memory);
     needs_a_server(is_memory, "queue.adapter")?;
     let process = ProcessId::new(rand::random());
-    let queue = wiring::connect_queue(settings, &clock(), process).await?;
+    let queue = wiring::connect_queue(settings, &clock(), process, None).await?;
     match command {
         DeadLettersCommand::List(args) => {
             for letter in queue.dead_letters.list(args.limit).await? {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::bail;
 use domain::order::Lanes;
 use domain::ports::{
-    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, TicketConsumer,
-    TicketEvents, TicketLedger, TicketPublisher, UserRepository,
+    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, StoreIdentity,
+    TicketConsumer, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
@@ -24,7 +24,7 @@ pub const COMPILED_ADAPTERS: &[&str] = &[
 ];
 
 /// Brings a store's schema up to date; may be done again at any time.
-pub type Migration = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+pub type Migration = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
 /// The ports of the store.
 pub struct StorePorts {
@@ -36,6 +36,8 @@ pub struct StorePorts {
     pub ledger: Arc<dyn TicketLedger>,
     /// Who decides which lane.
     pub claims: Arc<dyn LaneClaims>,
+    /// Which deployment it belongs to, if it outlives its process.
+    pub identity: Option<Arc<dyn StoreIdentity>>,
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
     /// What `tickets doctor` looks at.
@@ -76,7 +78,8 @@ pub fn connect_store(
     }
 }
 
-/// Connects the queue that the configuration names.
+/// Connects the queue that the configuration names; with a `store`, one that no other
+/// deployment uses.
 ///
 /// # Errors
 /// Like [`connect_store`].
@@ -84,11 +87,12 @@ pub async fn connect_queue(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     process: ProcessId,
+    store: Option<Arc<dyn StoreIdentity>>,
 ) -> anyhow::Result<QueuePorts> {
     match &settings.queue.adapter {
         QueueAdapter::Memory => memory_queue(settings, Arc::clone(clock), process),
         QueueAdapter::RabbitMq(rabbitmq) => {
-            rabbitmq_queue(rabbitmq, settings, Arc::clone(clock), process).await
+            rabbitmq_queue(rabbitmq, settings, Arc::clone(clock), process, store).await
         }
     }
 }
@@ -121,9 +125,10 @@ fn memory_store(clock: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
         shows: store.clone(),
         ledger: store.clone(),
         claims: store.clone(),
+        identity: None,
         dependency: store,
         examination: None,
-        migrate: Box::new(|| Box::pin(async { Ok(()) })),
+        migrate: Arc::new(|| Box::pin(async { Ok(()) })),
     })
 }
 
@@ -195,9 +200,10 @@ fn mysql_store(
         shows: store.clone(),
         ledger: store.clone(),
         claims: store.clone(),
+        identity: Some(store.clone()),
         examination: Some(store.clone()),
         dependency: store,
-        migrate: Box::new(move || {
+        migrate: Arc::new(move || {
             let store = Arc::clone(&migrated);
             Box::pin(async move { Ok(store.migrate().await?) })
         }),
@@ -220,6 +226,7 @@ async fn rabbitmq_queue(
     settings: &Settings,
     clock: Arc<dyn Clock>,
     process: ProcessId,
+    store: Option<Arc<dyn StoreIdentity>>,
 ) -> anyhow::Result<QueuePorts> {
     use adapter_rabbitmq::doctor::{BrokerDoctor, BrokerDoctorConfig};
     use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
@@ -254,7 +261,7 @@ async fn rabbitmq_queue(
         schedule: ClassSchedule::new(queue.high_weight, queue.standard_weight),
         event_buffer: ANNOUNCEMENTS_BUFFERED,
     };
-    let queue = Arc::new(RabbitMq::start(&config, clock, process).await?);
+    let queue = Arc::new(RabbitMq::start(&config, clock, process, store).await?);
     Ok(QueuePorts {
         publisher: queue.clone(),
         consumer: queue.clone(),
@@ -271,6 +278,7 @@ async fn rabbitmq_queue(
     _: &Settings,
     _: Arc<dyn Clock>,
     _: ProcessId,
+    _: Option<Arc<dyn StoreIdentity>>,
 ) -> anyhow::Result<QueuePorts> {
     not_compiled("queue.adapter", "rabbitmq")
 }
@@ -320,7 +328,7 @@ mod tests {
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let store = connect_store(&settings, &clock, true).map(drop);
-            let queue = connect_queue(&settings, &clock, ProcessId::new(1)).await;
+            let queue = connect_queue(&settings, &clock, ProcessId::new(1), None).await;
             let error = store.and(queue.map(drop)).unwrap_err().to_string();
             assert!(
                 error.contains(&format!("cargo feature `{name}`")),

@@ -156,7 +156,7 @@ pub fn publish_each_queue(prefix: &str) -> String {
 
 /// Queues that outlive the processes of a deployment and of its baseline.
 fn queues(prefix: &str) -> impl Iterator<Item = String> {
-    let others = ["dead", "lanes"].map(|queue| format!("{prefix}tickets.{queue}"));
+    let others = ["dead", "lanes", "deployment"].map(|queue| format!("{prefix}tickets.{queue}"));
     lane_queues(prefix)
         .chain(others)
         .chain([publish_each_queue(prefix)])
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn every_queue_has_the_prefix() {
         let queues: Vec<_> = queues("bench-1-").collect();
-        assert_eq!(queues.len() as u64, LANE_QUEUES + 3);
+        assert_eq!(queues.len() as u64, LANE_QUEUES + 4);
         assert!(queues.contains(&"bench-1-tickets.standard.3".to_owned()));
         assert!(queues.contains(&"bench-1-tickets.dead".to_owned()));
         assert!(queues.iter().all(|queue| queue.starts_with("bench-1-")));

@@ -411,7 +411,8 @@ async fn delete_topology(url: &str, prefix: &str) {
     let lanes = LANES
         .iter()
         .flat_map(|lane| [format!("high.{lane}"), format!("standard.{lane}")]);
-    for queue in lanes.chain(["dead".to_owned(), "lanes".to_owned()]) {
+    let others = ["dead", "lanes", "deployment"].map(str::to_owned);
+    for queue in lanes.chain(others) {
         let queue = format!("{prefix}tickets.{queue}");
         let options = QueueDeleteOptions::default();
         channel.queue_delete(queue.into(), options).await.unwrap();

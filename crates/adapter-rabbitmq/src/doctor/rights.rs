@@ -104,7 +104,12 @@ fn needed(deployment: &Deployment) -> [(&'static str, Vec<String>); 3] {
     };
     let dead = topology.dead_letters_queue().to_string();
     let hearing = SERVER_NAMED.to_owned();
-    let declared = [dead.clone(), topology.lanes_queue().to_string()];
+    let declared = [
+        dead.clone(),
+        topology.lanes_queue().to_string(),
+        topology.deployment_queue().to_string(),
+        topology.made_queue(0).to_string(),
+    ];
     let configure = exchanges.iter().cloned().chain(lanes()).chain(declared);
     // A binding writes to its queue and reads from its exchange.
     let write = exchanges.iter().cloned().chain(lanes());

@@ -24,7 +24,7 @@ async fn another_number_of_lanes_is_refused_until_it_is_set_on_empty_lanes() {
         ..process.config.clone()
     };
     let clock = process.clock.clone();
-    let started = RabbitMq::start(&of_two, clock.clone(), ProcessId::new(1)).await;
+    let started = RabbitMq::start(&of_two, clock.clone(), ProcessId::new(1), None).await;
     let Err(StartError::Lanes(error)) = started else {
         panic!("started with two of four lanes");
     };
@@ -44,7 +44,7 @@ async fn another_number_of_lanes_is_refused_until_it_is_set_on_empty_lanes() {
     process.prefix.take_first(&process.lane_queue()).await;
     // The broker counts a little later than it acts.
     until("two lanes", async || set(two).await.is_ok()).await;
-    let started = RabbitMq::start(&of_two, clock, ProcessId::new(1)).await;
+    let started = RabbitMq::start(&of_two, clock, ProcessId::new(1), None).await;
     assert!(started.is_ok());
     set(LANES).await.unwrap();
 }
@@ -89,7 +89,12 @@ async fn lanes_that_were_set_half_way_are_set_by_the_next_attempt() {
             urls: all.to_vec(),
             ..process.config.clone()
         };
-        let started = RabbitMq::start(&of_that_number, process.clock.clone(), ProcessId::new(1));
+        let started = RabbitMq::start(
+            &of_that_number,
+            process.clock.clone(),
+            ProcessId::new(1),
+            None,
+        );
         assert!(started.await.is_ok());
     }
     assert!(ended[0] > 2, "cut too late: {ended:?}");
@@ -106,7 +111,7 @@ async fn while_lanes_are_being_set_no_process_starts() {
         config(&urls[0], &prefix),
         ManualClock::new(fixtures::start()),
     );
-    let started = RabbitMq::start(&config, Arc::new(clock), ProcessId::new(1)).await;
+    let started = RabbitMq::start(&config, Arc::new(clock), ProcessId::new(1), None).await;
     let Err(StartError::Lanes(error)) = started else {
         panic!("started while the number of lanes was being changed");
     };

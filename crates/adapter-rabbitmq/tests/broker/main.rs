@@ -6,6 +6,7 @@
 )]
 
 mod deletions;
+mod deployments;
 mod faults;
 mod lanes;
 mod nodes;

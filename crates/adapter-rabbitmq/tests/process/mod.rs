@@ -26,6 +26,6 @@ pub(crate) fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
 
 pub(crate) async fn start(config: &RabbitMqConfig, clock: &Arc<ManualClock>) -> Arc<RabbitMq> {
     let process = ProcessId::new(rand::random());
-    let queue = RabbitMq::start(config, clock.clone(), process).await;
+    let queue = RabbitMq::start(config, clock.clone(), process, None).await;
     Arc::new(queue.unwrap())
 }

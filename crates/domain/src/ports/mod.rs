@@ -11,6 +11,7 @@ mod dependency;
 mod examination;
 mod lane_claims;
 mod show_repository;
+mod store_identity;
 mod ticket_consumer;
 mod ticket_events;
 mod ticket_ledger;
@@ -23,6 +24,7 @@ pub use dependency::{Dependency, DependencyDown};
 pub use examination::{Examination, Finding, Level};
 pub use lane_claims::{LaneClaims, LaneClaimsError};
 pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError};
+pub use store_identity::{DeploymentId, StoreIdentity};
 pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
 pub use ticket_events::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
 pub use ticket_ledger::{
