@@ -188,6 +188,8 @@ impl Dependency for RabbitMq {
                      keeps the password that its data were made with: give that one, or change \
                      it in the broker (rabbitmqctl change_password)"
                 )
+            } else if error.is_of_no_node() {
+                error.to_string()
             } else {
                 format!("{error}; check rabbitmq.urls and the broker")
             },

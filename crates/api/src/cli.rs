@@ -225,7 +225,13 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
 
     let process = ProcessId::new(rand::random());
     let store = wiring::connect_store(settings, &clock(), false);
-    let identity = store.as_ref().ok().and_then(|store| store.identity.clone());
+    // A store that is away says nothing of the queue.
+    let mut identity = store.as_ref().ok().and_then(|store| store.identity.clone());
+    if let Some(asked) = &identity
+        && !matches!(timeout(LIMIT, asked.deployment()).await, Ok(Ok(_)))
+    {
+        identity = None;
+    }
     let queue = wiring::connect_queue(settings, &clock(), process, identity).await;
     let mut is_well = true;
     for (name, adapter, connected) in [
