@@ -395,26 +395,17 @@ launch() {
     exec 8>&-
 }
 
-# Waits until node $1 takes clients. RabbitMQ 3.10 ends if it asks another node for its feature
-# flags before that one has read its own (`incompatible_feature_flags`): it is launched again,
-# as a supervisor does.
-until_boots() {
-    local node=$1 launches=1 deadline=$((SECONDS + START_SECONDS)) console="$STATE/$1/console"
-    until takes_clients "$node" || [ $SECONDS -ge $deadline ]; do
+# Waits until node $1 is a member; $2 is the time that it has. RabbitMQ 3.10 may end when several
+# nodes start at once (`incompatible_feature_flags`, or `combine_error` of its tables): it is
+# launched again, as a supervisor does. One that ends each time is seen at once.
+until_member() {
+    local node=$1 seconds=$2 deadline=$((SECONDS + $2)) launches=1 console="$STATE/$1/console"
+    until is_member "$node"; do
         if ! process_of "$node" >/dev/null; then
             [ $launches -lt 3 ] || fail "node $node ended $launches times: $(tail -5 "$console")"
             launch "$node"
             launches=$((launches + 1))
         fi
-        sleep 0.3
-    done
-}
-
-# Waits until node $1 is a member; $2 is the time that it has. One that ends is seen at once.
-until_member() {
-    local node=$1 seconds=$2 deadline=$((SECONDS + $2)) console="$STATE/$1/console"
-    until is_member "$node"; do
-        process_of "$node" >/dev/null || fail "node $node ended: $(tail -5 "$console")"
         [ $SECONDS -lt $deadline ] || fail "node $node is no member after $seconds s: \
 $(describe "$node"). \`deploy/cluster.sh reset\` makes the cluster whole; see $console"
         sleep 0.3
@@ -436,7 +427,6 @@ start() {
     done
     # All at once: of nodes that were all down, each may have to wait for another.
     for node in $NODES; do launch "$node"; done
-    for node in $NODES; do until_boots "$node"; done
     for node in $NODES; do until_member "$node" $START_SECONDS; done
     wait_for 30 "the nodes don't see each other; \`deploy/cluster.sh reset\`" is_whole
     write_env
