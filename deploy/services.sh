@@ -321,7 +321,8 @@ rabbitmq_up() {
 # The management API, on loopback. Without rates, counting messages costs the broker nothing.
 configure_management() {
     local dir="$data/rabbitmq"
-    rabbitmq_management_port=$(free_port "${rabbitmq_management_port:-$((rabbitmq_dist_port + 1))}")
+    # Behind the other two, which are not open yet and may have moved to where it was before.
+    rabbitmq_management_port=$(free_port $((rabbitmq_dist_port + 1)))
     printf '[rabbitmq_management].\n' >"$dir/plugins"
     (
         umask 077 # it has the password

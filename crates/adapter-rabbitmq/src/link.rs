@@ -240,10 +240,12 @@ impl Link {
             }
             Err(error) => {
                 if failed_before.is_none() {
-                    warn!(
-                        connection = self.purpose,
-                        %error, "no broker; trying again until there is one"
-                    );
+                    let connection = self.purpose;
+                    if error.is_of_no_node() {
+                        warn!(connection, %error, "the broker's queues cannot be used");
+                    } else {
+                        warn!(connection, %error, "no broker; trying again until there is one");
+                    }
                 }
                 *self.failed.lock() = Some((Instant::now(), error.clone()));
                 Err(error)
