@@ -42,6 +42,16 @@ impl LaneClaims for MySqlStore {
         .bind(lane.index())
         .bind(seen);
         let taken = self.db.read(execute(&self.db, taking)).await?;
+        if taken == 0 && seen == 0 {
+            // Somebody else has it, or somebody has deleted the row. A claim of before must not
+            // count again, so the numbers go on behind any that there can have been.
+            let making = sqlx::query(
+                "INSERT IGNORE INTO lane_claims (lane, owner, number) \
+                 VALUES (?, NULL, FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000000))",
+            )
+            .bind(lane.index());
+            self.db.read(execute(&self.db, making)).await?;
+        }
         Ok((taken > 0).then_some(Claim { lane, number }))
     }
 

@@ -16,6 +16,8 @@ use crate::error::{BrokerError, InvalidUrl};
 /// How long one node may take to accept a connection. Each of three nodes gets its turn
 /// before a caller that waits for five seconds gives up.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// Before its purpose, in the broker's list of connections.
+pub(crate) const CONNECTION_NAME: &str = "tickets ";
 /// Either side gives a silent connection up after about twice this time.
 const HEARTBEAT_SECONDS: u16 = 4;
 
@@ -97,7 +99,7 @@ impl Addresses {
 
     /// A connection to the node that is used now.
     pub(crate) async fn connect(&self, purpose: &str) -> Result<Connection, BrokerError> {
-        let name = format!("tickets {purpose}");
+        let name = format!("{CONNECTION_NAME}{purpose}");
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connecting = Connection::connect_uri(self.uri().clone(), properties);
         match timeout(CONNECT_LIMIT, connecting).await {

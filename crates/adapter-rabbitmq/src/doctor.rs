@@ -5,6 +5,8 @@
 //! into findings without asking anything. What could not be looked at is a finding, too.
 
 mod answers;
+mod consumers;
+mod exchange;
 mod management;
 mod nodes;
 mod patterns;
@@ -121,7 +123,9 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
     if answers.major_version().is_none() {
         findings.push(version_unknown(answers));
     }
+    findings.extend(exchange::findings(deployment, answers));
     findings.extend(queues::findings(deployment, answers));
+    findings.extend(consumers::findings(deployment, answers));
     findings.extend(rights::findings(deployment, answers));
     findings.sort_by_key(|finding| finding.level);
     findings

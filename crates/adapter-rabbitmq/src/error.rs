@@ -59,6 +59,17 @@ pub enum BrokerError {
     /// The queues were declared by an earlier release.
     #[error("the queues of lanes are those of an earlier release")]
     OlderQueues,
+    /// Somebody declared it with other properties, which the broker does not change.
+    #[error(
+        "{what} is there, but not as every process declares it: delete it (a queue once it is \
+         empty), and it is declared again; {answer}"
+    )]
+    Differs {
+        /// `queue NAME` or `exchange NAME`.
+        what: String,
+        /// In the broker's words.
+        answer: String,
+    },
     /// A memory or disk alarm is on.
     #[error("the broker takes no messages now (a memory or disk alarm)")]
     Blocked,
@@ -126,6 +137,7 @@ impl BrokerError {
                 | Self::LanesChanging
                 | Self::OtherDeployment { .. }
                 | Self::DeploymentUnknown(_)
+                | Self::Differs { .. }
         )
     }
 

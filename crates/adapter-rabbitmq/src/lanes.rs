@@ -6,9 +6,11 @@
 //! then must be given the marker first. That needs a leader with a majority, and the
 //! consumer keeps the lane from any worker until it is deleted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::{Lanes, MAX_LANES};
+use domain::ports::StoreIdentity;
 use domain::user::PriorityClass;
 use futures_util::StreamExt;
 use lapin::options::{
@@ -25,7 +27,7 @@ use crate::addresses::Addresses;
 use crate::error::{BrokerError, InvalidUrl};
 use crate::link::{TIME_LIMIT, within_limit};
 use crate::ticket_publisher::PERSISTENT;
-use crate::topology::{Topology, declare_orders_exchange};
+use crate::topology::{Attempt, Topology, declare_orders_exchange};
 use crate::wire;
 
 /// How long an order that was published behind the marker may be on its way.
@@ -37,6 +39,9 @@ pub enum LanesError {
     /// `rabbitmq.urls`.
     #[error("rabbitmq.urls")]
     InvalidUrl(#[from] InvalidUrl),
+    /// `rabbitmq.prefix`.
+    #[error("rabbitmq.prefix")]
+    Deployment(#[source] BrokerError),
     /// The broker does not answer or refuses.
     #[error("the broker did not do it; nothing is lost, run it again when the broker is whole")]
     Broker(#[from] BrokerError),
@@ -73,14 +78,22 @@ pub enum LanesError {
 }
 
 /// Gives the deployment `lanes` lanes, if no lane has an order or a worker.
-/// Api processes must be stopped: one that runs on would fill lanes of before.
+/// Api processes must be stopped: one that runs on would fill lanes of before. With a `store`,
+/// queues of another deployment are refused.
 ///
 /// # Errors
 /// [`LanesError`]; everything is as it was then, except after [`LanesError::HalfWay`].
-pub async fn set_lanes(urls: &[String], prefix: &str, lanes: Lanes) -> Result<(), LanesError> {
+pub async fn set_lanes(
+    urls: &[String],
+    prefix: &str,
+    lanes: Lanes,
+    store: Option<Arc<dyn StoreIdentity>>,
+) -> Result<(), LanesError> {
     let addresses = Addresses::parse(urls)?;
-    let topology = Topology::new(prefix.to_owned(), lanes);
+    let topology = Topology::new(prefix.to_owned(), lanes).of(store);
     let connection = connect(&addresses).await?;
+    let belongs = topology.record_deployment(&connection).await;
+    belongs.map_err(LanesError::Deployment)?;
     let existing = existing_queues(&connection, &topology).await?;
     let before = topology.read_record(&connection).await?;
     let changed = change(&connection, &topology, &existing).await;
@@ -138,7 +151,9 @@ async fn change(
         within_limit(deleting).await?;
     }
     topology.forget_record(connection).await?;
-    topology.prepare(connection).await?;
+    topology
+        .prepare(connection, &mut Attempt::default())
+        .await?;
     within_limit(connection.close(200, "OK".into())).await?;
     Ok(())
 }
@@ -149,17 +164,19 @@ async fn put_back(
     after: &Topology,
     before: Option<Lanes>,
 ) -> Result<(), BrokerError> {
-    let connection = connect(addresses).await?;
-    after.forget_record(&connection).await?;
+    after.forget_record(&connect(addresses).await?).await?;
     let Some(before) = before else {
         return Ok(());
     };
     let topology = Topology::new(after.prefix.clone(), before);
-    let prepared = topology.prepare(&connection).await;
-    if matches!(prepared, Err(BrokerError::OlderQueues)) {
-        return topology.prepare(&connect(addresses).await?).await;
+    let mut attempt = Attempt::default();
+    loop {
+        let connection = connect(addresses).await?;
+        match topology.prepare(&connection, &mut attempt).await {
+            Err(BrokerError::OlderQueues) => {}
+            prepared => return prepared,
+        }
     }
-    prepared
 }
 
 struct ExistingQueue {

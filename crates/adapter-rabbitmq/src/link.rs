@@ -8,11 +8,11 @@ use lapin::protocol::BasicProperties;
 use lapin::{Channel, Confirmation, Connection};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::addresses::Addresses;
 use crate::error::BrokerError;
-use crate::topology::Topology;
+use crate::topology::{Attempt, Topology};
 use crate::wire;
 
 /// How long one request to the broker may take before it counts as lost.
@@ -34,6 +34,9 @@ const UNSOUND: Duration = Duration::from_secs(2);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two attempts to declare what is missing, however many miss it.
 const REPAIR_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is said at most that a node was left. What is not set right is met again and
+/// again.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Bounds what a request to the broker may take.
 async fn within<T, E: Into<BrokerError>>(
@@ -67,7 +70,11 @@ pub(crate) struct Link {
     failed: Mutex<Option<(Instant, BrokerError)>>,
     /// Many ask at once: one attempt answers all of them.
     connecting: tokio::sync::Mutex<()>,
-    repaired: tokio::sync::Mutex<Option<Instant>>,
+    repairing: tokio::sync::Mutex<()>,
+    /// The latest attempt to declare what is missing.
+    repaired: Mutex<Option<(Instant, Result<(), BrokerError>)>>,
+    /// When it was said that a node was left.
+    said: Mutex<Option<Instant>>,
 }
 
 /// A channel with what keeps it alive.
@@ -95,7 +102,9 @@ impl Link {
             live: Mutex::default(),
             failed: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
-            repaired: tokio::sync::Mutex::default(),
+            repairing: tokio::sync::Mutex::default(),
+            repaired: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -122,6 +131,11 @@ impl Link {
     }
 
     async fn pulse(self: &Arc<Self>, kept: Option<LiveChannel>) -> Option<LiveChannel> {
+        if self.unrepaired().is_some() {
+            // Whoever missed it may not come again before readiness says that all is well.
+            let link = Arc::clone(self);
+            tokio::spawn(async move { link.repair().await });
+        }
         let connection = self.connection().await.ok()?;
         let live = match kept {
             Some(live) if live.is_open() && Arc::ptr_eq(&live.connection, &connection) => live,
@@ -138,8 +152,7 @@ impl Link {
             return Some(live);
         }
         if asked.as_ref().is_err_and(BrokerError::is_missing) {
-            // Whoever needs it says so.
-            let _missing = self.repair().await;
+            let _said = self.repair().await;
         } else if self.sound.lock().elapsed() >= PULSE_LIMIT {
             self.leave(&live.connection, &BrokerError::TimedOut(PULSE_LIMIT));
         }
@@ -175,9 +188,12 @@ impl Link {
         }
     }
 
-    /// Whether the broker is there and takes messages. Asks nothing if it was there a moment
-    /// ago: the connection is looked at every second.
+    /// Whether the broker is there with everything that is needed, and takes messages. Asks
+    /// nothing if it was there a moment ago: the connection is looked at every second.
     pub(crate) async fn check(self: &Arc<Self>) -> Result<(), BrokerError> {
+        if let Some(error) = self.unrepaired() {
+            return Err(error);
+        }
         if self.connection().await?.status().blocked() {
             return Err(BrokerError::Blocked);
         }
@@ -287,9 +303,10 @@ impl Link {
 
     /// Tries the node that is next.
     async fn connect_prepared(&self) -> Result<Connection, BrokerError> {
+        let mut attempt = Attempt::default();
         loop {
             let connection = self.addresses.connect(self.purpose).await?;
-            match self.topology.prepare(&connection).await {
+            match self.topology.prepare(&connection, &mut attempt).await {
                 Ok(()) => return Ok(connection),
                 // A channel was closed, so the connection has served.
                 Err(BrokerError::OlderQueues) => {}
@@ -310,7 +327,14 @@ impl Link {
         *live = None;
         drop(live);
         let node = self.addresses.current();
-        warn!(connection = self.purpose, %node, %reason, "leaves the broker's node");
+        let mut said = self.said.lock();
+        if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+            warn!(connection = self.purpose, %node, %reason, "leaves the broker's node");
+            *said = Some(Instant::now());
+        } else {
+            debug!(connection = self.purpose, %node, %reason, "leaves the broker's node");
+        }
+        drop(said);
         self.addresses.turn(match reason {
             BrokerError::ChannelClosed => Duration::ZERO,
             BrokerError::Unconfirmed(_) | BrokerError::Starved(_) => UNSOUND,
@@ -327,14 +351,32 @@ impl Link {
     /// Declares again what somebody may have deleted, over a connection of its own: what the
     /// broker refuses there closes nothing else.
     pub(crate) async fn repair(&self) -> Result<(), BrokerError> {
-        let mut repaired = self.repaired.lock().await;
-        if repaired.is_some_and(|at| at.elapsed() < REPAIR_AGAIN) {
-            return Ok(());
+        let _alone = self.repairing.lock().await;
+        let before = self.repaired.lock().clone();
+        if let Some((at, result)) = &before
+            && at.elapsed() < REPAIR_AGAIN
+        {
+            return result.clone();
         }
         self.topology.may_be_missing();
-        let declared = self.connect_prepared().await.map(drop);
-        *repaired = Some(Instant::now());
-        declared
+        let result = self.connect_prepared().await.map(drop);
+        let failed_before = before.is_some_and(|(_, result)| result.is_err());
+        let connection = self.purpose;
+        match &result {
+            Err(error) if !failed_before => {
+                warn!(connection, %error, "what is missing could not be declared again; trying on");
+            }
+            Ok(()) if failed_before => info!(connection, "everything is declared again"),
+            Ok(()) | Err(_) => {}
+        }
+        *self.repaired.lock() = Some((Instant::now(), result.clone()));
+        result
+    }
+
+    /// Why something that is missing could not be declared.
+    fn unrepaired(&self) -> Option<BrokerError> {
+        let repaired = self.repaired.lock();
+        repaired.as_ref()?.1.as_ref().err().cloned()
     }
 
     pub(crate) async fn channel(self: &Arc<Self>) -> Result<LiveChannel, BrokerError> {

@@ -23,7 +23,7 @@ use lapin::types::ShortString;
 use rand::RngExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
@@ -165,6 +165,7 @@ impl Publisher {
                 clock: Arc::clone(clock),
                 process,
                 latest: Timestamp::MIN,
+                is_failing: false,
             };
             tokio::spawn(sending.run());
             sender
@@ -365,10 +366,8 @@ impl Outlet {
             }
             _ => wait,
         };
-        if error.is_missing()
-            && let Err(error) = self.link.repair().await
-        {
-            warn!(%error, "the queues could not be declared again");
+        if error.is_missing() {
+            let _said = self.link.repair().await;
         }
         pause(wait).await;
     }
@@ -382,6 +381,8 @@ struct Sending {
     process: ProcessId,
     /// The place that was given last.
     latest: Timestamp,
+    /// The latest message was not confirmed.
+    is_failing: bool,
 }
 
 impl Sending {
@@ -423,6 +424,16 @@ impl Sending {
         batch
     }
 
+    /// Once until a message is confirmed again.
+    fn say(&mut self, error: &BrokerError, orders: usize) {
+        let routing_key = &self.outlet.routing_key;
+        if mem::replace(&mut self.is_failing, true) {
+            debug!(%routing_key, %error, orders, "not confirmed");
+        } else {
+            warn!(%routing_key, %error, orders, "not confirmed; trying on");
+        }
+    }
+
     /// Sends the orders as one message until the broker has it: nothing else of
     /// this lane and class is sent before, so that they keep their places. A
     /// copy too many does no harm, the ledger decides a ticket once.
@@ -436,10 +447,12 @@ impl Sending {
             let published = self.outlet.publish(&body);
             let Err(error) = self.arrivals.during(&mut batch, published).await else {
                 self.outlet.patience = STALLED;
+                if mem::take(&mut self.is_failing) {
+                    info!(routing_key = %self.outlet.routing_key, "confirmed again");
+                }
                 return batch.accept();
             };
-            let routing_key = &self.outlet.routing_key;
-            warn!(%routing_key, %error, orders = batch.orders.len(), "not confirmed");
+            self.say(&error, batch.orders.len());
             if matches!(error, BrokerError::Unroutable) {
                 // It is in no queue, so nothing is to be repeated.
                 mem::take(&mut batch).refuse(|| {

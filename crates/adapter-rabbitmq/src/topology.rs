@@ -7,10 +7,11 @@
 //! | `tickets.<class>.<lane>` | quorum queue of a lane's class |
 //! | `tickets.dead` | quorum queue of dead letters |
 //! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes stores a marker in it every second, to know that its node has a majority |
-//! | `tickets.made.<number>` | quorum queue that is there for an instant, after others were made: see `Topology::write_out` |
+//! | `tickets.made.<number>` | quorum queue that is there for a second, after others were made: see `Topology::write_out` |
 //! | `tickets.deployment` | quorum queue that is never used; its `x-max-length` is the [`DeploymentId`] |
 //! | `ticket-events` | fanout exchange of outcomes |
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,6 +24,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
+use parking_lot::Mutex;
 use rand::RngExt;
 use tracing::warn;
 
@@ -76,10 +78,18 @@ impl fmt::Debug for Topology {
 struct Known {
     /// Everything was declared, and nothing was missing since.
     is_declared: AtomicBool,
-    /// Queues of lanes were declared by an earlier release, with fewer arguments.
-    has_older_queues: AtomicBool,
+    /// Queues of lanes that an earlier release declared, with fewer arguments.
+    older: Mutex<BTreeSet<String>>,
     /// As the store has told it.
     deployment: OnceLock<DeploymentId>,
+}
+
+/// What one attempt to declare everything has met, over one connection after the other: the
+/// broker closes a channel when it refuses.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    /// Queues of lanes that were refused once.
+    refused: BTreeSet<String>,
 }
 
 impl Topology {
@@ -145,9 +155,14 @@ impl Topology {
     ///
     /// # Errors
     /// [`BrokerError::LanesDiffer`] and the like if the broker was set up otherwise,
-    /// [`BrokerError::OtherDeployment`]; [`BrokerError::OlderQueues`] once, if the queues are those of an earlier release:
-    /// to be called again over another connection.
-    pub(crate) async fn prepare(&self, connection: &Connection) -> Result<(), BrokerError> {
+    /// [`BrokerError::OtherDeployment`], [`BrokerError::Differs`]; [`BrokerError::OlderQueues`]
+    /// if a queue may be that of an earlier release: to be called again over another connection,
+    /// with the same attempt.
+    pub(crate) async fn prepare(
+        &self,
+        connection: &Connection,
+        attempt: &mut Attempt,
+    ) -> Result<(), BrokerError> {
         self.record_lanes(connection).await?;
         if self.is_known() {
             return Ok(());
@@ -156,21 +171,47 @@ impl Topology {
         match self.declare(connection).await {
             Ok(()) => {
                 self.known.is_declared.store(true, Ordering::Relaxed);
+                let older = self.known.older.lock().len();
+                if older > 0 && !attempt.refused.is_empty() {
+                    warn!(
+                        queues = older,
+                        "the queues of lanes are those of an earlier release; once they are \
+                         empty, make them anew: tickets lanes set"
+                    );
+                }
                 Ok(())
             }
-            Err(error)
-                if error.reply_code() == Some(PRECONDITION_FAILED)
-                    && !self.known.has_older_queues.swap(true, Ordering::Relaxed) =>
-            {
-                warn!(
-                    %error,
-                    "the queues of lanes are those of an earlier release; once they are empty, \
-                     make them anew: tickets lanes set"
-                );
+            Err(BrokerError::Differs { what, .. }) if self.may_be_other_kind(&what, attempt) => {
                 Err(BrokerError::OlderQueues)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// After a refusal: whether the queue is to be declared with the other arguments, those of
+    /// an earlier release or of this one. If these were refused, too, it is neither.
+    fn may_be_other_kind(&self, what: &str, attempt: &mut Attempt) -> bool {
+        let is_a_lanes = self.lane_queues().any(|queue| subject(&queue) == what);
+        if !is_a_lanes {
+            return false;
+        }
+        let mut older = self.known.older.lock();
+        if !attempt.refused.insert(what.to_owned()) {
+            older.clear();
+            return false;
+        }
+        if older.is_empty() && attempt.refused.len() == 1 {
+            // Most likely all of them are.
+            older.extend(self.lane_queues().map(|queue| subject(&queue)));
+        } else if !older.remove(what) {
+            older.insert(what.to_owned());
+        }
+        true
+    }
+
+    fn lane_queues(&self) -> impl Iterator<Item = ShortString> {
+        let lanes = self.lanes.iter();
+        lanes.flat_map(|lane| PriorityClass::ALL.map(|class| self.lane_queue(class, lane)))
     }
 
     async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
@@ -186,17 +227,20 @@ impl Topology {
         // A lane's next owner gets nothing before all that its predecessor had
         // is back in the queue, however the predecessor ended.
         let one_consumer = ("x-single-active-consumer", AMQPValue::Boolean(true));
-        let mut arguments = vec![limit, one_consumer];
-        if !self.known.has_older_queues.load(Ordering::Relaxed) {
-            let reject = AMQPValue::LongString("reject-publish".into());
-            let timeout = AMQPValue::LongInt(CONSUMER_DISCONNECTED_TIMEOUT_MS);
-            arguments.push(("x-overflow", reject));
-            arguments.push(("x-consumer-disconnected-timeout", timeout));
-        }
+        let of_earlier_release = [limit, one_consumer];
+        let reject = AMQPValue::LongString("reject-publish".into());
+        let timeout = AMQPValue::LongInt(CONSUMER_DISCONNECTED_TIMEOUT_MS);
+        let newer = [
+            ("x-overflow", reject),
+            ("x-consumer-disconnected-timeout", timeout),
+        ];
         for lane in self.lanes.iter() {
             for class in PriorityClass::ALL {
                 let queue = self.lane_queue(class, lane);
-                declare_quorum_queue(&channel, queue.clone(), arguments.clone()).await?;
+                let is_older = self.known.older.lock().contains(&subject(&queue));
+                let newer = newer.iter().filter(|_| !is_older);
+                let arguments = of_earlier_release.iter().chain(newer).cloned();
+                declare_quorum_queue(&channel, queue.clone(), arguments).await?;
                 let binding = channel.queue_bind(
                     queue,
                     self.orders_exchange(),
@@ -223,11 +267,9 @@ impl Topology {
     /// [Ra]: https://github.com/rabbitmq/ra
     async fn write_out(&self, channel: &Channel) -> Result<(), BrokerError> {
         let name = self.made_queue(rand::rng().random());
-        // Should the connection be lost before the queue is deleted.
-        let expires = ("x-expires", AMQPValue::LongInt(60_000));
-        declare_quorum_queue(channel, name.clone(), [expires]).await?;
-        within_limit(channel.queue_delete(name, QueueDeleteOptions::default())).await?;
-        Ok(())
+        // Not deleted from here: that takes five seconds while any node is away.
+        let expires = ("x-expires", AMQPValue::LongInt(1_000));
+        declare_quorum_queue(channel, name, [expires]).await
     }
 
     /// The broker refuses to declare a queue anew with another maximal length:
@@ -245,7 +287,10 @@ impl Topology {
     }
 
     /// Records which deployment these queues belong to.
-    async fn record_deployment(&self, connection: &Connection) -> Result<(), BrokerError> {
+    pub(crate) async fn record_deployment(
+        &self,
+        connection: &Connection,
+    ) -> Result<(), BrokerError> {
         let Some(store) = &self.store else {
             return Ok(());
         };
@@ -337,10 +382,25 @@ async fn record(
             within_limit(channel.close(200, "OK".into())).await?;
             Ok(None)
         }
-        Err(error) if error.reply_code() == Some(PRECONDITION_FAILED) => {
-            Ok(Some(error.to_string()))
-        }
+        Err(BrokerError::Differs { answer, .. }) => Ok(Some(answer)),
         Err(error) => Err(error),
+    }
+}
+
+/// `queue tickets.high.0`, as it is called in errors.
+fn subject(queue: &ShortString) -> String {
+    format!("queue {queue}")
+}
+
+/// What the broker refuses to declare because it is there with other properties.
+fn differs(error: BrokerError, what: impl FnOnce() -> String) -> BrokerError {
+    if error.reply_code() == Some(PRECONDITION_FAILED) {
+        BrokerError::Differs {
+            what: what(),
+            answer: error.to_string(),
+        }
+    } else {
+        error
     }
 }
 
@@ -400,8 +460,11 @@ async fn declare_quorum_queue(
     for (argument, value) in arguments {
         table.insert(argument.into(), value);
     }
-    within_limit(channel.queue_declare(name, QueueDeclareOptions::durable(), table)).await?;
-    Ok(())
+    let declaring = channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), table);
+    match within_limit(declaring).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(differs(error, || subject(&name))),
+    }
 }
 
 pub(crate) async fn declare_exchange(
@@ -413,12 +476,47 @@ pub(crate) async fn declare_exchange(
         durable: true,
         ..ExchangeDeclareOptions::default()
     };
-    within_limit(channel.exchange_declare(name, kind, durable, FieldTable::default())).await
+    let declaring = channel.exchange_declare(name.clone(), kind, durable, FieldTable::default());
+    let declared = within_limit(declaring).await;
+    declared.map_err(|error| differs(error, || format!("exchange {name}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refused(topology: &Topology, queue: &str, attempt: &mut Attempt) -> bool {
+        topology.may_be_other_kind(&format!("queue {queue}"), attempt)
+    }
+
+    fn older(topology: &Topology) -> Vec<String> {
+        topology.known.older.lock().iter().cloned().collect()
+    }
+
+    #[test]
+    fn queues_of_an_earlier_release_may_be_beside_newer_ones() {
+        let topology = Topology::new(String::new(), Lanes::new(1).unwrap());
+        let mut attempt = Attempt::default();
+        assert!(refused(&topology, "tickets.high.0", &mut attempt));
+        assert_eq!(older(&topology).len(), 2);
+        assert!(refused(&topology, "tickets.standard.0", &mut attempt));
+        assert_eq!(older(&topology), ["queue tickets.high.0"]);
+        // Made anew since then.
+        let mut later = Attempt::default();
+        assert!(refused(&topology, "tickets.high.0", &mut later));
+        assert_eq!(older(&topology).len(), 0);
+    }
+
+    #[test]
+    fn a_queue_that_is_neither_is_refused_and_nothing_is_remembered_of_it() {
+        let topology = Topology::new(String::new(), Lanes::new(1).unwrap());
+        let mut attempt = Attempt::default();
+        assert!(refused(&topology, "tickets.standard.0", &mut attempt));
+        assert!(refused(&topology, "tickets.high.0", &mut attempt));
+        assert!(!refused(&topology, "tickets.standard.0", &mut attempt));
+        assert_eq!(older(&topology).len(), 0);
+        assert!(!refused(&topology, "tickets.dead", &mut attempt));
+    }
 
     #[test]
     fn the_recorded_number_is_found_in_the_brokers_words() {

@@ -347,7 +347,8 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn set_lanes(settings: &Settings, lanes: u8) -> anyhow::Result<ExitCode> {
     let lanes = Lanes::new(lanes).context("the number of lanes")?;
-    wiring::set_lanes(settings, lanes).await?;
+    let identity = wiring::connect_store(settings, &clock(), false)?.identity;
+    wiring::set_lanes(settings, lanes, identity).await?;
     print(format_args!(
         "there are {} lanes now; set queue.lanes to that number for every process",
         lanes.count()
@@ -362,7 +363,8 @@ async fn dead_letters(
     let is_memory = matches!(settings.queue.adapter, QueueAdapter::Memory);
     needs_a_server(is_memory, "queue.adapter")?;
     let process = ProcessId::new(rand::random());
-    let queue = wiring::connect_queue(settings, &clock(), process, None).await?;
+    let identity = wiring::connect_store(settings, &clock(), false)?.identity;
+    let queue = wiring::connect_queue(settings, &clock(), process, identity).await?;
     match command {
         DeadLettersCommand::List(args) => {
             for letter in queue.dead_letters.list(args.limit).await? {

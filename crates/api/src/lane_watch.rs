@@ -126,7 +126,7 @@ impl LaneWatch {
             return None;
         }
         Some(format!(
-            "{} has orders, and no verdict for {} s; see the readiness and the logs of the workers",
+            "no verdict for orders of {} for {} s; see the readiness and the logs of the workers",
             names(&late.iter().collect::<Vec<_>>()),
             longest.as_secs()
         ))

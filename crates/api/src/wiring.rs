@@ -97,14 +97,19 @@ pub async fn connect_queue(
     }
 }
 
-/// Changes the number of lanes that is recorded in the broker.
+/// Changes the number of lanes that is recorded in the broker; with a `store`, of one that no
+/// other deployment uses.
 ///
 /// # Errors
 /// When the queue has no such record, or a lane is in use.
-pub async fn set_lanes(settings: &Settings, lanes: Lanes) -> anyhow::Result<()> {
+pub async fn set_lanes(
+    settings: &Settings,
+    lanes: Lanes,
+    store: Option<Arc<dyn StoreIdentity>>,
+) -> anyhow::Result<()> {
     match &settings.queue.adapter {
         QueueAdapter::Memory => bail!("queue.adapter: lanes in memory are set by queue.lanes"),
-        QueueAdapter::RabbitMq(rabbitmq) => set_rabbitmq_lanes(rabbitmq, lanes).await,
+        QueueAdapter::RabbitMq(rabbitmq) => set_rabbitmq_lanes(rabbitmq, lanes, store).await,
     }
 }
 
@@ -284,9 +289,13 @@ async fn rabbitmq_queue(
 }
 
 #[cfg(feature = "rabbitmq")]
-async fn set_rabbitmq_lanes(rabbitmq: &RabbitMqSettings, lanes: Lanes) -> anyhow::Result<()> {
+async fn set_rabbitmq_lanes(
+    rabbitmq: &RabbitMqSettings,
+    lanes: Lanes,
+    store: Option<Arc<dyn StoreIdentity>>,
+) -> anyhow::Result<()> {
     let urls = exposed(&rabbitmq.urls);
-    Ok(adapter_rabbitmq::set_lanes(&urls, &rabbitmq.prefix, lanes).await?)
+    Ok(adapter_rabbitmq::set_lanes(&urls, &rabbitmq.prefix, lanes, store).await?)
 }
 
 #[cfg(feature = "rabbitmq")]
@@ -298,7 +307,11 @@ fn exposed(urls: &[secrecy::SecretString]) -> Vec<String> {
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn set_rabbitmq_lanes(_: &RabbitMqSettings, _: Lanes) -> anyhow::Result<()> {
+async fn set_rabbitmq_lanes(
+    _: &RabbitMqSettings,
+    _: Lanes,
+    _: Option<Arc<dyn StoreIdentity>>,
+) -> anyhow::Result<()> {
     not_compiled("queue.adapter", "rabbitmq")
 }
 

@@ -68,6 +68,14 @@ pub(super) struct Answers {
     pub(super) policies: Told,
     /// `/api/operator-policies/VHOST`
     pub(super) operator_policies: Told,
+    /// `/api/exchanges/VHOST/NAME` of the exchange of orders.
+    pub(super) exchange: Told,
+    /// `/api/exchanges/VHOST/NAME/bindings/source` of the same.
+    pub(super) bindings: Told,
+    /// `/api/consumers/VHOST`
+    pub(super) consumers: Told,
+    /// `/api/connections`, of each its name and the name that its client gave it.
+    pub(super) connections: Told,
     /// `/api/users/NAME/permissions`
     pub(super) permissions: Told,
 }

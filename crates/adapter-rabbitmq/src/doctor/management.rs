@@ -76,13 +76,34 @@ impl Management {
         // does not answer, which the list with `enable_queue_totals` may leave out.
         let mut without_statistics = address(url, &["queues", vhost]);
         without_statistics.set_query(Some("disable_stats=true"));
-        let (overview, nodes, queues, reported_queues, policies, operator_policies, permissions) = tokio::join!(
+        let orders = deployment.topology.orders_exchange();
+        let orders = orders.as_str();
+        // There may be a thousand of them, of which two words each matter.
+        let mut connections = address(url, &["connections"]);
+        connections.set_query(Some("columns=name,user_provided_name"));
+        let (
+            overview,
+            nodes,
+            queues,
+            reported_queues,
+            policies,
+            operator_policies,
+            exchange,
+            bindings,
+            consumers,
+            connections,
+            permissions,
+        ) = tokio::join!(
             get(&["overview"]),
             list(&["nodes"]),
             self.list(without_statistics),
             list(&["queues", vhost]),
             list(&["policies", vhost]),
             list(&["operator-policies", vhost]),
+            get(&["exchanges", vhost, orders]),
+            list(&["exchanges", vhost, orders, "bindings", "source"]),
+            list(&["consumers", vhost]),
+            self.list(connections),
             list(&["users", &deployment.user, "permissions"]),
         );
         Answers {
@@ -93,6 +114,10 @@ impl Management {
             reported_queues,
             policies,
             operator_policies,
+            exchange,
+            bindings,
+            consumers,
+            connections,
             permissions,
         }
     }

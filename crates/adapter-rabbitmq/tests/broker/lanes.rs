@@ -34,7 +34,8 @@ async fn another_number_of_lanes_is_refused_until_it_is_set_on_empty_lanes() {
         "{told}"
     );
 
-    let set = async |lanes| set_lanes(&process.config.urls, &process.config.prefix, lanes).await;
+    let set =
+        async |lanes| set_lanes(&process.config.urls, &process.config.prefix, lanes, None).await;
     process.publish().await.unwrap();
     let in_use = set(two).await.unwrap_err();
     assert!(
@@ -58,7 +59,7 @@ async fn lanes_with_an_order_stay_whatever_the_broker_counts() {
     for lanes in [1, 2, 3, 5, 8] {
         orders.push(process.publish().await.unwrap());
         let lanes = Lanes::new(lanes).unwrap();
-        let in_use = set_lanes(&urls, &process.config.prefix, lanes).await;
+        let in_use = set_lanes(&urls, &process.config.prefix, lanes, None).await;
         let in_use = in_use.unwrap_err();
         assert!(matches!(in_use, LanesError::InUse { .. }), "{in_use:?}");
     }
@@ -75,7 +76,7 @@ async fn lanes_that_were_set_half_way_are_set_by_the_next_attempt() {
     for (round, number) in (0_u64..12).zip([2, 3].into_iter().cycle()) {
         let lanes = Lanes::new(number).unwrap();
         process.proxy.set(Weather::Fair);
-        let setting = set_lanes(urls, prefix, lanes);
+        let setting = set_lanes(urls, prefix, lanes, None);
         let cutting = async {
             sleep(Duration::from_millis(round * 17)).await;
             process.proxy.set(Weather::Down);
@@ -83,7 +84,7 @@ async fn lanes_that_were_set_half_way_are_set_by_the_next_attempt() {
         };
         let (set, ()) = tokio::join!(setting, cutting);
         ended[usize::from(set.is_ok())] += 1;
-        set_lanes(&all, prefix, lanes).await.unwrap();
+        set_lanes(&all, prefix, lanes, None).await.unwrap();
         let of_that_number = RabbitMqConfig {
             lanes,
             urls: all.to_vec(),
@@ -98,14 +99,16 @@ async fn lanes_that_were_set_half_way_are_set_by_the_next_attempt() {
         assert!(started.await.is_ok());
     }
     assert!(ended[0] > 2, "cut too late: {ended:?}");
-    set_lanes(&all, prefix, LANES).await.unwrap();
+    set_lanes(&all, prefix, LANES, None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_lanes_are_being_set_no_process_starts() {
     let prefix = TestPrefix::new();
     let urls = [services::rabbitmq_url()];
-    set_lanes(&urls, prefix.as_str(), LANES).await.unwrap();
+    set_lanes(&urls, prefix.as_str(), LANES, None)
+        .await
+        .unwrap();
     prefix.record_lanes(1_004).await;
     let (config, clock) = (
         config(&urls[0], &prefix),
@@ -116,7 +119,9 @@ async fn while_lanes_are_being_set_no_process_starts() {
         panic!("started while the number of lanes was being changed");
     };
     assert!(error.to_string().contains("run it again"), "{error}");
-    set_lanes(&urls, prefix.as_str(), LANES).await.unwrap();
+    set_lanes(&urls, prefix.as_str(), LANES, None)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +145,7 @@ async fn a_marker_that_was_left_in_a_lane_is_no_order_and_no_dead_letter() {
     })
     .await;
     let urls = [services::rabbitmq_url()];
-    set_lanes(&urls, &process.config.prefix, LANES)
+    set_lanes(&urls, &process.config.prefix, LANES, None)
         .await
         .unwrap();
 }

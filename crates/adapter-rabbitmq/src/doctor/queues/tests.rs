@@ -47,7 +47,16 @@ fn answers(version: &str, changes: &[(&str, &str, Value)], more: &Value) -> Answ
         queue("sale-tickets.standard.0", lane.clone()),
         queue("sale-tickets.standard.1", lane),
     ]);
+    let lanes = ["high.0", "high.1", "standard.0", "standard.1"];
+    let bindings = lanes.map(|key| {
+        json!({"source": "sale-tickets", "destination": format!("sale-tickets.{key}"),
+               "destination_type": "queue", "routing_key": key})
+    });
     Answers {
+        exchange: Ok(json!({"name": "sale-tickets", "type": "direct", "arguments": {}})),
+        bindings: Ok(json!(bindings)),
+        consumers: Ok(json!([])),
+        connections: Ok(json!([])),
         asked_by: "asker".to_owned(),
         overview: Ok(json!({"rabbitmq_version": version, "management_version": version})),
         nodes: Ok(nodes
