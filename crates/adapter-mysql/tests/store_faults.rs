@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
-use domain::ports::{Dependency, LedgerError, ShowRepository, TicketLedger, UserRepository};
+use domain::ports::{
+    Dependency, LaneClaims, LedgerError, ShowRepository, TicketLedger, UserRepository,
+};
+use domain::receipt::ProcessId;
 use domain::user::PriorityClass;
 use port_contracts::fixtures::{self, OrderSource};
 use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
 use port_contracts::services::{self, TestDatabase};
-use port_contracts::{ManualClock, measured, within};
+use port_contracts::{LANES, ManualClock, measured, within};
 use tokio::time::{sleep, timeout};
 
 const USER: &str = "1";
@@ -353,4 +356,29 @@ async fn a_full_directory_leaves_the_others_to_the_database() {
             within("everybody's class is the new one", changed).await;
         }
     }
+}
+
+/// By an operator, or by a restore of some tables only.
+#[tokio::test]
+async fn claims_that_somebody_deletes_come_back_behind_those_of_before() {
+    let store = Store::new(Duration::MAX).await;
+    let claims: &dyn LaneClaims = &*store.store;
+    let lane = LANES.iter().next().unwrap();
+    let worker = ProcessId::new(7);
+    let before = claims.take(worker, lane, 0).await.unwrap().unwrap();
+    store.database.execute("DELETE FROM lane_claims").await;
+    let mut seen = 0;
+    let mut claim = None;
+    for _ in 0..3 {
+        claim = claims.take(worker, lane, seen).await.unwrap();
+        if claim.is_some() {
+            break;
+        }
+        seen = claims.roster().await.unwrap().claim(lane).number;
+    }
+    let claim = claim.expect("a lane that nobody has is to be had");
+    assert!(
+        claim.number > before.number + 1_000_000,
+        "{claim:?} after {before:?}"
+    );
 }

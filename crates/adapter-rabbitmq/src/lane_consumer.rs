@@ -502,7 +502,7 @@ impl RabbitLaneConsumer {
     fn closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let (channels, feeds) = (mem::take(&mut self.channels), mem::take(&mut self.feeds));
         self.asking = None;
-        self.reader.troubles.fed(self.lane);
+        self.reader.troubles.closed(self.lane);
         async move {
             let closing = channels
                 .into_iter()

@@ -11,13 +11,23 @@ const PAUSED_FOR: Duration = Duration::from_secs(10);
 /// A lane that has orders and gets none for so long is said to be starved.
 const STARVED_AFTER: Duration = Duration::from_secs(10);
 
+/// A lane that was given up because it gave nothing is said for so long: about as long as it
+/// takes whoever has it then to notice the same.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(15);
+
+/// A lane that has orders and gets none.
+struct Starved {
+    since: Instant,
+    /// When it was closed for that.
+    given_up: Option<Instant>,
+}
+
 /// Lanes that are open here and give no orders although there are some.
 #[derive(Default)]
 pub(crate) struct LaneTroubles {
     /// Lanes that wait for a process that reads the version.
     paused: Mutex<BTreeMap<Lane, (Instant, u32)>>,
-    /// Since when.
-    starved: Mutex<BTreeMap<Lane, Instant>>,
+    starved: Mutex<BTreeMap<Lane, Starved>>,
 }
 
 impl LaneTroubles {
@@ -28,13 +38,33 @@ impl LaneTroubles {
 
     /// Notes that the lane has orders and gets none, and says for how long by now.
     pub(crate) fn starved(&self, lane: Lane) -> Duration {
+        let now = Instant::now();
         let mut starved = self.starved.lock();
-        starved.entry(lane).or_insert_with(Instant::now).elapsed()
+        let entry = starved.entry(lane).or_insert(Starved {
+            since: now,
+            given_up: None,
+        });
+        if entry.given_up.take().is_some() {
+            entry.since = now;
+        }
+        entry.since.elapsed()
     }
 
-    /// Notes that the lane gets what it has, or is closed.
+    /// Notes that the lane gets what it has.
     pub(crate) fn fed(&self, lane: Lane) {
         self.starved.lock().remove(&lane);
+    }
+
+    /// Notes that the lane is closed.
+    pub(crate) fn closed(&self, lane: Lane) {
+        let mut starved = self.starved.lock();
+        if let Some(entry) = starved.get_mut(&lane) {
+            if entry.since.elapsed() >= STARVED_AFTER {
+                entry.given_up.get_or_insert_with(Instant::now);
+            } else {
+                starved.remove(&lane);
+            }
+        }
     }
 
     /// Why a lane is not decided, for operators.
@@ -53,14 +83,21 @@ impl LaneTroubles {
     }
 
     fn starvation(&self) -> Option<String> {
-        let starved = self.starved.lock();
-        let (lane, since) = starved
-            .iter()
-            .find(|(_, since)| since.elapsed() >= STARVED_AFTER)?;
-        Some(format!(
-            "lane {lane} has orders, but the broker has given none for {} s: another consumer \
-             holds its queues; see the consumers of tickets.*.{lane} in the broker",
-            since.elapsed().as_secs()
-        ))
+        let mut starved = self.starved.lock();
+        starved.retain(|_, entry| {
+            let given_up = entry.given_up;
+            given_up.is_none_or(|given_up| given_up.elapsed() < GIVEN_UP_FOR)
+        });
+        starved.iter().find_map(|(lane, entry)| {
+            let until = entry.given_up.unwrap_or_else(Instant::now);
+            let starved_for = until.duration_since(entry.since);
+            (starved_for >= STARVED_AFTER).then(|| {
+                format!(
+                    "lane {lane} has orders, but the broker has given none for {} s: another \
+                     consumer holds its queues; see the consumers of tickets.*.{lane} in the broker",
+                    starved_for.as_secs()
+                )
+            })
+        })
     }
 }

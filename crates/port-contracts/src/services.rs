@@ -271,6 +271,47 @@ impl TestPrefix {
         connection.close(200, "OK".into()).await.unwrap();
     }
 
+    /// Makes an exchange that is no `direct` one.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn declare_fanout(&self, exchange: &str) {
+        use lapin::ExchangeKind;
+        use lapin::options::ExchangeDeclareOptions;
+        use lapin::types::FieldTable;
+
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let name = format!("{}{exchange}", self.prefix);
+        let kind = ExchangeKind::Fanout;
+        let declaring = channel.exchange_declare(name.into(), kind, durable, FieldTable::default());
+        declaring.await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Makes `tickets.<queue>` a queue that is not replicated.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn declare_classic(&self, queue: &str) {
+        use lapin::options::QueueDeclareOptions;
+        use lapin::types::FieldTable;
+
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let name = format!("{}tickets.{queue}", self.prefix);
+        let durable = QueueDeclareOptions::durable();
+        let declaring = channel.queue_declare(name.into(), durable, FieldTable::default());
+        declaring.await.unwrap();
+        connection.close(200, "OK".into()).await.unwrap();
+    }
+
     /// Takes away what leads from the exchange to `tickets.<queue>`.
     ///
     /// # Panics

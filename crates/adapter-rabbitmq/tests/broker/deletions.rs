@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use domain::event::Event;
-use domain::ports::{ConsumeError, EventFeedError, TicketConsumer, TicketEvents};
+use domain::ports::{ConsumeError, Dependency, EventFeedError, TicketConsumer, TicketEvents};
 use domain::show::ShowSeats;
 use port_contracts::proxy::Weather;
 use port_contracts::{DEADLINE, LANES, fixtures, promised, within};
@@ -83,6 +83,67 @@ async fn the_queue_of_a_lane_that_is_open() {
         deleted.elapsed(),
         HEALED_WITHIN,
     );
+}
+
+/// Whether readiness says that this is not as it is declared.
+async fn is_said_to_differ(process: &Proxied, what: &str) -> bool {
+    let checked = within("check", process.queue.check()).await;
+    checked.is_err_and(|down| {
+        down.reason.contains(&format!(
+            "{what} is there, but not as every process declares it"
+        ))
+    })
+}
+
+/// Healed once it is deleted, without a restart and without another order.
+async fn is_healed(process: &Proxied, what: &str) {
+    let deleted = Instant::now();
+    until("readiness says that all is well", async || {
+        within("check", process.queue.check()).await.is_ok()
+    })
+    .await;
+    process.published_in_the_end().await;
+    promised(
+        &format!("orders accepted after {what} of another kind is deleted"),
+        deleted.elapsed(),
+        HEALED_WITHIN,
+    );
+}
+
+/// A process that has met it once declares the right one for ever after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_another_kind() {
+    let process = Proxied::start(Duration::from_millis(500)).await;
+    process.published_in_the_end().await;
+    let queue = process.lane_queue();
+    let what = format!("queue {}tickets.{queue}", process.prefix.as_str());
+    for _ in 0..2 {
+        process.prefix.delete_queue(&queue).await;
+        process.prefix.declare_classic(&queue).await;
+        until("the queue is said to be of another kind", async || {
+            let _refused = process.publish().await;
+            is_said_to_differ(&process, &what).await
+        })
+        .await;
+        process.prefix.delete_queue(&queue).await;
+        is_healed(&process, "a queue").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_of_another_kind() {
+    let process = Proxied::start(Duration::from_millis(500)).await;
+    process.published_in_the_end().await;
+    process.prefix.delete_exchange("tickets").await;
+    process.prefix.declare_fanout("tickets").await;
+    let what = format!("exchange {}tickets", process.prefix.as_str());
+    until("the exchange is said to be of another kind", async || {
+        let _refused = process.publish().await;
+        is_said_to_differ(&process, &what).await
+    })
+    .await;
+    process.prefix.delete_exchange("tickets").await;
+    is_healed(&process, "an exchange").await;
 }
 
 /// What was announced meanwhile is told when there is an exchange again.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_rabbitmq::{BrokerError, RabbitMq, RabbitMqConfig, StartError};
+use adapter_rabbitmq::{BrokerError, LanesError, RabbitMq, RabbitMqConfig, StartError, set_lanes};
 use async_trait::async_trait;
+use domain::order::Lanes;
 use domain::ports::{
     Dependency, DependencyDown, DeploymentId, PublishError, StoreIdentity, TicketPublisher,
 };
@@ -65,6 +66,19 @@ async fn another_deployment_does_not_start_on_the_same_queues() {
     for queue in [first, again, moved] {
         within("check", queue.check()).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployment_does_not_set_lanes() {
+    let prefix = TestPrefix::new();
+    let urls = [services::rabbitmq_url()];
+    let ours = start(&prefix, Store::of(1)).await.unwrap();
+    let lanes = Lanes::new(2).unwrap();
+    let set = async |id| set_lanes(&urls, prefix.as_str(), lanes, Some(Store::of(id))).await;
+    let refused = set(2).await.unwrap_err();
+    assert!(matches!(refused, LanesError::Deployment(_)), "{refused:?}");
+    within("check", ours.check()).await.unwrap();
+    set(1).await.unwrap();
 }
 
 /// A store that was away at the start can turn out to be another deployment's.
