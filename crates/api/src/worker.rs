@@ -386,7 +386,10 @@ impl Worker {
     async fn sweep_all(&self) -> Result<(), DecideOrdersError> {
         while !self.stop.is_cancelled() {
             let swept = self.desk.sweep_holds(SWEEP_MAX).await?;
-            self.telling.note(&swept.announced);
+            // That nothing was to be told does not say that it could have been.
+            if swept.expired > 0 {
+                self.telling.note(&swept.announced);
+            }
             if swept.expired < SWEEP_MAX {
                 break;
             }
