@@ -96,7 +96,12 @@ fn bindings(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
             let queue = topology.lane_queue(class, lane).to_string();
             let key = Topology::lane_key(class, lane).to_string();
             let bound = keys(rows(bindings), &queue);
-            if !bound.contains(&key.as_str()) {
+            // That a queue is missing says it all.
+            let exists = answers
+                .queues
+                .as_ref()
+                .is_ok_and(|queues| named(rows(queues), &queue).is_some());
+            if exists && !bound.contains(&key.as_str()) {
                 unbound.push(Finding::new(
                     Level::Broken,
                     &queue,
