@@ -176,7 +176,7 @@ impl Topology {
                     warn!(
                         queues = older,
                         "the queues of lanes are those of an earlier release; once they are \
-                         empty, make them anew: tickets lanes set"
+                         empty, have them declared anew: tickets lanes set"
                     );
                 }
                 Ok(())
@@ -209,7 +209,8 @@ impl Topology {
         true
     }
 
-    fn lane_queues(&self) -> impl Iterator<Item = ShortString> {
+    /// Of all lanes and classes.
+    pub(crate) fn lane_queues(&self) -> impl Iterator<Item = ShortString> {
         let lanes = self.lanes.iter();
         lanes.flat_map(|lane| PriorityClass::ALL.map(|class| self.lane_queue(class, lane)))
     }

@@ -2,8 +2,6 @@
 //! worker, and what the broker counts as waiting does not show it.
 
 use domain::ports::{Finding, Level};
-use domain::user::PriorityClass;
-use serde_json::Value;
 
 use crate::addresses::CONNECTION_NAME;
 use crate::doctor::answers::{Answers, named, rows, text};
@@ -15,22 +13,19 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let (Ok(consumers), Ok(connections)) = (&answers.consumers, &answers.connections) else {
         return Vec::new();
     };
-    let topology = &deployment.topology;
-    let lanes = topology.lanes.iter().flat_map(|lane| {
-        PriorityClass::ALL.map(|class| topology.lane_queue(class, lane).to_string())
-    });
-    let lanes: Vec<String> = lanes.collect();
+    let lanes: Vec<_> = deployment.topology.lane_queues().collect();
     let of_lane = rows(consumers).iter().filter_map(|consumer| {
         let queue = text(consumer.get("queue")?, "name")?;
         let connection = text(consumer.get("channel_details")?, "connection_name")?;
         lanes
             .iter()
-            .any(|lane| lane == queue)
+            .any(|lane| lane.as_str() == queue)
             .then_some((queue, connection))
     });
     let strange = of_lane.filter_map(|(queue, connection)| {
-        let client = text_or_empty(named(rows(connections), connection)?, "user_provided_name");
-        (!client.starts_with(CONNECTION_NAME)).then(|| {
+        let client = text(named(rows(connections), connection)?, "user_provided_name");
+        let is_ours = client.is_some_and(|name| name.starts_with(CONNECTION_NAME));
+        (!is_ours).then(|| {
             Finding::new(
                 Level::Broken,
                 queue,
@@ -44,10 +39,6 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
         })
     });
     grouped("queue", strange.collect())
-}
-
-fn text_or_empty<'a>(row: &'a Value, field: &str) -> &'a str {
-    text(row, field).unwrap_or_default()
 }
 
 #[cfg(test)]

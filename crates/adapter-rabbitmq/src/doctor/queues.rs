@@ -3,7 +3,6 @@
 mod settings;
 
 use domain::ports::{Finding, Level};
-use domain::user::PriorityClass;
 use serde_json::Value;
 
 use crate::doctor::answers::{Answers, NotTold, named, names, rows, text};
@@ -53,9 +52,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
 }
 
 fn expected(topology: &Topology) -> Vec<(String, Role)> {
-    let lanes = topology.lanes.iter().flat_map(|lane| {
-        PriorityClass::ALL.map(|class| (topology.lane_queue(class, lane), Role::Lane))
-    });
+    let lanes = topology.lane_queues().map(|queue| (queue, Role::Lane));
     let others = [
         (topology.dead_letters_queue(), Role::DeadLetters),
         (topology.lanes_queue(), Role::RecordOfLanes),
