@@ -30,6 +30,13 @@ const PULSE_LIMIT: Duration = Duration::from_secs(3);
 const UNREACHABLE: Duration = Duration::from_secs(10);
 /// So is one that answers and does not confirm: the others may not either.
 const UNSOUND: Duration = Duration::from_secs(2);
+/// After a node was left because it did nothing, the next one has to show that it stores
+/// something: within so long for as long as the nodes may take to agree who is there, then
+/// within [`PULSE_LIMIT`]. What was sent before they agreed is lost without a word, so the
+/// sooner it is sent again the better.
+const PROOF_LIMIT: Duration = Duration::from_millis(500);
+/// How long that takes the nodes.
+const AGREEMENT: Duration = Duration::from_secs(10);
 /// Between two attempts to ask for the number of lanes.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two attempts to declare what is missing, however many miss it.
@@ -75,6 +82,9 @@ pub(crate) struct Link {
     repaired: Mutex<Option<(Instant, Result<(), BrokerError>)>>,
     /// When it was said that a node was left.
     said: Mutex<Option<Instant>>,
+    /// Since when the nodes are in doubt: one was left because it did nothing, and none has
+    /// stored anything since.
+    doubted: Mutex<Option<Instant>>,
 }
 
 /// A channel with what keeps it alive.
@@ -105,6 +115,7 @@ impl Link {
             repairing: tokio::sync::Mutex::default(),
             repaired: Mutex::default(),
             said: Mutex::default(),
+            doubted: Mutex::default(),
         }
     }
 
@@ -172,15 +183,18 @@ impl Link {
             let asking = live.channel.basic_qos(1, BasicQosOptions::default());
             return Ok(asking.await?);
         }
+        self.store_marker(&live.channel).await
+    }
+
+    /// In the queue that is never read.
+    async fn store_marker(&self, channel: &Channel) -> Result<(), BrokerError> {
         let mandatory = BasicPublishOptions {
             mandatory: true,
             ..BasicPublishOptions::default()
         };
         let properties = BasicProperties::default().with_type(wire::MARKER.into());
         let queue = self.topology.lanes_queue();
-        let publishing = live
-            .channel
-            .basic_publish("".into(), queue, mandatory, b"", properties);
+        let publishing = channel.basic_publish("".into(), queue, mandatory, b"", properties);
         match publishing.await?.await? {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) => Err(BrokerError::Unroutable),
@@ -231,10 +245,11 @@ impl Link {
         let was_known = self.topology.is_known();
         let mut result = Err(BrokerError::Connecting);
         for _ in 0..self.addresses.count() {
-            result = if was_known {
-                self.addresses.connect(self.purpose).await
-            } else {
-                self.connect_prepared().await
+            let doubted = *self.doubted.lock();
+            result = match doubted {
+                _ if !was_known => self.connect_prepared().await,
+                Some(since) => self.connect_proven(since).await,
+                None => self.addresses.connect(self.purpose).await,
             };
             // What is no node's fault is the same at all of them.
             if result.as_ref().err().is_none_or(BrokerError::is_of_no_node) {
@@ -244,6 +259,7 @@ impl Link {
         }
         match result {
             Ok(connection) => {
+                *self.doubted.lock() = None;
                 if self.failed.lock().take().is_some() {
                     info!(connection = self.purpose, "the broker is back");
                 }
@@ -315,6 +331,28 @@ impl Link {
         }
     }
 
+    /// Tries the node that is next, if that stores anything.
+    async fn connect_proven(&self, since: Instant) -> Result<Connection, BrokerError> {
+        let connection = self.addresses.connect(self.purpose).await?;
+        let limit = if since.elapsed() < AGREEMENT {
+            PROOF_LIMIT
+        } else {
+            PULSE_LIMIT
+        };
+        let proof = within(limit, async {
+            let channel = connection.create_channel().await?;
+            let confirming = ConfirmSelectOptions::default();
+            channel.confirm_select(confirming).await?;
+            self.store_marker(&channel).await
+        });
+        match proof.await {
+            // The broker reads nothing from a connection that it blocks. Of what is missing
+            // it has told.
+            Err(error) if !connection.status().blocked() && !error.is_missing() => Err(error),
+            Ok(()) | Err(_) => Ok(connection),
+        }
+    }
+
     /// Gives a connection up, for another node if there is one.
     pub(crate) fn leave(&self, connection: &Arc<Connection>, reason: &BrokerError) {
         let mut live = self.live.lock();
@@ -335,6 +373,9 @@ impl Link {
             debug!(connection = self.purpose, %node, %reason, "leaves the broker's node");
         }
         drop(said);
+        if !matches!(reason, BrokerError::ChannelClosed) && !reason.is_of_no_node() {
+            self.doubted.lock().get_or_insert_with(Instant::now);
+        }
         self.addresses.turn(match reason {
             BrokerError::ChannelClosed => Duration::ZERO,
             BrokerError::Unconfirmed(_) | BrokerError::Starved(_) => UNSOUND,

@@ -47,6 +47,9 @@ const NEXT_TICK: Duration = Duration::from_micros(1);
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
 /// The wait after a refusal: the queue may be about to have a new leader.
 const AFTER_REFUSAL: Duration = Duration::from_millis(500);
+/// So often a queue that does not confirm is tried without more patience: until the nodes have
+/// agreed who is there, what is sent is lost without a word.
+const BRISK_ATTEMPTS: u32 = 3;
 /// The longest wait for a queue that does not confirm: each new attempt leaves a channel behind
 /// that the broker is still busy with.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
@@ -155,7 +158,7 @@ impl Publisher {
                     exchange: topology.orders_exchange(),
                     routing_key: Topology::lane_key(class, lane),
                     live: None,
-                    patience: STALLED,
+                    silences: 0,
                 },
                 arrivals: Arrivals {
                     requests,
@@ -313,8 +316,8 @@ struct Outlet {
     exchange: ShortString,
     routing_key: ShortString,
     live: Option<LiveChannel>,
-    /// How long the queue may take to confirm before another channel is tried.
-    patience: Duration,
+    /// How often in a row the queue did not confirm although others did.
+    silences: u32,
 }
 
 impl Outlet {
@@ -337,11 +340,18 @@ impl Outlet {
         }
     }
 
+    /// How long the queue may take to confirm before another channel is tried.
+    fn patience(&self) -> Duration {
+        let doublings = (self.silences + 1).saturating_sub(BRISK_ATTEMPTS);
+        let patience = STALLED.saturating_mul(2_u32.saturating_pow(doublings));
+        patience.min(LONGEST_PATIENCE)
+    }
+
     async fn publish(&self, body: &[u8]) -> Result<(), BrokerError> {
         let live = self.live.as_ref().ok_or(BrokerError::Connecting)?;
         publish_confirmed(
             live,
-            (&self.confirms, self.patience),
+            (&self.confirms, self.patience()),
             self.exchange.clone(),
             self.routing_key.clone(),
             body,
@@ -361,7 +371,7 @@ impl Outlet {
         let wait = match error {
             BrokerError::NotStored => wait.max(AFTER_REFUSAL),
             BrokerError::QueueSilent(_) => {
-                self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+                self.silences += 1;
                 wait
             }
             _ => wait,
@@ -446,7 +456,7 @@ impl Sending {
         loop {
             let published = self.outlet.publish(&body);
             let Err(error) = self.arrivals.during(&mut batch, published).await else {
-                self.outlet.patience = STALLED;
+                self.outlet.silences = 0;
                 if mem::take(&mut self.is_failing) {
                     info!(routing_key = %self.outlet.routing_key, "confirmed again");
                 }

@@ -26,6 +26,9 @@ pub enum Weather {
     Stalled,
     /// What clients say passes; what the service answers does not.
     Mute,
+    /// What the service answers passes, but for every piece with these bytes in it: that is
+    /// lost.
+    Without(&'static [u8]),
     /// New connections are closed at once, as of a service that is down.
     Down,
     /// Every piece of up to 16 KiB takes so much longer.
@@ -204,6 +207,11 @@ async fn relay(
             let Some((_, bytes)) = on_the_way.pop_front() else {
                 continue;
             };
+            if let Weather::Without(lost) = *weather.borrow()
+                && bytes.windows(lost.len()).any(|bytes| bytes == lost)
+            {
+                continue;
+            }
             let passes = |weather: &Weather| !matches!(weather, Weather::Stalled | Weather::Mute);
             if pass(&mut weather, passes).await.is_none()
                 || to_client.write_all(&bytes).await.is_err()

@@ -12,20 +12,37 @@ use port_contracts::{DEADLINE, fixtures, measured, promised, services, within};
 use crate::process::start;
 use crate::proxied::{Proxied, SHOW, until};
 
-/// A process that is connected through the first proxy, and knows the way through a second.
-async fn with_two_ways() -> (Proxied, TcpProxy) {
+/// `basic.ack`, by its class and method: how the broker confirms.
+const CONFIRM: &[u8] = &[0, 60, 0, 80];
+
+/// A process that is connected through the first proxy, and knows the way through others, to
+/// be tried in this sequence.
+async fn with_other_ways<const N: usize>() -> (Proxied, [TcpProxy; N]) {
     let mut process = Proxied::start(DEADLINE).await;
     let url = services::rabbitmq_url();
-    let second = TcpProxy::start(&host_and_port(&url)).await.unwrap();
-    second.set(Weather::Down);
-    let both = RabbitMqConfig {
-        urls: vec![process.proxy.url(&url), second.url(&url)],
+    let mut urls = vec![process.proxy.url(&url)];
+    let mut others = Vec::new();
+    for _ in 0..N {
+        let other = TcpProxy::start(&host_and_port(&url)).await.unwrap();
+        other.set(Weather::Down);
+        urls.push(other.url(&url));
+        others.push(other);
+    }
+    let all = RabbitMqConfig {
+        urls,
         ..process.config.clone()
     };
-    process.queue = start(&both, &process.clock).await;
-    process.config = both;
+    process.queue = start(&all, &process.clock).await;
+    process.config = all;
     process.published_in_the_end().await;
-    second.set(Weather::Fair);
+    for other in &others {
+        other.set(Weather::Fair);
+    }
+    (process, others.try_into().ok().unwrap())
+}
+
+async fn with_two_ways() -> (Proxied, TcpProxy) {
+    let (process, [second]) = with_other_ways().await;
     (process, second)
 }
 
@@ -39,6 +56,25 @@ async fn one_that_confirms_nothing() {
         "order accepted past a mute node",
         asked.elapsed(),
         Duration::from_secs(10),
+    );
+    until("ready", async || process.queue.check().await.is_ok()).await;
+}
+
+/// Three seconds are spent on the node that is used. Another one must first show that it
+/// stores anything, so that these are not spent again on each: that is how long it takes when
+/// a node that is cut off, or has not noticed yet, comes next.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_confirms_nothing_with_others_that_do_not_either() {
+    let (process, [second, third, _fourth]) = with_other_ways().await;
+    for silent in [&process.proxy, &second, &third] {
+        silent.set(Weather::Without(CONFIRM));
+    }
+    let asked = Instant::now();
+    process.publish().await.unwrap();
+    promised(
+        "order accepted past three nodes that confirm nothing",
+        asked.elapsed(),
+        Duration::from_secs(6),
     );
     until("ready", async || process.queue.check().await.is_ok()).await;
 }
