@@ -239,7 +239,7 @@ node_files() {
             } >"$dir/rabbitmq.conf"
         )
         # See docs/OPERATIONS.md.
-        echo '[{kernel, [{net_setuptime, 1}]}].' >"$dir/advanced.config"
+        echo '[{kernel, [{net_setuptime, 1}]}, {aten, [{poll_interval, 1000}]}].' >"$dir/advanced.config"
         chown "$owner" "$dir" "$dir/.erlang.cookie" "$dir/plugins" "$dir/rabbitmq.conf" \
             "$dir/advanced.config"
     done

@@ -240,12 +240,13 @@ impl Probe {
 
 /// Two api processes, three workers, buyers and probes on three nodes.
 struct Scene {
-    cluster: Cluster,
-    deployment: Deployment,
-    apis: Vec<Process>,
-    workers: Vec<Process>,
     buyers: Buyers,
     probes: Probes,
+    // Gone before the deployment, whose queues they would declare again.
+    apis: Vec<Process>,
+    workers: Vec<Process>,
+    deployment: Deployment,
+    cluster: Cluster,
 }
 
 impl Scene {
