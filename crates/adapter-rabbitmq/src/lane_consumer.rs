@@ -142,11 +142,14 @@ impl ClassFeed {
     }
 
     /// Takes what is delivered already.
-    fn poll_deliveries(&mut self, context: &mut Context<'_>) -> Result<(), ConsumeError> {
+    /// Whether there was one.
+    fn poll_deliveries(&mut self, context: &mut Context<'_>) -> Result<bool, ConsumeError> {
+        let mut is_fed = false;
         while let Poll::Ready(given) = Pin::new(&mut self.consumer).poll_next(context) {
             self.delivered(given)?;
+            is_fed = true;
         }
-        Ok(())
+        Ok(is_fed)
     }
 
     /// Its next order may be on its way.
@@ -266,9 +269,12 @@ impl RabbitLaneConsumer {
     }
 
     fn poll_deliveries(&mut self, context: &mut Context<'_>) -> Result<(), ConsumeError> {
-        self.feeds
-            .iter_mut()
-            .try_for_each(|feed| feed.poll_deliveries(context))
+        for feed in &mut self.feeds {
+            if feed.poll_deliveries(context)? {
+                self.reader.consuming.sound();
+            }
+        }
+        Ok(())
     }
 
     /// Waits for the batch before; an error if it was not settled.
@@ -417,7 +423,11 @@ impl RabbitLaneConsumer {
             return Ok(false);
         };
         match timeout(REFILL, awaited.consumer.next()).await {
-            Ok(delivered) => awaited.delivered(delivered).map(|()| true),
+            Ok(delivered) => {
+                awaited.delivered(delivered)?;
+                self.reader.consuming.sound();
+                Ok(true)
+            }
             Err(_) => {
                 awaited.may_have_more = false;
                 Ok(false)

@@ -3,9 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lapin::options::{BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
-use lapin::protocol::BasicProperties;
-use lapin::{Channel, Confirmation, Connection};
+use lapin::options::{BasicGetOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::{Channel, Connection};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
@@ -13,7 +12,6 @@ use tracing::{debug, info, warn};
 use crate::addresses::Addresses;
 use crate::error::BrokerError;
 use crate::topology::{Attempt, Topology};
-use crate::wire;
 
 /// How long one request to the broker may take before it counts as lost.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -30,12 +28,13 @@ const PULSE_LIMIT: Duration = Duration::from_secs(3);
 const UNREACHABLE: Duration = Duration::from_secs(10);
 /// So is one that answers and does not confirm: the others may not either.
 const UNSOUND: Duration = Duration::from_secs(2);
-/// After a node was left because it did nothing, the next one has to show that it stores
-/// something: within so long for as long as the nodes may take to agree who is there, then
-/// within [`PULSE_LIMIT`]. What was sent before they agreed is lost without a word, so the
-/// sooner it is sent again the better.
+/// After a node was left because it did nothing, the next one has to show that it has a
+/// majority: within so long at first, and within a quarter of the time for which the nodes have
+/// been in doubt later. What was sent before the nodes agreed who is there is lost without a
+/// word, so the sooner it is sent again the better.
 const PROOF_LIMIT: Duration = Duration::from_millis(500);
-/// How long that takes the nodes.
+/// After so long whatever takes connections is used: the broker may be slow, or the queue that
+/// is asked the only one that is stuck.
 const AGREEMENT: Duration = Duration::from_secs(10);
 /// Between two attempts to ask for the number of lanes.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -83,7 +82,7 @@ pub(crate) struct Link {
     /// When it was said that a node was left.
     said: Mutex<Option<Instant>>,
     /// Since when the nodes are in doubt: one was left because it did nothing, and none has
-    /// stored anything since.
+    /// shown since that it has a majority.
     doubted: Mutex<Option<Instant>>,
 }
 
@@ -150,11 +149,7 @@ impl Link {
         let connection = self.connection().await.ok()?;
         let live = match kept {
             Some(live) if live.is_open() && Arc::ptr_eq(&live.connection, &connection) => live,
-            Some(_) | None => {
-                // A new connection has its time.
-                self.sound();
-                self.confirming_channel().await.ok()?
-            }
+            Some(_) | None => self.channel().await.ok()?,
         };
         let asked = within(PULSE_LIMIT, self.ask(&live)).await;
         // The broker reads nothing from a connection that it blocks.
@@ -177,29 +172,23 @@ impl Link {
 
     /// Whether the node is there; of a connection that consumes, whether it is there with a
     /// majority. A node that is cut off from the others answers, and delivers nothing that
-    /// these store. So it is asked to store something in the queue that is never read.
+    /// these store.
     async fn ask(&self, live: &LiveChannel) -> Result<(), BrokerError> {
-        if !self.proves_majority {
-            let asking = live.channel.basic_qos(1, BasicQosOptions::default());
-            return Ok(asking.await?);
+        if self.proves_majority {
+            return self.look_for_majority(&live.channel).await;
         }
-        self.store_marker(&live.channel).await
+        let asking = live.channel.basic_qos(1, BasicQosOptions::default());
+        Ok(asking.await?)
     }
 
-    /// In the queue that is never read.
-    async fn store_marker(&self, channel: &Channel) -> Result<(), BrokerError> {
-        let mandatory = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let properties = BasicProperties::default().with_type(wire::MARKER.into());
-        let queue = self.topology.lanes_queue();
-        let publishing = channel.basic_publish("".into(), queue, mandatory, b"", properties);
-        match publishing.await?.await? {
-            Confirmation::Ack(None) => Ok(()),
-            Confirmation::Ack(Some(_)) => Err(BrokerError::Unroutable),
-            Confirmation::Nack(_) | Confirmation::NotRequested => Err(BrokerError::NotStored),
-        }
+    /// Takes a message from the queue that has none. To tell so, a quorum queue needs a leader
+    /// with a majority. Nothing is published for that: in an alarm the broker reads nothing
+    /// more from a connection that publishes, no acknowledgement either, and then what would
+    /// end the alarm could not be decided.
+    async fn look_for_majority(&self, channel: &Channel) -> Result<(), BrokerError> {
+        let taken = BasicGetOptions { no_ack: true };
+        let looking = channel.basic_get(self.topology.lanes_queue(), taken);
+        Ok(looking.await.map(drop)?)
     }
 
     /// Whether the broker is there with everything that is needed, and takes messages. Asks
@@ -265,6 +254,8 @@ impl Link {
                 }
                 let connection = Arc::new(connection);
                 *self.live.lock() = Some(Arc::clone(&connection));
+                // A new connection has its time.
+                self.sound();
                 if was_known {
                     self.ask_for_lanes(&connection);
                 }
@@ -331,25 +322,24 @@ impl Link {
         }
     }
 
-    /// Tries the node that is next, if that stores anything.
+    /// Tries the node that is next, if that has a majority.
     async fn connect_proven(&self, since: Instant) -> Result<Connection, BrokerError> {
         let connection = self.addresses.connect(self.purpose).await?;
-        let limit = if since.elapsed() < AGREEMENT {
-            PROOF_LIMIT
-        } else {
-            PULSE_LIMIT
-        };
-        let proof = within(limit, async {
+        let doubted = since.elapsed();
+        if doubted >= AGREEMENT {
+            return Ok(connection);
+        }
+        let proof = within((doubted / 4).max(PROOF_LIMIT), async {
             let channel = connection.create_channel().await?;
-            let confirming = ConfirmSelectOptions::default();
-            channel.confirm_select(confirming).await?;
-            self.store_marker(&channel).await
+            self.look_for_majority(&channel).await
         });
         match proof.await {
-            // The broker reads nothing from a connection that it blocks. Of what is missing
-            // it has told.
-            Err(error) if !connection.status().blocked() && !error.is_missing() => Err(error),
-            Ok(()) | Err(_) => Ok(connection),
+            Ok(()) => Ok(connection),
+            // It answered, and closed the channel, whose number has served.
+            Err(error) if error.reply_code().is_some() => {
+                self.addresses.connect(self.purpose).await
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -373,7 +363,10 @@ impl Link {
             debug!(connection = self.purpose, %node, %reason, "leaves the broker's node");
         }
         drop(said);
-        if !matches!(reason, BrokerError::ChannelClosed) && !reason.is_of_no_node() {
+        // What one queue or channel does says nothing about other nodes.
+        let is_of_the_node =
+            !matches!(reason, BrokerError::ChannelClosed | BrokerError::Starved(_));
+        if is_of_the_node && !reason.is_of_no_node() {
             self.doubted.lock().get_or_insert_with(Instant::now);
         }
         self.addresses.turn(match reason {

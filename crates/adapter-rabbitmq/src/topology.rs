@@ -6,7 +6,7 @@
 //! | `tickets` | direct exchange; routing key `<class>.<lane>` |
 //! | `tickets.<class>.<lane>` | quorum queue of a lane's class |
 //! | `tickets.dead` | quorum queue of dead letters |
-//! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes stores a marker in it every second, to know that its node has a majority |
+//! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes looks into it every second, to know that its node has a majority |
 //! | `tickets.made.<number>` | quorum queue that is there for a second, after others were made: see `Topology::write_out` |
 //! | `tickets.deployment` | quorum queue that is never used; its `x-max-length` is the [`DeploymentId`] |
 //! | `ticket-events` | fanout exchange of outcomes |

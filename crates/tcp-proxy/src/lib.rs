@@ -26,9 +26,9 @@ pub enum Weather {
     Stalled,
     /// What clients say passes; what the service answers does not.
     Mute,
-    /// What the service answers passes, but for every piece with these bytes in it: that is
+    /// What the service answers passes, but for every piece with one of these in it: that is
     /// lost.
-    Without(&'static [u8]),
+    Without(&'static [&'static [u8]]),
     /// New connections are closed at once, as of a service that is down.
     Down,
     /// Every piece of up to 16 KiB takes so much longer.
@@ -208,7 +208,9 @@ async fn relay(
                 continue;
             };
             if let Weather::Without(lost) = *weather.borrow()
-                && bytes.windows(lost.len()).any(|bytes| bytes == lost)
+                && lost
+                    .iter()
+                    .any(|lost| bytes.windows(lost.len()).any(|part| part == *lost))
             {
                 continue;
             }

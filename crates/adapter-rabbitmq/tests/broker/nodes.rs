@@ -12,8 +12,9 @@ use port_contracts::{DEADLINE, fixtures, measured, promised, services, within};
 use crate::process::start;
 use crate::proxied::{Proxied, SHOW, until};
 
-/// `basic.ack`, by its class and method: how the broker confirms.
-const CONFIRM: &[u8] = &[0, 60, 0, 80];
+/// What a node without a majority does not say, by class and method: `basic.ack`, by which the
+/// broker confirms, `basic.get-ok` and `basic.get-empty`.
+const NEEDS_A_MAJORITY: &[&[u8]] = &[&[0, 60, 0, 80], &[0, 60, 0, 71], &[0, 60, 0, 72]];
 
 /// A process that is connected through the first proxy, and knows the way through others, to
 /// be tried in this sequence.
@@ -61,13 +62,13 @@ async fn one_that_confirms_nothing() {
 }
 
 /// Three seconds are spent on the node that is used. Another one must first show that it
-/// stores anything, so that these are not spent again on each: that is how long it takes when
+/// has a majority, so that these are not spent again on each: that is how long it takes when
 /// a node that is cut off, or has not noticed yet, comes next.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_confirms_nothing_with_others_that_do_not_either() {
     let (process, [second, third, _fourth]) = with_other_ways().await;
     for silent in [&process.proxy, &second, &third] {
-        silent.set(Weather::Without(CONFIRM));
+        silent.set(Weather::Without(NEEDS_A_MAJORITY));
     }
     let asked = Instant::now();
     process.publish().await.unwrap();

@@ -15,7 +15,7 @@ use port_contracts::promised;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::buyers::{Buyers, Sale, Told, set_up, shows};
@@ -381,6 +381,29 @@ async fn each_node_cut_off_from_the_others() {
         scene.cluster.is_mended().await;
     }
     scene.end("node cut off", AVAILABLE_AGAIN).await;
+}
+
+/// A broker in an alarm reads nothing more from a connection that publishes. If the backlog is
+/// what raised it, only deciding ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_decided_during_an_alarm() {
+    let mut chance = Chance::new();
+    let cluster = Cluster::whole().await;
+    let deployment = Deployment::on_cluster(&cluster.urls).await;
+    let api = deployment.start_ready("api").await;
+    let sale = Sale::default();
+    set_up(&api.url, sale).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
+    buyers.have_accepted(2_000).await;
+    let told = buyers.stop().await;
+    let watermark = ["ctl", "1", "set_vm_memory_high_watermark", "absolute"];
+    let [ctl, node, set, absolute] = watermark;
+    Cluster::run([ctl, node, set, absolute, "1"]).await;
+    let _worker = deployment.start("worker").await;
+    let decided = timeout(AVAILABLE_AGAIN * 6, prove(&deployment, &api.url, told)).await;
+    Cluster::run([ctl, node, set, absolute, "1GiB"]).await;
+    let proof = decided.unwrap_or_else(|_| panic!("not decided during the alarm"));
+    assert!(proof.accepted > 1_000, "{proof:?}");
 }
 
 /// A quorum queue without a leader counts no orders and no consumers.
