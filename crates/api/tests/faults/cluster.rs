@@ -383,19 +383,24 @@ async fn each_node_cut_off_from_the_others() {
     scene.end("node cut off", AVAILABLE_AGAIN).await;
 }
 
-/// A broker in an alarm reads nothing more from a connection that publishes. If the backlog is
-/// what raised it, only deciding ends it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_is_decided_during_an_alarm() {
-    let mut chance = Chance::new();
-    let cluster = Cluster::whole().await;
+/// At least so many orders that no worker decides.
+async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Told) {
     let deployment = Deployment::on_cluster(&cluster.urls).await;
     let api = deployment.start_ready("api").await;
     let sale = Sale::default();
     set_up(&api.url, sale).await;
-    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
-    buyers.have_accepted(2_000).await;
+    let buyers = Buyers::start(&[&api.url], sale, &mut Chance::new());
+    buyers.have_accepted(orders).await;
     let told = buyers.stop().await;
+    (deployment, api, told)
+}
+
+/// A broker in an alarm reads nothing more from a connection that publishes. If the backlog is
+/// what raised it, only deciding ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_decided_during_an_alarm() {
+    let cluster = Cluster::whole().await;
+    let (deployment, api, told) = backlog(&cluster, 2_000).await;
     let watermark = ["ctl", "1", "set_vm_memory_high_watermark", "absolute"];
     let [ctl, node, set, absolute] = watermark;
     Cluster::run([ctl, node, set, absolute, "1"]).await;
@@ -409,15 +414,8 @@ async fn a_backlog_is_decided_during_an_alarm() {
 /// A quorum queue without a leader counts no orders and no consumers.
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_are_not_set_while_the_broker_cannot_tell_what_is_in_them() {
-    let mut chance = Chance::new();
     let cluster = Cluster::whole().await;
-    let deployment = Deployment::on_cluster(&cluster.urls).await;
-    let api = deployment.start_ready("api").await;
-    let sale = Sale::default();
-    set_up(&api.url, sale).await;
-    let buyers = Buyers::start(&[&api.url], sale, &mut chance);
-    buyers.have_accepted(300).await;
-    let told = buyers.stop().await;
+    let (deployment, api, told) = backlog(&cluster, 300).await;
     drop(api);
     cluster.told("kill", &[1, 2]).await;
     for _ in 0..2 {
