@@ -15,8 +15,9 @@
 #   deploy/cluster.sh heal N         undoes cut and vanish
 #   deploy/cluster.sh leader QUEUE   the node that leads this quorum queue of vhost /
 #   deploy/cluster.sh ctl N …        rabbitmqctl for node N
-#   deploy/cluster.sh reset          undoes all of the above. A node that can't come back with
-#                                    its data joins without them
+#   deploy/cluster.sh reset          undoes all of the above, and the node's watermark of memory
+#                                    if `ctl` set another. A node that can't come back with its
+#                                    data joins without them
 #   deploy/cluster.sh stop-all       a clean stop of all; the data stay
 #   deploy/cluster.sh destroy        ends all of it and REMOVES ITS DATA
 #
@@ -40,6 +41,7 @@ readonly STATE ENV_FILE="$STATE.env" OWNER="$STATE/owner" PLACES="$STATE/places"
 readonly NODES="1 2 3"
 # A node that boots while Rust is compiled on the same cores takes its time.
 readonly START_SECONDS=180 STOP_SECONDS=60
+readonly MEMORY=1GiB
 
 say() {
     echo "cluster: $*"
@@ -234,7 +236,7 @@ node_files() {
                 done
                 echo "cluster_partition_handling = $partition_handling"
                 echo "net_ticktime = $net_ticktime"
-                echo "vm_memory_high_watermark.absolute = 1GiB"
+                echo "vm_memory_high_watermark.absolute = $MEMORY"
                 echo "disk_free_limit.absolute = 50MB"
             } >"$dir/rabbitmq.conf"
         )
@@ -620,6 +622,10 @@ reset() {
     gets_whole $((20 + 2 * net_ticktime)) || restart_others
     gets_whole 90 || renew_others
     gets_whole $START_SECONDS || fail "the nodes are no cluster:"$'\n'"$(status)"
+    for node in $NODES; do
+        erlang "$node" "vm_memory_monitor:set_vm_memory_high_watermark({absolute, \"$MEMORY\"})" \
+            >/dev/null || fail "node $node keeps its watermark of memory"
+    done
     write_env
 }
 

@@ -82,6 +82,9 @@ pub enum BrokerError {
     /// Something awaits its confirm, and the node confirms nothing.
     #[error("the broker's node has confirmed nothing for {0:?}")]
     Unconfirmed(Duration),
+    /// Not even that a queue without messages has none.
+    #[error("the node did not show within {0:?} that it has a majority")]
+    Unproven(Duration),
     /// Other queues confirm, this one does not.
     #[error("the queue has confirmed nothing for {0:?}; others have: has it a leader?")]
     QueueSilent(Duration),
@@ -91,6 +94,9 @@ pub enum BrokerError {
     /// Orders wait in a lane that is open here, and none comes.
     #[error("lane {0} has orders, and the broker gives none")]
     Starved(Lane),
+    /// The leader of one of its queues is away, or the node looks for it at the wrong place.
+    #[error("the broker's node does not find the leader of a queue of lane {0}")]
+    Leaderless(Lane),
     /// `tickets lanes set` is at work, or ended half-way.
     #[error("the number of lanes is being changed; if no `tickets lanes set` runs, run it again")]
     LanesChanging,

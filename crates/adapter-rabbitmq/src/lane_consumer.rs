@@ -237,6 +237,7 @@ impl RabbitLaneConsumer {
             }
             opened?;
         }
+        open.reader.troubles.opened(lane);
         Ok(open)
     }
 
@@ -249,9 +250,16 @@ impl RabbitLaneConsumer {
             if let Ok(asked) = timeout(limit, self.has_orders(class)).await {
                 break asked?;
             }
-            self.asking = None;
+            let asking = self.asking.take();
             if limit >= OPEN_LIMIT {
-                return Err(BrokerError::TimedOut(limit));
+                let times = self.reader.troubles.leaderless(self.lane);
+                if let Some(asking) = asking
+                    && times.is_power_of_two()
+                    && times > 1
+                {
+                    asking.leave(&BrokerError::Leaderless(self.lane));
+                }
+                return Err(BrokerError::Leaderless(self.lane));
             }
             limit *= 2;
         };

@@ -28,6 +28,8 @@ pub(crate) struct LaneTroubles {
     /// Lanes that wait for a process that reads the version.
     paused: Mutex<BTreeMap<Lane, (Instant, u32)>>,
     starved: Mutex<BTreeMap<Lane, Starved>>,
+    /// How many times in sequence the node did not find the leader of a lane's queue.
+    leaderless: Mutex<BTreeMap<Lane, u32>>,
 }
 
 impl LaneTroubles {
@@ -65,6 +67,20 @@ impl LaneTroubles {
                 starved.remove(&lane);
             }
         }
+    }
+
+    /// Notes that the node does not find the leader of a queue of the lane, and says how many
+    /// times by now.
+    pub(crate) fn leaderless(&self, lane: Lane) -> u32 {
+        let mut leaderless = self.leaderless.lock();
+        let times = leaderless.entry(lane).or_default();
+        *times = times.saturating_add(1);
+        *times
+    }
+
+    /// Notes that the lane could be opened.
+    pub(crate) fn opened(&self, lane: Lane) {
+        self.leaderless.lock().remove(&lane);
     }
 
     /// Why a lane is not decided, for operators.

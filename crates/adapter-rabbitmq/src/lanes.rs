@@ -14,8 +14,8 @@ use domain::ports::StoreIdentity;
 use domain::user::PriorityClass;
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::protocol::BasicProperties;
 use lapin::types::{FieldTable, ShortString};
@@ -94,14 +94,19 @@ pub async fn set_lanes(
     let connection = connect(&addresses).await?;
     let belongs = topology.record_deployment(&connection).await;
     belongs.map_err(LanesError::Deployment)?;
-    let existing = existing_queues(&connection, &topology).await?;
+    let existing = match existing_queues(&connection, &topology).await {
+        Ok(existing) => existing,
+        Err(error) => {
+            close(&connection).await;
+            return Err(error);
+        }
+    };
     let before = topology.read_record(&connection).await?;
     let changed = change(&connection, &topology, &existing).await;
     let Err(error) = changed else {
         return Ok(());
     };
-    // Whatever was opened there ends with it, so that the lanes are free.
-    let _closed = timeout(TIME_LIMIT, connection.close(200, "OK".into())).await;
+    close(&connection).await;
     match put_back(&addresses, &topology, before).await {
         Ok(()) => Err(error),
         Err(_) => Err(LanesError::HalfWay(Box::new(error))),
@@ -118,6 +123,11 @@ async fn connect(addresses: &Addresses) -> Result<Connection, BrokerError> {
         addresses.turn(Duration::ZERO);
     }
     result
+}
+
+/// Whatever was opened on it ends with it, so that the lanes are free.
+async fn close(connection: &Connection) {
+    let _closed = timeout(TIME_LIMIT, connection.close(200, "OK".into())).await;
 }
 
 async fn change(
@@ -204,12 +214,21 @@ async fn existing_queues(
                 Err(error) => return Err(error.into()),
             };
             within_limit(channel.close(200, "OK".into())).await?;
-            if queue.message_count() > 0 || queue.consumer_count() > 0 {
-                return Err(LanesError::InUse {
-                    queue: name.to_string(),
-                    orders: queue.message_count(),
-                    consumers: queue.consumer_count(),
-                });
+            let in_use = LanesError::InUse {
+                queue: name.to_string(),
+                orders: queue.message_count(),
+                consumers: queue.consumer_count(),
+            };
+            if queue.consumer_count() > 0 {
+                return Err(in_use);
+            }
+            if queue.message_count() > 0 {
+                // Markers of an attempt that was cut are no orders.
+                match prove_empty(connection, &name).await {
+                    Ok(proven) => proven.close().await?,
+                    Err(LanesError::InUse { .. }) => return Err(in_use),
+                    Err(error) => return Err(error),
+                }
             }
             existing.push(ExistingQueue {
                 name,
@@ -225,10 +244,14 @@ struct ProvenQueue {
     name: ShortString,
     deliveries: Consumer,
     /// Ends the consumer.
-    _channel: Channel,
+    channel: Channel,
 }
 
 impl ProvenQueue {
+    async fn close(self) -> Result<(), BrokerError> {
+        within_limit(self.channel.close(200, "OK".into())).await
+    }
+
     /// Whether nothing came behind the marker.
     async fn has_nothing_more(&mut self) -> Result<(), LanesError> {
         match timeout(LATE, self.deliveries.next()).await {
@@ -264,6 +287,10 @@ async fn prove_empty(
     publish_marker(&channel, queue, &marker)
         .await
         .map_err(unproven)?;
+    // A lane full of orders stays where it is, all but the first.
+    within_limit(channel.basic_qos(1, BasicQosOptions::default()))
+        .await
+        .map_err(unproven)?;
     let consuming = channel.basic_consume(
         queue.clone(),
         "".into(),
@@ -294,7 +321,7 @@ async fn prove_empty(
             return Ok(ProvenQueue {
                 name: queue.clone(),
                 deliveries,
-                _channel: channel,
+                channel,
             });
         }
     }

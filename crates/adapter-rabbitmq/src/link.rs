@@ -26,7 +26,8 @@ const PULSE_LIMIT: Duration = Duration::from_secs(3);
 /// A node that was not reached or did not answer is tried last for so long: about as long as
 /// the others take to notice.
 const UNREACHABLE: Duration = Duration::from_secs(10);
-/// So is one that answers and does not confirm: the others may not either.
+/// So is one that answers and does not confirm: the others may not either, and one that does not
+/// answer at all takes longer to find out.
 const UNSOUND: Duration = Duration::from_secs(2);
 /// After a node was left because it did nothing, the next one has to show that it has a
 /// majority: within so long at first, and within a quarter of the time for which the nodes have
@@ -60,6 +61,18 @@ pub(crate) async fn within_limit<T, E: Into<BrokerError>>(
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, BrokerError> {
     within(TIME_LIMIT, request).await
+}
+
+/// For how long a node that was left or not used for that reason is tried last.
+fn avoidance(reason: &BrokerError) -> Duration {
+    match reason {
+        BrokerError::ChannelClosed => Duration::ZERO,
+        BrokerError::Unproven(_)
+        | BrokerError::Unconfirmed(_)
+        | BrokerError::Starved(_)
+        | BrokerError::Leaderless(_) => UNSOUND,
+        _ => UNREACHABLE,
+    }
 }
 
 /// A connection that is made when it is needed and made again once it is lost.
@@ -240,11 +253,11 @@ impl Link {
                 Some(since) => self.connect_proven(since).await,
                 None => self.addresses.connect(self.purpose).await,
             };
-            // What is no node's fault is the same at all of them.
-            if result.as_ref().err().is_none_or(BrokerError::is_of_no_node) {
-                break;
+            match &result {
+                // What is no node's fault is the same at all of them.
+                Err(error) if !error.is_of_no_node() => self.addresses.turn(avoidance(error)),
+                Ok(_) | Err(_) => break,
             }
-            self.addresses.turn(UNREACHABLE);
         }
         match result {
             Ok(connection) => {
@@ -339,6 +352,7 @@ impl Link {
             Err(error) if error.reply_code().is_some() => {
                 self.addresses.connect(self.purpose).await
             }
+            Err(BrokerError::TimedOut(limit)) => Err(BrokerError::Unproven(limit)),
             Err(error) => Err(error),
         }
     }
@@ -364,16 +378,14 @@ impl Link {
         }
         drop(said);
         // What one queue or channel does says nothing about other nodes.
-        let is_of_the_node =
-            !matches!(reason, BrokerError::ChannelClosed | BrokerError::Starved(_));
+        let is_of_the_node = !matches!(
+            reason,
+            BrokerError::ChannelClosed | BrokerError::Starved(_) | BrokerError::Leaderless(_)
+        );
         if is_of_the_node && !reason.is_of_no_node() {
             self.doubted.lock().get_or_insert_with(Instant::now);
         }
-        self.addresses.turn(match reason {
-            BrokerError::ChannelClosed => Duration::ZERO,
-            BrokerError::Unconfirmed(_) | BrokerError::Starved(_) => UNSOUND,
-            _ => UNREACHABLE,
-        });
+        self.addresses.turn(avoidance(reason));
         let left = Arc::clone(connection);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

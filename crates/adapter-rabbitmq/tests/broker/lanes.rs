@@ -149,3 +149,34 @@ async fn a_marker_that_was_left_in_a_lane_is_no_order_and_no_dead_letter() {
         .await
         .unwrap();
 }
+
+/// The attempt that published it was cut before it took it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_was_left_in_a_lane_does_not_keep_lanes_from_being_set() {
+    let process = Proxied::start(DEADLINE).await;
+    let queue = process.lane_queue();
+    let urls = [services::rabbitmq_url()];
+    let leave_two = async || {
+        for _ in 0..2 {
+            let prefix = &process.prefix;
+            prefix.publish_as("tickets.marker", &queue, b"").await;
+        }
+        until("both are counted", async || {
+            process.prefix.messages(&queue).await == 2
+        })
+        .await;
+    };
+    leave_two().await;
+    set_lanes(&urls, &process.config.prefix, LANES, None)
+        .await
+        .unwrap();
+    leave_two().await;
+    let order = process.publish().await.unwrap();
+    let in_use = set_lanes(&urls, &process.config.prefix, LANES, None).await;
+    let in_use = in_use.unwrap_err();
+    assert!(
+        matches!(in_use, LanesError::InUse { orders: 2.., .. }),
+        "{in_use:?}"
+    );
+    assert_eq!(process.drain(1).await, [order]);
+}

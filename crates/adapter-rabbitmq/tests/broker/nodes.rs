@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::RabbitMqConfig;
-use domain::ports::{Dependency, TicketPublisher};
+use domain::ports::{Dependency, TicketConsumer, TicketPublisher};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
-use port_contracts::{DEADLINE, fixtures, measured, promised, services, within};
+use port_contracts::{DEADLINE, LANES, fixtures, measured, promised, services, within};
 
 use crate::process::start;
 use crate::proxied::{Proxied, SHOW, until};
@@ -104,6 +104,55 @@ async fn one_that_is_gone() {
         "order accepted past a dead node",
         asked.elapsed(),
         Duration::from_secs(2),
+    );
+}
+
+/// The others agree after a while, and are asked often enough to notice: no time is spent on the
+/// frozen node before.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_frozen_while_the_others_have_no_majority_yet() {
+    let (process, [second, third]) = with_other_ways().await;
+    process.proxy.set(Weather::Stalled);
+    for silent in [&second, &third] {
+        silent.set(Weather::Without(NEEDS_A_MAJORITY));
+    }
+    let (published, agreed) = tokio::join!(process.publish(), async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        for silent in [&second, &third] {
+            silent.set(Weather::Fair);
+        }
+        Instant::now()
+    });
+    published.unwrap();
+    promised(
+        "order accepted by nodes that agree at last",
+        agreed.elapsed(),
+        Duration::from_secs(1),
+    );
+}
+
+/// A node may look for the leader of one queue where it no longer is, and have a majority for
+/// all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_find_the_leader_of_one_lane() {
+    let (process, _second) = with_two_ways().await;
+    let lost = process.lane_queue().leak().as_bytes();
+    process.proxy.set(Weather::Without(vec![lost].leak()));
+    let lane = LANES.of(&fixtures::show_id(SHOW));
+    let asked = Instant::now();
+    until("opened", async || {
+        let opened = process.queue.open_lane(lane).await;
+        let is_opened = opened.is_ok();
+        if let Ok(open) = opened {
+            open.close().await;
+        }
+        is_opened
+    })
+    .await;
+    promised(
+        "lane opened past a node that does not find its leader",
+        asked.elapsed(),
+        Duration::from_secs(10),
     );
 }
 
