@@ -1,5 +1,6 @@
 //! One connection that comes back, at another node if there is one.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 const PULSE: Duration = Duration::from_secs(1);
 /// A node that takes longer to answer that is left.
 const PULSE_LIMIT: Duration = Duration::from_secs(3);
+/// A node that confirms nothing and has not answered for so long either answers nothing.
+const SILENT: Duration = Duration::from_secs(2);
 /// A node that was not reached or did not answer is tried last for so long: about as long as
 /// the others take to notice.
 const UNREACHABLE: Duration = Duration::from_secs(10);
@@ -72,6 +75,14 @@ fn avoidance(reason: &BrokerError) -> Duration {
         | BrokerError::Starved(_)
         | BrokerError::Leaderless(_) => UNSOUND,
         _ => UNREACHABLE,
+    }
+}
+
+/// Of a node that was asked for its majority.
+fn unproven(error: BrokerError) -> BrokerError {
+    match error {
+        BrokerError::TimedOut(limit) => BrokerError::Unproven(limit),
+        error => error,
     }
 }
 
@@ -164,18 +175,42 @@ impl Link {
             Some(live) if live.is_open() && Arc::ptr_eq(&live.connection, &connection) => live,
             Some(_) | None => self.channel().await.ok()?,
         };
-        let asked = within(PULSE_LIMIT, self.ask(&live)).await;
-        // The broker reads nothing from a connection that it blocks.
-        if asked.is_ok() || live.is_blocked() {
-            self.sound();
-            return Some(live);
+        match self.ask(&live).await {
+            Ok(()) => {}
+            // The broker reads nothing from a connection that it blocks.
+            Err(_) if live.is_blocked() => {}
+            Err(error @ (BrokerError::TimedOut(_) | BrokerError::Unproven(_))) => {
+                self.leave(&live.connection, &error);
+                return None;
+            }
+            Err(error) => {
+                if error.is_missing() {
+                    let _said = self.repair().await;
+                }
+                return None;
+            }
         }
-        if asked.as_ref().is_err_and(BrokerError::is_missing) {
-            let _said = self.repair().await;
-        } else if self.sound.lock().elapsed() >= PULSE_LIMIT {
-            self.leave(&live.connection, &BrokerError::TimedOut(PULSE_LIMIT));
+        self.sound();
+        Some(live)
+    }
+
+    /// Waits for the answer for as long as the broker gives signs of life on the connection.
+    async fn unless_silent(
+        &self,
+        request: impl Future<Output = Result<(), BrokerError>>,
+    ) -> Result<(), BrokerError> {
+        let asked = Instant::now();
+        let mut request = pin!(request);
+        loop {
+            let latest = asked.max(*self.sound.lock());
+            let left = PULSE_LIMIT.saturating_sub(latest.elapsed());
+            if left.is_zero() {
+                return Err(BrokerError::TimedOut(PULSE_LIMIT));
+            }
+            if let Ok(answer) = timeout(left, &mut request).await {
+                return answer;
+            }
         }
-        None
     }
 
     /// The broker has just shown that this connection is of use.
@@ -187,11 +222,13 @@ impl Link {
     /// majority. A node that is cut off from the others answers, and delivers nothing that
     /// these store.
     async fn ask(&self, live: &LiveChannel) -> Result<(), BrokerError> {
-        if self.proves_majority {
-            return self.look_for_majority(&live.channel).await;
+        let qos = live.channel.basic_qos(1, BasicQosOptions::default());
+        self.unless_silent(async { Ok(qos.await?) }).await?;
+        if !self.proves_majority {
+            return Ok(());
         }
-        let asking = live.channel.basic_qos(1, BasicQosOptions::default());
-        Ok(asking.await?)
+        let looking = self.look_for_majority(&live.channel);
+        self.unless_silent(looking).await.map_err(unproven)
     }
 
     /// Takes a message from the queue that has none. To tell so, a quorum queue needs a leader
@@ -352,8 +389,7 @@ impl Link {
             Err(error) if error.reply_code().is_some() => {
                 self.addresses.connect(self.purpose).await
             }
-            Err(BrokerError::TimedOut(limit)) => Err(BrokerError::Unproven(limit)),
-            Err(error) => Err(error),
+            Err(error) => Err(unproven(error)),
         }
     }
 
@@ -385,7 +421,11 @@ impl Link {
         if is_of_the_node && !reason.is_of_no_node() {
             self.doubted.lock().get_or_insert_with(Instant::now);
         }
-        self.addresses.turn(avoidance(reason));
+        let is_silent = self.sound.lock().elapsed() >= SILENT;
+        self.addresses.turn(match reason {
+            BrokerError::Unconfirmed(_) if is_silent => UNREACHABLE,
+            _ => avoidance(reason),
+        });
         let left = Arc::clone(connection);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

@@ -131,6 +131,34 @@ async fn one_that_is_frozen_while_the_others_have_no_majority_yet() {
     );
 }
 
+/// What it had sent before says nothing about now, also if it is read later.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_frozen_after_it_has_delivered() {
+    let (process, _second) = with_two_ways().await;
+    let lane = LANES.of(&fixtures::show_id(SHOW));
+    let mut open = within("open", process.queue.open_lane(lane)).await.unwrap();
+    process.publish().await.unwrap();
+    let queue = process.lane_queue();
+    until("all is delivered", async || {
+        process.prefix.messages(&queue).await == 0
+    })
+    .await;
+    process.proxy.set(Weather::Stalled);
+    let frozen = Instant::now();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let mut batches = 0;
+    while let Ok(batch) = within("a batch or an error", open.next_batch(1)).await {
+        batches += 1;
+        batch.ack().await.unwrap();
+    }
+    assert!(batches > 0, "nothing was delivered before");
+    promised(
+        "lane given up that was read through a frozen node",
+        frozen.elapsed(),
+        Duration::from_secs(6),
+    );
+}
+
 /// A node may look for the leader of one queue where it no longer is, and have a majority for
 /// all others.
 #[tokio::test(flavor = "multi_thread")]
