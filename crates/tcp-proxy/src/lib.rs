@@ -113,6 +113,12 @@ impl TcpProxy {
         self.weather.send_replace(weather);
     }
 
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.cuts.receiver_count()
+    }
+
     /// Ends every connection that there is; new ones are taken.
     pub fn cut(&self) {
         // Without a connection nobody hears it.
