@@ -5,6 +5,7 @@
 //! tickets are written only under the lock of their show.
 
 mod coalesce;
+mod connections;
 mod error;
 mod examination;
 mod identity;

@@ -16,12 +16,12 @@ use domain::user::User;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use sqlx::migrate::MigrateDatabase;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
-use sqlx::pool::PoolConnection;
-use sqlx::{ConnectOptions, Connection, Executor, MySql};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{ConnectOptions, Connection, MySql};
 use tokio::time::timeout;
 
 use crate::coalesce::Coalescer;
+use crate::connections::{Connections, Lease, MAY_BE_DEAD_AFTER, connect};
 use crate::error::{InvalidUrl, LOGIN_REFUSED, MigrateError, StoreError};
 use crate::user_directory::UserDirectory;
 use crate::{show_repository, ticket_ledger, user_repository};
@@ -31,10 +31,6 @@ use crate::{show_repository, ticket_ledger, user_repository};
 const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// The same for what waits for no lock; buyers wait for it.
 const READ_LIMIT: Duration = Duration::from_secs(3);
-/// How long a connection may be idle and still be taken for alive.
-const MAY_BE_DEAD_AFTER: Duration = Duration::from_secs(1);
-/// How long a connection may take to show that it is alive.
-const PING_LIMIT: Duration = Duration::from_millis(500);
 /// Time that a found show may be answered from memory.
 const SHOW_CACHE_TIME: Duration = Duration::from_secs(1);
 /// Shows kept in memory.
@@ -77,6 +73,7 @@ impl fmt::Debug for MySqlConfig {
 pub struct MySqlStore {
     pub(crate) db: Database,
     url: String,
+    options: MySqlConnectOptions,
     pub(crate) users: Coalescer<UserId, Option<User>>,
     pub(crate) user_directory: Arc<UserDirectory>,
     pub(crate) shows: Coalescer<ShowId, Option<Arc<Show>>>,
@@ -91,33 +88,12 @@ pub(crate) struct Database {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) max_clock_skew: Duration,
     /// For reading.
-    reading: MySqlPool,
+    reading: Connections,
     /// For transactions that lock shows.
-    changing: MySqlPool,
+    changing: Connections,
     /// For the claims of lanes, which never wait behind either: a worker that says too late
     /// that it is there loses its lanes.
-    claiming: MySqlPool,
-}
-
-/// A connection on loan. Whoever does not give it back, because a statement
-/// failed or its future was dropped half-way, has it closed: the server then
-/// ends what was under way, and a connection that hangs is not waited for.
-pub(crate) struct Lease(Option<PoolConnection<MySql>>);
-
-impl Lease {
-    async fn of(pool: &MySqlPool) -> Result<Self, StoreError> {
-        Ok(Self(Some(pool.acquire().await?)))
-    }
-
-    #[expect(clippy::expect_used, reason = "it is taken out when the lease ends")]
-    pub(crate) fn connection(&mut self) -> &mut MySqlConnection {
-        self.0.as_mut().expect("a lease has its connection")
-    }
-
-    /// For the next one.
-    pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
-    }
+    claiming: Connections,
 }
 
 /// A connection for reading that one task uses again and again: while it is
@@ -159,14 +135,6 @@ impl KeptLease {
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
-        }
-    }
-}
-
 impl MySqlStore {
     /// Connects when it is first used, so that a database that is down is no
     /// reason not to start. Dates changes by `clock`. Must be called inside of
@@ -188,12 +156,14 @@ impl MySqlStore {
         let db = Database {
             clock,
             max_clock_skew: config.max_clock_skew,
-            reading: pool(reading, READ_LIMIT).connect_lazy_with(options.clone()),
-            changing: pool(changing, CHANGE_LIMIT).connect_lazy_with(options.clone()),
-            claiming: pool(1, READ_LIMIT).connect_lazy_with(options),
+            // Half of the time is left for the statements.
+            reading: Connections::new(reading, options.clone(), READ_LIMIT / 2),
+            changing: Connections::new(changing, options.clone(), CHANGE_LIMIT / 2),
+            claiming: Connections::new(1, options.clone(), READ_LIMIT / 2),
         };
         Ok(Self {
             url: config.url.clone(),
+            options,
             users: user_repository::look_ups(db.clone()),
             user_directory: UserDirectory::start(db.clone(), config.user_directory_max),
             shows: show_repository::look_ups(db.clone()),
@@ -222,84 +192,38 @@ impl MySqlStore {
         }
         // One at a time. sqlx's own lock waits without end, which MariaDB
         // takes for not at all.
-        let mut connection = self.db.reading.acquire().await?;
+        let mut connection = connect(&self.options).await?;
         let (is_locked,): (Option<i64>,) = sqlx::query_as("SELECT GET_LOCK(?, ?)")
             .bind(MIGRATION_LOCK)
             .bind(MIGRATION_WAIT_SECONDS)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut connection)
             .await?;
         if is_locked != Some(1) {
             return Err(MigrateError::Busy);
         }
         let mut migrator = sqlx::migrate!();
         migrator.set_locking(false);
-        let migrated = migrator.run(&self.db.changing).await;
-        sqlx::query("DO RELEASE_LOCK(?)")
-            .bind(MIGRATION_LOCK)
-            .execute(&mut *connection)
-            .await?;
-        Ok(migrated?)
+        migrator.run(&mut connection).await?;
+        // The lock ends with it.
+        connection.close().await?;
+        Ok(())
     }
-
-    /// Closes every connection, after what is under way.
-    pub async fn close(&self) {
-        self.db.claiming.close().await;
-        self.db.changing.close().await;
-        self.db.reading.close().await;
-    }
-}
-
-/// Leaves half of the time `limit` for the statements.
-fn pool(connections: u32, limit: Duration) -> MySqlPoolOptions {
-    MySqlPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(limit / 2)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // READ COMMITTED: what is read after the locks is what is
-                // committed by then. A process that stops in the middle must
-                // not keep a show locked for long: the server waits 5 s for a
-                // lock and ends sessions that are silent for 15 s.
-                connection
-                    .execute(
-                        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-                         SET SESSION innodb_lock_wait_timeout = 5, SESSION wait_timeout = 15",
-                    )
-                    .await?;
-                Ok(())
-            })
-        })
-        .idle_timeout(Duration::from_secs(10))
-        // What was idle for so long may be dead; asking costs a round trip,
-        // which a busy connection saves.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for < MAY_BE_DEAD_AFTER {
-                    return Ok(true);
-                }
-                Ok(matches!(
-                    timeout(PING_LIMIT, connection.ping()).await,
-                    Ok(Ok(()))
-                ))
-            })
-        })
 }
 
 impl Database {
     /// A connection for reading.
     pub(crate) async fn lease_reading(&self) -> Result<Lease, StoreError> {
-        Lease::of(&self.reading).await
+        self.reading.lease().await
     }
 
     /// A connection for a transaction that locks shows.
     pub(crate) async fn lease_changing(&self) -> Result<Lease, StoreError> {
-        Lease::of(&self.changing).await
+        self.changing.lease().await
     }
 
     /// The connection for the claims of lanes.
     pub(crate) async fn lease_claiming(&self) -> Result<Lease, StoreError> {
-        Lease::of(&self.claiming).await
+        self.claiming.lease().await
     }
 
     /// Bounds what a caller may wait for an answer that waits for no lock.

@@ -274,6 +274,21 @@ async fn a_stalled_server_is_given_up_and_used_again_later() {
     assert_eq!(store.available("a").await, 9);
 }
 
+/// There is one connection for claims. Whatever happens to it between two of them, the next one
+/// is not kept waiting for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_given_back_before_the_server_stalled() {
+    let store = Store::new(Duration::MAX).await;
+    store.proxy.set(Weather::Slow(Duration::from_millis(50)));
+    store.store.roster().await.unwrap();
+    store.proxy.set(Weather::Stalled);
+    // It goes on hanging; a new one works.
+    store.proxy.forget();
+    store.proxy.set(Weather::Fair);
+    let claiming = async { while store.store.roster().await.is_err() {} };
+    within("the claims are read", claiming).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_changes_nothing() {
     // The test's clock stands still, far from the server's time.

@@ -15,9 +15,10 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{Executor, FromRow, Row};
 
 use super::sql::{self, Hold, padded, placeholders, repeated};
+use crate::connections::Lease;
 use crate::error::StoreError;
 use crate::row::{SHOW_COLUMNS, ShowRow, TICKET_COLUMNS, TicketRow, ticket_id};
-use crate::store::{Database, Lease, SERVER_MICROS};
+use crate::store::{Database, SERVER_MICROS};
 
 /// The one way to change a show: lock, then read the clock, then everything
 /// else. Dropped without a commit, it takes its connection with it, and the
