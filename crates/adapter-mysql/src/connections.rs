@@ -62,8 +62,20 @@ impl Connections {
             Ok(Ok(connection)) => Ok(Lease(Some(connection))),
             Ok(Err(PoolError::Backend(error))) => Err(error.into()),
             Ok(Err(_)) => Err(StoreError::Closed),
-            Err(_) => Err(StoreError::TimedOut { limit: self.limit }),
+            Err(_) => Err(self.late()),
         }
+    }
+
+    fn late(&self) -> StoreError {
+        let limit = self.limit;
+        let status = self.pool.status();
+        if status.available == 0 && status.size >= status.max_size {
+            return StoreError::AllBusy {
+                connections: status.size,
+                limit,
+            };
+        }
+        StoreError::TimedOut { limit }
     }
 }
 

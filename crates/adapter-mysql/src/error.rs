@@ -57,6 +57,11 @@ pub(crate) enum StoreError {
     ClaimLost,
     #[error("the database did not answer within {limit:?}")]
     TimedOut { limit: Duration },
+    #[error(
+        "none of {connections} connections to the database was free within {limit:?}; see \
+         mysql.max_connections, and whether the database answers"
+    )]
+    AllBusy { connections: usize, limit: Duration },
     #[error("the database's clock is off by {} ms", skew.as_millis())]
     ClockOff { skew: Duration },
     #[error("too many requests wait for the database")]

@@ -203,7 +203,8 @@ impl MySqlStore {
         }
         let mut migrator = sqlx::migrate!();
         migrator.set_locking(false);
-        migrator.run(&mut connection).await?;
+        // `run` gives a future that cannot be sent (sqlx 0.8.6).
+        migrator.run_direct(&mut connection).await?;
         // The lock ends with it.
         connection.close().await?;
         Ok(())
