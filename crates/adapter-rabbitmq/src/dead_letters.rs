@@ -9,7 +9,7 @@ use domain::order::Order;
 use domain::ports::{DeadLetter, DeadLetters, DeadLettersError};
 use domain::time::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::sync::Mutex;
 
@@ -78,7 +78,7 @@ impl RabbitDeadLetters {
         within_limit(publishing).await
     }
 
-    /// The next letter; it is back in the queue when the channel closes.
+    /// The next letter, until it is put back or acked.
     async fn get(&self, live: &LiveChannel) -> Result<Option<Delivery>, BrokerError> {
         let getting = live.channel.basic_get(
             self.topology.dead_letters_queue(),
@@ -95,7 +95,7 @@ impl RabbitDeadLetters {
         {
             letters.push(letter(delivery));
         }
-        live.close(CLOSE_LIMIT).await?;
+        put_back_the_others(live).await?;
         Ok(letters)
     }
 
@@ -107,7 +107,7 @@ impl RabbitDeadLetters {
         {
             let tag = delivery.delivery_tag;
             let Some(order) = letter(delivery).order else {
-                // Stays: it returns to its place with the others when the channel closes.
+                // Stays: it returns to its place with the others.
                 continue;
             };
             let lane = self.topology.lanes.of(&order.show_id);
@@ -129,9 +129,20 @@ impl RabbitDeadLetters {
             within_limit(live.channel.basic_ack(tag, BasicAckOptions::default())).await?;
             put_back += 1;
         }
-        live.close(CLOSE_LIMIT).await?;
+        put_back_the_others(live).await?;
         Ok(put_back)
     }
+}
+
+/// All that were taken and are not acked. What a channel that closes has not put back comes
+/// back a moment after it has closed: whoever looks then would find nothing.
+async fn put_back_the_others(live: LiveChannel) -> Result<(), BrokerError> {
+    let all = BasicNackOptions {
+        multiple: true,
+        requeue: true,
+    };
+    within_limit(live.channel.basic_nack(0, all)).await?;
+    live.close(CLOSE_LIMIT).await
 }
 
 fn letter(delivery: Delivery) -> DeadLetter {
