@@ -568,17 +568,33 @@ gets_whole() {
     done
 }
 
+# How much node $1 sees of the others and trusts them; 0 if it takes no clients.
+standing() {
+    local seen='' apart
+    ! takes_clients "$1" || seen=$(view "$1") || seen=''
+    apart=${seen#"${seen%/*}"}
+    echo $((10 * ${#seen} - 11 * ${#apart}))
+}
+
 # The node that sees most of the others and trusts most of them: these follow it.
 best_node() {
-    local node seen apart score best='' most=0
+    local node score best='' most=0
     for node in $NODES; do
-        takes_clients "$node" || continue
-        seen=$(view "$node") || continue
-        apart=${seen#"${seen%/*}"}
-        score=$((10 * ${#seen} - 11 * ${#apart}))
+        score=$(standing "$node")
         if [ "$score" -gt "$most" ]; then best=$node most=$score; fi
     done
     [ -n "$best" ] && echo "$best"
+}
+
+# Of the others than node $1, the one that sees and trusts least.
+worst_node() {
+    local node score worst='' least
+    for node in $NODES; do
+        [ "$node" != "$1" ] || continue
+        score=$(standing "$node")
+        if [ -z "$worst" ] || [ "$score" -lt "$least" ]; then worst=$node least=$score; fi
+    done
+    echo "$worst"
 }
 
 # All are there, and some don't see or don't trust each other.
@@ -620,6 +636,7 @@ reset() {
     # A node that was cut off pauses and starts again by itself. One that does not trust the
     # others, or waits for them, has to be started again.
     gets_whole $((20 + 2 * net_ticktime)) || restart_others
+    gets_whole 90 || restart_others
     gets_whole 90 || renew_others
     gets_whole $START_SECONDS || fail "the nodes are no cluster:"$'\n'"$(status)"
     for node in $NODES; do
@@ -629,14 +646,16 @@ reset() {
     write_env
 }
 
-# What the best node does not see or does not trust.
+# What the best node does not see. Whoever distrusts somebody is restarted alone: the queues keep
+# their majority, and what one distrusts, all forget once that has stopped.
 restart_others() {
     local node best seen='' others=()
     if best=$(best_node); then seen=$(view "$best") || true; fi
     for node in $NODES; do
-        [[ " ${seen%/*} " == *" $node "* && " ${seen#"${seen%/*}"} " != *[/\ ]"$node "* ]] ||
-            others+=("$node")
+        [[ " ${seen%/*} " == *" $node "* ]] || others+=("$node")
     done
+    [ ${#others[@]} -gt 0 ] || others=("$(worst_node "$best")")
+    say "restarts what does not see or trust the others: ${others[*]}"
     for node in "${others[@]}"; do kill_node "$node"; done
     for node in "${others[@]}"; do launch "$node"; done
 }

@@ -5,6 +5,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod management;
 mod process;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
 use domain::ports::{Examination, Finding, Level};
 use port_contracts::services::{self, TestPrefix};
 use port_contracts::{LANES, ManualClock, fixtures, within};
-use reqwest::{Client, Url};
+use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::management::{Setting, put};
 use crate::process::{config, start};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -89,56 +91,12 @@ impl Deployed {
         format!("{}tickets.standard.1", self.prefix.as_str())
     }
 
-    async fn policy(&self, kind: &'static str, definition: Value) -> Policy {
-        let url = self.management(&[kind, "/", self.prefix.as_str()]);
+    async fn policy(&self, kind: &'static str, definition: Value) -> Setting {
         let queue = self.queue().replace('.', "[.]");
         let body = json!({"pattern": format!("^{queue}$"), "apply-to": "queues",
                           "definition": definition});
-        let set = Client::new().put(url.clone()).json(&body).send().await;
-        set.unwrap().error_for_status().unwrap();
-        Policy { url: Some(url) }
+        Setting::put(&[kind, "/", self.prefix.as_str()], &body).await
     }
-
-    fn management(&self, path: &[&str]) -> Url {
-        let mut url: Url = services::rabbitmq_management_url().parse().unwrap();
-        url.path_segments_mut()
-            .unwrap()
-            .pop_if_empty()
-            .push("api")
-            .extend(path);
-        url
-    }
-}
-
-/// Removed with the value, so that a test that fails leaves none behind.
-struct Policy {
-    url: Option<Url>,
-}
-
-impl Policy {
-    async fn clear(mut self) {
-        remove(self.url.take().unwrap()).await;
-    }
-}
-
-impl Drop for Policy {
-    fn drop(&mut self) {
-        if let Some(url) = self.url.take() {
-            let removing = std::thread::spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                runtime.block_on(remove(url));
-            });
-            removing.join().unwrap();
-        }
-    }
-}
-
-async fn remove(url: Url) {
-    let removed = Client::new().delete(url).send().await.unwrap();
-    removed.error_for_status().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,15 +197,10 @@ async fn where_nothing_can_be_asked_that_is_the_finding() {
 async fn a_user_without_the_tags_finds_out_what_it_may_not_see() {
     let deployed = Deployed::start().await;
     let name = format!("{}watcher", deployed.prefix.as_str());
-    let user = deployed.management(&["users", &name]);
     let body = json!({"password": "s3cret", "tags": "management"});
-    let set = Client::new().put(user.clone()).json(&body).send().await;
-    set.unwrap().error_for_status().unwrap();
-    let _user = Policy { url: Some(user) };
+    let _user = Setting::put(&["users", &name], &body).await;
     let body = json!({"configure": "^$", "write": "^$", "read": "^$"});
-    let rights = deployed.management(&["permissions", "/", &name]);
-    let set = Client::new().put(rights).json(&body).send().await;
-    set.unwrap().error_for_status().unwrap();
+    put(&["permissions", "/", &name], &body).await;
     let mut url: Url = services::rabbitmq_management_url().parse().unwrap();
     url.set_username(&name).unwrap();
     url.set_password(Some("s3cret")).unwrap();

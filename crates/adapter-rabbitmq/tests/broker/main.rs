@@ -9,7 +9,10 @@ mod deletions;
 mod deployments;
 mod faults;
 mod lanes;
+#[path = "../management/mod.rs"]
+mod management;
 mod nodes;
+mod operator;
 #[path = "../process/mod.rs"]
 mod process;
 mod proxied;

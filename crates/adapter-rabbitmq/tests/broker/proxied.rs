@@ -25,13 +25,19 @@ pub(crate) struct Proxied {
     pub(crate) config: RabbitMqConfig,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) prefix: TestPrefix,
+    /// Past the proxy.
+    url: String,
 }
 
 impl Proxied {
     pub(crate) async fn start(publish_timeout: Duration) -> Self {
-        let url = services::rabbitmq_url();
+        Self::at(services::rabbitmq_url(), publish_timeout).await
+    }
+
+    /// With another user or vhost than other tests have.
+    pub(crate) async fn at(url: String, publish_timeout: Duration) -> Self {
         let proxy = TcpProxy::start(&host_and_port(&url)).await.unwrap();
-        let prefix = TestPrefix::new();
+        let prefix = TestPrefix::on(&url);
         let config = RabbitMqConfig {
             publish_timeout,
             ..config(&proxy.url(&url), &prefix)
@@ -44,6 +50,7 @@ impl Proxied {
             config,
             clock,
             prefix,
+            url,
         }
     }
 
@@ -75,7 +82,7 @@ impl Proxied {
 
     pub(crate) async fn drain_until(&self, done: impl Fn(&[Order]) -> bool) -> Vec<Order> {
         let direct = RabbitMqConfig {
-            urls: vec![services::rabbitmq_url()],
+            urls: vec![self.url.clone()],
             ..self.config.clone()
         };
         let reader = start(&direct, &self.clock).await;
