@@ -7,7 +7,7 @@ use port_contracts::{promised, services, within};
 use reqwest::Url;
 use serde_json::json;
 
-use crate::management::{Setting, delete, put};
+use crate::management::{Setting, management, put, remove};
 use crate::proxied::{Proxied, until};
 
 /// The promise of docs/OPERATIONS.md.
@@ -74,7 +74,7 @@ async fn the_rights_of_the_user() {
     put(&rights, &all).await;
     is_healed(&process, "the right to write").await;
 
-    delete(&rights).await;
+    remove(management(&rights)).await;
     process.proxy.cut();
     is_refused(&process).await;
     put(&rights, &all).await;
@@ -111,7 +111,7 @@ async fn the_messages_of_all_queues() {
     process.published_in_the_end().await;
     for queue in [&process.lane_queue(), "lanes", "dead"] {
         let queue = format!("{}tickets.{queue}", process.prefix.as_str());
-        delete(&["queues", "/", &queue, "contents"]).await;
+        remove(management(&["queues", "/", &queue, "contents"])).await;
     }
     let order = process.published_in_the_end().await;
     within("check", process.queue.check()).await.unwrap();

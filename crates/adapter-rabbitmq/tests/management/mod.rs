@@ -19,11 +19,7 @@ pub(crate) async fn put(path: &[&str], body: &Value) {
     put.unwrap().error_for_status().unwrap();
 }
 
-pub(crate) async fn delete(path: &[&str]) {
-    remove(management(path)).await;
-}
-
-async fn remove(url: Url) {
+pub(crate) async fn remove(url: Url) {
     let removed = Client::new().delete(url).send().await.unwrap();
     removed.error_for_status().unwrap();
 }
