@@ -55,7 +55,18 @@ impl RabbitDeadLetters {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    async fn put(&self, live: &LiveChannel, letter: &DeadLetter) -> Result<(), BrokerError> {
+    /// Unless there is no room for it.
+    async fn put_once(&self, letter: &DeadLetter) -> Result<bool, BrokerError> {
+        let live = self.link.confirming_channel().await?;
+        let has_room = self.count(&live).await? < self.capacity;
+        if has_room {
+            self.store(&live, letter).await?;
+        }
+        live.close(CLOSE_LIMIT).await?;
+        Ok(has_room)
+    }
+
+    async fn store(&self, live: &LiveChannel, letter: &DeadLetter) -> Result<(), BrokerError> {
         let mut headers = FieldTable::default();
         headers.insert(AT.into(), AMQPValue::LongLongInt(letter.at.as_micros()));
         headers.insert(
@@ -179,14 +190,21 @@ fn unavailable(error: BrokerError) -> DeadLettersError {
 impl DeadLetters for RabbitDeadLetters {
     async fn put(&self, letter: DeadLetter) -> Result<(), DeadLettersError> {
         let _using = self.using.lock().await;
-        let live = self.link.confirming_channel().await.map_err(unavailable)?;
-        if self.count(&live).await.map_err(unavailable)? >= self.capacity {
-            return Err(DeadLettersError::Full {
-                capacity: self.capacity,
-            });
+        let mut put = self.put_once(&letter).await;
+        if put.as_ref().is_err_and(BrokerError::is_missing) {
+            // The lane stands until the letter is put aside.
+            put = match self.link.repair().await {
+                Ok(()) => self.put_once(&letter).await,
+                Err(error) => Err(error),
+            };
         }
-        self.put(&live, &letter).await.map_err(unavailable)?;
-        live.close(CLOSE_LIMIT).await.map_err(unavailable)
+        match put {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(DeadLettersError::Full {
+                capacity: self.capacity,
+            }),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {

@@ -39,6 +39,8 @@ pub struct BrokerDoctorConfig {
     pub prefix: String,
     /// How many lanes the queue has.
     pub lanes: Lanes,
+    /// No process may have started yet, so that nothing is declared.
+    pub may_be_new: bool,
 }
 
 /// The URLs hold passwords.
@@ -71,6 +73,7 @@ struct Deployment {
     topology: Topology,
     vhost: String,
     user: String,
+    may_be_new: bool,
 }
 
 /// Examines the broker of one deployment. Changes nothing there.
@@ -102,6 +105,7 @@ impl BrokerDoctor {
                 topology: Topology::new(config.prefix.clone(), config.lanes),
                 vhost: uri.vhost.to_string(),
                 user: uri.authority.userinfo.username.to_string(),
+                may_be_new: config.may_be_new,
             },
         })
     }
@@ -123,9 +127,12 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
     if answers.major_version().is_none() {
         findings.push(version_unknown(answers));
     }
-    findings.extend(exchange::findings(deployment, answers));
-    findings.extend(queues::findings(deployment, answers));
-    findings.extend(consumers::findings(deployment, answers));
+    // That there is nothing is said by whoever looks there over AMQP.
+    if !(deployment.may_be_new && queues::are_not_there(deployment, answers)) {
+        findings.extend(exchange::findings(deployment, answers));
+        findings.extend(queues::findings(deployment, answers));
+        findings.extend(consumers::findings(deployment, answers));
+    }
     findings.extend(rights::findings(deployment, answers));
     findings.sort_by_key(|finding| finding.level);
     findings
@@ -205,6 +212,7 @@ mod tests {
             urls: vec!["amqp://ada:hunter2@mq/sales".to_owned()],
             prefix: String::new(),
             lanes: Lanes::new(1).unwrap(),
+            may_be_new: false,
         };
         let doctor = BrokerDoctor::new(&config).unwrap();
         assert_eq!(doctor.deployment.user, "ada");

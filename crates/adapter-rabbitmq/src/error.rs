@@ -28,13 +28,13 @@ pub enum StartError {
 impl StartError {
     /// The setting that is at fault, if no other attempt would be better.
     pub(crate) fn of(error: BrokerError) -> Option<Self> {
-        match error {
-            BrokerError::LanesDiffer { .. } | BrokerError::LanesChanging => {
-                Some(Self::Lanes(error))
-            }
-            BrokerError::OtherDeployment { .. } => Some(Self::Deployment(error)),
-            _ => None,
+        if !error.is_of_other_queues() {
+            return None;
         }
+        Some(match error {
+            BrokerError::OtherDeployment { .. } => Self::Deployment(error),
+            _ => Self::Lanes(error),
+        })
     }
 }
 
@@ -103,6 +103,13 @@ pub enum BrokerError {
     /// The store was not reached.
     #[error("the store has not told which deployment this is: {0}")]
     DeploymentUnknown(String),
+    /// Whoever met it only looks, and declares nothing.
+    #[error(
+        "queue {0} is not there: no process of this deployment has started yet, or it uses \
+         another prefix or vhost. If rabbitmq.prefix and the vhost of rabbitmq.urls are right, \
+         start a process: each declares what is missing"
+    )]
+    NotDeclared(String),
     /// Another store's orders are in these queues.
     #[error(
         "the queues belong to another deployment (queue {queue} says {recorded}, this store's \
@@ -139,11 +146,16 @@ impl BrokerError {
     pub(crate) const fn is_of_no_node(&self) -> bool {
         matches!(
             self,
-            Self::LanesDiffer { .. }
-                | Self::LanesChanging
-                | Self::OtherDeployment { .. }
-                | Self::DeploymentUnknown(_)
-                | Self::Differs { .. }
+            Self::DeploymentUnknown(_) | Self::NotDeclared(_) | Self::Differs { .. }
+        ) || self.is_of_other_queues()
+    }
+
+    /// Whether the queues are not those that this process is set up for, so that it must put
+    /// nothing into them and take nothing out.
+    pub(crate) const fn is_of_other_queues(&self) -> bool {
+        matches!(
+            self,
+            Self::LanesDiffer { .. } | Self::LanesChanging | Self::OtherDeployment { .. }
         )
     }
 

@@ -141,8 +141,7 @@ impl ClassFeed {
         }
     }
 
-    /// Takes what is delivered already.
-    /// Whether there was one.
+    /// Takes what is delivered already; whether there was any.
     fn poll_deliveries(&mut self, context: &mut Context<'_>) -> Result<bool, ConsumeError> {
         let mut is_fed = false;
         while let Poll::Ready(given) = Pin::new(&mut self.consumer).poll_next(context) {
@@ -314,7 +313,6 @@ impl RabbitLaneConsumer {
                         payload,
                         reason,
                     }) => {
-                        error!(queue.lane = %self.lane, reason, "put an undecodable message aside");
                         let letter = DeadLetter {
                             at,
                             reason: reason.clone(),
@@ -323,6 +321,7 @@ impl RabbitLaneConsumer {
                         };
                         let put = self.reader.dead_letters.put(letter).await;
                         put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
+                        error!(queue.lane = %self.lane, reason, "put an undecodable message aside");
                         *tag
                     }
                     Some(Arrived::Orders { .. } | Arrived::Newer(_)) | None => break,

@@ -26,12 +26,15 @@ use tokio::time::timeout;
 use crate::addresses::Addresses;
 use crate::error::{BrokerError, InvalidUrl};
 use crate::link::{TIME_LIMIT, within_limit};
-use crate::ticket_publisher::PERSISTENT;
+use crate::ticket_publisher::{MAX_ORDERS, PERSISTENT};
 use crate::topology::{Attempt, Topology, declare_orders_exchange};
 use crate::wire;
 
 /// How long an order that was published behind the marker may be on its way.
 const LATE: Duration = Duration::from_millis(200);
+
+/// The reply code for a queue that another connection has for itself.
+const RESOURCE_LOCKED: u16 = 405;
 
 /// Why the number of lanes stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,15 @@ pub enum LanesError {
     /// The broker does not answer or refuses.
     #[error("the broker did not do it; nothing is lost, run it again when the broker is whole")]
     Broker(#[from] BrokerError),
+    /// Another one is at work.
+    #[error(
+        "another `tickets lanes set` is at work: it holds queue {queue}, which ends with it (or \
+         once the node of the broker that it was connected to is back)"
+    )]
+    AtWork {
+        /// The queue.
+        queue: String,
+    },
     /// One queue does not answer.
     #[error(
         "queue {queue} cannot be proven to be empty; nothing is lost, run it again when it has \
@@ -58,14 +70,15 @@ pub enum LanesError {
     },
     /// A lane is in use.
     #[error(
-        "queue {queue} has {orders} orders and {consumers} consumers: stop the api processes, \
-         let the workers empty the lanes, stop the workers, then try again"
+        "queue {queue} has {messages} messages of up to {MAX_ORDERS} orders each and {consumers} \
+         consumers: stop the api processes, let the workers empty the lanes, stop the workers, \
+         then try again"
     )]
     InUse {
         /// The queue.
         queue: String,
-        /// Orders' messages that wait in it, at least.
-        orders: u32,
+        /// Those that wait in it. Markers of attempts that were cut count, too.
+        messages: u32,
         /// Workers that serve it.
         consumers: u32,
     },
@@ -91,10 +104,33 @@ pub async fn set_lanes(
 ) -> Result<(), LanesError> {
     let addresses = Addresses::parse(urls)?;
     let topology = Topology::new(prefix.to_owned(), lanes).of(store);
-    let connection = connect(&addresses).await?;
+    let alone = connect(&addresses).await?;
+    hold(&alone, topology.setting_queue()).await?;
+    let set = set_alone(&addresses, &topology).await;
+    close(&alone).await;
+    set
+}
+
+/// Two at once would undo each other's records. The queue ends with the connection, however
+/// that ends.
+async fn hold(connection: &Connection, queue: ShortString) -> Result<(), LanesError> {
+    let channel = within_limit(connection.create_channel()).await?;
+    let exclusive = QueueDeclareOptions::exclusive();
+    let declaring = channel.queue_declare(queue.clone(), exclusive, FieldTable::default());
+    match within_limit(declaring).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.reply_code() == Some(RESOURCE_LOCKED) => Err(LanesError::AtWork {
+            queue: queue.to_string(),
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn set_alone(addresses: &Addresses, topology: &Topology) -> Result<(), LanesError> {
+    let connection = connect(addresses).await?;
     let belongs = topology.record_deployment(&connection).await;
     belongs.map_err(LanesError::Deployment)?;
-    let existing = match existing_queues(&connection, &topology).await {
+    let existing = match existing_queues(&connection, topology).await {
         Ok(existing) => existing,
         Err(error) => {
             close(&connection).await;
@@ -102,12 +138,12 @@ pub async fn set_lanes(
         }
     };
     let before = topology.read_record(&connection).await?;
-    let changed = change(&connection, &topology, &existing).await;
+    let changed = change(&connection, topology, &existing).await;
     let Err(error) = changed else {
         return Ok(());
     };
     close(&connection).await;
-    match put_back(&addresses, &topology, before).await {
+    match put_back(addresses, topology, before).await {
         Ok(()) => Err(error),
         Err(_) => Err(LanesError::HalfWay(Box::new(error))),
     }
@@ -150,7 +186,7 @@ async fn change(
     }
     let mut proven = Vec::new();
     for queue in existing {
-        proven.push(prove_empty(connection, &queue.name).await?);
+        proven.push(prove_empty(connection, &queue.name, false).await?);
     }
     for queue in &mut proven {
         queue.has_nothing_more().await?;
@@ -216,7 +252,7 @@ async fn existing_queues(
             within_limit(channel.close(200, "OK".into())).await?;
             let in_use = LanesError::InUse {
                 queue: name.to_string(),
-                orders: queue.message_count(),
+                messages: queue.message_count(),
                 consumers: queue.consumer_count(),
             };
             if queue.consumer_count() > 0 {
@@ -224,7 +260,7 @@ async fn existing_queues(
             }
             if queue.message_count() > 0 {
                 // Markers of an attempt that was cut are no orders.
-                match prove_empty(connection, &name).await {
+                match prove_empty(connection, &name, true).await {
                     Ok(proven) => proven.close().await?,
                     Err(LanesError::InUse { .. }) => return Err(in_use),
                     Err(error) => return Err(error),
@@ -267,24 +303,23 @@ impl ProvenQueue {
 fn in_use(queue: &ShortString) -> LanesError {
     LanesError::InUse {
         queue: queue.to_string(),
-        orders: 1,
+        messages: 1,
         consumers: 0,
     }
 }
 
+/// With `has_messages`, looks at the first of them before it leaves a marker behind them: of a
+/// lane full of orders nothing more is to be known.
 async fn prove_empty(
     connection: &Connection,
     queue: &ShortString,
+    has_messages: bool,
 ) -> Result<ProvenQueue, LanesError> {
     let unproven = |source| LanesError::Unproven {
         queue: queue.to_string(),
         source,
     };
     let channel = within_limit(connection.create_channel())
-        .await
-        .map_err(unproven)?;
-    let marker = rand::rng().random::<u128>().to_string();
-    publish_marker(&channel, queue, &marker)
         .await
         .map_err(unproven)?;
     // A lane full of orders stays where it is, all but the first.
@@ -298,12 +333,30 @@ async fn prove_empty(
         FieldTable::default(),
     );
     let mut deliveries = within_limit(consuming).await.map_err(unproven)?;
+    let marker = rand::rng().random::<u128>().to_string();
+    let mut first = if has_messages {
+        timeout(LATE, deliveries.next()).await.ok()
+    } else {
+        None
+    };
+    let mut is_published = false;
     loop {
-        let delivery = match timeout(TIME_LIMIT, deliveries.next()).await {
-            Ok(Some(Ok(delivery))) => delivery,
-            Ok(Some(Err(error))) => return Err(unproven(error.into())),
-            Ok(None) => return Err(unproven(BrokerError::ChannelClosed)),
-            Err(_) => return Err(unproven(BrokerError::TimedOut(TIME_LIMIT))),
+        let given = match first.take() {
+            Some(given) => given,
+            None => {
+                if !is_published {
+                    let publishing = publish_marker(&channel, queue, &marker);
+                    publishing.await.map_err(unproven)?;
+                    is_published = true;
+                }
+                let late = |_| unproven(BrokerError::TimedOut(TIME_LIMIT));
+                timeout(TIME_LIMIT, deliveries.next()).await.map_err(late)?
+            }
+        };
+        let delivery = match given {
+            Some(Ok(delivery)) => delivery,
+            Some(Err(error)) => return Err(unproven(error.into())),
+            None => return Err(unproven(BrokerError::ChannelClosed)),
         };
         if !wire::is_marker(&delivery.properties) {
             return Err(in_use(queue));

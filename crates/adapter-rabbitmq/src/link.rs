@@ -1,10 +1,12 @@
 //! One connection that comes back, at another node if there is one.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use lapin::options::{BasicGetOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
 use lapin::{Channel, Connection};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
@@ -93,6 +95,8 @@ pub(crate) struct Link {
     addresses: Addresses,
     topology: Topology,
     proves_majority: bool,
+    /// How often it was looked whether the node has a majority.
+    looks: AtomicU32,
     /// When a pulse was answered last, or something else came.
     sound: Mutex<Instant>,
     live: Mutex<Option<Arc<Connection>>>,
@@ -131,6 +135,7 @@ impl Link {
             addresses,
             topology,
             proves_majority: false,
+            looks: AtomicU32::new(0),
             sound: Mutex::new(Instant::now()),
             live: Mutex::default(),
             failed: Mutex::default(),
@@ -165,8 +170,10 @@ impl Link {
     }
 
     async fn pulse(self: &Arc<Self>, kept: Option<LiveChannel>) -> Option<LiveChannel> {
-        if self.unrepaired().is_some() {
-            // Whoever missed it may not come again before readiness says that all is well.
+        let something_is_missing = !self.topology.is_known() && self.current().is_some();
+        if self.unrepaired().is_some() || something_is_missing {
+            // Whoever missed it may not come again before readiness says that all is well, and
+            // may be another link: each finds out whether the queues are still ours.
             let link = Arc::clone(self);
             tokio::spawn(async move { link.repair().await });
         }
@@ -184,7 +191,7 @@ impl Link {
                 return None;
             }
             Err(error) => {
-                if error.is_missing() {
+                if error.is_missing() || error.is_of_other_queues() {
                     let _said = self.repair().await;
                 }
                 return None;
@@ -227,17 +234,33 @@ impl Link {
         if !self.proves_majority {
             return Ok(());
         }
-        let looking = self.look_for_majority(&live.channel);
-        self.unless_silent(looking).await.map_err(unproven)
+        // In turn, because somebody may delete either. What they record would be recorded by
+        // whoever starts next, another deployment or one with another number of lanes.
+        let deployment = self.topology.recorded_deployment();
+        let queue = match deployment {
+            Some(queue) if self.looks.fetch_add(1, Ordering::Relaxed) % 2 == 1 => queue,
+            _ => self.topology.lanes_queue(),
+        };
+        let looking = self.look_for_majority(&live.channel, queue.clone());
+        self.unless_silent(looking).await.map_err(unproven)?;
+        if self.topology.only_looks() {
+            return Ok(());
+        }
+        let confirming = self.topology.confirm_record(&live.channel, queue);
+        self.unless_silent(confirming).await.map_err(unproven)
     }
 
-    /// Takes a message from the queue that has none. To tell so, a quorum queue needs a leader
+    /// Takes a message from a queue that has none. To tell so, a quorum queue needs a leader
     /// with a majority. Nothing is published for that: in an alarm the broker reads nothing
     /// more from a connection that publishes, no acknowledgement either, and then what would
     /// end the alarm could not be decided.
-    async fn look_for_majority(&self, channel: &Channel) -> Result<(), BrokerError> {
+    async fn look_for_majority(
+        &self,
+        channel: &Channel,
+        queue: ShortString,
+    ) -> Result<(), BrokerError> {
         let taken = BasicGetOptions { no_ack: true };
-        let looking = channel.basic_get(self.topology.lanes_queue(), taken);
+        let looking = channel.basic_get(queue, taken);
         Ok(looking.await.map(drop)?)
     }
 
@@ -381,7 +404,8 @@ impl Link {
         }
         let proof = within((doubted / 4).max(PROOF_LIMIT), async {
             let channel = connection.create_channel().await?;
-            self.look_for_majority(&channel).await
+            let queue = self.topology.lanes_queue();
+            self.look_for_majority(&channel, queue).await
         });
         match proof.await {
             Ok(()) => Ok(connection),
@@ -454,6 +478,12 @@ impl Link {
             }
             Ok(()) if failed_before => info!(connection, "everything is declared again"),
             Ok(()) | Err(_) => {}
+        }
+        if let Err(error) = &result
+            && error.is_of_other_queues()
+            && let Some(connection) = self.current()
+        {
+            self.leave(&connection, error);
         }
         *self.repaired.lock() = Some((Instant::now(), result.clone()));
         result

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::order::{Lane, Lanes};
 use domain::ports::{
     Clock, ConsumeError, DeadLetter, DeadLetters, DeadLettersError, Dependency, DependencyDown,
-    LaneConsumer, StoreIdentity, TicketConsumer,
+    Examination, Finding, LaneConsumer, Level, StoreIdentity, TicketConsumer,
 };
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
@@ -49,6 +49,9 @@ pub struct RabbitMqConfig {
     pub schedule: ClassSchedule,
     /// Announcements that are kept for a feed that is behind.
     pub event_buffer: usize,
+    /// Declares and records nothing: what is not there was not made by this deployment yet, or
+    /// the prefix is wrong.
+    pub only_looks: bool,
 }
 
 /// The URLs hold the password.
@@ -87,7 +90,9 @@ impl RabbitMq {
         process: ProcessId,
         store: Option<Arc<dyn StoreIdentity>>,
     ) -> Result<Self, StartError> {
-        let topology = Topology::new(config.prefix.clone(), config.lanes).of(store);
+        let topology = Topology::new(config.prefix.clone(), config.lanes)
+            .of(store)
+            .only_looking(config.only_looks);
         let addresses = Addresses::parse(&config.urls)?;
         let link = |purpose| Link::new(purpose, addresses.shared(), topology.clone());
         let publishing = Arc::new(link("publishing"));
@@ -208,7 +213,11 @@ impl Dependency for RabbitMq {
             });
         }
         for link in [&self.publishing, &self.consuming] {
-            link.check().await.map_err(down)?;
+            match link.check().await {
+                // The examination says so.
+                Err(BrokerError::NotDeclared(_)) if self.topology.only_looks() => {}
+                checked => checked.map_err(down)?,
+            }
         }
         if let Some(reason) = self.reader.troubles.reason() {
             return Err(DependencyDown {
@@ -217,5 +226,25 @@ impl Dependency for RabbitMq {
             });
         }
         Ok(())
+    }
+}
+
+/// What a client of AMQP sees. [`BrokerDoctor`](crate::doctor::BrokerDoctor) sees more, if there
+/// is a management API.
+#[async_trait]
+impl Examination for RabbitMq {
+    async fn examine(&self) -> Vec<Finding> {
+        match self.publishing.check().await {
+            Err(BrokerError::NotDeclared(queue)) => vec![Finding::new(
+                Level::Unknown,
+                format!("queue {queue}"),
+                "not there: no process of this deployment has started yet, or it uses another \
+                 prefix or vhost",
+                "if rabbitmq.prefix and the vhost of rabbitmq.urls are right, start a process: \
+                 each declares what is missing",
+            )],
+            // Whether the broker is there is not examined.
+            Ok(()) | Err(_) => Vec::new(),
+        }
     }
 }

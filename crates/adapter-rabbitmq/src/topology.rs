@@ -9,6 +9,7 @@
 //! | `tickets.lanes` | quorum queue that is never read; its `x-max-length` is the number of lanes. What consumes looks into it every second, to know that its node has a majority |
 //! | `tickets.made.<number>` | quorum queue that is there for a second, after others were made: see `Topology::write_out` |
 //! | `tickets.deployment` | quorum queue that is never used; its `x-max-length` is the [`DeploymentId`] |
+//! | `tickets.setting` | exclusive queue of the one `tickets lanes set` that is at work |
 //! | `ticket-events` | fanout exchange of outcomes |
 
 use std::collections::BTreeSet;
@@ -62,6 +63,7 @@ pub(crate) struct Topology {
     pub(crate) lanes: Lanes,
     /// Knows which deployment it is; `None` if the store forgets everything with its process.
     store: Option<Arc<dyn StoreIdentity>>,
+    only_looks: bool,
     known: Arc<Known>,
 }
 
@@ -98,6 +100,7 @@ impl Topology {
             prefix,
             lanes,
             store: None,
+            only_looks: false,
             known: Arc::default(),
         }
     }
@@ -105,6 +108,15 @@ impl Topology {
     /// Used by no other deployment than that of this store.
     pub(crate) fn of(self, store: Option<Arc<dyn StoreIdentity>>) -> Self {
         Self { store, ..self }
+    }
+
+    /// Records and declares nothing: a wrong prefix would be taken for that of a new deployment.
+    pub(crate) fn only_looking(self, only_looks: bool) -> Self {
+        Self { only_looks, ..self }
+    }
+
+    pub(crate) const fn only_looks(&self) -> bool {
+        self.only_looks
     }
 
     pub(crate) fn orders_exchange(&self) -> ShortString {
@@ -135,6 +147,10 @@ impl Topology {
         format!("{}tickets.deployment", self.prefix).into()
     }
 
+    pub(crate) fn setting_queue(&self) -> ShortString {
+        format!("{}tickets.setting", self.prefix).into()
+    }
+
     /// Of the queue that [`Self::write_out`] makes.
     pub(crate) fn made_queue(&self, number: u64) -> ShortString {
         format!("{}tickets.made.{number}", self.prefix).into()
@@ -151,9 +167,10 @@ impl Topology {
     }
 
     /// Checks the number of lanes and the deployment, recording both in a new broker, and
-    /// declares everything that may be missing.
+    /// declares everything that may be missing. If it only looks, both must be recorded.
     ///
     /// # Errors
+    /// [`BrokerError::NotDeclared`] if it only looks and something is not there;
     /// [`BrokerError::LanesDiffer`] and the like if the broker was set up otherwise,
     /// [`BrokerError::OtherDeployment`], [`BrokerError::Differs`]; [`BrokerError::OlderQueues`]
     /// if a queue may be that of an earlier release: to be called again over another connection,
@@ -163,6 +180,9 @@ impl Topology {
         connection: &Connection,
         attempt: &mut Attempt,
     ) -> Result<(), BrokerError> {
+        if self.only_looks {
+            return self.compare(connection).await;
+        }
         self.record_lanes(connection).await?;
         if self.is_known() {
             return Ok(());
@@ -186,6 +206,23 @@ impl Topology {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Compares what is recorded with what this process would record.
+    async fn compare(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let records = [Some(self.lanes_queue()), self.recorded_deployment()];
+        for queue in records.into_iter().flatten() {
+            if !is_there(connection, queue.clone()).await? {
+                return Err(BrokerError::NotDeclared(queue.to_string()));
+            }
+        }
+        self.record_lanes(connection).await?;
+        self.record_deployment(connection).await
+    }
+
+    /// The queue that says which deployment this is, if there is one.
+    pub(crate) fn recorded_deployment(&self) -> Option<ShortString> {
+        self.store.as_ref().map(|_| self.deployment_queue())
     }
 
     /// After a refusal: whether the queue is to be declared with the other arguments, those of
@@ -276,14 +313,17 @@ impl Topology {
     /// The broker refuses to declare a queue anew with another maximal length:
     /// that makes an argument of a queue a number that all processes agree on.
     pub(crate) async fn record_lanes(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let configured = self.lanes.count();
-        match self.record(connection, configured.into()).await? {
-            None => Ok(()),
-            Some(Record::Lanes(recorded)) => Err(BrokerError::LanesDiffer {
-                configured,
-                recorded,
-            }),
-            Some(Record::ChangingFrom(_)) => Err(BrokerError::LanesChanging),
+        let recorded = self.record(connection, self.lanes.count().into()).await?;
+        recorded.map_or(Ok(()), |recorded| Err(self.other_lanes(&recorded)))
+    }
+
+    fn other_lanes(&self, recorded: &Record) -> BrokerError {
+        match recorded {
+            Record::Lanes(recorded) => BrokerError::LanesDiffer {
+                configured: self.lanes.count(),
+                recorded: recorded.clone(),
+            },
+            Record::ChangingFrom(_) => BrokerError::LanesChanging,
         }
     }
 
@@ -292,8 +332,18 @@ impl Topology {
         &self,
         connection: &Connection,
     ) -> Result<(), BrokerError> {
-        let Some(store) = &self.store else {
+        let Some(ours) = self.deployment().await? else {
             return Ok(());
+        };
+        let number = deployment_number(ours);
+        let answer = record(connection, self.deployment_queue(), number).await?;
+        answer.map_or(Ok(()), |answer| Err(self.other_deployment(ours, &answer)))
+    }
+
+    /// Which one this is, if its store outlives its process.
+    async fn deployment(&self) -> Result<Option<DeploymentId>, BrokerError> {
+        let Some(store) = &self.store else {
+            return Ok(None);
         };
         let ours = match self.known.deployment.get() {
             Some(id) => *id,
@@ -303,15 +353,37 @@ impl Topology {
                 *self.known.deployment.get_or_init(|| id)
             }
         };
-        let queue = self.deployment_queue();
-        let number = i32::try_from(ours.get()).unwrap_or(i32::MAX);
-        match record(connection, queue.clone(), number).await? {
-            None => Ok(()),
-            Some(answer) => Err(BrokerError::OtherDeployment {
-                ours,
-                recorded: recorded(&answer),
-                queue: queue.to_string(),
-            }),
+        Ok(Some(ours))
+    }
+
+    fn other_deployment(&self, ours: DeploymentId, answer: &str) -> BrokerError {
+        BrokerError::OtherDeployment {
+            ours,
+            recorded: recorded(answer),
+            queue: self.deployment_queue().to_string(),
+        }
+    }
+
+    /// Whether a queue of a record, which is there, still says what this process has recorded.
+    /// Costs the channel if it does not.
+    pub(crate) async fn confirm_record(
+        &self,
+        channel: &Channel,
+        queue: ShortString,
+    ) -> Result<(), BrokerError> {
+        let ours = self.known.deployment.get().copied();
+        let (number, deployment) = match ours {
+            Some(ours) if queue == self.deployment_queue() => (deployment_number(ours), Some(ours)),
+            _ => (self.lanes.count().into(), None),
+        };
+        match (declare_record(channel, queue, number).await, deployment) {
+            (Err(BrokerError::Differs { answer, .. }), Some(ours)) => {
+                Err(self.other_deployment(ours, &answer))
+            }
+            (Err(BrokerError::Differs { answer, .. }), None) => {
+                Err(self.other_lanes(&Record::parse(&answer)))
+            }
+            (declared, _) => declared,
         }
     }
 
@@ -330,13 +402,8 @@ impl Topology {
         &self,
         connection: &Connection,
     ) -> Result<Option<Lanes>, BrokerError> {
-        let channel = within_limit(connection.create_channel()).await?;
-        let passive = QueueDeclareOptions::durable().passive();
-        let asking = channel.queue_declare(self.lanes_queue(), passive, FieldTable::default());
-        match within_limit(asking).await {
-            Ok(_) => within_limit(channel.close(200, "OK".into())).await?,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
+        if !is_there(connection, self.lanes_queue()).await? {
+            return Ok(None);
         }
         // Never recorded, so that the broker says what is.
         let number = match self.record(connection, i32::MAX).await? {
@@ -368,6 +435,22 @@ impl Topology {
     }
 }
 
+/// Whether there is such a queue. If not, the connection has lost the number of a channel: see
+/// [`LiveChannel`](crate::link::LiveChannel).
+async fn is_there(connection: &Connection, queue: ShortString) -> Result<bool, BrokerError> {
+    let channel = within_limit(connection.create_channel()).await?;
+    let passive = QueueDeclareOptions::durable().passive();
+    let asking = channel.queue_declare(queue, passive, FieldTable::default());
+    match within_limit(asking).await {
+        Ok(_) => {
+            within_limit(channel.close(200, "OK".into())).await?;
+            Ok(true)
+        }
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Records a number in a queue's argument if there is none; how the broker says that it has
 /// another one.
 async fn record(
@@ -376,9 +459,7 @@ async fn record(
     number: i32,
 ) -> Result<Option<String>, BrokerError> {
     let channel = within_limit(connection.create_channel()).await?;
-    let length = ("x-max-length", AMQPValue::LongInt(number));
-    // Replicated, so that no single node is needed to connect.
-    match declare_quorum_queue(&channel, queue, [length]).await {
+    match declare_record(&channel, queue, number).await {
         Ok(()) => {
             within_limit(channel.close(200, "OK".into())).await?;
             Ok(None)
@@ -386,6 +467,21 @@ async fn record(
         Err(BrokerError::Differs { answer, .. }) => Ok(Some(answer)),
         Err(error) => Err(error),
     }
+}
+
+/// Refused if it records another number.
+async fn declare_record(
+    channel: &Channel,
+    queue: ShortString,
+    number: i32,
+) -> Result<(), BrokerError> {
+    let length = ("x-max-length", AMQPValue::LongInt(number));
+    // Replicated, so that no single node is needed to connect.
+    declare_quorum_queue(channel, queue, [length]).await
+}
+
+fn deployment_number(id: DeploymentId) -> i32 {
+    i32::try_from(id.get()).unwrap_or(i32::MAX)
 }
 
 /// `queue tickets.high.0`, as it is called in errors.

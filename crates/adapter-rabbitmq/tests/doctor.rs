@@ -52,6 +52,7 @@ impl Deployed {
             urls: self.config.urls.clone(),
             prefix: self.config.prefix.clone(),
             lanes: LANES,
+            may_be_new: false,
         };
         BrokerDoctor::new(&config).unwrap()
     }

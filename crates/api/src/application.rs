@@ -24,7 +24,7 @@ use crate::http::{self, Health, HttpState, Serving};
 use crate::lane_watch::{Heard, LaneWatch};
 use crate::live::Live;
 use crate::open_files::OpenFiles;
-use crate::wiring::{self, Migration, QueuePorts, StorePorts};
+use crate::wiring::{self, Migration, QueuePorts, QueueUse, StorePorts};
 use crate::worker::{Telling, Worker, chain};
 use crate::{seed, telemetry};
 
@@ -100,8 +100,9 @@ impl Application {
         let store = wiring::connect_store(&settings, &clock, role.accepts())?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
+        let identity = store.identity.clone();
         let queue =
-            wiring::connect_queue(&settings, &clock, process, store.identity.clone()).await?;
+            wiring::connect_queue(&settings, &clock, process, identity, QueueUse::Serves).await?;
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock, process, &receipts));
@@ -137,8 +138,8 @@ impl Application {
         let heartbeat = settings.live.heartbeat;
         let live = Arc::new(Live::new(Arc::clone(&office), settings.live));
         let examined = [
-            ("queue", queue.examination.clone()),
-            ("store", store.examination.clone()),
+            ("queue", queue.examinations.clone()),
+            ("store", store.examinations.clone()),
         ];
         let examiner = Arc::new(Examiner::new(Examined::all(examined)));
         let mut health = Health {

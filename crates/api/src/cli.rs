@@ -23,6 +23,7 @@ use crate::audit::AuditReport;
 use crate::clock::SystemClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
 use crate::examiner::Examined;
+use crate::wiring::QueueUse;
 use crate::worker::chain;
 use crate::{seed, wiring};
 
@@ -232,35 +233,35 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     {
         identity = None;
     }
-    let queue = wiring::connect_queue(settings, &clock(), process, identity).await;
+    let queue = wiring::connect_queue(settings, &clock(), process, identity, QueueUse::Looks).await;
     let mut is_well = true;
     for (name, adapter, connected) in [
         (
             "queue",
             settings.queue.adapter.name(),
-            queue.map(|ports| (ports.dependency, ports.examination)),
+            queue.map(|ports| (ports.dependency, ports.examinations)),
         ),
         (
             "store",
             settings.store.adapter.name(),
-            store.map(|ports| (ports.dependency, ports.examination)),
+            store.map(|ports| (ports.dependency, ports.examinations)),
         ),
     ] {
-        let (found, examination) = match connected {
-            Ok((dependency, examination)) => {
+        let (found, examinations) = match connected {
+            Ok((dependency, examinations)) => {
                 let found = match timeout(LIMIT, dependency.check()).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(down)) => Err(down.reason),
                     Err(_) => Err(format!("no answer within {LIMIT:?}")),
                 };
-                (found, examination)
+                (found, examinations)
             }
-            Err(error) => (Err(chain(error.as_ref())), None),
+            Err(error) => (Err(chain(error.as_ref())), Vec::new()),
         };
         is_well &= found.is_ok();
         let found = found.err().unwrap_or_else(|| "answers".to_owned());
         print(format_args!("{name} ({adapter}): {found}"))?;
-        for examined in Examined::all([(name, examination)]) {
+        for examined in Examined::all([(name, examinations)]) {
             for finding in examined.findings().await {
                 is_well &= finding.level != Level::Broken;
                 let Finding {
@@ -364,7 +365,8 @@ async fn dead_letters(
     needs_a_server(is_memory, "queue.adapter")?;
     let process = ProcessId::new(rand::random());
     let identity = wiring::connect_store(settings, &clock(), false)?.identity;
-    let queue = wiring::connect_queue(settings, &clock(), process, identity).await?;
+    let queue =
+        wiring::connect_queue(settings, &clock(), process, identity, QueueUse::Looks).await?;
     match command {
         DeadLettersCommand::List(args) => {
             for letter in queue.dead_letters.list(args.limit).await? {

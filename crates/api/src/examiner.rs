@@ -13,6 +13,8 @@ use tracing::{error, info, warn};
 
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// While something is broken: readiness says so until the next look.
+const LOOK_SOON: Duration = Duration::from_secs(5);
 /// Longer than any examination tries.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -23,15 +25,15 @@ pub(crate) struct Examined {
 }
 
 impl Examined {
-    /// Those of which anything can be looked at.
+    /// All of each server.
     pub(crate) fn all<const N: usize>(
-        servers: [(&'static str, Option<Arc<dyn Examination>>); N],
+        servers: [(&'static str, Vec<Arc<dyn Examination>>); N],
     ) -> Vec<Self> {
         let servers = servers.into_iter();
         servers
-            .filter_map(|(name, examination)| {
-                let examination = examination?;
-                Some(Self { name, examination })
+            .flat_map(|(name, examinations)| {
+                let examinations = examinations.into_iter();
+                examinations.map(move |examination| Self { name, examination })
             })
             .collect()
     }
@@ -64,12 +66,13 @@ impl Examiner {
         }
     }
 
-    /// Looks every 30 s, and logs what is found anew and what is well again.
+    /// Looks every 30 s, or 5 s while a guarantee does not hold, and logs what is found anew and what is well again.
     pub(crate) async fn watch(&self, stop: &CancellationToken) {
         loop {
             let looking = async {
                 self.look().await;
-                sleep(LOOK_AGAIN).await;
+                let is_well = self.check().await.is_ok();
+                sleep(if is_well { LOOK_AGAIN } else { LOOK_SOON }).await;
             };
             tokio::select! {
                 biased;

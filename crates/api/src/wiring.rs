@@ -41,7 +41,7 @@ pub struct StorePorts {
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
     /// What `tickets doctor` looks at.
-    pub examination: Option<Arc<dyn Examination>>,
+    pub examinations: Vec<Arc<dyn Examination>>,
     /// What `tickets migrate` does.
     pub migrate: Migration,
 }
@@ -59,7 +59,16 @@ pub struct QueuePorts {
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
     /// What `tickets doctor` looks at.
-    pub examination: Option<Arc<dyn Examination>>,
+    pub examinations: Vec<Arc<dyn Examination>>,
+}
+
+/// What a process does with a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueUse {
+    /// Orders go in or out; what is missing is declared.
+    Serves,
+    /// A command of an operator, who may have mistaken the prefix: nothing is declared.
+    Looks,
 }
 
 /// Connects the store that the configuration names; `takes_orders` says whether
@@ -88,11 +97,13 @@ pub async fn connect_queue(
     clock: &Arc<dyn Clock>,
     process: ProcessId,
     store: Option<Arc<dyn StoreIdentity>>,
+    usage: QueueUse,
 ) -> anyhow::Result<QueuePorts> {
     match &settings.queue.adapter {
         QueueAdapter::Memory => memory_queue(settings, Arc::clone(clock), process),
         QueueAdapter::RabbitMq(rabbitmq) => {
-            rabbitmq_queue(rabbitmq, settings, Arc::clone(clock), process, store).await
+            let clock = Arc::clone(clock);
+            rabbitmq_queue(rabbitmq, settings, clock, process, store, usage).await
         }
     }
 }
@@ -132,7 +143,7 @@ fn memory_store(clock: Arc<dyn Clock>) -> anyhow::Result<StorePorts> {
         claims: store.clone(),
         identity: None,
         dependency: store,
-        examination: None,
+        examinations: Vec::new(),
         migrate: Arc::new(|| Box::pin(async { Ok(()) })),
     })
 }
@@ -168,7 +179,7 @@ fn memory_queue(
         dead_letters: queue.clone(),
         events: Arc::new(MemoryTicketEvents::new(EVENTS_BUFFERED)),
         dependency: queue,
-        examination: None,
+        examinations: Vec::new(),
     })
 }
 
@@ -206,7 +217,7 @@ fn mysql_store(
         ledger: store.clone(),
         claims: store.clone(),
         identity: Some(store.clone()),
-        examination: Some(store.clone()),
+        examinations: vec![store.clone()],
         dependency: store,
         migrate: Arc::new(move || {
             let store = Arc::clone(&migrated);
@@ -232,6 +243,7 @@ async fn rabbitmq_queue(
     clock: Arc<dyn Clock>,
     process: ProcessId,
     store: Option<Arc<dyn StoreIdentity>>,
+    usage: QueueUse,
 ) -> anyhow::Result<QueuePorts> {
     use adapter_rabbitmq::doctor::{BrokerDoctor, BrokerDoctorConfig};
     use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
@@ -244,18 +256,19 @@ async fn rabbitmq_queue(
 
     let queue = &settings.queue;
     let urls = exposed(&rabbitmq.urls);
-    let examination: Option<Arc<dyn Examination>> = if rabbitmq.management_urls.is_empty() {
-        None
-    } else {
+    let only_looks = usage == QueueUse::Looks;
+    let mut examinations: Vec<Arc<dyn Examination>> = Vec::new();
+    if !rabbitmq.management_urls.is_empty() {
         let config = BrokerDoctorConfig {
             management_urls: exposed(&rabbitmq.management_urls),
             urls: urls.clone(),
             prefix: rabbitmq.prefix.clone(),
             lanes: queue.lanes,
+            may_be_new: only_looks,
         };
         let doctor = BrokerDoctor::new(&config).context("rabbitmq.management_urls")?;
-        Some(Arc::new(doctor))
-    };
+        examinations.push(Arc::new(doctor));
+    }
     let config = RabbitMqConfig {
         urls,
         prefix: rabbitmq.prefix.clone(),
@@ -265,15 +278,19 @@ async fn rabbitmq_queue(
         dead_letter_capacity: DEAD_LETTERS_MAX,
         schedule: ClassSchedule::new(queue.high_weight, queue.standard_weight),
         event_buffer: ANNOUNCEMENTS_BUFFERED,
+        only_looks,
     };
     let queue = Arc::new(RabbitMq::start(&config, clock, process, store).await?);
+    if only_looks {
+        examinations.push(queue.clone());
+    }
     Ok(QueuePorts {
         publisher: queue.clone(),
         consumer: queue.clone(),
         dead_letters: queue.clone(),
         events: queue.clone(),
         dependency: queue,
-        examination,
+        examinations,
     })
 }
 
@@ -284,6 +301,7 @@ async fn rabbitmq_queue(
     _: Arc<dyn Clock>,
     _: ProcessId,
     _: Option<Arc<dyn StoreIdentity>>,
+    _: QueueUse,
 ) -> anyhow::Result<QueuePorts> {
     not_compiled("queue.adapter", "rabbitmq")
 }
@@ -341,7 +359,8 @@ mod tests {
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let store = connect_store(&settings, &clock, true).map(drop);
-            let queue = connect_queue(&settings, &clock, ProcessId::new(1), None).await;
+            let queue =
+                connect_queue(&settings, &clock, ProcessId::new(1), None, QueueUse::Serves).await;
             let error = store.and(queue.map(drop)).unwrap_err().to_string();
             assert!(
                 error.contains(&format!("cargo feature `{name}`")),

@@ -14,7 +14,7 @@ use domain::ports::{
     ConsumeError, LaneClaims, LaneClaimsError, LaneConsumer, TicketConsumer, TicketEventsError,
 };
 use domain::receipt::ProcessId;
-use domain::use_cases::{DecideOrdersError, DecidingDesk};
+use domain::use_cases::{DecideOrdersError, Decided, DecidingDesk};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::configuration::WorkerSettings;
 use crate::held_lanes::{HeldLane, HeldLanes};
-use crate::outage::Outage;
+use crate::outage::{Outage, Seldom};
 
 /// Due holds released in one transaction.
 const SWEEP_MAX: usize = 1_000;
@@ -64,24 +64,46 @@ pub struct Worker {
     pub stop: CancellationToken,
     /// The lanes that this worker has.
     pub held: HeldLanes,
-    /// Whether outcomes can be told.
+    /// What is logged of them.
     pub telling: Telling,
 }
 
-/// The log of announcements that failed, one for all lanes.
-pub struct Telling(Mutex<Outage>);
+/// The log of all lanes together.
+pub struct Telling {
+    announcements: Mutex<Outage>,
+    conflicts: Mutex<Seldom>,
+    dead: Mutex<Seldom>,
+}
 
 impl Default for Telling {
     fn default() -> Self {
-        Self(Mutex::new(Outage::of("events")))
+        Self {
+            announcements: Mutex::new(Outage::of("events")),
+            conflicts: Mutex::default(),
+            dead: Mutex::default(),
+        }
     }
 }
 
 impl Telling {
     fn note(&self, announced: &Result<(), TicketEventsError>) {
+        let mut announcements = self.announcements.lock();
         match announced {
-            Ok(()) => self.0.lock().is_over(),
-            Err(error) => self.0.lock().goes_on(error),
+            Ok(()) => announcements.is_over(),
+            Err(error) => announcements.goes_on(error),
+        }
+    }
+
+    fn note_all(&self, decided: &Decided) {
+        self.note(&decided.announced);
+        if let Some(conflicting) = self.conflicts.lock().count(decided.conflicts) {
+            info!(
+                orders.conflicting = conflicting,
+                "dropped orders whose idempotency key was used with another body"
+            );
+        }
+        if let Some(dead) = self.dead.lock().count(decided.dead) {
+            error!(orders.dead = dead, "put undecidable orders aside");
         }
     }
 }
@@ -341,16 +363,7 @@ impl Worker {
             match self.desk.decide_orders(orders, Some(claim)).await {
                 Ok(decided) => {
                     backoff.outage.is_over();
-                    self.telling.note(&decided.announced);
-                    if decided.conflicts > 0 {
-                        info!(
-                            orders.conflicting = decided.conflicts,
-                            "dropped orders whose idempotency key was used with another body"
-                        );
-                    }
-                    if decided.dead > 0 {
-                        error!(orders.dead = decided.dead, "put undecidable orders aside");
-                    }
+                    self.telling.note_all(&decided);
                     return None;
                 }
                 Err(DecideOrdersError::ClaimLost) => return Some(Ended::ClaimLost),

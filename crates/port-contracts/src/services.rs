@@ -334,27 +334,55 @@ impl TestPrefix {
         connection.close(200, "OK".into()).await.unwrap();
     }
 
-    /// Records another number of lanes.
+    /// Has `tickets.<queue>` record another number, whatever a process records meanwhile.
     ///
     /// # Panics
     /// When the broker refuses.
     #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-    pub async fn record_lanes(&self, number: i32) {
+    pub async fn record(&self, queue: &str, number: i32) {
         use lapin::options::QueueDeclareOptions;
         use lapin::types::{AMQPValue, FieldTable};
 
-        self.delete_queue("lanes").await;
-        let connection = self.connect().await;
-        let channel = connection.create_channel().await.unwrap();
         let mut arguments = FieldTable::default();
         let quorum = AMQPValue::LongString("quorum".into());
         arguments.insert("x-queue-type".into(), quorum);
         arguments.insert("x-max-length".into(), AMQPValue::LongInt(number));
-        let name = format!("{}tickets.lanes", self.prefix);
-        let durable = QueueDeclareOptions::durable();
-        let declaring = channel.queue_declare(name.into(), durable, arguments);
-        declaring.await.unwrap();
+        let name = format!("{}tickets.{queue}", self.prefix);
+        loop {
+            self.delete_queue(queue).await;
+            let connection = self.connect().await;
+            let channel = connection.create_channel().await.unwrap();
+            let declaring = channel.queue_declare(
+                name.as_str().into(),
+                QueueDeclareOptions::durable(),
+                arguments.clone(),
+            );
+            let declared = declaring.await;
+            connection.close(200, "OK".into()).await.unwrap();
+            // A process that runs may have been quicker.
+            if declared.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Whether there is a queue `tickets.<queue>`.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    pub async fn has_queue(&self, queue: &str) -> bool {
+        use lapin::options::QueueDeclareOptions;
+        use lapin::types::FieldTable;
+
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let name = format!("{}tickets.{queue}", self.prefix);
+        let passive = QueueDeclareOptions::durable().passive();
+        let asking = channel.queue_declare(name.into(), passive, FieldTable::default());
+        let is_there = asking.await.is_ok();
         connection.close(200, "OK".into()).await.unwrap();
+        is_there
     }
 
     /// Messages that wait in `tickets.<queue>` and no consumer has.

@@ -51,6 +51,15 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     grouped("queue", findings)
 }
 
+/// Whether the vhost has none of the deployment's queues.
+pub(super) fn are_not_there(deployment: &Deployment, answers: &Answers) -> bool {
+    answers.queues.as_ref().is_ok_and(|queues| {
+        let expected = expected(&deployment.topology);
+        let mut names = expected.iter().map(|(name, _)| name);
+        names.all(|name| named(rows(queues), name).is_none())
+    })
+}
+
 fn expected(topology: &Topology) -> Vec<(String, Role)> {
     let lanes = topology.lane_queues().map(|queue| (queue, Role::Lane));
     let others = [

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use domain::event::Event;
-use domain::ports::{ConsumeError, Dependency, EventFeedError, TicketConsumer, TicketEvents};
+use domain::ports::{
+    ConsumeError, DeadLetters, Dependency, EventFeedError, TicketConsumer, TicketEvents,
+};
 use domain::show::ShowSeats;
 use port_contracts::proxy::Weather;
 use port_contracts::{DEADLINE, LANES, fixtures, promised, within};
@@ -12,7 +14,7 @@ use crate::faults::{blocked, unblocked};
 use crate::proxied::{Proxied, SHOW, until};
 
 /// The promise of docs/OPERATIONS.md.
-const HEALED_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const HEALED_WITHIN: Duration = Duration::from_secs(10);
 
 fn event(seq: u64) -> Event {
     Event::Show(ShowSeats {
@@ -51,6 +53,23 @@ async fn the_binding_of_a_lane() {
         deleted.elapsed(),
         HEALED_WITHIN,
     );
+}
+
+/// A lane with something that nobody can decide stands until it is put aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_of_dead_letters() {
+    let process = Proxied::start(DEADLINE).await;
+    let lane = LANES.of(&fixtures::show_id(SHOW));
+    process.prefix.delete_queue("dead").await;
+    let queue = process.lane_queue();
+    process.prefix.publish(&queue, b"no order").await;
+    let order = process.publish().await.unwrap();
+    let mut open = within("open", process.queue.open_lane(lane)).await.unwrap();
+    let batch = within("next_batch", open.next_batch(9)).await.unwrap();
+    assert_eq!(batch.orders(), [order]);
+    let aside = within("list", process.queue.list(9)).await.unwrap();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].payload, b"no order");
 }
 
 #[tokio::test(flavor = "multi_thread")]

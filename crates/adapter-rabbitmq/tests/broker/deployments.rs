@@ -1,20 +1,23 @@
 //! A broker's queues are used by one deployment only.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::{BrokerError, LanesError, RabbitMq, RabbitMqConfig, StartError, set_lanes};
 use async_trait::async_trait;
 use domain::order::Lanes;
 use domain::ports::{
-    Dependency, DependencyDown, DeploymentId, PublishError, StoreIdentity, TicketPublisher,
+    DeadLetters, Dependency, DependencyDown, DeploymentId, Examination, Level, PublishError,
+    StoreIdentity, TicketConsumer, TicketPublisher,
 };
 use domain::receipt::ProcessId;
 use parking_lot::Mutex;
 use port_contracts::fixtures::OrderSource;
 use port_contracts::services::{self, TestPrefix};
-use port_contracts::{LANES, ManualClock, fixtures, within};
+use port_contracts::{LANES, ManualClock, fixtures, promised, within};
+use tokio::time::sleep;
 
+use crate::deletions::HEALED_WITHIN;
 use crate::process::config;
 use crate::proxied::{SHOW, until};
 
@@ -115,4 +118,86 @@ async fn no_queue_is_used_before_the_store_has_told_whose_it_is() {
         within("check", ours.check()).await.is_ok()
     })
     .await;
+}
+
+/// What says whose queues these are may be deleted by mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_deleted_is_made_again_before_another_deployment_starts() {
+    let prefix = TestPrefix::new();
+    let first = start(&prefix, Store::of(1)).await.unwrap();
+    prefix.delete_queue("deployment").await;
+    let deleted = Instant::now();
+    until("it is there again", async || {
+        prefix.has_queue("deployment").await
+    })
+    .await;
+    promised("no record", deleted.elapsed(), HEALED_WITHIN);
+    let other = start(&prefix, Store::of(2)).await.map(drop);
+    assert!(matches!(other, Err(StartError::Deployment(_))), "{other:?}");
+    within("check", first.check()).await.unwrap();
+}
+
+/// It may start right after the record was deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_become_another_deployments_are_left_until_they_are_ours_again() {
+    let prefix = TestPrefix::new();
+    let ours = start(&prefix, Store::of(1)).await.unwrap();
+    let source = OrderSource::new(1);
+    let publish = async || within("publish", ours.publish(source.new_order(SHOW, "1"))).await;
+    publish().await.unwrap();
+    prefix.record("deployment", 2).await;
+    let lane = LANES.of(&fixtures::show_id(SHOW));
+    until("it is told whose they are", async || {
+        let down = within("check", ours.check()).await;
+        down.is_err_and(|down| down.reason.contains("says 2"))
+    })
+    .await;
+    // Each connection finds out for itself, within about a second.
+    until("orders are refused", async || publish().await.is_err()).await;
+    let before = prefix.messages(&format!("standard.{lane}")).await;
+    publish().await.unwrap_err();
+    within("open", ours.open_lane(lane))
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(prefix.messages(&format!("standard.{lane}")).await, before);
+    prefix.delete_queue("deployment").await;
+    until("they are ours again", async || publish().await.is_ok()).await;
+    until("readiness says so", async || {
+        within("check", ours.check()).await.is_ok()
+    })
+    .await;
+}
+
+/// A prefix that was mistyped must not become that of a new deployment.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_makes_nothing() {
+    let prefix = TestPrefix::new();
+    let looking = RabbitMqConfig {
+        only_looks: true,
+        ..config(&services::rabbitmq_url(), &prefix)
+    };
+    let look = async || {
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        RabbitMq::start(&looking, clock, ProcessId::new(1), Some(Store::of(1))).await
+    };
+    let found = async |queue: &RabbitMq| {
+        within("check", queue.check()).await.unwrap();
+        within("examine", queue.examine()).await
+    };
+    let nothing = look().await.unwrap();
+    let told = found(&nothing).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].level, Level::Unknown);
+    assert!(told[0].remedy.contains("rabbitmq.prefix"), "{told:?}");
+    within("list", nothing.list(9)).await.unwrap_err();
+    // Whoever looks keeps looking, and what it misses is not made by that either.
+    sleep(Duration::from_secs(3)).await;
+    for queue in ["lanes", "deployment", "dead", "standard.0"] {
+        assert!(!prefix.has_queue(queue).await, "{queue} was made");
+    }
+    let _serving = start(&prefix, Store::of(1)).await.unwrap();
+    let all = look().await.unwrap();
+    assert_eq!(found(&all).await, []);
+    assert_eq!(within("list", all.list(9)).await.unwrap(), []);
 }

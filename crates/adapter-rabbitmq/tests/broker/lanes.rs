@@ -1,17 +1,18 @@
 //! Changing the number of lanes loses nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::{LanesError, RabbitMq, RabbitMqConfig, StartError, set_lanes};
 use domain::order::Lanes;
-use domain::ports::{DeadLetters, TicketConsumer};
+use domain::ports::{DeadLetters, Dependency, TicketConsumer};
 use domain::receipt::ProcessId;
 use port_contracts::proxy::Weather;
 use port_contracts::services::{self, TestPrefix};
-use port_contracts::{DEADLINE, LANES, ManualClock, fixtures, within};
+use port_contracts::{DEADLINE, LANES, ManualClock, fixtures, promised, within};
 use tokio::time::sleep;
 
+use crate::deletions::HEALED_WITHIN;
 use crate::process::config;
 use crate::proxied::{Proxied, SHOW, until};
 
@@ -39,7 +40,7 @@ async fn another_number_of_lanes_is_refused_until_it_is_set_on_empty_lanes() {
     process.publish().await.unwrap();
     let in_use = set(two).await.unwrap_err();
     assert!(
-        matches!(in_use, LanesError::InUse { orders: 1, .. }),
+        matches!(in_use, LanesError::InUse { messages: 1, .. }),
         "{in_use:?}"
     );
     process.prefix.take_first(&process.lane_queue()).await;
@@ -63,6 +64,12 @@ async fn lanes_with_an_order_stay_whatever_the_broker_counts() {
         let in_use = in_use.unwrap_err();
         assert!(matches!(in_use, LanesError::InUse { .. }), "{in_use:?}");
     }
+    // Nor does any attempt leave a marker in front of a lane that is full.
+    let stored = u32::try_from(orders.len()).unwrap();
+    until("the messages are counted", async || {
+        process.prefix.messages(&process.lane_queue()).await == stored
+    })
+    .await;
     assert_eq!(process.drain(orders.len()).await, orders);
 }
 
@@ -109,7 +116,7 @@ async fn while_lanes_are_being_set_no_process_starts() {
     set_lanes(&urls, prefix.as_str(), LANES, None)
         .await
         .unwrap();
-    prefix.record_lanes(1_004).await;
+    prefix.record("lanes", 1_004).await;
     let (config, clock) = (
         config(&urls[0], &prefix),
         ManualClock::new(fixtures::start()),
@@ -175,8 +182,74 @@ async fn a_marker_that_was_left_in_a_lane_does_not_keep_lanes_from_being_set() {
     let in_use = set_lanes(&urls, &process.config.prefix, LANES, None).await;
     let in_use = in_use.unwrap_err();
     assert!(
-        matches!(in_use, LanesError::InUse { orders: 2.., .. }),
+        matches!(in_use, LanesError::InUse { messages: 2.., .. }),
         "{in_use:?}"
     );
     assert_eq!(process.drain(1).await, [order]);
+}
+
+/// They would undo each other's records, and any process could start on what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_attempts_at_once_one_sets_the_lanes_and_the_other_is_refused() {
+    let prefix = TestPrefix::new();
+    let urls = [services::rabbitmq_url()];
+    let set = async |number| {
+        let lanes = Lanes::new(number).unwrap();
+        set_lanes(&urls, prefix.as_str(), lanes, None).await
+    };
+    set(4).await.unwrap();
+    for round in 0_u64..8 {
+        let later = async {
+            sleep(Duration::from_millis(round * 15)).await;
+            set(3).await
+        };
+        let (first, second) = tokio::join!(set(2), later);
+        let outcomes = [first, second];
+        for refused in outcomes.iter().filter_map(|set| set.as_ref().err()) {
+            assert!(matches!(refused, LanesError::AtWork { .. }), "{refused:?}");
+        }
+        assert!(outcomes.iter().any(Result::is_ok), "{outcomes:?}");
+        let number = if outcomes[1].is_ok() { 3 } else { 2 };
+        let of_that_number = RabbitMqConfig {
+            lanes: Lanes::new(number).unwrap(),
+            ..config(&urls[0], &prefix)
+        };
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        let started = RabbitMq::start(&of_that_number, clock, ProcessId::new(1), None).await;
+        assert!(started.is_ok());
+    }
+}
+
+/// It would go on putting a show's orders into the lane that was its own before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_runs_while_lanes_are_set_takes_nothing_more() {
+    let process = Proxied::start(Duration::from_secs(1)).await;
+    process.published_in_the_end().await;
+    process.prefix.take_first(&process.lane_queue()).await;
+    let urls = [services::rabbitmq_url()];
+    let eight = Lanes::new(8).unwrap();
+    until("the lanes are set", async || {
+        let set = set_lanes(&urls, &process.config.prefix, eight, None).await;
+        set.is_ok()
+    })
+    .await;
+    let set = Instant::now();
+    until("the process is told", async || {
+        let down = within("check", process.queue.check()).await;
+        down.is_err_and(|down| down.reason.contains("set up with 8"))
+    })
+    .await;
+    promised("not told", set.elapsed(), HEALED_WITHIN);
+    until("its orders are refused", async || {
+        process.publish().await.is_err()
+    })
+    .await;
+    // What it put into a lane of before in that second is taken out, to set the lanes again.
+    while process.prefix.messages(&process.lane_queue()).await > 0 {
+        process.prefix.take_first(&process.lane_queue()).await;
+    }
+    set_lanes(&urls, &process.config.prefix, LANES, None)
+        .await
+        .unwrap();
+    process.published_in_the_end().await;
 }

@@ -7,11 +7,9 @@ use port_contracts::{promised, services, within};
 use reqwest::Url;
 use serde_json::json;
 
+use crate::deletions::HEALED_WITHIN;
 use crate::management::{Setting, management, put, remove};
 use crate::proxied::{Proxied, until};
-
-/// The promise of docs/OPERATIONS.md.
-const HEALED_WITHIN: Duration = Duration::from_secs(10);
 
 fn url() -> Url {
     services::rabbitmq_url().parse().unwrap()

@@ -21,6 +21,7 @@ pub(crate) fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
         dead_letter_capacity: DEAD_LETTER_CAPACITY,
         schedule: ClassSchedule::new(HIGH_WEIGHT, STANDARD_WEIGHT),
         event_buffer: EVENT_BUFFER,
+        only_looks: false,
     }
 }
 

@@ -13,9 +13,9 @@ use crate::backend::Backend;
 use crate::helpers::{TestService, config_dir};
 
 /// What the program printed, and whether it was content.
-fn tickets(backend: &Backend, argument: &str, changed: &[(&str, &str)]) -> (bool, String) {
+fn tickets(backend: &Backend, command: &str, changed: &[(&str, &str)]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tickets"))
-        .arg(argument)
+        .args(command.split(' '))
         .env("APP_CONFIG_DIR", config_dir())
         .envs(backend.variables())
         .envs(changed.iter().copied())
@@ -39,6 +39,19 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     let backend = Backend::start().await;
     let (is_done, said) = tickets(&backend, "migrate", &[]);
     assert!(is_done, "{said}");
+    let (is_content, said) = tickets(&backend, "doctor", &[]);
+    assert!(is_content, "{said}");
+    // Nothing is declared by whoever only looks.
+    let of_queue = format!(
+        "unknown: queue {}tickets.lanes: not there",
+        backend.queue().as_str()
+    );
+    assert!(said.contains(&of_queue), "{said}");
+    let (is_done, said) = tickets(&backend, "dead-letters list", &[]);
+    assert!(!is_done && said.contains("rabbitmq.prefix"), "{said}");
+    assert!(!backend.queue().has_queue("lanes").await);
+
+    let service = TestService::on(&backend, Role::All, &[]).await;
     let (is_content, said) = tickets(&backend, "doctor", &[]);
     assert!(is_content, "{said}");
     assert_eq!(
@@ -77,6 +90,7 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     let vhost = format!("{}/no-such-vhost", backend.variables()[1].1);
     let (is_content, said) = tickets(&backend, "doctor", &[("APP__RABBITMQ__URL", &vhost)]);
     assert!(!is_content && said.contains("vhost and rights"), "{said}");
+    service.stop().await.unwrap();
 }
 
 /// What an operator may set at any time, and no client of AMQP is told.
@@ -87,6 +101,10 @@ async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
     assert!(is_done, "{said}");
     let management = services::rabbitmq_management_url();
     let known = ("APP__RABBITMQ__MANAGEMENT_URLS", management.as_str());
+    // Before the first process has started nothing is there, which is no fault.
+    let (is_content, said) = tickets(&backend, "doctor", &[known]);
+    assert!(is_content && !said.contains("broken"), "{said}");
+    let service = TestService::on(&backend, Role::All, &[known]).await;
     let (is_content, said) = tickets(&backend, "doctor", &[known]);
     assert!(is_content && !said.contains("broken"), "{said}");
 
@@ -99,7 +117,6 @@ async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
     let set = client.put(&policy).json(&dropping).send().await.unwrap();
     assert!(set.status().is_success(), "{set:?}");
     let (is_content, said) = tickets(&backend, "doctor", &[known]);
-    let service = TestService::on(&backend, Role::All, &[known]).await;
     let ready = within("readiness says it", async {
         loop {
             let ready = service.get("/health/ready").await;

@@ -11,6 +11,7 @@ pub(in crate::doctor) fn deployment() -> Deployment {
         topology: Topology::new("sale-".to_owned(), Lanes::new(2).unwrap()),
         vhost: "/".to_owned(),
         user: "seller".to_owned(),
+        may_be_new: false,
     }
 }
 
