@@ -56,11 +56,11 @@ impl fmt::Debug for BrokerDoctorConfig {
 /// Why nothing can be examined.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
-    /// `rabbitmq.url`.
-    #[error("rabbitmq.url")]
+    /// `rabbitmq.urls`.
+    #[error("rabbitmq.urls")]
     InvalidUrl(#[from] InvalidUrl),
     /// A URL of the management API.
-    #[error("the URL of the broker's management API")]
+    #[error("rabbitmq.management_urls")]
     InvalidManagementUrl(#[from] InvalidManagementUrl),
     /// This process cannot make HTTP requests.
     #[error("the HTTP client")]

@@ -99,6 +99,8 @@ pub(crate) struct Link {
     looks: AtomicU32,
     /// When a pulse was answered last, or something else came.
     sound: Mutex<Instant>,
+    /// The same, but no new connection counts.
+    proven: Mutex<Instant>,
     live: Mutex<Option<Arc<Connection>>>,
     /// The latest failure, until a connection succeeds.
     failed: Mutex<Option<(Instant, BrokerError)>>,
@@ -137,6 +139,7 @@ impl Link {
             proves_majority: false,
             looks: AtomicU32::new(0),
             sound: Mutex::new(Instant::now()),
+            proven: Mutex::new(Instant::now()),
             live: Mutex::default(),
             failed: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -222,7 +225,14 @@ impl Link {
 
     /// The broker has just shown that this connection is of use.
     pub(crate) fn sound(&self) {
-        *self.sound.lock() = Instant::now();
+        let now = Instant::now();
+        *self.sound.lock() = now;
+        *self.proven.lock() = now;
+    }
+
+    /// For how long the broker has shown nothing of the kind, over any connection.
+    pub(crate) fn unproven_for(&self) -> Duration {
+        self.proven.lock().elapsed()
     }
 
     /// Whether the node is there; of a connection that consumes, whether it is there with a
@@ -328,7 +338,7 @@ impl Link {
                 let connection = Arc::new(connection);
                 *self.live.lock() = Some(Arc::clone(&connection));
                 // A new connection has its time.
-                self.sound();
+                *self.sound.lock() = Instant::now();
                 if was_known {
                     self.ask_for_lanes(&connection);
                 }

@@ -28,6 +28,10 @@ use crate::topology::Topology;
 
 /// An order's message that waits longer for its confirm is said in readiness.
 const UNCONFIRMED_TOO_LONG: Duration = Duration::from_secs(5);
+/// So is a broker that has not shown for longer that it can deliver orders.
+const UNPROVEN_TOO_LONG: Duration = Duration::from_secs(10);
+const SEE_QUEUES: &str = "see whether all queues have a leader and a majority (rabbitmq-queues \
+                          quorum_status)";
 
 /// Where the broker is and how it is used.
 #[derive(Clone)]
@@ -200,18 +204,6 @@ impl Dependency for RabbitMq {
             },
             source: Some(error.cause()),
         };
-        if let Some(oldest) = self.publisher.oldest_unconfirmed()
-            && oldest >= UNCONFIRMED_TOO_LONG
-        {
-            return Err(DependencyDown {
-                reason: format!(
-                    "orders wait for the broker's confirm for {} s; see whether all queues have a \
-                     leader and a majority (rabbitmq-queues quorum_status)",
-                    oldest.as_secs()
-                ),
-                source: None,
-            });
-        }
         for link in [&self.publishing, &self.consuming] {
             match link.check().await {
                 // The examination says so.
@@ -219,13 +211,28 @@ impl Dependency for RabbitMq {
                 checked => checked.map_err(down)?,
             }
         }
-        if let Some(reason) = self.reader.troubles.reason() {
-            return Err(DependencyDown {
+        let silence = self.consuming.unproven_for();
+        let unproven = (silence >= UNPROVEN_TOO_LONG).then(|| {
+            format!(
+                "the broker has not shown for {} s that it has a majority; {SEE_QUEUES}",
+                silence.as_secs()
+            )
+        });
+        let unconfirmed = self.publisher.oldest_unconfirmed();
+        let unconfirmed = unconfirmed.filter(|oldest| *oldest >= UNCONFIRMED_TOO_LONG);
+        let unconfirmed = unconfirmed.map(|oldest| {
+            format!(
+                "orders wait for the broker's confirm for {} s; {SEE_QUEUES}",
+                oldest.as_secs()
+            )
+        });
+        match self.reader.troubles.reason().or(unconfirmed).or(unproven) {
+            Some(reason) => Err(DependencyDown {
                 reason,
                 source: None,
-            });
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -19,7 +19,6 @@ use tracing::{info, warn};
 
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::examiner::{Examined, Examiner};
-use crate::held_lanes::HeldLanes;
 use crate::http::{self, Health, HttpState, Serving};
 use crate::lane_watch::{Heard, LaneWatch};
 use crate::live::Live;
@@ -116,7 +115,11 @@ impl Application {
             line: Arc::clone(&line),
             clock: Arc::clone(&clock),
         });
-        let watch = Arc::new(LaneWatch::new(Arc::clone(&store.claims), lanes, heard));
+        let held = worker
+            .as_ref()
+            .map_or_else(Arc::default, |worker| Arc::clone(&worker.held));
+        let claims = Arc::clone(&store.claims);
+        let watch = Arc::new(LaneWatch::new(claims, lanes, heard, held));
         let office = Arc::new(BoxOffice {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
@@ -429,7 +432,7 @@ fn worker(
         settings: settings.worker.clone(),
         jitter: Box::new(rand::random_range),
         stop: CancellationToken::new(),
-        held: HeldLanes::default(),
+        held: Arc::default(),
         telling: Telling::default(),
     }
 }

@@ -12,8 +12,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::worker::chain;
+
 /// A lane that had an order within this time is busy.
 const BUSY_FOR: Duration = Duration::from_secs(5);
+/// A lane that stays open for so long can be served, also if it has no orders.
+const SERVED_AFTER: Duration = Duration::from_secs(3);
+/// After so long another worker has shown that it can serve the lane: who cannot has given it up.
+const SERVED_BY_OTHERS_AFTER: Duration = Duration::from_secs(6);
 
 /// A claimed lane, for the task that serves it.
 #[derive(Debug, Clone)]
@@ -28,6 +34,17 @@ struct Entry {
     latest_order: Option<Instant>,
 }
 
+/// A lane that could not be served here.
+struct Failing {
+    since: Instant,
+    /// The latest failure.
+    reason: String,
+    /// Since when it is open again.
+    opened: Option<Instant>,
+    /// Another worker's claim, and since when.
+    taken: Option<(u64, Instant)>,
+}
+
 #[derive(Default)]
 struct State {
     /// From the claim until the lane is closed.
@@ -36,6 +53,7 @@ struct State {
     unserved: VecDeque<Lane>,
     /// Until when.
     avoided: BTreeMap<Lane, Instant>,
+    failing: BTreeMap<Lane, Failing>,
 }
 
 /// What the tasks of one worker share about its lanes.
@@ -133,6 +151,57 @@ impl HeldLanes {
         }
     }
 
+    /// Notes that the lane could not be served now.
+    pub(crate) fn fails(&self, lane: Lane, error: &dyn std::error::Error) {
+        let mut state = self.state.lock();
+        let failing = state.failing.entry(lane).or_insert_with(|| Failing {
+            since: Instant::now(),
+            reason: String::new(),
+            opened: None,
+            taken: None,
+        });
+        failing.reason = chain(error);
+        failing.opened = None;
+        failing.taken = None;
+    }
+
+    /// Notes that the lane is open, which does not say yet that it can be served.
+    pub(crate) fn is_open(&self, lane: Lane) {
+        if let Some(failing) = self.state.lock().failing.get_mut(&lane) {
+            failing.opened = Some(Instant::now());
+        }
+    }
+
+    /// Notes that the lane can be served.
+    pub(crate) fn is_served(&self, lane: Lane) {
+        self.state.lock().failing.remove(&lane);
+    }
+
+    /// Notes that a living worker, another one, has the lane.
+    pub(crate) fn is_taken(&self, claim: Claim) {
+        if let Some(failing) = self.state.lock().failing.get_mut(&claim.lane)
+            && failing
+                .taken
+                .is_none_or(|(number, _)| number != claim.number)
+        {
+            failing.taken = Some((claim.number, Instant::now()));
+        }
+    }
+
+    /// The lane that could not be served here for longest, for how long, and why.
+    pub(crate) fn failing(&self) -> Option<(Lane, Duration, String)> {
+        let mut state = self.state.lock();
+        state.failing.retain(|_, failing| {
+            let is_served = |since: Option<Instant>, after: Duration| {
+                since.is_some_and(|since| since.elapsed() >= after)
+            };
+            !is_served(failing.opened, SERVED_AFTER)
+                && !is_served(failing.taken.map(|(_, at)| at), SERVED_BY_OTHERS_AFTER)
+        });
+        let longest = state.failing.iter().min_by_key(|(_, it)| it.since);
+        longest.map(|(lane, it)| (*lane, it.since.elapsed(), it.reason.clone()))
+    }
+
     /// What the worker says of itself.
     pub(crate) fn presence(&self, worker: ProcessId) -> Presence {
         let mut state = self.state.lock();
@@ -147,5 +216,59 @@ impl HeldLanes {
             busy: busy.map(|(lane, _)| *lane).collect(),
             avoids: state.avoided.keys().copied().collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::order::Lanes;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Failed once, and opened at once afterwards.
+    fn failed() -> (HeldLanes, Lane) {
+        let (held, lane) = (HeldLanes::default(), Lanes::new(1).unwrap().get(0).unwrap());
+        held.is_open(lane);
+        held.fails(lane, &std::fmt::Error);
+        (held, lane)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_fails_until_it_was_served_or_open_for_a_while() {
+        let (held, lane) = failed();
+        advance(SERVED_AFTER * 9).await;
+        let (_, since, reason) = held.failing().unwrap();
+        assert_eq!(since, SERVED_AFTER * 9);
+        assert!(reason.contains("formatting"), "{reason}");
+        held.is_open(lane);
+        advance(SERVED_AFTER - MOMENT).await;
+        assert!(held.failing().is_some());
+        held.fails(lane, &std::fmt::Error);
+        advance(MOMENT).await;
+        assert!(held.failing().is_some(), "it is open no more");
+        held.is_open(lane);
+        advance(SERVED_AFTER).await;
+        assert!(held.failing().is_none());
+
+        held.fails(lane, &std::fmt::Error);
+        held.is_served(lane);
+        assert!(held.failing().is_none());
+    }
+
+    /// Two that take it from each other, and neither can serve it, do not hide that.
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_fails_until_another_worker_keeps_it() {
+        let (held, lane) = failed();
+        for number in 1..5 {
+            held.is_taken(Claim { lane, number });
+            advance(SERVED_BY_OTHERS_AFTER - MOMENT).await;
+            held.is_taken(Claim { lane, number });
+            assert!(held.failing().is_some());
+        }
+        advance(MOMENT).await;
+        assert!(held.failing().is_none());
     }
 }

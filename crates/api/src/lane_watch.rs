@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::held_lanes::HeldLanes;
+
 /// A lane in which nothing happens for so long is said to be undecided.
 const UNDECIDED_AFTER: Duration = Duration::from_secs(10);
 /// Between two looks, and the longest that one may take. Short enough to see each beat.
@@ -33,16 +35,24 @@ pub(crate) struct LaneWatch {
     lanes: Lanes,
     /// `None` in a process that takes no orders and so hears nothing.
     heard: Option<Heard>,
+    /// What this process has of the lanes; nothing if it decides none.
+    held: Arc<HeldLanes>,
     /// Lanes without a living worker, since when.
     unowned: Mutex<BTreeMap<Lane, Instant>>,
 }
 
 impl LaneWatch {
-    pub(crate) fn new(claims: Arc<dyn LaneClaims>, lanes: Lanes, heard: Option<Heard>) -> Self {
+    pub(crate) fn new(
+        claims: Arc<dyn LaneClaims>,
+        lanes: Lanes,
+        heard: Option<Heard>,
+        held: Arc<HeldLanes>,
+    ) -> Self {
         Self {
             claims,
             lanes,
             heard,
+            held,
             unowned: Mutex::default(),
         }
     }
@@ -92,7 +102,19 @@ impl LaneWatch {
 
     /// Why orders wait undecided, for operators.
     fn reason(&self) -> Option<String> {
-        self.nobody().or_else(|| self.no_verdict())
+        let reason = self.nobody().or_else(|| self.not_served());
+        reason.or_else(|| self.no_verdict())
+    }
+
+    /// Of a worker, which does not hear of the orders that others accept.
+    fn not_served(&self) -> Option<String> {
+        let (lane, since, why) = self.held.failing()?;
+        (since >= UNDECIDED_AFTER).then(|| {
+            format!(
+                "lane {lane} could not be served here for {} s: {why}",
+                since.as_secs()
+            )
+        })
     }
 
     fn nobody(&self) -> Option<String> {

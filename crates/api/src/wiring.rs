@@ -247,7 +247,6 @@ async fn rabbitmq_queue(
 ) -> anyhow::Result<QueuePorts> {
     use adapter_rabbitmq::doctor::{BrokerDoctor, BrokerDoctorConfig};
     use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
-    use anyhow::Context;
     use domain::schedule::ClassSchedule;
 
     /// Of up to 500 events each.
@@ -266,8 +265,7 @@ async fn rabbitmq_queue(
             lanes: queue.lanes,
             may_be_new: only_looks,
         };
-        let doctor = BrokerDoctor::new(&config).context("rabbitmq.management_urls")?;
-        examinations.push(Arc::new(doctor));
+        examinations.push(Arc::new(BrokerDoctor::new(&config)?));
     }
     let config = RabbitMqConfig {
         urls,

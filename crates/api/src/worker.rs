@@ -63,7 +63,7 @@ pub struct Worker {
     /// unless it is committed already.
     pub stop: CancellationToken,
     /// The lanes that this worker has.
-    pub held: HeldLanes,
+    pub held: Arc<HeldLanes>,
     /// What is logged of them.
     pub telling: Telling,
 }
@@ -198,6 +198,10 @@ impl Worker {
         for lane in self.lanes.iter() {
             let claim = roster.claim(lane);
             let owner = claim.owner.filter(|owner| alive.contains(owner));
+            if owner.is_some_and(|owner| owner != self.process) {
+                let number = claim.number;
+                self.held.is_taken(Claim { lane, number });
+            }
             match self.held.claim(lane) {
                 Some(held) if held.number < claim.number => {
                     if self.held.let_go(lane) {
@@ -294,6 +298,7 @@ impl Worker {
             };
             let error = match opened {
                 Ok(mut open) => {
+                    self.held.is_open(lane);
                     let mut has_worked = false;
                     let since = Instant::now();
                     let served = self.serve(open.as_mut(), held, &mut has_worked).await;
@@ -314,6 +319,7 @@ impl Worker {
             if matches!(error, ConsumeError::NewerVersion { .. }) {
                 return Ended::Unable;
             }
+            self.held.fails(lane, &error);
             let since = *failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= PATIENCE {
                 warn!(queue.lane = %lane, "gives the lane up: its orders cannot be had here");
@@ -349,6 +355,9 @@ impl Worker {
             if let Err(error) = batch.ack().await {
                 return Served::Failed(error);
             }
+            if !*has_settled {
+                self.held.is_served(held.claim.lane);
+            }
             *has_settled = true;
             pace(started).await;
         }
@@ -362,12 +371,18 @@ impl Worker {
         loop {
             match self.desk.decide_orders(orders, Some(claim)).await {
                 Ok(decided) => {
+                    if backoff.outage.failures() > 0 {
+                        self.held.is_served(claim.lane);
+                    }
                     backoff.outage.is_over();
                     self.telling.note_all(&decided);
                     return None;
                 }
                 Err(DecideOrdersError::ClaimLost) => return Some(Ended::ClaimLost),
-                Err(error) => backoff.failed(&error, self).await,
+                Err(error) => {
+                    self.held.fails(claim.lane, &error);
+                    backoff.failed(&error, self).await;
+                }
             }
             if self.stop.is_cancelled() {
                 return Some(Ended::LetGo);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::configuration::WorkerSettings;
-use api::held_lanes::HeldLanes;
 use api::worker::{Telling, Worker};
 use domain::gate::SoldOutGate;
 use domain::order::Quantity;
@@ -211,7 +210,7 @@ impl World {
                 world.draw(|chance| chance.between(*range.start(), *range.end()))
             }),
             stop: stop.clone(),
-            held: HeldLanes::default(),
+            held: Arc::default(),
             telling: Telling::default(),
         });
         for _ in 0..self.plan.lanes.count() {

@@ -139,11 +139,8 @@ impl BoxOffice {
                 self.tally.count(lane, class, order.requested_at);
                 Ok(PlacedOrder::Queued(order))
             }
-            Err(PublishError::OutcomeUnknown) => {
-                // It is probably queued, at about this place.
-                self.tally.count(lane, class, now);
-                Err(PlaceOrderError::OutcomeUnknown(ticket_id))
-            }
+            // Counted, it would wait for ever at a place that is not its own, if it is queued at all.
+            Err(PublishError::OutcomeUnknown) => Err(PlaceOrderError::OutcomeUnknown(ticket_id)),
             Err(not_sent) => Err(PlaceOrderError::NotQueued(not_sent)),
         }
     }

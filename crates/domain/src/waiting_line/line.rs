@@ -63,6 +63,16 @@ impl Line {
         self.now_serving_at = self.now_serving_at.max(Some(place));
     }
 
+    /// It was put aside once all before it were decided or put aside, too, so it waits no
+    /// longer; when it was decided says nothing about how fast the line is.
+    pub(super) fn redriven(&mut self, order: &Order) {
+        let mut processes = self.processes.iter_mut();
+        if let Some(process) = processes.find(|it| it.id == order.accepted_by) {
+            process.served = process.served.max(Some(order.requested_at));
+            process.forget_served();
+        }
+    }
+
     fn process(&mut self, id: ProcessId, now: Timestamp) -> &mut Process {
         let index = match self.processes.iter().position(|it| it.id == id) {
             Some(index) => index,

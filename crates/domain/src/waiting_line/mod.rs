@@ -95,10 +95,12 @@ impl WaitingLine {
     /// Hears of a decided ticket of `lane`, whatever its version: each of them
     /// proves that its order was decided.
     pub fn decided(&self, lane: Lane, order: &Order, now: Timestamp) {
-        // Redriven ones have an old place that says nothing about the line.
-        if !order.redriven
-            && let Some(mut line) = self.line(lane, order.class)
-        {
+        let Some(mut line) = self.line(lane, order.class) else {
+            return;
+        };
+        if order.redriven {
+            line.redriven(order);
+        } else {
             line.decided(order, now, self.stalled_after_micros);
         }
     }

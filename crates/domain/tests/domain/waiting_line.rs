@@ -103,6 +103,26 @@ fn the_moment_being_served_never_goes_back() {
     assert_eq!(unknown, LinePlace::default());
 }
 
+/// Also the last of all, after which nothing is decided.
+#[test]
+fn an_order_that_was_put_aside_waits_until_it_is_redriven() {
+    let listener = Listener::new();
+    listener.accepted(1, 0, 0);
+    listener.accepted(1, 10, 2);
+    listener.decided(1, 5, 20);
+    let waits = || listener.line.undecided_for(lane(), CLASS, at(HOUR));
+    assert!(waits().is_some());
+    let redriven = |process| Order {
+        redriven: true,
+        ..placed(process, 10)
+    };
+    listener.line.decided(lane(), &redriven(2), at(SECOND));
+    assert!(waits().is_some());
+    listener.line.decided(lane(), &redriven(1), at(SECOND));
+    assert_eq!(waits(), None);
+    assert_eq!(listener.ahead(None, HOUR), Some(0));
+}
+
 #[test]
 fn an_order_alone_has_nobody_ahead() {
     let listener = Listener::new();
@@ -294,7 +314,7 @@ async fn what_was_accepted_is_announced_once_it_changed() {
     office.announce_accepted().await.unwrap();
     assert!(world.calls().is_empty());
     office.place_order(request(None)).await.unwrap();
-    // It may be queued, and is then in nobody's count.
+    // If it is queued, its place is another one. Decided there it would count as waiting for ever.
     *world.publish_error.lock() = Some(PublishError::OutcomeUnknown);
     let unknown = office.place_order(request(Some("k"))).await.unwrap_err();
     assert!(matches!(unknown, PlaceOrderError::OutcomeUnknown(_)));
@@ -305,12 +325,12 @@ async fn what_was_accepted_is_announced_once_it_changed() {
     office.announce_accepted().await.unwrap_err();
     world.unavailable.lock().clear();
     office.announce_accepted().await.unwrap();
-    assert_eq!(announced(&world), [(999_999, 0), (1_000_000, 2)]);
+    assert_eq!(announced(&world), [(999_999, 0), (1_000_000, 1)]);
     office.announce_accepted().await.unwrap();
     assert_eq!(announced(&world), []);
     office.place_order(request(None)).await.unwrap();
     office.announce_accepted().await.unwrap();
-    assert_eq!(announced(&world), [(1_000_001, 3)]);
+    assert_eq!(announced(&world), [(1_000_001, 2)]);
 }
 
 #[tokio::test]
