@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use parking_lot::Mutex;
@@ -77,8 +78,7 @@ impl Addresses {
 
     /// Host and port of the node that is used or tried now, for the log.
     pub(crate) fn current(&self) -> String {
-        let authority = &self.uri().authority;
-        format!("{}:{}", authority.host, authority.port)
+        name(self.uri())
     }
 
     /// From now on another node is used, and this one is the last to be tried for `avoided`.
@@ -99,17 +99,37 @@ impl Addresses {
 
     /// A connection to the node that is used now.
     pub(crate) async fn connect(&self, purpose: &str) -> Result<Connection, BrokerError> {
-        let name = format!("{CONNECTION_NAME}{purpose}");
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connecting = Connection::connect_uri(self.uri().clone(), properties);
-        match timeout(CONNECT_LIMIT, connecting).await {
-            Ok(connected) => Ok(connected?),
-            Err(_) => Err(BrokerError::TimedOut(CONNECT_LIMIT)),
-        }
+        connect(self.uri(), purpose).await
+    }
+
+    /// A connection to each node, in their sequence, with its host and port.
+    pub(crate) async fn connect_all(
+        &self,
+        purpose: &str,
+    ) -> Vec<(String, Result<Connection, BrokerError>)> {
+        let connecting = self.nodes.iter().map(async |node| {
+            let connected = connect(&node.uri, purpose).await;
+            (name(&node.uri), connected)
+        });
+        join_all(connecting).await
     }
 
     fn uri(&self) -> &AMQPUri {
         &self.nodes[self.used.load(Ordering::Relaxed)].uri
+    }
+}
+
+fn name(uri: &AMQPUri) -> String {
+    format!("{}:{}", uri.authority.host, uri.authority.port)
+}
+
+async fn connect(uri: &AMQPUri, purpose: &str) -> Result<Connection, BrokerError> {
+    let name = format!("{CONNECTION_NAME}{purpose}");
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connecting = Connection::connect_uri(uri.clone(), properties);
+    match timeout(CONNECT_LIMIT, connecting).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(BrokerError::TimedOut(CONNECT_LIMIT)),
     }
 }
 

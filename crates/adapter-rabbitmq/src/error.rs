@@ -56,9 +56,9 @@ pub enum BrokerError {
     /// Announcements wait for the broker.
     #[error("announcements are behind: the broker does not take them")]
     Behind,
-    /// The queues were declared by an earlier release.
-    #[error("the queues of lanes are those of an earlier release")]
-    OlderQueues,
+    /// The broker closed a channel on it where that was to be expected.
+    #[error("the connection has served; another one goes on")]
+    ConnectionServed,
     /// Somebody declared it with other properties, which the broker does not change.
     #[error(
         "{what} is there, but not as every process declares it: delete it (a queue once it is \
@@ -124,7 +124,7 @@ pub enum BrokerError {
         /// Where it is recorded.
         queue: String,
     },
-    /// Orders of one show would be in two lanes.
+    /// Orders of one show would be in two lanes, or orders in a lane that nobody decides.
     #[error(
         "{configured} lanes are configured, but the broker was set up with {recorded}; \
          configure that number, or drain the lanes and run `tickets lanes set {configured}`"

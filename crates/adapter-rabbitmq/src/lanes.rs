@@ -45,6 +45,9 @@ pub enum LanesError {
     /// `rabbitmq.prefix`.
     #[error("rabbitmq.prefix")]
     Deployment(#[source] BrokerError),
+    /// Nobody knows whose queues they are.
+    #[error("the store has not told which deployment this is: {0}")]
+    Store(String),
     /// The broker does not answer or refuses.
     #[error("the broker did not do it; nothing is lost, run it again when the broker is whole")]
     Broker(#[from] BrokerError),
@@ -84,8 +87,8 @@ pub enum LanesError {
     },
     /// It failed, and so did putting everything back.
     #[error(
-        "the number of lanes is left half-way: no order is lost, and no process starts before \
-         it is run again"
+        "the number of lanes may be left half-way: no order is lost; run it again when the broker \
+         is whole, a process may not start before"
     )]
     HalfWay(#[source] Box<Self>),
 }
@@ -128,8 +131,12 @@ async fn hold(connection: &Connection, queue: ShortString) -> Result<(), LanesEr
 
 async fn set_alone(addresses: &Addresses, topology: &Topology) -> Result<(), LanesError> {
     let connection = connect(addresses).await?;
-    let belongs = topology.record_deployment(&connection).await;
-    belongs.map_err(LanesError::Deployment)?;
+    match topology.record_deployment(&connection).await {
+        Ok(()) => {}
+        Err(BrokerError::DeploymentUnknown(reason)) => return Err(LanesError::Store(reason)),
+        Err(error) if error.is_of_other_queues() => return Err(LanesError::Deployment(error)),
+        Err(error) => return Err(error.into()),
+    }
     let existing = match existing_queues(&connection, topology).await {
         Ok(existing) => existing,
         Err(error) => {
@@ -198,7 +205,7 @@ async fn change(
     }
     topology.forget_record(connection).await?;
     topology
-        .prepare(connection, &mut Attempt::default())
+        .prepare(connection, &mut Attempt::on_nothing())
         .await?;
     within_limit(connection.close(200, "OK".into())).await?;
     Ok(())
@@ -215,11 +222,11 @@ async fn put_back(
         return Ok(());
     };
     let topology = Topology::new(after.prefix.clone(), before);
-    let mut attempt = Attempt::default();
+    let mut attempt = Attempt::on_nothing();
     loop {
         let connection = connect(addresses).await?;
         match topology.prepare(&connection, &mut attempt).await {
-            Err(BrokerError::OlderQueues) => {}
+            Err(BrokerError::ConnectionServed) => {}
             prepared => return prepared,
         }
     }

@@ -14,6 +14,7 @@ mod lane_consumer;
 mod lane_troubles;
 mod lanes;
 mod link;
+mod one_broker;
 mod queue;
 mod ticket_events;
 mod ticket_publisher;

@@ -101,6 +101,8 @@ pub(crate) struct Link {
     sound: Mutex<Instant>,
     /// The same, but no new connection counts.
     proven: Mutex<Instant>,
+    /// Why the latest pulse was not answered.
+    unproven: Mutex<Option<BrokerError>>,
     live: Mutex<Option<Arc<Connection>>>,
     /// The latest failure, until a connection succeeds.
     failed: Mutex<Option<(Instant, BrokerError)>>,
@@ -140,6 +142,7 @@ impl Link {
             looks: AtomicU32::new(0),
             sound: Mutex::new(Instant::now()),
             proven: Mutex::new(Instant::now()),
+            unproven: Mutex::default(),
             live: Mutex::default(),
             failed: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -185,7 +188,9 @@ impl Link {
             Some(live) if live.is_open() && Arc::ptr_eq(&live.connection, &connection) => live,
             Some(_) | None => self.channel().await.ok()?,
         };
-        match self.ask(&live).await {
+        let asked = self.ask(&live).await;
+        *self.unproven.lock() = asked.as_ref().err().cloned();
+        match asked {
             Ok(()) => {}
             // The broker reads nothing from a connection that it blocks.
             Err(_) if live.is_blocked() => {}
@@ -228,6 +233,12 @@ impl Link {
         let now = Instant::now();
         *self.sound.lock() = now;
         *self.proven.lock() = now;
+    }
+
+    /// Why the broker does not show that it is of use, if it refuses to.
+    pub(crate) fn refusal(&self) -> Option<BrokerError> {
+        let unproven = self.unproven.lock();
+        unproven.clone().filter(BrokerError::is_refusal)
     }
 
     /// For how long the broker has shown nothing of the kind, over any connection.
@@ -398,8 +409,7 @@ impl Link {
             let connection = self.addresses.connect(self.purpose).await?;
             match self.topology.prepare(&connection, &mut attempt).await {
                 Ok(()) => return Ok(connection),
-                // A channel was closed, so the connection has served.
-                Err(BrokerError::OlderQueues) => {}
+                Err(BrokerError::ConnectionServed) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -22,6 +22,7 @@ use crate::error::{BrokerError, StartError};
 use crate::lane_consumer::{LaneReader, RabbitLaneConsumer};
 use crate::lane_troubles::LaneTroubles;
 use crate::link::Link;
+use crate::one_broker::OneBroker;
 use crate::ticket_events::Events;
 use crate::ticket_publisher::Publisher;
 use crate::topology::Topology;
@@ -79,6 +80,7 @@ pub struct RabbitMq {
     reader: Arc<LaneReader>,
     pub(crate) events: Arc<Events>,
     dead_letters: Arc<RabbitDeadLetters>,
+    nodes: OneBroker,
 }
 
 impl RabbitMq {
@@ -143,6 +145,7 @@ impl RabbitMq {
             reader: Arc::new(reader),
             events: Arc::new(events),
             dead_letters,
+            nodes: OneBroker::new(addresses),
         })
     }
 }
@@ -190,68 +193,97 @@ impl Dependency for RabbitMq {
     /// Whether the broker is there on both connections, takes and confirms messages, and no
     /// lane of this process waits for a newer version.
     async fn check(&self) -> Result<(), DependencyDown> {
-        let down = |error: BrokerError| DependencyDown {
-            reason: if error.is_refusal() {
-                format!(
-                    "{error}; check user, password, vhost and rights of rabbitmq.urls. A broker \
-                     keeps the password that its data were made with: give that one, or change \
-                     it in the broker (rabbitmqctl change_password)"
-                )
-            } else if error.is_of_no_node() {
-                error.to_string()
-            } else {
-                format!("{error}; check rabbitmq.urls and the broker")
-            },
-            source: Some(error.cause()),
-        };
         for link in [&self.publishing, &self.consuming] {
             match link.check().await {
+                Ok(()) => {}
                 // The examination says so.
                 Err(BrokerError::NotDeclared(_)) if self.topology.only_looks() => {}
-                checked => checked.map_err(down)?,
+                // Why the broker confirms nothing is known then.
+                Err(error @ BrokerError::Blocked) => return Err(down(error)),
+                Err(error) => return Err(self.unconfirmed().unwrap_or_else(|| down(error))),
             }
         }
-        let silence = self.consuming.unproven_for();
-        let unproven = (silence >= UNPROVEN_TOO_LONG).then(|| {
-            format!(
-                "the broker has not shown for {} s that it has a majority; {SEE_QUEUES}",
-                silence.as_secs()
-            )
-        });
-        let unconfirmed = self.publisher.oldest_unconfirmed();
-        let unconfirmed = unconfirmed.filter(|oldest| *oldest >= UNCONFIRMED_TOO_LONG);
-        let unconfirmed = unconfirmed.map(|oldest| {
-            format!(
-                "orders wait for the broker's confirm for {} s; {SEE_QUEUES}",
-                oldest.as_secs()
-            )
-        });
-        match self.reader.troubles.reason().or(unconfirmed).or(unproven) {
-            Some(reason) => Err(DependencyDown {
-                reason,
-                source: None,
-            }),
-            None => Ok(()),
+        if let Some(refused) = self.consuming.refusal() {
+            return Err(down(refused));
+        }
+        let troubles = || self.reader.troubles.reason().map(reason);
+        match self.unconfirmed().or_else(troubles) {
+            Some(down) => Err(down),
+            None => self.has_proof(),
         }
     }
 }
 
-/// What a client of AMQP sees. [`BrokerDoctor`](crate::doctor::BrokerDoctor) sees more, if there
-/// is a management API.
+fn down(error: BrokerError) -> DependencyDown {
+    DependencyDown {
+        reason: if error.is_refusal() {
+            format!(
+                "{error}; check user, password, vhost and rights of rabbitmq.urls. A broker \
+                 keeps the password that its data were made with: give that one, or change \
+                 it in the broker (rabbitmqctl change_password)"
+            )
+        } else if error.is_of_no_node() {
+            error.to_string()
+        } else {
+            format!("{error}; check rabbitmq.urls and the broker")
+        },
+        source: Some(error.cause()),
+    }
+}
+
+const fn reason(reason: String) -> DependencyDown {
+    DependencyDown {
+        reason,
+        source: None,
+    }
+}
+
+impl RabbitMq {
+    fn unconfirmed(&self) -> Option<DependencyDown> {
+        let oldest = self.publisher.oldest_unconfirmed()?;
+        (oldest >= UNCONFIRMED_TOO_LONG).then(|| {
+            reason(format!(
+                "orders wait for the broker's confirm for {} s; {SEE_QUEUES}",
+                oldest.as_secs()
+            ))
+        })
+    }
+
+    fn has_proof(&self) -> Result<(), DependencyDown> {
+        let silence = self.consuming.unproven_for();
+        if silence < UNPROVEN_TOO_LONG {
+            return Ok(());
+        }
+        Err(reason(format!(
+            "the broker has not shown for {} s that it has a majority; {SEE_QUEUES}",
+            silence.as_secs()
+        )))
+    }
+}
+
 #[async_trait]
 impl Examination for RabbitMq {
     async fn examine(&self) -> Vec<Finding> {
-        match self.publishing.check().await {
-            Err(BrokerError::NotDeclared(queue)) => vec![Finding::new(
+        let mut findings = self.nodes.findings().await;
+        if let Err(BrokerError::NotDeclared(queue)) = self.publishing.check().await {
+            findings.push(Finding::new(
                 Level::Unknown,
                 format!("queue {queue}"),
                 "not there: no process of this deployment has started yet, or it uses another \
                  prefix or vhost",
                 "if rabbitmq.prefix and the vhost of rabbitmq.urls are right, start a process: \
                  each declares what is missing",
-            )],
-            // Whether the broker is there is not examined.
-            Ok(()) | Err(_) => Vec::new(),
+            ));
         }
+        if let Some(error) = self.events.trouble() {
+            findings.push(Finding::new(
+                Level::Broken,
+                format!("exchange {}", self.topology.events_exchange()),
+                format!("this process hears of no outcome, and tells none: {error}"),
+                "make that possible; nothing is to be restarted, and buyers are told what they \
+                 missed",
+            ));
+        }
+        findings
     }
 }

@@ -28,6 +28,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// exchange with it.
 pub(crate) const REBIND: Duration = Duration::from_secs(2);
 
+/// A process that could not listen for so long says so.
+const DEAF_TOO_LONG: Duration = Duration::from_secs(10);
+
 #[derive(Clone)]
 enum Heard {
     Events(Arc<[Event]>),
@@ -43,6 +46,14 @@ pub(crate) struct Events {
     topology: Topology,
     feeds: broadcast::Sender<Heard>,
     is_subscribed: Mutex<bool>,
+    deaf: parking_lot::Mutex<Option<Deaf>>,
+}
+
+/// Nothing is heard.
+struct Deaf {
+    since: Instant,
+    /// The first failure: those after it may only say that the channel is closed.
+    error: BrokerError,
 }
 
 impl Events {
@@ -59,7 +70,24 @@ impl Events {
             topology,
             feeds: broadcast::Sender::new(buffer),
             is_subscribed: Mutex::default(),
+            deaf: parking_lot::Mutex::default(),
         }
+    }
+
+    /// Why this process has not heard of outcomes for a while, although it listens.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let deaf = self.deaf.lock();
+        let deaf = deaf
+            .as_ref()
+            .filter(|deaf| deaf.since.elapsed() >= DEAF_TOO_LONG)?;
+        Some(deaf.error.to_string())
+    }
+
+    fn is_deaf(&self, error: BrokerError) {
+        self.deaf.lock().get_or_insert_with(|| Deaf {
+            since: Instant::now(),
+            error,
+        });
     }
 
     /// Makes sure that this process hears everything from now on.
@@ -114,9 +142,13 @@ impl Events {
             subscription = loop {
                 match self.subscription().await {
                     Ok(subscription) => break subscription,
-                    Err(_) => sleep(RETRY).await,
+                    Err(error) => {
+                        self.is_deaf(error);
+                        sleep(RETRY).await;
+                    }
                 }
             };
+            *self.deaf.lock() = None;
             let _feeds = self.feeds.send(Heard::Gap);
         }
     }
@@ -132,6 +164,7 @@ impl Events {
                     Ok(()) => continue,
                     Err(error) => {
                         subscription.live.leave(&error);
+                        self.is_deaf(error);
                         return;
                     }
                 },

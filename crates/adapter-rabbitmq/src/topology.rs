@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use domain::order::{Lane, Lanes};
+use domain::order::{Lane, Lanes, MAX_LANES};
 use domain::ports::{DeploymentId, StoreIdentity};
 use domain::user::PriorityClass;
 use lapin::options::{
@@ -78,6 +78,8 @@ impl fmt::Debug for Topology {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// The number of lanes is recorded, or was.
+    is_recorded: AtomicBool,
     /// Everything was declared, and nothing was missing since.
     is_declared: AtomicBool,
     /// Queues of lanes that an earlier release declared, with fewer arguments.
@@ -92,6 +94,18 @@ struct Known {
 pub(crate) struct Attempt {
     /// Queues of lanes that were refused once.
     refused: BTreeSet<String>,
+    /// For lanes of before, where their number is not recorded.
+    has_looked: bool,
+}
+
+impl Attempt {
+    /// Of whoever knows that there are no lanes of before.
+    pub(crate) fn on_nothing() -> Self {
+        Self {
+            has_looked: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Topology {
@@ -172,9 +186,9 @@ impl Topology {
     /// # Errors
     /// [`BrokerError::NotDeclared`] if it only looks and something is not there;
     /// [`BrokerError::LanesDiffer`] and the like if the broker was set up otherwise,
-    /// [`BrokerError::OtherDeployment`], [`BrokerError::Differs`]; [`BrokerError::OlderQueues`]
-    /// if a queue may be that of an earlier release: to be called again over another connection,
-    /// with the same attempt.
+    /// [`BrokerError::OtherDeployment`], [`BrokerError::Differs`]; [`BrokerError::ConnectionServed`]
+    /// if a record was not there, or a queue may be that of an earlier release: to be called again
+    /// over another connection, with the same attempt.
     pub(crate) async fn prepare(
         &self,
         connection: &Connection,
@@ -183,7 +197,12 @@ impl Topology {
         if self.only_looks {
             return self.compare(connection).await;
         }
+        if !self.known.is_recorded.load(Ordering::Relaxed) && !attempt.has_looked {
+            attempt.has_looked = true;
+            self.look_for_lanes(connection).await?;
+        }
         self.record_lanes(connection).await?;
+        self.known.is_recorded.store(true, Ordering::Relaxed);
         if self.is_known() {
             return Ok(());
         }
@@ -202,10 +221,34 @@ impl Topology {
                 Ok(())
             }
             Err(BrokerError::Differs { what, .. }) if self.may_be_other_kind(&what, attempt) => {
-                Err(BrokerError::OlderQueues)
+                Err(BrokerError::ConnectionServed)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Where the number of lanes is not recorded, the lanes that are there tell it: somebody may
+    /// have deleted the record while nothing ran, and orders may wait in lanes that are not ours.
+    async fn look_for_lanes(&self, connection: &Connection) -> Result<(), BrokerError> {
+        if is_there(connection, self.lanes_queue()).await? {
+            return Ok(());
+        }
+        let mut there = 0;
+        for lane in Lanes::new(MAX_LANES).into_iter().flat_map(Lanes::iter) {
+            let queue = self.lane_queue(PriorityClass::Standard, lane);
+            if is_there(connection, queue).await? {
+                there = lane.index() + 1;
+            }
+        }
+        let is_ours = there == 0 || there == self.lanes.count();
+        // Another process may be making them, after it has recorded how many.
+        if is_ours || is_there(connection, self.lanes_queue()).await? {
+            return Err(BrokerError::ConnectionServed);
+        }
+        Err(BrokerError::LanesDiffer {
+            configured: self.lanes.count(),
+            recorded: there.to_string(),
+        })
     }
 
     /// Compares what is recorded with what this process would record.

@@ -232,6 +232,12 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         && !matches!(timeout(LIMIT, asked.deployment()).await, Ok(Ok(_)))
     {
         identity = None;
+        if matches!(settings.queue.adapter, QueueAdapter::RabbitMq(_)) {
+            print(
+                "the store has not told which deployment this is: whose queues these are was \
+                 not looked at",
+            )?;
+        }
     }
     let queue = wiring::connect_queue(settings, &clock(), process, identity, QueueUse::Looks).await;
     let mut is_well = true;

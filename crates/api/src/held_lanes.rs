@@ -43,6 +43,8 @@ struct Failing {
     opened: Option<Instant>,
     /// Another worker's claim, and since when.
     taken: Option<(u64, Instant)>,
+    /// It was given up for that.
+    was_given_up: bool,
 }
 
 #[derive(Default)]
@@ -159,10 +161,23 @@ impl HeldLanes {
             reason: String::new(),
             opened: None,
             taken: None,
+            was_given_up: false,
         });
         failing.reason = chain(error);
         failing.opened = None;
         failing.taken = None;
+    }
+
+    /// Whether it could not be served, and nothing has shown since that it can.
+    pub(crate) fn is_failing(&self, lane: Lane) -> bool {
+        self.state.lock().failing.contains_key(&lane)
+    }
+
+    /// Notes that it is left to others because it fails; whether that is news.
+    pub(crate) fn gives_up(&self, lane: Lane) -> bool {
+        let mut state = self.state.lock();
+        let failing = state.failing.get_mut(&lane);
+        failing.is_none_or(|failing| !std::mem::replace(&mut failing.was_given_up, true))
     }
 
     /// Notes that the lane is open, which does not say yet that it can be served.

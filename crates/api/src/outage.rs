@@ -46,6 +46,14 @@ impl Outage {
         }
     }
 
+    /// One whose beginning was logged already.
+    pub(crate) const fn known(component: &'static str) -> Self {
+        Self {
+            component,
+            failures: 1,
+        }
+    }
+
     /// So many in a row.
     pub(crate) const fn failures(&self) -> u32 {
         self.failures

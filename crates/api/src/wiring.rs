@@ -279,9 +279,7 @@ async fn rabbitmq_queue(
         only_looks,
     };
     let queue = Arc::new(RabbitMq::start(&config, clock, process, store).await?);
-    if only_looks {
-        examinations.push(queue.clone());
-    }
+    examinations.push(queue.clone());
     Ok(QueuePorts {
         publisher: queue.clone(),
         consumer: queue.clone(),

@@ -253,7 +253,12 @@ impl Worker {
     async fn take(&self, lane: Lane, seen: u64) {
         match within_limit(self.claims.take(self.process, lane, seen)).await {
             Ok(Some(claim)) => {
-                info!(queue.lane = %lane, claim = claim.number, "owns the lane");
+                // A lane that cannot be served comes and goes every few seconds.
+                if self.held.is_failing(lane) {
+                    debug!(queue.lane = %lane, claim = claim.number, "owns the lane");
+                } else {
+                    info!(queue.lane = %lane, claim = claim.number, "owns the lane");
+                }
                 self.held.add(claim);
             }
             Ok(None) => debug!(queue.lane = %lane, "another worker was quicker"),
@@ -277,7 +282,11 @@ impl Worker {
             if ended != Ended::ClaimLost {
                 self.give_back(held.claim).await;
             }
-            info!(queue.lane = %lane, "gave the lane up");
+            if self.held.is_failing(lane) {
+                debug!(queue.lane = %lane, "gave the lane up");
+            } else {
+                info!(queue.lane = %lane, "gave the lane up");
+            }
             let avoided = (ended == Ended::Unable).then(|| Instant::now() + AVOID);
             self.held.remove(lane, avoided);
         }
@@ -287,7 +296,7 @@ impl Worker {
     /// is this worker's and can be served here.
     async fn serve_lane(&self, held: &HeldLane) -> Ended {
         let lane = held.claim.lane;
-        let mut queue = Backoff::of("queue");
+        let mut queue = Backoff::of("queue", self.held.is_failing(lane));
         let mut failing_since: Option<Instant> = None;
         loop {
             let opened = tokio::select! {
@@ -322,7 +331,9 @@ impl Worker {
             self.held.fails(lane, &error);
             let since = *failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= PATIENCE {
-                warn!(queue.lane = %lane, "gives the lane up: its orders cannot be had here");
+                if self.held.gives_up(lane) {
+                    warn!(queue.lane = %lane, "gives the lane up: its orders cannot be had here");
+                }
                 return Ended::Unable;
             }
             queue.failed(&error, self).await;
@@ -367,7 +378,7 @@ impl Worker {
     /// the end of the [`PATIENCE`] came first.
     async fn decide(&self, orders: &[Order], claim: Claim) -> Option<Ended> {
         let started = Instant::now();
-        let mut backoff = Backoff::of("ledger");
+        let mut backoff = Backoff::of("ledger", self.held.is_failing(claim.lane));
         loop {
             match self.desk.decide_orders(orders, Some(claim)).await {
                 Ok(decided) => {
@@ -388,7 +399,9 @@ impl Worker {
                 return Some(Ended::LetGo);
             }
             if started.elapsed() >= PATIENCE {
-                warn!("gives its lane up: another worker may be able to decide");
+                if self.held.gives_up(claim.lane) {
+                    warn!("gives its lane up: another worker may be able to decide");
+                }
                 return Some(Ended::Unable);
             }
         }
@@ -396,7 +409,7 @@ impl Worker {
 
     /// Gives the seats of due holds back, also of shows that nobody orders.
     pub async fn sweep_holds(&self) {
-        let mut backoff = Backoff::of("sweep");
+        let mut backoff = Backoff::of("sweep", false);
         while !self.stop.is_cancelled() {
             let due = Instant::now() + self.settings.hold_sweep_interval;
             match self.sweep_all().await {
@@ -456,10 +469,13 @@ impl Backoff {
     const FIRST_MS: u64 = 50;
     const LONGEST_MS: u64 = 2_000;
 
-    const fn of(component: &'static str) -> Self {
-        Self {
-            outage: Outage::of(component),
-        }
+    const fn of(component: &'static str, is_known: bool) -> Self {
+        let outage = if is_known {
+            Outage::known(component)
+        } else {
+            Outage::of(component)
+        };
+        Self { outage }
     }
 
     async fn failed(

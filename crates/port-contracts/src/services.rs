@@ -271,13 +271,12 @@ impl TestPrefix {
         connection.close(200, "OK".into()).await.unwrap();
     }
 
-    /// Makes an exchange that is no `direct` one.
+    /// Makes an exchange of that kind.
     ///
     /// # Panics
     /// When the broker refuses.
     #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-    pub async fn declare_fanout(&self, exchange: &str) {
-        use lapin::ExchangeKind;
+    pub async fn declare_exchange(&self, exchange: &str, kind: lapin::ExchangeKind) {
         use lapin::options::ExchangeDeclareOptions;
         use lapin::types::FieldTable;
 
@@ -288,7 +287,6 @@ impl TestPrefix {
             ..ExchangeDeclareOptions::default()
         };
         let name = format!("{}{exchange}", self.prefix);
-        let kind = ExchangeKind::Fanout;
         let declaring = channel.exchange_declare(name.into(), kind, durable, FieldTable::default());
         declaring.await.unwrap();
         connection.close(200, "OK".into()).await.unwrap();

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use domain::event::Event;
 use domain::ports::{
-    ConsumeError, DeadLetters, Dependency, EventFeedError, TicketConsumer, TicketEvents,
+    ConsumeError, DeadLetters, Dependency, EventFeedError, Examination, Level, TicketConsumer,
+    TicketEvents,
 };
 use domain::show::ShowSeats;
+use lapin::ExchangeKind;
 use port_contracts::proxy::Weather;
 use port_contracts::{DEADLINE, LANES, fixtures, promised, within};
 
@@ -154,7 +156,10 @@ async fn an_exchange_of_another_kind() {
     let process = Proxied::start(Duration::from_millis(500)).await;
     process.published_in_the_end().await;
     process.prefix.delete_exchange("tickets").await;
-    process.prefix.declare_fanout("tickets").await;
+    process
+        .prefix
+        .declare_exchange("tickets", ExchangeKind::Fanout)
+        .await;
     let what = format!("exchange {}tickets", process.prefix.as_str());
     until("the exchange is said to be of another kind", async || {
         let _refused = process.publish().await;
@@ -163,6 +168,37 @@ async fn an_exchange_of_another_kind() {
     .await;
     process.prefix.delete_exchange("tickets").await;
     is_healed(&process, "an exchange").await;
+}
+
+/// Orders are decided all the same, but nobody would hear of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_of_events_of_another_kind() {
+    let process = Proxied::start(DEADLINE).await;
+    let mut feed = process.queue.subscribe().await.unwrap();
+    assert_eq!(process.queue.examine().await, []);
+    process.prefix.delete_exchange("ticket-events").await;
+    let topic = ExchangeKind::Topic;
+    process
+        .prefix
+        .declare_exchange("ticket-events", topic)
+        .await;
+    until("it is said", async || {
+        let found = process.queue.examine().await;
+        found.iter().any(|finding| {
+            finding.level == Level::Broken && finding.what.contains("not as every process")
+        })
+    })
+    .await;
+    process.prefix.delete_exchange("ticket-events").await;
+    let deleted = Instant::now();
+    until("all is well", async || {
+        process.queue.examine().await.is_empty()
+    })
+    .await;
+    promised("nothing heard", deleted.elapsed(), HEALED_WITHIN);
+    assert!(matches!(feed.next().await, Err(EventFeedError::Gap)));
+    process.queue.announce(vec![event(2)]).await.unwrap();
+    assert_eq!(*feed.next().await.unwrap(), [event(2)]);
 }
 
 /// What was announced meanwhile is told when there is an exchange again.

@@ -253,3 +253,31 @@ async fn a_process_that_runs_while_lanes_are_set_takes_nothing_more() {
         .unwrap();
     process.published_in_the_end().await;
 }
+
+/// Orders would wait for ever in lanes that no worker has.
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_are_there_count_where_their_number_was_deleted() {
+    let prefix = TestPrefix::new();
+    let urls = [services::rabbitmq_url()];
+    set_lanes(&urls, prefix.as_str(), LANES, None)
+        .await
+        .unwrap();
+    let start = async |number: u8| {
+        let config = RabbitMqConfig {
+            lanes: Lanes::new(number).unwrap(),
+            ..config(&urls[0], &prefix)
+        };
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        RabbitMq::start(&config, clock, ProcessId::new(1), None).await
+    };
+    for number in [LANES.count() - 1, LANES.count() + 1] {
+        prefix.delete_queue("lanes").await;
+        let started = start(number).await;
+        let Err(StartError::Lanes(error)) = started.map(drop) else {
+            panic!("started with {number} lanes");
+        };
+        let told = format!("set up with {}", LANES.count());
+        assert!(error.to_string().contains(&told), "{error}");
+    }
+    assert!(start(LANES.count()).await.is_ok());
+}

@@ -1,14 +1,18 @@
 //! What an operator takes away while the service runs, and gives back: no restart is needed.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::ports::Dependency;
-use port_contracts::{promised, services, within};
+use adapter_rabbitmq::RabbitMqConfig;
+use domain::ports::{Dependency, Examination, Level};
+use port_contracts::services::{self, TestPrefix};
+use port_contracts::{ManualClock, fixtures, promised, within};
 use reqwest::Url;
 use serde_json::json;
 
 use crate::deletions::HEALED_WITHIN;
 use crate::management::{Setting, management, put, remove};
+use crate::process::{config, start};
 use crate::proxied::{Proxied, until};
 
 fn url() -> Url {
@@ -99,6 +103,41 @@ async fn the_vhost() {
 
     // It takes the queues with it, which the prefix wants to delete.
     drop(process);
+    drop(vhost);
+}
+
+/// Two vhosts know as little of each other's queues as two brokers that are no cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_are_not_of_one_broker_are_said() {
+    let name = unique_name();
+    let (one, mut other, mut nobody) = (url(), url(), url());
+    other.set_path(&name);
+    nobody.set_port(Some(1)).unwrap();
+    let user = one.username().to_owned();
+    let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
+    let vhost = Setting::put(&["vhosts", &name], &json!({})).await;
+    put(&["permissions", &name, &user], &all).await;
+    let prefix = TestPrefix::new();
+    let found = async |urls: &[&Url]| {
+        let config = RabbitMqConfig {
+            urls: urls.iter().map(|url| url.to_string()).collect(),
+            ..config(one.as_str(), &prefix)
+        };
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        let found = start(&config, &clock).await.examine().await;
+        let levels = found.iter().map(|finding| finding.level);
+        (levels.collect::<Vec<_>>(), format!("{found:?}"))
+    };
+    assert_eq!(found(&[&one, &one]).await.0, []);
+    let (levels, told) = found(&[&one, &nobody]).await;
+    assert_eq!(levels, [Level::Risk]);
+    assert!(
+        told.contains(":1") && told.contains("not reached"),
+        "{told}"
+    );
+    let (levels, told) = found(&[&one, &other, &one]).await;
+    assert_eq!(levels, [Level::Broken]);
+    assert!(told.contains("one cluster"), "{told}");
     drop(vhost);
 }
 
