@@ -76,6 +76,21 @@ async fn the_rights_of_the_user() {
     put(&rights, &all).await;
     is_healed(&process, "the right to write").await;
 
+    // Orders are accepted, and no worker gets any.
+    put(
+        &rights,
+        &json!({"configure": ".*", "write": ".*", "read": "^$"}),
+    )
+    .await;
+    process.proxy.cut();
+    until("readiness says it", async || {
+        let checked = within("check", process.queue.check()).await;
+        checked.is_err_and(|down| down.reason.contains("rights of rabbitmq.urls"))
+    })
+    .await;
+    put(&rights, &all).await;
+    is_healed(&process, "the right to read").await;
+
     remove(management(&rights)).await;
     process.proxy.cut();
     is_refused(&process).await;

@@ -104,7 +104,7 @@ async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
     // Before the first process has started nothing is there, which is no fault.
     let (is_content, said) = tickets(&backend, "doctor", &[known]);
     assert!(is_content && !said.contains("broken"), "{said}");
-    let service = TestService::on(&backend, Role::All, &[known]).await;
+    let declaring = TestService::on(&backend, Role::All, &[]).await;
     let (is_content, said) = tickets(&backend, "doctor", &[known]);
     assert!(is_content && !said.contains("broken"), "{said}");
 
@@ -117,6 +117,8 @@ async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
     let set = client.put(&policy).json(&dropping).send().await.unwrap();
     assert!(set.status().is_success(), "{set:?}");
     let (is_content, said) = tickets(&backend, "doctor", &[known]);
+    // One looks at its start, and then every 30 s.
+    let service = TestService::on(&backend, Role::All, &[known]).await;
     let ready = within("readiness says it", async {
         loop {
             let ready = service.get("/health/ready").await;
@@ -136,4 +138,5 @@ async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
     assert_eq!(ready.status, 200);
     assert_eq!(ready.text("status"), "degraded");
     service.stop().await.unwrap();
+    declaring.stop().await.unwrap();
 }
