@@ -38,8 +38,8 @@ use crate::mistake::Mistake;
 use crate::world::World;
 
 const SEEDS: &str = "TICKETS_SIMULATION_SEEDS";
-/// Enough to find what happens once in thousands of runs, in less than a minute.
-const USUAL_SEEDS: Range<u64> = 0..10_000;
+/// Enough to find what happens once in a thousand runs, in about a minute.
+const USUAL_SEEDS: Range<u64> = 0..5_000;
 /// A planted mistake is found within these.
 const MISTAKE_SEEDS: Range<u64> = 0..10_000;
 /// Lines of a trace that are shown of a run that broke a promise.
