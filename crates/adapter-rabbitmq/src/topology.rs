@@ -414,20 +414,21 @@ impl Topology {
         channel: &Channel,
         queue: ShortString,
     ) -> Result<(), BrokerError> {
-        let ours = self.known.deployment.get().copied();
-        let (number, deployment) = match ours {
-            Some(ours) if queue == self.deployment_queue() => (deployment_number(ours), Some(ours)),
-            _ => (self.lanes.count().into(), None),
-        };
-        match (declare_record(channel, queue, number).await, deployment) {
-            (Err(BrokerError::Differs { answer, .. }), Some(ours)) => {
-                Err(self.other_deployment(ours, &answer))
-            }
-            (Err(BrokerError::Differs { answer, .. }), None) => {
-                Err(self.other_lanes(&Record::parse(&answer)))
-            }
-            (declared, _) => declared,
+        if queue != self.lanes_queue() {
+            let Some(ours) = self.known.deployment.get().copied() else {
+                return Ok(());
+            };
+            let declared = declare_record(channel, queue, deployment_number(ours)).await;
+            return declared.map_err(|error| match error {
+                BrokerError::Differs { answer, .. } => self.other_deployment(ours, &answer),
+                error => error,
+            });
         }
+        let declared = declare_record(channel, queue, self.lanes.count().into()).await;
+        declared.map_err(|error| match error {
+            BrokerError::Differs { answer, .. } => self.other_lanes(&Record::parse(&answer)),
+            error => error,
+        })
     }
 
     /// Records a number of lanes if there is none; what is recorded if that is another one.
