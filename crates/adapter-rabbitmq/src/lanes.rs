@@ -7,7 +7,7 @@
 //! consumer keeps the lane from any worker until it is deleted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::order::{Lanes, MAX_LANES};
 use domain::ports::StoreIdentity;
@@ -21,7 +21,7 @@ use lapin::protocol::BasicProperties;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Confirmation, Connection, Consumer};
 use rand::RngExt;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::addresses::Addresses;
 use crate::error::{BrokerError, InvalidUrl};
@@ -32,6 +32,10 @@ use crate::wire;
 
 /// How long an order that was published behind the marker may be on its way.
 const LATE: Duration = Duration::from_millis(200);
+
+/// How long the broker may take to notice that an attempt was killed.
+const ENDING: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The reply code for a queue that another connection has for itself.
 const RESOURCE_LOCKED: u16 = 405;
@@ -117,15 +121,20 @@ pub async fn set_lanes(
 /// Two at once would undo each other's records. The queue ends with the connection, however
 /// that ends.
 async fn hold(connection: &Connection, queue: ShortString) -> Result<(), LanesError> {
-    let channel = within_limit(connection.create_channel()).await?;
-    let exclusive = QueueDeclareOptions::exclusive();
-    let declaring = channel.queue_declare(queue.clone(), exclusive, FieldTable::default());
-    match within_limit(declaring).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.reply_code() == Some(RESOURCE_LOCKED) => Err(LanesError::AtWork {
-            queue: queue.to_string(),
-        }),
-        Err(error) => Err(error.into()),
+    let asked = Instant::now();
+    loop {
+        let channel = within_limit(connection.create_channel()).await?;
+        let exclusive = QueueDeclareOptions::exclusive();
+        let declaring = channel.queue_declare(queue.clone(), exclusive, FieldTable::default());
+        match within_limit(declaring).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.reply_code() != Some(RESOURCE_LOCKED) => return Err(error.into()),
+            Err(_) if asked.elapsed() >= ENDING => {
+                let queue = queue.to_string();
+                return Err(LanesError::AtWork { queue });
+            }
+            Err(_) => sleep(ASK_AGAIN).await,
+        }
     }
 }
 
