@@ -37,7 +37,8 @@ struct Entry {
 /// A lane that could not be served here.
 struct Failing {
     since: Instant,
-    /// The latest failure.
+    /// The latest failure: of what, and why.
+    component: &'static str,
     reason: String,
     /// Since when it is open again.
     opened: Option<Instant>,
@@ -154,15 +155,17 @@ impl HeldLanes {
     }
 
     /// Notes that the lane could not be served now.
-    pub(crate) fn fails(&self, lane: Lane, error: &dyn std::error::Error) {
+    pub(crate) fn fails(&self, lane: Lane, component: &'static str, error: &dyn std::error::Error) {
         let mut state = self.state.lock();
         let failing = state.failing.entry(lane).or_insert_with(|| Failing {
             since: Instant::now(),
+            component,
             reason: String::new(),
             opened: None,
             taken: None,
             was_given_up: false,
         });
+        failing.component = component;
         failing.reason = chain(error);
         failing.opened = None;
         failing.taken = None;
@@ -171,6 +174,13 @@ impl HeldLanes {
     /// Whether it could not be served, and nothing has shown since that it can.
     pub(crate) fn is_failing(&self, lane: Lane) -> bool {
         self.state.lock().failing.contains_key(&lane)
+    }
+
+    /// The same, if that component failed last.
+    pub(crate) fn is_failing_by(&self, lane: Lane, component: &str) -> bool {
+        let state = self.state.lock();
+        let failing = state.failing.get(&lane);
+        failing.is_some_and(|failing| failing.component == component)
     }
 
     /// Notes that it is left to others because it fails; whether that is news.
@@ -247,7 +257,7 @@ mod tests {
     fn failed() -> (HeldLanes, Lane) {
         let (held, lane) = (HeldLanes::default(), Lanes::new(1).unwrap().get(0).unwrap());
         held.is_open(lane);
-        held.fails(lane, &std::fmt::Error);
+        held.fails(lane, "queue", &std::fmt::Error);
         (held, lane)
     }
 
@@ -261,14 +271,14 @@ mod tests {
         held.is_open(lane);
         advance(SERVED_AFTER - MOMENT).await;
         assert!(held.failing().is_some());
-        held.fails(lane, &std::fmt::Error);
+        held.fails(lane, "queue", &std::fmt::Error);
         advance(MOMENT).await;
         assert!(held.failing().is_some(), "it is open no more");
         held.is_open(lane);
         advance(SERVED_AFTER).await;
         assert!(held.failing().is_none());
 
-        held.fails(lane, &std::fmt::Error);
+        held.fails(lane, "queue", &std::fmt::Error);
         held.is_served(lane);
         assert!(held.failing().is_none());
     }

@@ -40,6 +40,10 @@ const FORGET: Duration = Duration::from_secs(60);
 /// The longest that a stop waits for the lanes to be closed.
 const CLOSING_LIMIT: Duration = Duration::from_secs(6);
 
+/// What serving a lane needs, as the log calls it.
+const QUEUE: &str = "queue";
+const LEDGER: &str = "ledger";
+
 /// Draws a number of a range.
 pub type Draw = dyn Fn(RangeInclusive<u64>) -> u64 + Send + Sync;
 
@@ -296,7 +300,7 @@ impl Worker {
     /// is this worker's and can be served here.
     async fn serve_lane(&self, held: &HeldLane) -> Ended {
         let lane = held.claim.lane;
-        let mut queue = Backoff::of("queue", self.held.is_failing(lane));
+        let mut queue = Backoff::of(QUEUE, self.held.is_failing_by(lane, QUEUE));
         let mut failing_since: Option<Instant> = None;
         loop {
             let opened = tokio::select! {
@@ -310,7 +314,9 @@ impl Worker {
                     self.held.is_open(lane);
                     let mut has_worked = false;
                     let since = Instant::now();
-                    let served = self.serve(open.as_mut(), held, &mut has_worked).await;
+                    let outage = &mut queue.outage;
+                    let served = self.serve(open.as_mut(), held, outage, &mut has_worked);
+                    let served = served.await;
                     // An idle lane shows by staying open that it can be served here.
                     has_worked |= since.elapsed() >= PATIENCE;
                     open.close().await;
@@ -328,7 +334,7 @@ impl Worker {
             if matches!(error, ConsumeError::NewerVersion { .. }) {
                 return Ended::Unable;
             }
-            self.held.fails(lane, &error);
+            self.held.fails(lane, QUEUE, &error);
             let since = *failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= PATIENCE {
                 if self.held.gives_up(lane) {
@@ -340,11 +346,12 @@ impl Worker {
         }
     }
 
-    /// Serves an open lane, noting whether a batch was settled.
+    /// Serves an open lane, noting whether a batch was settled, which ends the outage.
     async fn serve(
         &self,
         open: &mut dyn LaneConsumer,
         held: &HeldLane,
+        outage: &mut Outage,
         has_settled: &mut bool,
     ) -> Served {
         loop {
@@ -368,6 +375,7 @@ impl Worker {
             }
             if !*has_settled {
                 self.held.is_served(held.claim.lane);
+                outage.is_over();
             }
             *has_settled = true;
             pace(started).await;
@@ -378,7 +386,8 @@ impl Worker {
     /// the end of the [`PATIENCE`] came first.
     async fn decide(&self, orders: &[Order], claim: Claim) -> Option<Ended> {
         let started = Instant::now();
-        let mut backoff = Backoff::of("ledger", self.held.is_failing(claim.lane));
+        let is_known = self.held.is_failing_by(claim.lane, LEDGER);
+        let mut backoff = Backoff::of(LEDGER, is_known);
         loop {
             match self.desk.decide_orders(orders, Some(claim)).await {
                 Ok(decided) => {
@@ -391,7 +400,7 @@ impl Worker {
                 }
                 Err(DecideOrdersError::ClaimLost) => return Some(Ended::ClaimLost),
                 Err(error) => {
-                    self.held.fails(claim.lane, &error);
+                    self.held.fails(claim.lane, LEDGER, &error);
                     backoff.failed(&error, self).await;
                 }
             }
