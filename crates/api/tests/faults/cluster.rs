@@ -5,10 +5,11 @@
 //! each api process, by orders that are placed all the time.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use parking_lot::Mutex;
 use port_contracts::promised;
@@ -28,6 +29,8 @@ const AVAILABLE_AGAIN: Duration = Duration::from_secs(10);
 /// What measuring adds: a probe is placed, then looked at.
 const PROBE: Duration = Duration::from_millis(500);
 
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
 /// The three nodes.
 struct Cluster {
     urls: String,
@@ -38,6 +41,15 @@ impl Cluster {
     async fn whole() -> Self {
         let urls = env::var("TICKETS_CLUSTER_URLS")
             .unwrap_or_else(|_| panic!("run these tests by `make test-cluster`"));
+        // The script breaks the cluster of this folder: it must be the one that is used.
+        let state = env::var("CLUSTER_STATE").unwrap_or_else(|_| ".local/cluster".to_owned());
+        let started = Path::new(ROOT).join(format!("{state}.env"));
+        let started = fs::read_to_string(&started).unwrap_or_default();
+        let ours = format!("TICKETS_CLUSTER_URLS={urls}");
+        assert!(
+            started.lines().any(|line| line == ours),
+            "TICKETS_CLUSTER_URLS is not that of CLUSTER_STATE={state}"
+        );
         let cluster = Self { urls };
         cluster.reset().await;
         cluster
@@ -65,10 +77,7 @@ impl Cluster {
     }
 
     async fn run<const N: usize>(arguments: [&str; N]) {
-        let mut command = Command::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../deploy/cluster.sh"
-        ));
+        let mut command = Command::new(Path::new(ROOT).join("deploy/cluster.sh"));
         command.args(arguments);
         let done = tokio::task::spawn_blocking(move || command.output());
         let done = done.await.unwrap().unwrap();
