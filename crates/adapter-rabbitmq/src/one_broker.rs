@@ -105,7 +105,11 @@ fn unreached(name: &str, error: &BrokerError) -> Finding {
         Level::Risk,
         format!("node {name}"),
         format!("not reached: {error}"),
-        "bring the node back, or take it out of rabbitmq.urls",
+        if error.is_refusal() {
+            "check the user, password and vhost of this one of rabbitmq.urls"
+        } else {
+            "bring the node back, or take it out of rabbitmq.urls"
+        },
     )
 }
 
