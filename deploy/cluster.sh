@@ -618,6 +618,11 @@ renew() {
         rabbit_quorum_queue:grow('rabbit@$subnet.$node', All, All, all), ok" >/dev/null || true
 }
 
+# A node that has just started may take its time to answer.
+usual_memory() {
+    erlang "$1" "vm_memory_monitor:set_vm_memory_high_watermark({absolute, \"$MEMORY\"})"
+}
+
 reset() {
     local node best
     if ! has_cluster; then
@@ -640,8 +645,7 @@ reset() {
     gets_whole 90 || renew_others
     gets_whole $START_SECONDS || fail "the nodes are no cluster:"$'\n'"$(status)"
     for node in $NODES; do
-        erlang "$node" "vm_memory_monitor:set_vm_memory_high_watermark({absolute, \"$MEMORY\"})" \
-            >/dev/null || fail "node $node keeps its watermark of memory"
+        wait_for 30 "node $node keeps its watermark of memory" usual_memory "$node"
     done
     write_env
 }
