@@ -367,20 +367,9 @@ impl TestPrefix {
     /// Whether there is a queue `tickets.<queue>`.
     ///
     /// # Panics
-    /// When the broker refuses.
-    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    /// When there is no broker.
     pub async fn has_queue(&self, queue: &str) -> bool {
-        use lapin::options::QueueDeclareOptions;
-        use lapin::types::FieldTable;
-
-        let connection = self.connect().await;
-        let channel = connection.create_channel().await.unwrap();
-        let name = format!("{}tickets.{queue}", self.prefix);
-        let passive = QueueDeclareOptions::durable().passive();
-        let asking = channel.queue_declare(name.into(), passive, FieldTable::default());
-        let is_there = asking.await.is_ok();
-        connection.close(200, "OK".into()).await.unwrap();
-        is_there
+        self.count(queue).await.is_ok()
     }
 
     /// Messages that wait in `tickets.<queue>` and no consumer has.
@@ -389,6 +378,11 @@ impl TestPrefix {
     /// When the broker refuses.
     #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
     pub async fn messages(&self, queue: &str) -> u32 {
+        self.count(queue).await.unwrap()
+    }
+
+    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+    async fn count(&self, queue: &str) -> lapin::Result<u32> {
         use lapin::options::QueueDeclareOptions;
         use lapin::types::FieldTable;
 
@@ -397,9 +391,9 @@ impl TestPrefix {
         let name = format!("{}tickets.{queue}", self.prefix);
         let passive = QueueDeclareOptions::durable().passive();
         let asking = channel.queue_declare(name.into(), passive, FieldTable::default());
-        let messages = asking.await.unwrap().message_count();
+        let counted = asking.await.map(|queue| queue.message_count());
         connection.close(200, "OK".into()).await.unwrap();
-        messages
+        counted
     }
 
     /// Deletes `tickets.<queue>`.
