@@ -24,7 +24,7 @@ use crate::lane_watch::{Heard, LaneWatch};
 use crate::live::Live;
 use crate::open_files::OpenFiles;
 use crate::wiring::{self, Migration, QueuePorts, QueueUse, StorePorts};
-use crate::worker::{Telling, Worker, chain};
+use crate::worker::{DecisionLog, Worker, chain};
 use crate::{seed, telemetry};
 
 /// Which sides of the service a process runs.
@@ -433,7 +433,7 @@ fn worker(
         jitter: Box::new(rand::random_range),
         stop: CancellationToken::new(),
         held: Arc::default(),
-        telling: Telling::default(),
+        log: DecisionLog::default(),
     }
 }
 

@@ -69,17 +69,17 @@ pub struct Worker {
     /// The lanes that this worker has.
     pub held: Arc<HeldLanes>,
     /// What is logged of them.
-    pub telling: Telling,
+    pub log: DecisionLog,
 }
 
-/// The log of all lanes together.
-pub struct Telling {
+/// What is logged of decisions, for all lanes together.
+pub struct DecisionLog {
     announcements: Mutex<Outage>,
     conflicts: Mutex<Seldom>,
     dead: Mutex<Seldom>,
 }
 
-impl Default for Telling {
+impl Default for DecisionLog {
     fn default() -> Self {
         Self {
             announcements: Mutex::new(Outage::of("events")),
@@ -89,7 +89,7 @@ impl Default for Telling {
     }
 }
 
-impl Telling {
+impl DecisionLog {
     fn note(&self, announced: &Result<(), TicketEventsError>) {
         let mut announcements = self.announcements.lock();
         match announced {
@@ -395,7 +395,7 @@ impl Worker {
                         self.held.is_served(claim.lane);
                     }
                     backoff.outage.is_over();
-                    self.telling.note_all(&decided);
+                    self.log.note_all(&decided);
                     return None;
                 }
                 Err(DecideOrdersError::ClaimLost) => return Some(Ended::ClaimLost),
@@ -438,7 +438,7 @@ impl Worker {
             let swept = self.desk.sweep_holds(SWEEP_MAX).await?;
             // That nothing was to be told does not say that it could have been.
             if swept.expired > 0 {
-                self.telling.note(&swept.announced);
+                self.log.note(&swept.announced);
             }
             if swept.expired < SWEEP_MAX {
                 break;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::configuration::WorkerSettings;
-use api::worker::{Telling, Worker};
+use api::worker::{DecisionLog, Worker};
 use domain::gate::SoldOutGate;
 use domain::order::Quantity;
 use domain::ports::{Clock, EventFeedError};
@@ -211,7 +211,7 @@ impl World {
             }),
             stop: stop.clone(),
             held: Arc::default(),
-            telling: Telling::default(),
+            log: DecisionLog::default(),
         });
         for _ in 0..self.plan.lanes.count() {
             let worker = Arc::clone(&worker);
