@@ -2,14 +2,14 @@
 -- the server's collation. Instants are microseconds since 1970 in UTC: no
 -- session's time zone can change them.
 
-CREATE TABLE users (
+CREATE TABLE IF NOT EXISTS users (
     id VARBINARY(64) NOT NULL PRIMARY KEY,
     name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL,
     priority TINYINT UNSIGNED NOT NULL
 ) ENGINE = InnoDB;
 
 -- Terms of sale and counters are one row: its lock is the show's lock.
-CREATE TABLE shows (
+CREATE TABLE IF NOT EXISTS shows (
     id VARBINARY(64) NOT NULL PRIMARY KEY,
     title VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL,
     capacity INT UNSIGNED NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE shows (
     CONSTRAINT shows_seats_add_up CHECK (available + held + sold = capacity)
 ) ENGINE = InnoDB;
 
-CREATE TABLE tickets (
+CREATE TABLE IF NOT EXISTS tickets (
     id BINARY(16) NOT NULL PRIMARY KEY,
     show_id VARBINARY(64) NOT NULL,
     user_id VARBINARY(64) NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE tickets (
 
 -- Reserved tickets only: what a sweep looks for is never searched for among
 -- all the tickets that have ended.
-CREATE TABLE holds (
+CREATE TABLE IF NOT EXISTS holds (
     ticket_id BINARY(16) NOT NULL PRIMARY KEY,
     show_id VARBINARY(64) NOT NULL,
     expires_at BIGINT NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE holds (
 -- Reserved and confirmed seats of those who ever had some: the limit per user
 -- costs one look-up, however many tickets the user has. No CHECK: of
 -- INSERT … ON DUPLICATE KEY UPDATE it sees what is added, which may be negative.
-CREATE TABLE live_seats (
+CREATE TABLE IF NOT EXISTS live_seats (
     show_id VARBINARY(64) NOT NULL,
     user_id VARBINARY(64) NOT NULL,
     seats INT NOT NULL,
@@ -69,7 +69,7 @@ CREATE TABLE live_seats (
 ) ENGINE = InnoDB;
 
 -- Every change that is not a decision.
-CREATE TABLE journal (
+CREATE TABLE IF NOT EXISTS journal (
     show_id VARBINARY(64) NOT NULL,
     seq BIGINT UNSIGNED NOT NULL,
     at BIGINT NOT NULL,

@@ -1,5 +1,5 @@
 -- What each worker said last. A worker whose beat stands still is gone.
-CREATE TABLE workers (
+CREATE TABLE IF NOT EXISTS workers (
     id INT UNSIGNED NOT NULL PRIMARY KEY,
     beat BIGINT UNSIGNED NOT NULL,
     -- Sets of lanes: bit n is lane n.
@@ -9,14 +9,14 @@ CREATE TABLE workers (
 
 -- Who decides which lane. The number grows with each claim, and only grows: what is
 -- decided under a lower one does not commit.
-CREATE TABLE lane_claims (
+CREATE TABLE IF NOT EXISTS lane_claims (
     lane TINYINT UNSIGNED NOT NULL PRIMARY KEY,
     owner INT UNSIGNED NULL,
     number BIGINT UNSIGNED NOT NULL
 ) ENGINE = InnoDB;
 
 -- All lanes that there can be, so that taking one only ever changes a row.
-INSERT INTO lane_claims (lane, owner, number) VALUES
+INSERT IGNORE INTO lane_claims (lane, owner, number) VALUES
     (0, NULL, 0), (1, NULL, 0), (2, NULL, 0), (3, NULL, 0),
     (4, NULL, 0), (5, NULL, 0), (6, NULL, 0), (7, NULL, 0),
     (8, NULL, 0), (9, NULL, 0), (10, NULL, 0), (11, NULL, 0),

@@ -1,32 +1,30 @@
 //! Connections on loan.
 
-use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
 use parking_lot::Mutex;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::mysql::MySqlConnection;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use crate::error::StoreError;
+use crate::servers::{Servers, close};
+use crate::session::Session;
 
 /// How long a connection may be idle and still be taken for alive.
-pub(crate) const MAY_BE_DEAD_AFTER: Duration = Duration::from_secs(1);
+const MAY_BE_DEAD_AFTER: Duration = Duration::from_secs(1);
+/// How long a server is taken for the one that takes changes. A primary that was demoted goes on
+/// answering, and what it answers gets older and older.
+const EXAMINE_AFTER: Duration = Duration::from_secs(2);
 /// How long a connection may take to show that it is alive.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 /// How long a connection is kept that nobody needs; the server would end it after 15 s.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_FOR_IDLE: Duration = Duration::from_secs(2);
-/// How long the server is waited for when a connection is closed. sqlx waits for its answer if
-/// the connection is encrypted (0.8.6), and one that hangs gives none.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-/// Between two attempts to connect to a server that is starting.
-const CONNECT_AGAIN: Duration = Duration::from_millis(50);
-
 /// Up to so many connections. What is lent again within a moment costs no round trip, and what
 /// hangs takes no place: it is closed after it has left.
 #[derive(Clone)]
@@ -42,10 +40,11 @@ impl Connections {
         clippy::expect_used,
         reason = "it fails only for limits without a runtime, and has none"
     )]
-    pub(crate) fn new(max: u32, options: MySqlConnectOptions, limit: Duration) -> Self {
+    pub(crate) fn new(max: u32, servers: Arc<Servers>, limit: Duration) -> Self {
         let connector = Connector {
-            options,
+            servers,
             suspected: Mutex::default(),
+            failed: Mutex::default(),
         };
         let pool = Pool::builder(connector)
             .max_size(usize::try_from(max).unwrap_or(usize::MAX))
@@ -59,8 +58,8 @@ impl Connections {
 
     pub(crate) async fn lease(&self) -> Result<Lease, StoreError> {
         match timeout(self.limit, self.pool.get()).await {
-            Ok(Ok(connection)) => Ok(Lease(Some(connection))),
-            Ok(Err(PoolError::Backend(error))) => Err(error.into()),
+            Ok(Ok(session)) => Ok(Lease(Some(session))),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(_)) => Err(StoreError::Closed),
             Err(_) => Err(self.late()),
         }
@@ -89,16 +88,11 @@ fn close_idle_ones(pool: &Pool<Connector>) {
             };
             let idle = pool.retain(|_, metrics| metrics.last_used() < IDLE_LIMIT);
             drop(pool);
-            for connection in idle.removed {
-                close(connection).await;
+            for session in idle.removed {
+                close(session).await;
             }
         }
     });
-}
-
-/// Tells the server, if it listens.
-async fn close(connection: MySqlConnection) {
-    let _late = timeout(CLOSE_LIMIT, connection.close()).await;
 }
 
 /// A connection on loan. Whoever does not give it back, because a statement
@@ -109,7 +103,7 @@ pub(crate) struct Lease(Option<Object<Connector>>);
 impl Lease {
     #[expect(clippy::expect_used, reason = "it is taken out when the lease ends")]
     pub(crate) fn connection(&mut self) -> &mut MySqlConnection {
-        self.0.as_mut().expect("a lease has its connection")
+        &mut self.0.as_mut().expect("a lease has its session").connection
     }
 
     /// For the next one.
@@ -120,71 +114,69 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(connection) = self.0.take().map(Object::take) else {
+        let Some(session) = self.0.take() else {
             return;
         };
+        // Perhaps the server is no longer the one that takes changes: all others look again.
+        if let Some(pool) = Object::pool(&session) {
+            *pool.manager().failed.lock() = Some(Instant::now());
+        }
         // Where no runtime is left, the process ends, and with it the connection.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(close(connection));
+            runtime.spawn(close(Object::take(session)));
         }
     }
 }
 
 struct Connector {
-    options: MySqlConnectOptions,
+    servers: Arc<Servers>,
     /// When a connection did not show that it is alive: what has not been used since may be
     /// dead for the same reason, and asking each would take too long.
     suspected: Mutex<Option<Instant>>,
+    /// When work with a connection failed last.
+    failed: Mutex<Option<Instant>>,
+}
+
+impl Connector {
+    /// Whether it is known to be alive, on a server that takes changes.
+    fn is_known(&self, session: &Session, unused: Duration) -> bool {
+        let has_failed_since =
+            (*self.failed.lock()).is_some_and(|failed| failed > session.examined);
+        unused < MAY_BE_DEAD_AFTER
+            && session.examined.elapsed() < EXAMINE_AFTER
+            && !has_failed_since
+    }
 }
 
 impl Manager for Connector {
-    type Type = MySqlConnection;
-    type Error = sqlx::Error;
+    type Type = Session;
+    type Error = StoreError;
 
-    async fn create(&self) -> Result<MySqlConnection, sqlx::Error> {
-        loop {
-            match connect(&self.options).await {
-                Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    sleep(CONNECT_AGAIN).await;
-                }
-                connected => return connected,
-            }
-        }
+    async fn create(&self) -> Result<Session, StoreError> {
+        self.servers.connect().await
     }
 
-    async fn recycle(
-        &self,
-        connection: &mut MySqlConnection,
-        metrics: &Metrics,
-    ) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<StoreError> {
         let unused = metrics.last_used();
-        if unused < MAY_BE_DEAD_AFTER {
+        if self.is_known(session, unused) {
             return Ok(());
         }
         let is_suspected = self
             .suspected
             .lock()
             .is_some_and(|suspected| suspected.elapsed() < unused);
-        if !is_suspected && matches!(timeout(PING_LIMIT, connection.ping()).await, Ok(Ok(()))) {
-            return Ok(());
+        if is_suspected {
+            return Err(RecycleError::message("others do not answer"));
         }
-        if !is_suspected {
-            *self.suspected.lock() = Some(Instant::now());
+        match timeout(PING_LIMIT, self.servers.examine(session)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(StoreError::ReadOnly)) => Err(RecycleError::message(
+                "its server takes no changes any more",
+            )),
+            Ok(Err(_)) | Err(_) => {
+                *self.suspected.lock() = Some(Instant::now());
+                Err(RecycleError::message("it does not answer"))
+            }
         }
-        Err(RecycleError::message("it does not answer"))
     }
-}
-
-pub(crate) async fn connect(options: &MySqlConnectOptions) -> Result<MySqlConnection, sqlx::Error> {
-    let mut connection = options.connect().await?;
-    // READ COMMITTED: what is read after the locks is what is committed by then. A process that
-    // stops in the middle must not keep a show locked for long: the server waits 5 s for a lock
-    // and ends sessions that are silent for 15 s.
-    connection
-        .execute(
-            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-             SET SESSION innodb_lock_wait_timeout = 5, SESSION wait_timeout = 15",
-        )
-        .await?;
-    Ok(connection)
 }

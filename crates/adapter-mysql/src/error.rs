@@ -1,16 +1,30 @@
 //! The driver's errors, classified in one place.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Cause, LedgerError};
 use sqlx::mysql::MySqlDatabaseError;
 
-/// `mysql.url` is not a URL of a MySQL database. The URL itself is not
-/// repeated: it holds the password.
+/// `mysql.url` cannot be used. The URL itself is not repeated: it holds the password.
 #[derive(Debug, thiserror::Error)]
-#[error("must be like mysql://user:password@host:3306/database")]
-pub struct InvalidUrl;
+pub enum InvalidUrl {
+    /// Not a URL of this kind.
+    #[error("must be like mysql://user:password@host:3306/database")]
+    NotAUrl,
+    /// No database, or a path of several parts.
+    #[error("must name a database, like mysql://user:password@host:3306/database")]
+    NoDatabase,
+    /// Nothing knows this parameter, so nobody would notice that it does nothing.
+    #[error(
+        "has the unknown parameter {name}; there are ssl-mode, ssl-ca, ssl-cert, ssl-key, socket"
+    )]
+    UnknownParameter {
+        /// What stands before its `=`.
+        name: String,
+    },
+}
 
 /// Why a login fails although the server is up: what `mysql.url` has is not what the server
 /// was set up with.
@@ -18,31 +32,45 @@ pub(crate) const LOGIN_REFUSED: &str = "the database refuses the user or the pas
     mysql.url. A server keeps the password that its data were made with: give that one, or \
     change it in the server (ALTER USER)";
 
-/// The schema could not be brought up to date; nothing is half done that a
-/// second attempt would not finish.
+/// The schema could not be brought up to date; a second attempt finishes what is half done.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// A step of the schema failed, or the schema is of a newer release.
+    /// A step of the schema failed.
     #[error("the database could not be migrated")]
     Schema(#[from] sqlx::migrate::MigrateError),
-    /// Another process migrates a database of this server, and does not end.
+    /// The schema is of a newer release.
+    #[error(
+        "the database has step {version} of its schema, which this release does not know: a newer \
+         release has migrated it, so run that one"
+    )]
+    Newer {
+        /// The newest step.
+        version: i64,
+    },
+    /// Another process migrates this database, and does not end.
     #[error("another process migrates; try again when it is done")]
     Busy,
     /// Wrong user or password.
     #[error("{LOGIN_REFUSED}")]
-    LoginRefused(#[source] sqlx::Error),
+    LoginRefused(#[source] Cause),
     /// The server did not answer or refused.
     #[error("the database could not be found or created")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Cause),
+}
+
+impl From<StoreError> for MigrateError {
+    fn from(error: StoreError) -> Self {
+        if error.is_login_refused() {
+            Self::LoginRefused(error.cause())
+        } else {
+            Self::Database(error.cause())
+        }
+    }
 }
 
 impl From<sqlx::Error> for MigrateError {
     fn from(error: sqlx::Error) -> Self {
-        if number_of(&error) == Some(number::ACCESS_DENIED) {
-            Self::LoginRefused(error)
-        } else {
-            Self::Database(error)
-        }
+        StoreError::from(error).into()
     }
 }
 
@@ -64,15 +92,45 @@ pub(crate) enum StoreError {
     AllBusy { connections: usize, limit: Duration },
     #[error("the database's clock is off by {} ms", skew.as_millis())]
     ClockOff { skew: Duration },
+    #[error("the server takes no changes: read_only or innodb_read_only is on")]
+    ReadOnly,
+    #[error(
+        "{} and {} both take changes: nobody can say which has the tickets. Set read_only = ON on \
+         the one that is not the primary",
+        addresses[0], addresses[1]
+    )]
+    TwoPrimaries { addresses: [String; 2] },
+    #[error("no server of mysql.urls can be used: {}", listed(.0))]
+    NoServer(Vec<(String, StoreError)>),
     #[error("too many requests wait for the database")]
     Overloaded,
     #[error("the store is closed")]
     Closed,
 }
 
+/// Why each of them cannot be used.
+fn listed(servers: &[(String, StoreError)]) -> String {
+    let servers: Vec<_> = servers
+        .iter()
+        .map(|(address, error)| match error {
+            StoreError::Database(source) => format!("{address}: {source}"),
+            error => format!("{address}: {error}"),
+        })
+        .collect();
+    servers.join("; ")
+}
+
 fn number_of(error: &sqlx::Error) -> Option<u16> {
     let database = error.as_database_error()?;
     Some(database.try_downcast_ref::<MySqlDatabaseError>()?.number())
+}
+
+/// Another transaction was in the way; this one was rolled back and can be tried again at once.
+pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
+    matches!(
+        number_of(error),
+        Some(number::DEADLOCK | number::LOCK_WAIT_TIMEOUT | number::CERTIFICATION_FAILED)
+    )
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -86,9 +144,21 @@ impl From<sqlx::Error> for StoreError {
 mod number {
     /// Of a login: user or password are wrong.
     pub(super) const ACCESS_DENIED: u16 = 1045;
+    pub(super) const UNKNOWN_DATABASE: u16 = 1049;
     pub(super) const DUPLICATE_KEY: u16 = 1062;
     pub(super) const LOCK_WAIT_TIMEOUT: u16 = 1205;
     pub(super) const DEADLOCK: u16 = 1213;
+    /// Group replication: another member has changed the same rows.
+    pub(super) const CERTIFICATION_FAILED: u16 = 3101;
+    /// A right that the user lacks: of a table, of a column, of the server.
+    pub(super) const NOT_ALLOWED: [u16; 4] = [1044, 1142, 1143, 1227];
+    /// The server takes no changes: `read_only` and the like, a transaction that only reads,
+    /// `innodb_read_only`.
+    pub(super) const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+    /// No such table, no such column: it is not migrated.
+    pub(super) const NOT_MIGRATED: [u16; 2] = [1146, 1054];
+    /// Of a login: the server's `max_connections`, or the user's.
+    pub(super) const TOO_MANY_CONNECTIONS: [u16; 3] = [1040, 1203, 1226];
     /// The same row would fail again: NULL where there must be none, a value
     /// out of range, an incorrect value, one too long, and a CHECK that does
     /// not hold in MySQL (3819) and MariaDB (4025).
@@ -103,17 +173,89 @@ impl StoreError {
         number_of(error)
     }
 
-    pub(crate) fn is_login_refused(&self) -> bool {
-        self.number() == Some(number::ACCESS_DENIED)
+    /// Says which row it is that cannot be read.
+    pub(crate) fn of_row(self, id: &[u8]) -> Self {
+        let Self::Corrupt { table, what } = self else {
+            return self;
+        };
+        let id = match std::str::from_utf8(id) {
+            Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+            _ => id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let what = format!("{what} (id {id})");
+        Self::Corrupt { table, what }
     }
 
-    /// Another transaction was in the way; this one was rolled back and can be
-    /// tried again at once.
+    /// Nothing listens there yet.
+    pub(crate) fn is_of_a_server_that_starts(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(
+                error.as_ref(),
+                sqlx::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused
+            ),
+            Self::NoServer(all) => all
+                .iter()
+                .all(|(_, error)| error.is_of_a_server_that_starts()),
+            _ => false,
+        }
+    }
+
+    /// There is no database of that name.
+    pub(crate) fn is_unknown_database(&self) -> bool {
+        match self {
+            Self::NoServer(all) => all.iter().any(|(_, error)| error.is_unknown_database()),
+            error => error.number() == Some(number::UNKNOWN_DATABASE),
+        }
+    }
+
+    pub(crate) fn is_login_refused(&self) -> bool {
+        match self {
+            Self::NoServer(all) => all.iter().any(|(_, error)| error.is_login_refused()),
+            error => error.number() == Some(number::ACCESS_DENIED),
+        }
+    }
+
+    /// For operators: what is wrong and what to do. `None` if nobody knows.
+    pub(crate) fn remedy(&self) -> Option<String> {
+        if self.is_login_refused() {
+            return Some(LOGIN_REFUSED.to_owned());
+        }
+        match self {
+            Self::ClockOff { .. } => Some(format!(
+                "{self}, more than clock.max_skew_ms; synchronise both machines' clocks"
+            )),
+            Self::ReadOnly => Some(format!(
+                "{self}. Name the primary in mysql.url or mysql.urls, or SET GLOBAL read_only = OFF"
+            )),
+            Self::TwoPrimaries { .. } | Self::NoServer(_) | Self::AllBusy { .. } => {
+                Some(self.to_string())
+            }
+            Self::Database(source) => {
+                let said = source.as_database_error()?.message();
+                let number = self.number()?;
+                let remedy = if number::NOT_ALLOWED.contains(&number) {
+                    "grant the user of mysql.url SELECT, INSERT, UPDATE and DELETE on its database"
+                } else if number::READ_ONLY.contains(&number) {
+                    "name the primary in mysql.url or mysql.urls"
+                } else if number::TOO_MANY_CONNECTIONS.contains(&number) {
+                    "raise the server's max_connections, or lower mysql.max_connections of the \
+                     processes"
+                } else if number == number::UNKNOWN_DATABASE {
+                    "`tickets migrate` creates the database, if mysql.url has the right name"
+                } else if number::NOT_MIGRATED.contains(&number) {
+                    "migrate the database with `tickets migrate`"
+                } else {
+                    "see docs/OPERATIONS.md, \"Set-ups of MySQL\", and the server's log"
+                };
+                Some(format!("the database refuses ({number}: {said}): {remedy}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Like [`is_contention`].
     pub(crate) fn is_contention(&self) -> bool {
-        matches!(
-            self.number(),
-            Some(number::DEADLOCK | number::LOCK_WAIT_TIMEOUT)
-        )
+        matches!(self, Self::Database(error) if is_contention(error))
     }
 
     pub(crate) fn is_duplicate(&self) -> bool {
@@ -134,6 +276,8 @@ impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::ClaimLost => Self::ClaimLost,
+            // The same rows would be read again.
+            error @ StoreError::Corrupt { .. } => Self::Unprocessable(error.cause()),
             error if error.is_unprocessable() => Self::Unprocessable(error.cause()),
             error => Self::Unavailable(error.cause()),
         }

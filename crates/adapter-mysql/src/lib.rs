@@ -4,13 +4,17 @@
 //! saved in one transaction. Whoever needs several locks takes shows by id;
 //! tickets are written only under the lock of their show.
 
+mod by_show;
 mod coalesce;
 mod connections;
 mod error;
 mod examination;
 mod identity;
 mod lane_claims;
+mod migration;
 mod row;
+mod servers;
+mod session;
 mod show_repository;
 mod store;
 mod ticket_ledger;
@@ -18,4 +22,4 @@ mod user_directory;
 mod user_repository;
 
 pub use error::{InvalidUrl, MigrateError};
-pub use store::{MySqlConfig, MySqlStore};
+pub use store::{MIN_CONNECTIONS, MySqlConfig, MySqlStore};

@@ -8,12 +8,14 @@ use domain::order::{Order, Quantity};
 use domain::receipt::{ProcessId, TicketId};
 use domain::rule::ShowLedger;
 use domain::show::{
-    Capacity, HoldSeconds, SalesWindow, SeatCounts, Show, ShowStanding, Terms, Title,
+    Capacity, HoldSeconds, LabelError, MAX_LABEL_LENGTH, SalesWindow, SeatCounts, Show,
+    ShowStanding, Terms, Title,
 };
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use domain::user::{PriorityClass, User, UserName};
 use sqlx::FromRow;
+use tracing::error;
 
 use crate::error::StoreError;
 
@@ -41,6 +43,34 @@ pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, S
         .ok()
         .and_then(|bytes| TicketId::from_bytes(bytes).ok())
         .ok_or_else(|| corrupt(table)(&"a ticket id"))
+}
+
+/// A title or name, shown to people and of no other use. Another program may have written one
+/// that this service would not take, which is no reason to sell nothing.
+fn label<T>(
+    text: &str,
+    id: &str,
+    new: impl Fn(&str) -> Result<T, LabelError>,
+) -> Result<T, LabelError> {
+    let plain = || {
+        let spaced = text.replace(char::is_control, " ");
+        let cut: String = spaced.trim().chars().take(MAX_LABEL_LENGTH).collect();
+        new(&cut)
+    };
+    new(text).or_else(|_| plain()).or_else(|_| new(id))
+}
+
+/// Those that can be read; of the others the log says why not.
+pub(crate) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
+    let rows = rows.into_iter();
+    rows.filter_map(|row| match T::try_from(row) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            error!(%error, "left out");
+            None
+        }
+    })
+    .collect()
 }
 
 fn instant(table: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
@@ -107,7 +137,7 @@ fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, StoreError
 
 #[derive(FromRow)]
 pub(crate) struct UserRow {
-    id: Vec<u8>,
+    pub(crate) id: Vec<u8>,
     name: String,
     priority: u8,
 }
@@ -116,11 +146,16 @@ impl TryFrom<UserRow> for User {
     type Error = StoreError;
 
     fn try_from(row: UserRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: user_id("users", &row.id)?,
-            name: UserName::new(&row.name).map_err(|error| corrupt("users")(&error))?,
-            priority: class("users", row.priority)?,
-        })
+        let read = || {
+            let id = user_id("users", &row.id)?;
+            Ok(Self {
+                name: label(&row.name, id.as_str(), UserName::new)
+                    .map_err(|error| corrupt("users")(&error))?,
+                priority: class("users", row.priority)?,
+                id,
+            })
+        };
+        read().map_err(|error: StoreError| error.of_row(&row.id))
     }
 }
 
@@ -129,7 +164,7 @@ pub(crate) const SHOW_COLUMNS: &str = "id, title, capacity, max_per_user, hold_s
 
 #[derive(FromRow)]
 pub(crate) struct ShowRow {
-    id: Vec<u8>,
+    pub(crate) id: Vec<u8>,
     title: String,
     capacity: u32,
     max_per_user: u32,
@@ -164,25 +199,30 @@ impl TryFrom<ShowRow> for ShowStanding {
     type Error = StoreError;
 
     fn try_from(row: ShowRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            show: Show {
-                id: show_id("shows", &row.id)?,
-                title: Title::new(&row.title).map_err(|error| corrupt("shows")(&error))?,
-                terms: terms(
-                    "shows",
-                    row.capacity,
-                    row.max_per_user,
-                    row.hold_seconds,
-                    [row.sales_open_at, row.sales_close_at],
-                )?,
-            },
-            seats: SeatCounts {
-                available: row.available,
-                held: row.held,
-                sold: row.sold,
-            },
-            seq: row.seq,
-        })
+        let read = || {
+            let id = show_id("shows", &row.id)?;
+            Ok(Self {
+                show: Show {
+                    title: label(&row.title, id.as_str(), Title::new)
+                        .map_err(|error| corrupt("shows")(&error))?,
+                    id,
+                    terms: terms(
+                        "shows",
+                        row.capacity,
+                        row.max_per_user,
+                        row.hold_seconds,
+                        [row.sales_open_at, row.sales_close_at],
+                    )?,
+                },
+                seats: SeatCounts {
+                    available: row.available,
+                    held: row.held,
+                    sold: row.sold,
+                },
+                seq: row.seq,
+            })
+        };
+        read().map_err(|error: StoreError| error.of_row(&row.id))
     }
 }
 
@@ -198,7 +238,7 @@ pub(crate) const TICKET_COLUMNS: &str = "id, show_id, user_id, quantity, class, 
 
 #[derive(FromRow)]
 pub(crate) struct TicketRow {
-    id: Vec<u8>,
+    pub(crate) id: Vec<u8>,
     show_id: Vec<u8>,
     user_id: Vec<u8>,
     quantity: u32,
@@ -218,24 +258,27 @@ impl TryFrom<TicketRow> for Ticket {
     type Error = StoreError;
 
     fn try_from(row: TicketRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            order: Order {
-                ticket_id: ticket_id("tickets", &row.id)?,
-                show_id: show_id("tickets", &row.show_id)?,
-                user_id: user_id("tickets", &row.user_id)?,
-                quantity: Quantity::new(row.quantity)
-                    .ok_or_else(|| corrupt("tickets")(&"quantity 0"))?,
-                class: class("tickets", row.class)?,
-                requested_at: instant("tickets", row.requested_at)?,
-                accepted_by: ProcessId::new(row.accepted_by),
-                redriven: row.redriven,
-            },
-            verdict: verdict(row.verdict, row.hold_expires_at)?,
-            decided_at: instant("tickets", row.decided_at)?,
-            decision_seq: row.decision_seq,
-            status: status(row.status)?,
-            version: row.version,
-        })
+        let read = || {
+            Ok(Self {
+                order: Order {
+                    ticket_id: ticket_id("tickets", &row.id)?,
+                    show_id: show_id("tickets", &row.show_id)?,
+                    user_id: user_id("tickets", &row.user_id)?,
+                    quantity: Quantity::new(row.quantity)
+                        .ok_or_else(|| corrupt("tickets")(&"quantity 0"))?,
+                    class: class("tickets", row.class)?,
+                    requested_at: instant("tickets", row.requested_at)?,
+                    accepted_by: ProcessId::new(row.accepted_by),
+                    redriven: row.redriven,
+                },
+                verdict: verdict(row.verdict, row.hold_expires_at)?,
+                decided_at: instant("tickets", row.decided_at)?,
+                decision_seq: row.decision_seq,
+                status: status(row.status)?,
+                version: row.version,
+            })
+        };
+        read().map_err(|error: StoreError| error.of_row(&row.id))
     }
 }
 

@@ -12,33 +12,58 @@ use sqlx::Executor;
 
 use crate::MySqlStore;
 use crate::coalesce::Coalescer;
+use crate::connections::Lease;
 use crate::error::StoreError;
-use crate::row::{SHOW_COLUMNS, ShowRow};
+use crate::row::{SHOW_COLUMNS, ShowRow, readable};
 use crate::store::Database;
 use crate::ticket_ledger::sql::{self, padded, placeholders};
 
 /// Shows asked for in one query; keeps the texts of its statements few.
 const MAX_LOOK_UPS: usize = 128;
 
-pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Option<Arc<Show>>> {
+/// A row that cannot be read is that show's failure alone.
+pub(crate) type Found = Result<Option<ShowStanding>, StoreError>;
+
+/// For those who order.
+pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Found> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
         let db = db.clone();
-        async move { db.read(find_all(&db, &ids)).await }
+        async move {
+            let lease = db.lease_selling();
+            db.read(find_all(lease, &ids)).await
+        }
     })
 }
 
-async fn find_all(db: &Database, ids: &[ShowId]) -> Result<Vec<Option<Arc<Show>>>, StoreError> {
-    let mut found = HashMap::with_capacity(ids.len());
-    for ShowStanding { show, .. } in standings(db, ids).await? {
-        found.insert(show.id.clone(), Arc::new(show));
+/// For everybody: one show's page is asked for by thousands.
+pub(crate) fn public_look_ups(db: Database) -> Coalescer<ShowId, Found> {
+    Coalescer::new(MAX_LOOK_UPS, move |ids| {
+        let db = db.clone();
+        async move {
+            let lease = db.lease_reading();
+            db.read(find_all(lease, &ids)).await
+        }
+    })
+}
+
+async fn find_all(
+    lease: impl Future<Output = Result<Lease, StoreError>>,
+    ids: &[ShowId],
+) -> Result<Vec<Found>, StoreError> {
+    let mut lease = lease.await?;
+    let found = rows(&mut lease, ids).await?;
+    lease.give_back();
+    let mut by_id: HashMap<Vec<u8>, _> = HashMap::with_capacity(found.len());
+    for row in found {
+        by_id.insert(row.id.clone(), ShowStanding::try_from(row));
     }
-    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    let found = |id: &ShowId| by_id.get(id.as_str().as_bytes()).cloned().transpose();
+    Ok(ids.iter().map(found).collect())
 }
 
 /// A plain read, which waits for no lock.
-async fn standings(db: &Database, ids: &[ShowId]) -> Result<Vec<ShowStanding>, StoreError> {
+async fn rows(lease: &mut Lease, ids: &[ShowId]) -> Result<Vec<ShowRow>, StoreError> {
     let mut found = Vec::with_capacity(ids.len());
-    let mut lease = db.lease_reading().await?;
     for some in ids.chunks(MAX_LOOK_UPS) {
         let some = padded(some);
         let sql = format!(
@@ -49,11 +74,8 @@ async fn standings(db: &Database, ids: &[ShowId]) -> Result<Vec<ShowStanding>, S
         for id in some {
             query = query.bind(id.as_str().as_bytes());
         }
-        for row in query.fetch_all(lease.connection()).await? {
-            found.push(ShowStanding::try_from(row)?);
-        }
+        found.extend(query.fetch_all(lease.connection()).await?);
     }
-    lease.give_back();
     Ok(found)
 }
 
@@ -67,22 +89,35 @@ impl ShowRepository for MySqlStore {
         if let Some(show) = self.show_cache.get(id) {
             return Ok(Some(show));
         }
-        let found = self.shows.call(id.clone()).await.map_err(unavailable)?;
-        if let Some(show) = &found {
+        let found = self.shows.call(id.clone()).await.and_then(|found| found);
+        let show = found
+            .map_err(unavailable)?
+            .map(|standing| Arc::new(standing.show));
+        if let Some(show) = &show {
             self.show_cache.insert(id.clone(), Arc::clone(show));
         }
-        Ok(found)
+        Ok(show)
     }
 
     async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+        if let [id] = ids {
+            let found = self.standings.call(id.clone()).await;
+            let found = found.and_then(|found| found).map_err(unavailable)?;
+            return Ok(found.into_iter().collect());
+        }
         // Each once, even if it is in two chunks.
         let ids: BTreeSet<_> = ids.iter().cloned().collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = ids.into_iter().collect();
-        let reading = self.db.read(standings(&self.db, &ids));
-        reading.await.map_err(unavailable)
+        let reading = async {
+            let mut lease = self.db.lease_reading().await?;
+            let found = rows(&mut lease, &ids).await?;
+            lease.give_back();
+            Ok(readable(found))
+        };
+        self.db.read(reading).await.map_err(unavailable)
     }
 
     async fn list(
@@ -115,7 +150,7 @@ async fn list(
     let mut lease = db.lease_reading().await?;
     let rows = query.fetch_all(lease.connection()).await?;
     lease.give_back();
-    rows.into_iter().map(ShowStanding::try_from).collect()
+    Ok(readable(rows))
 }
 
 async fn create(db: &Database, show: &Show) -> Result<(), StoreError> {

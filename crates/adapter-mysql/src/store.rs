@@ -10,46 +10,45 @@ use domain::ids::{ShowId, UserId};
 use domain::ports::{Clock, Dependency, DependencyDown, TransitionOutcome, TransitionRequest};
 use domain::receipt::TicketId;
 use domain::show::{Show, ShowSeats};
-use domain::ticket::Ticket;
 use domain::time::Timestamp;
-use domain::user::User;
 use moka::sync::Cache;
-use parking_lot::Mutex;
-use sqlx::migrate::MigrateDatabase;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{ConnectOptions, Connection, MySql};
+use sqlx::Executor;
 use tokio::time::timeout;
 
+use crate::by_show::ByShow;
 use crate::coalesce::Coalescer;
-use crate::connections::{Connections, Lease, MAY_BE_DEAD_AFTER, connect};
-use crate::error::{InvalidUrl, LOGIN_REFUSED, MigrateError, StoreError};
+use crate::connections::{Connections, Lease};
+use crate::error::{InvalidUrl, MigrateError, StoreError};
+use crate::migration;
+use crate::servers::{Servers, Wanted};
 use crate::user_directory::UserDirectory;
 use crate::{show_repository, ticket_ledger, user_repository};
 
 /// How long a change may take, waiting for locks and connecting included,
 /// before it counts as lost.
-const CHANGE_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// The same for what waits for no lock; buyers wait for it.
 const READ_LIMIT: Duration = Duration::from_secs(3);
 /// Time that a found show may be answered from memory.
 const SHOW_CACHE_TIME: Duration = Duration::from_secs(1);
 /// Shows kept in memory.
 const SHOWS_CACHED: u64 = 10_000;
-/// Texts of statements that a connection keeps prepared: all there are.
-const STATEMENTS_PREPARED: usize = 256;
-/// Connections that only change shows: deciding never waits behind reading.
+/// The most connections that only change shows: deciding never waits behind reading.
 const CHANGING_CONNECTIONS: u32 = 8;
-
-/// Names of locks are the server's, not the database's: other deployments wait too.
-const MIGRATION_LOCK: &str = "tickets migrate";
-const MIGRATION_WAIT_SECONDS: i64 = 60;
+/// The most that read for those who order and confirm.
+const SELLING_CONNECTIONS: u32 = 4;
+/// The fewest connections that a process works with: one for each purpose.
+pub const MIN_CONNECTIONS: u32 = 4;
 
 /// Where the database is and how it is used.
 #[derive(Clone)]
 pub struct MySqlConfig {
-    /// `mysql://user:password@host:port/database`.
-    pub url: String,
-    /// The most connections of this process, at least 2.
+    /// `mysql://user:password@host:port/database`, of each server: of a primary and its replicas,
+    /// or of a cluster's members. The one that takes changes is used.
+    pub urls: Vec<String>,
+    /// Whether nothing is ever changed, so that a replica will do.
+    pub only_reads: bool,
+    /// The most connections of this process, at least [`MIN_CONNECTIONS`].
     pub max_connections: u32,
     /// How far the server's clock may be off.
     pub max_clock_skew: Duration,
@@ -58,10 +57,11 @@ pub struct MySqlConfig {
     pub user_directory_max: usize,
 }
 
-/// The URL holds the password.
+/// The URLs hold the password.
 impl fmt::Debug for MySqlConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MySqlConfig")
+            .field("only_reads", &self.only_reads)
             .field("max_connections", &self.max_connections)
             .field("max_clock_skew", &self.max_clock_skew)
             .field("user_directory_max", &self.user_directory_max)
@@ -72,14 +72,15 @@ impl fmt::Debug for MySqlConfig {
 /// Users, shows and the ledger in a database.
 pub struct MySqlStore {
     pub(crate) db: Database,
-    url: String,
-    options: MySqlConnectOptions,
-    pub(crate) users: Coalescer<UserId, Option<User>>,
+    pub(crate) users: Coalescer<UserId, user_repository::Found>,
     pub(crate) user_directory: Arc<UserDirectory>,
-    pub(crate) shows: Coalescer<ShowId, Option<Arc<Show>>>,
+    pub(crate) shows: Coalescer<ShowId, show_repository::Found>,
     pub(crate) show_cache: Cache<ShowId, Arc<Show>>,
-    pub(crate) tickets: Coalescer<TicketId, Option<Ticket>>,
-    pub(crate) transitions: Coalescer<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)>,
+    pub(crate) standings: Coalescer<ShowId, show_repository::Found>,
+    pub(crate) tickets: Coalescer<TicketId, ticket_ledger::Found>,
+    /// The same, for those who confirm and cancel.
+    pub(crate) changed_tickets: Coalescer<TicketId, ticket_ledger::Found>,
+    pub(crate) transitions: ByShow<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)>,
 }
 
 /// What every statement needs.
@@ -87,52 +88,17 @@ pub struct MySqlStore {
 pub(crate) struct Database {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) max_clock_skew: Duration,
-    /// For reading.
+    pub(crate) servers: Arc<Servers>,
+    /// For reading what anybody may ask for, as often as they like.
     reading: Connections,
-    /// For transactions that lock shows.
+    /// For reading on behalf of orders, confirmations and cancellations, which never wait behind
+    /// that.
+    selling: Connections,
+    /// For transactions that lock shows, and other changes.
     changing: Connections,
-    /// For the claims of lanes, which never wait behind either: a worker that says too late
+    /// For the claims of lanes, which never wait behind any of them: a worker that says too late
     /// that it is there loses its lanes.
     claiming: Connections,
-}
-
-/// A connection for reading that one task uses again and again: while it is
-/// busy, taking it costs no round trip to see whether it is alive.
-pub(crate) struct KeptLease {
-    db: Database,
-    kept: Mutex<Option<(Lease, Instant)>>,
-}
-
-impl KeptLease {
-    pub(crate) const fn new(db: Database) -> Self {
-        Self {
-            db,
-            kept: Mutex::new(None),
-        }
-    }
-
-    /// Does `work` with the connection; after a failure the next call gets another one.
-    pub(crate) async fn read<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut MySqlConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        within(READ_LIMIT, async {
-            let kept = self.kept.lock().take();
-            let mut lease = match kept {
-                Some((lease, used)) if used.elapsed() < MAY_BE_DEAD_AFTER => lease,
-                idle => {
-                    if let Some((lease, _)) = idle {
-                        lease.give_back();
-                    }
-                    self.db.lease_reading().await?
-                }
-            };
-            let result = work(lease.connection()).await?;
-            *self.kept.lock() = Some((lease, Instant::now()));
-            Ok(result)
-        })
-        .await
-    }
 }
 
 impl MySqlStore {
@@ -143,27 +109,30 @@ impl MySqlStore {
     /// # Errors
     /// [`InvalidUrl`].
     pub fn new(config: &MySqlConfig, clock: Arc<dyn Clock>) -> Result<Self, InvalidUrl> {
-        let options: MySqlConnectOptions = config.url.parse().map_err(|_| InvalidUrl)?;
-        if options.get_database().is_none() {
-            return Err(InvalidUrl);
-        }
-        // Failures are logged where they are handled; a statement is no event.
-        let options = options
-            .disable_statement_logging()
-            .statement_cache_capacity(STATEMENTS_PREPARED);
-        let changing = CHANGING_CONNECTIONS.min(config.max_connections / 2).max(1);
-        let reading = config.max_connections.saturating_sub(changing + 1).max(1);
+        let wanted = if config.only_reads {
+            Wanted::Any
+        } else {
+            Wanted::Writable
+        };
+        let servers = Arc::new(Servers::new(&config.urls, wanted)?);
+        let max = config.max_connections;
+        let changing = CHANGING_CONNECTIONS.min(max / 3).max(1);
+        let selling = SELLING_CONNECTIONS.min(max / 4).max(1);
+        let reading = max.saturating_sub(changing + selling + 1).max(1);
+        let connections = |max, limit: Duration| {
+            // Half of the time is left for the statements.
+            Connections::new(max, Arc::clone(&servers), limit / 2)
+        };
         let db = Database {
             clock,
             max_clock_skew: config.max_clock_skew,
-            // Half of the time is left for the statements.
-            reading: Connections::new(reading, options.clone(), READ_LIMIT / 2),
-            changing: Connections::new(changing, options.clone(), CHANGE_LIMIT / 2),
-            claiming: Connections::new(1, options.clone(), READ_LIMIT / 2),
+            reading: connections(reading, READ_LIMIT),
+            selling: connections(selling, READ_LIMIT),
+            changing: connections(changing, CHANGE_LIMIT),
+            claiming: connections(1, READ_LIMIT),
+            servers,
         };
         Ok(Self {
-            url: config.url.clone(),
-            options,
             users: user_repository::look_ups(db.clone()),
             user_directory: UserDirectory::start(db.clone(), config.user_directory_max),
             shows: show_repository::look_ups(db.clone()),
@@ -171,8 +140,11 @@ impl MySqlStore {
                 .max_capacity(SHOWS_CACHED)
                 .time_to_live(SHOW_CACHE_TIME)
                 .build(),
+            standings: show_repository::public_look_ups(db.clone()),
             tickets: ticket_ledger::look_ups(db.clone()),
-            transitions: ticket_ledger::transitions(db.clone()),
+            changed_tickets: ticket_ledger::look_ups_for_changes(db.clone()),
+            // Half of the connections: those who decide need the others.
+            transitions: ticket_ledger::transitions(db.clone(), changing.div_ceil(2)),
             db,
         })
     }
@@ -183,41 +155,22 @@ impl MySqlStore {
     /// # Errors
     /// [`MigrateError`].
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        if !MySql::database_exists(&self.url).await? {
-            // Another process may have created it just now.
-            let created = MySql::create_database(&self.url).await;
-            if !MySql::database_exists(&self.url).await? {
-                created?;
-            }
-        }
-        // One at a time. sqlx's own lock waits without end, which MariaDB
-        // takes for not at all.
-        let mut connection = connect(&self.options).await?;
-        let (is_locked,): (Option<i64>,) = sqlx::query_as("SELECT GET_LOCK(?, ?)")
-            .bind(MIGRATION_LOCK)
-            .bind(MIGRATION_WAIT_SECONDS)
-            .fetch_one(&mut connection)
-            .await?;
-        if is_locked != Some(1) {
-            return Err(MigrateError::Busy);
-        }
-        let mut migrator = sqlx::migrate!();
-        migrator.set_locking(false);
-        // `run` gives a future that cannot be sent (sqlx 0.8.6).
-        migrator.run_direct(&mut connection).await?;
-        // The lock ends with it.
-        connection.close().await?;
-        Ok(())
+        migration::run(&self.db.servers).await
     }
 }
 
 impl Database {
-    /// A connection for reading.
+    /// A connection for reading what anybody may ask for.
     pub(crate) async fn lease_reading(&self) -> Result<Lease, StoreError> {
         self.reading.lease().await
     }
 
-    /// A connection for a transaction that locks shows.
+    /// A connection for reading on behalf of those who order, confirm and cancel.
+    pub(crate) async fn lease_selling(&self) -> Result<Lease, StoreError> {
+        self.selling.lease().await
+    }
+
+    /// A connection for a transaction that locks shows, and for other changes.
     pub(crate) async fn lease_changing(&self) -> Result<Lease, StoreError> {
         self.changing.lease().await
     }
@@ -271,8 +224,9 @@ async fn within<T>(
 /// read; `NOW()` would be the start of the statement, before it waits for a lock.
 pub(crate) const SERVER_MICROS: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
 
-async fn check(db: &Database) -> Result<(), StoreError> {
-    let mut lease = db.lease_reading().await?;
+/// Whether orders find their users and shows, and what that server's clock says.
+async fn check_selling(db: &Database) -> Result<(), StoreError> {
+    let mut lease = db.lease_selling().await?;
     let asked = Instant::now();
     let sql = format!(
         "SELECT {SERVER_MICROS}, (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS found)"
@@ -283,29 +237,39 @@ async fn check(db: &Database) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a change is taken and committed, over a connection like those that decide and confirm.
+async fn check_changing(db: &Database) -> Result<(), StoreError> {
+    let mut lease = db.lease_changing().await?;
+    let sql = "UPDATE write_check SET checks = checks + 1 WHERE id = 1";
+    lease.connection().execute(sql).await?;
+    lease.give_back();
+    Ok(())
+}
+
 #[async_trait]
 impl Dependency for MySqlStore {
     fn name(&self) -> &'static str {
         "store"
     }
 
-    /// Whether the database answers, is migrated, and has the same time.
+    /// Whether the database answers, is migrated, takes changes, and has the same time.
     async fn check(&self) -> Result<(), DependencyDown> {
-        let checked = self.db.read(check(&self.db)).await;
-        checked.map_err(|error| DependencyDown {
-            reason: match &error {
-                StoreError::ClockOff { .. } => format!(
-                    "{error}, more than clock.max_skew_ms; synchronise both machines' clocks"
-                ),
-                error if error.is_login_refused() => LOGIN_REFUSED.to_owned(),
-                StoreError::Database(source) if source.as_database_error().is_some() => {
-                    "the database refuses: migrate it with `tickets migrate`, \
-                     and check the user's rights"
-                        .to_owned()
-                }
-                _ => "the database cannot be reached; check mysql.url and the server".to_owned(),
-            },
-            source: Some(error.cause()),
-        })
+        /// Before whoever asks gives up, so that it is said which it was.
+        const LIMIT: Duration = Duration::from_millis(1_800);
+
+        let down = |what: &str, error: StoreError| {
+            let why = error.remedy().unwrap_or_else(|| {
+                format!("{error}; check mysql.url and whether the server answers")
+            });
+            DependencyDown {
+                reason: format!("{what}: {why}"),
+                source: Some(error.cause()),
+            }
+        };
+        let selling = within(LIMIT, check_selling(&self.db));
+        let changing = within(LIMIT, check_changing(&self.db));
+        let (selling, changing) = tokio::join!(selling, changing);
+        selling.map_err(|error| down("users and shows cannot be read", error))?;
+        changing.map_err(|error| down("nothing can be decided, confirmed or cancelled", error))
     }
 }

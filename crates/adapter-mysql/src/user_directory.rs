@@ -1,6 +1,7 @@
 //! Users at hand: a copy of who exists and in which class, so that an order
 //! asks the database nothing. Who is not in it is looked up.
 
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use dashmap::DashMap;
 use domain::ids::UserId;
 use domain::user::PriorityClass;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::error::StoreError;
 use crate::row::{class, user_id};
@@ -22,43 +23,94 @@ const PAGE: usize = 5_000;
 const SHARDS: usize = 256;
 /// Earlier than any change.
 const START: &str = "1970-01-01 00:00:01";
-/// Now, less what a change may take from its time to its commit. Earlier
-/// changes were seen by whoever looks now.
-const SEEN_UP_TO: &str = "SELECT CAST(SYSDATE(6) - INTERVAL 3 SECOND AS CHAR)";
-/// How often all users are read again, in case a change took longer.
-const READ_ALL: Duration = Duration::from_secs(3_600);
+/// What a change may take from its time to its commit: so far back every look goes, since nobody
+/// has seen what was not committed.
+const USUAL_CHANGE_SECONDS: u32 = 3;
+/// The same for changes that took unusually long, for which a look now and then goes further back.
+const SLOW_CHANGE_SECONDS: u32 = 1_200;
+const LOOK_FURTHER_BACK: Duration = Duration::from_secs(60);
 
 /// Classes by user, up to a number of users.
+///
+/// A user is known by two keyed hashes, 127 bits of them, which take a third of the memory of
+/// ids. Should two users ever share them, one would be taken for the other here, and nowhere
+/// else: whether a user exists is decided by the ledger.
 pub(crate) struct UserDirectory {
     max: usize,
-    classes: DashMap<UserId, PriorityClass>,
+    /// The second hash, and the class in its lowest bit, by the first one.
+    classes: DashMap<u64, u64, BuildHasherDefault<AsItIs>>,
+    keys: [RandomState; 2],
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    /// Not called: the keys are `u64`.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl UserDirectory {
     /// Reads up to `max` users in the background, then what changes, for as
     /// long as somebody has the directory.
     pub(crate) fn start(db: Database, max: usize) -> Arc<Self> {
-        let directory = Arc::new(Self {
-            max,
-            classes: DashMap::with_shard_amount(SHARDS),
-        });
+        let directory = Arc::new(Self::of(max));
         if max > 0 {
             tokio::spawn(keep_current(db, Arc::downgrade(&directory)));
         }
         directory
     }
 
+    fn of(max: usize) -> Self {
+        Self {
+            max,
+            classes: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), SHARDS),
+            keys: [RandomState::new(), RandomState::new()],
+        }
+    }
+
+    /// Where a user stands, and by what it is recognised: its lowest bit is free.
+    fn hashes(&self, id: &UserId) -> (u64, u64) {
+        let [place, sign] = &self.keys;
+        (place.hash_one(id.as_str()), sign.hash_one(id.as_str()) & !1)
+    }
+
     /// The user's class; `None` says nothing.
     pub(crate) fn class_of(&self, id: &UserId) -> Option<PriorityClass> {
-        self.classes.get(id).map(|class| *class)
+        let (place, sign) = self.hashes(id);
+        let known = *self.classes.get(&place)?;
+        (known & !1 == sign).then_some(if known & 1 == 1 {
+            PriorityClass::High
+        } else {
+            PriorityClass::Standard
+        })
     }
 
     /// Takes note of what the database says. A user too many is left out.
     pub(crate) fn learn(&self, id: &UserId, class: PriorityClass) {
-        if let Some(mut known) = self.classes.get_mut(id) {
-            *known = class;
-        } else if !self.is_full() {
-            self.classes.insert(id.clone(), class);
+        let (place, sign) = self.hashes(id);
+        let entry = sign | u64::from(class == PriorityClass::High);
+        if let Some(mut known) = self.classes.get_mut(&place) {
+            if *known & !1 == sign {
+                *known = entry;
+            }
+            return;
+        }
+        if !self.is_full() {
+            self.classes.insert(place, entry);
         }
     }
 
@@ -82,20 +134,20 @@ impl Mark {
 }
 
 async fn keep_current(db: Database, directory: Weak<UserDirectory>) {
-    let (mut since, mut began) = (START.to_owned(), Instant::now());
-    let (mut was_read, mut was_full) = (false, false);
+    let mut reading = Reading::all();
+    let mut looked_back = Instant::now();
+    let mut was_full = false;
     while let Some(directory) = directory.upgrade() {
-        if began.elapsed() > READ_ALL {
-            (since, began) = (START.to_owned(), Instant::now());
-        }
-        match catch_up(&db, &directory, since.clone()).await {
-            Ok(seen) => {
-                since = seen;
-                if !was_read {
-                    info!(users = directory.classes.len(), "users are at hand");
-                    was_read = true;
-                }
-            }
+        let is_first = reading.is_first;
+        let back = if looked_back.elapsed() > LOOK_FURTHER_BACK {
+            looked_back = Instant::now();
+            SLOW_CHANGE_SECONDS
+        } else {
+            USUAL_CHANGE_SECONDS
+        };
+        match reading.finish(&db, &directory, back).await {
+            Ok(()) if is_first => info!(users = directory.classes.len(), "users are at hand"),
+            Ok(()) => {}
             // That the database is away is told by those who need it.
             Err(error) => debug!(%error, "changes of users were not read"),
         }
@@ -109,34 +161,66 @@ async fn keep_current(db: Database, directory: Weak<UserDirectory>) {
     }
 }
 
-/// Learns what changed at `since` or later; returns since when to look next.
-async fn catch_up(
-    db: &Database,
-    directory: &UserDirectory,
-    since: String,
-) -> Result<String, StoreError> {
-    let seen = db.read(seen_up_to(db)).await?;
-    let mut mark = Mark::at(since);
-    loop {
-        let page = db.read(page_after(db, &mark)).await?;
-        let is_last = page.len() < PAGE;
-        for (id, code, changed_at) in page {
-            directory.learn(&user_id("users", &id)?, class("users", code)?);
-            mark = Mark { changed_at, id };
+/// How far users have been read, by the time of their last change.
+struct Reading {
+    /// It goes on here, also after an error.
+    mark: Mark,
+    /// Where the next one begins, known before this one has read anything.
+    next: Option<String>,
+    /// Whether it is the one for those who were there before.
+    is_first: bool,
+}
+
+impl Reading {
+    fn all() -> Self {
+        Self {
+            mark: Mark::at(START.to_owned()),
+            next: None,
+            is_first: true,
         }
-        if is_last {
-            return Ok(seen);
+    }
+
+    /// Reads to the end, or until no more users are wanted. The next one begins so many seconds
+    /// before this one.
+    async fn finish(
+        &mut self,
+        db: &Database,
+        directory: &UserDirectory,
+        back: u32,
+    ) -> Result<(), StoreError> {
+        if self.next.is_none() {
+            self.next = Some(db.read(time_before(db, back)).await?);
+        }
+        loop {
+            let page = db.read(page_after(db, &self.mark)).await?;
+            let is_last = page.len() < PAGE;
+            for (id, code, changed_at) in page {
+                match user_id("users", &id).and_then(|id| Ok((id, class("users", code)?))) {
+                    Ok((id, class)) => directory.learn(&id, class),
+                    Err(error) => error!(error = %error.of_row(&id), "a user is left out"),
+                }
+                self.mark = Mark { changed_at, id };
+            }
+            if is_last || (self.is_first && directory.is_full()) {
+                if let Some(next) = self.next.take() {
+                    self.mark = Mark::at(next);
+                }
+                self.is_first = false;
+                return Ok(());
+            }
         }
     }
 }
 
-async fn seen_up_to(db: &Database) -> Result<String, StoreError> {
+/// So many seconds ago by the server's clock.
+async fn time_before(db: &Database, seconds: u32) -> Result<String, StoreError> {
     let mut lease = db.lease_reading().await?;
-    let (seen,) = sqlx::query_as(SEEN_UP_TO)
+    let time = sqlx::query_scalar("SELECT CAST(SYSDATE(6) - INTERVAL ? SECOND AS CHAR)")
+        .bind(seconds)
         .fetch_one(lease.connection())
         .await?;
     lease.give_back();
-    Ok(seen)
+    Ok(time)
 }
 
 /// Id, code of the class, time of the last change.

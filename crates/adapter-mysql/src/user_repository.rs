@@ -1,7 +1,6 @@
 //! Users.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ids::UserId;
@@ -13,21 +12,27 @@ use sqlx::mysql::MySqlConnection;
 use crate::MySqlStore;
 use crate::coalesce::Coalescer;
 use crate::error::StoreError;
-use crate::row::{UserRow, class_code};
-use crate::store::{Database, KeptLease};
+use crate::row::{UserRow, class_code, readable};
+use crate::store::Database;
 use crate::ticket_ledger::sql::{padded, placeholders};
 
 /// Users asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
 
-pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Option<User>> {
-    let lease = Arc::new(KeptLease::new(db));
+/// A row that cannot be read is that user's failure alone.
+pub(crate) type Found = Result<Option<User>, StoreError>;
+
+pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Found> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<UserId>| {
-        let lease = Arc::clone(&lease);
+        let db = db.clone();
         async move {
-            lease
-                .read(async |connection| find_all(connection, &ids).await)
-                .await
+            let finding = async {
+                let mut lease = db.lease_selling().await?;
+                let found = find_all(lease.connection(), &ids).await?;
+                lease.give_back();
+                Ok(found)
+            };
+            db.read(finding).await
         }
     })
 }
@@ -35,7 +40,7 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Option<User>> {
 async fn find_all(
     connection: &mut MySqlConnection,
     ids: &[UserId],
-) -> Result<Vec<Option<User>>, StoreError> {
+) -> Result<Vec<Found>, StoreError> {
     let ids_padded = padded(ids);
     let sql = format!(
         "SELECT id, name, priority FROM users WHERE id IN ({})",
@@ -47,10 +52,10 @@ async fn find_all(
     }
     let mut found = HashMap::with_capacity(ids.len());
     for row in query.fetch_all(connection).await? {
-        let user = User::try_from(row)?;
-        found.insert(user.id.clone(), user);
+        found.insert(row.id.clone(), User::try_from(row));
     }
-    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    let found = |id: &UserId| found.get(id.as_str().as_bytes()).cloned().transpose();
+    Ok(ids.iter().map(found).collect())
 }
 
 fn unavailable(error: StoreError) -> UserRepositoryError {
@@ -60,7 +65,8 @@ fn unavailable(error: StoreError) -> UserRepositoryError {
 #[async_trait]
 impl UserRepository for MySqlStore {
     async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
-        self.users.call(id.clone()).await.map_err(unavailable)
+        let found = self.users.call(id.clone()).await.and_then(|found| found);
+        found.map_err(unavailable)
     }
 
     async fn class_of(&self, id: &UserId) -> Result<Option<PriorityClass>, UserRepositoryError> {
@@ -118,7 +124,7 @@ async fn list(
     let mut lease = db.lease_reading().await?;
     let rows = query.fetch_all(lease.connection()).await?;
     lease.give_back();
-    rows.into_iter().map(User::try_from).collect()
+    Ok(readable(rows))
 }
 
 async fn create(db: &Database, user: &User) -> Result<(), StoreError> {
@@ -126,7 +132,7 @@ async fn create(db: &Database, user: &User) -> Result<(), StoreError> {
         .bind(user.id.as_str().as_bytes())
         .bind(user.name.as_str())
         .bind(class_code(user.priority));
-    let mut lease = db.lease_reading().await?;
+    let mut lease = db.lease_changing().await?;
     query.execute(lease.connection()).await?;
     lease.give_back();
     Ok(())
@@ -147,9 +153,9 @@ async fn update(
     }
     sql.push(" WHERE id = ")
         .push_bind(id.as_str().as_bytes().to_vec());
-    let mut lease = db.lease_reading().await?;
+    let mut lease = db.lease_changing().await?;
     sql.build().execute(lease.connection()).await?;
     let found = find_all(lease.connection(), std::slice::from_ref(id)).await?;
     lease.give_back();
-    Ok(found.into_iter().next().flatten())
+    found.into_iter().next().unwrap_or(Ok(None))
 }

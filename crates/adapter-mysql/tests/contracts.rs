@@ -17,7 +17,8 @@ use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
 
 fn config(database: &TestDatabase) -> MySqlConfig {
     MySqlConfig {
-        url: database.url(),
+        urls: vec![database.url()],
+        only_reads: false,
         max_connections: 12,
         // The cases live by a clock of their own.
         max_clock_skew: Duration::MAX,

@@ -46,7 +46,8 @@ impl Store {
             .await
             .unwrap();
         let config = MySqlConfig {
-            url: proxy.url(&database.url()),
+            urls: vec![proxy.url(&database.url())],
+            only_reads: false,
             max_connections: 8,
             max_clock_skew,
             user_directory_max,
@@ -305,7 +306,8 @@ async fn a_wrong_clock_changes_nothing() {
 async fn processes_that_start_together_migrate_once() {
     let database = TestDatabase::create().await;
     let config = MySqlConfig {
-        url: database.url(),
+        urls: vec![database.url()],
+        only_reads: false,
         max_connections: 4,
         max_clock_skew: Duration::MAX,
         user_directory_max: 0,

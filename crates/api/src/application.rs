@@ -23,7 +23,7 @@ use crate::http::{self, Health, HttpState, Serving};
 use crate::lane_watch::{Heard, LaneWatch};
 use crate::live::Live;
 use crate::open_files::OpenFiles;
-use crate::wiring::{self, Migration, QueuePorts, QueueUse, StorePorts};
+use crate::wiring::{self, Migration, QueuePorts, QueueUse, StorePorts, StoreUse};
 use crate::worker::{DecisionLog, Worker, chain};
 use crate::{seed, telemetry};
 
@@ -96,7 +96,12 @@ impl Application {
         let files = OpenFiles::of_this_process(&settings)?;
         let process = ProcessId::new(rand::random());
         let receipts = Arc::new(receipts(&settings.tickets, process)?);
-        let store = wiring::connect_store(&settings, &clock, role.accepts())?;
+        let usage = if role.accepts() {
+            StoreUse::TakesOrders
+        } else {
+            StoreUse::Changes
+        };
+        let store = wiring::connect_store(&settings, &clock, usage)?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
         let identity = store.identity.clone();

@@ -23,7 +23,7 @@ use crate::audit::AuditReport;
 use crate::clock::SystemClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
 use crate::examiner::Examined;
-use crate::wiring::QueueUse;
+use crate::wiring::{QueueUse, StoreUse};
 use crate::worker::chain;
 use crate::{seed, wiring};
 
@@ -225,7 +225,7 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     const LIMIT: Duration = Duration::from_secs(15);
 
     let process = ProcessId::new(rand::random());
-    let store = wiring::connect_store(settings, &clock(), false);
+    let store = wiring::connect_store(settings, &clock(), StoreUse::Changes);
     // A store that is away says nothing of the queue.
     let mut identity = store.as_ref().ok().and_then(|store| store.identity.clone());
     if let Some(asked) = &identity
@@ -298,7 +298,7 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
     let report = match (args.url, &settings.store.adapter) {
         (None, StoreAdapter::MySql(_)) => {
-            let store = wiring::connect_store(&settings, &clock(), false)?;
+            let store = wiring::connect_store(&settings, &clock(), StoreUse::Reads)?;
             AuditReport::of(&*store.shows, &*store.ledger).await?
         }
         (url, _) => {
@@ -337,7 +337,7 @@ fn needs_a_server(is_memory: bool, setting: &str) -> anyhow::Result<()> {
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
     needs_a_server(is_memory, "store.adapter")?;
-    let store = wiring::connect_store(settings, &clock(), false)?;
+    let store = wiring::connect_store(settings, &clock(), StoreUse::Changes)?;
     (store.migrate)().await?;
     print("the schema is up to date")?;
     Ok(ExitCode::SUCCESS)
@@ -346,7 +346,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
     needs_a_server(is_memory, "store.adapter")?;
-    let store = wiring::connect_store(settings, &clock(), false)?;
+    let store = wiring::connect_store(settings, &clock(), StoreUse::Changes)?;
     seed::demo(&*store.users, &*store.shows).await?;
     print("user 1 and show 230920 are there")?;
     Ok(ExitCode::SUCCESS)
@@ -354,7 +354,7 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn set_lanes(settings: &Settings, lanes: u8) -> anyhow::Result<ExitCode> {
     let lanes = Lanes::new(lanes).context("the number of lanes")?;
-    let identity = wiring::connect_store(settings, &clock(), false)?.identity;
+    let identity = wiring::connect_store(settings, &clock(), StoreUse::Reads)?.identity;
     wiring::set_lanes(settings, lanes, identity).await?;
     print(format_args!(
         "there are {} lanes now; set queue.lanes to that number for every process",
@@ -370,7 +370,7 @@ async fn dead_letters(
     let is_memory = matches!(settings.queue.adapter, QueueAdapter::Memory);
     needs_a_server(is_memory, "queue.adapter")?;
     let process = ProcessId::new(rand::random());
-    let identity = wiring::connect_store(settings, &clock(), false)?.identity;
+    let identity = wiring::connect_store(settings, &clock(), StoreUse::Reads)?.identity;
     let queue =
         wiring::connect_queue(settings, &clock(), process, identity, QueueUse::Looks).await?;
     match command {

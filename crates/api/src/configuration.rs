@@ -154,8 +154,9 @@ impl StoreAdapter {
 /// `mysql.*`
 #[derive(Debug, Clone)]
 pub struct MySqlSettings {
-    /// `mysql://user:password@host:port/database`
-    pub url: SecretString,
+    /// `mysql://user:password@host:port/database`, of each server. The one that takes changes is
+    /// used.
+    pub urls: Vec<SecretString>,
     /// The most connections of this process.
     pub max_connections: u32,
     /// Users whose class an api process keeps in memory.
@@ -446,7 +447,7 @@ impl Reader {
     }
 
     fn rabbitmq(&mut self, is_used: bool) -> Option<RabbitMqSettings> {
-        let urls = self.rabbitmq_urls(is_used);
+        let urls = self.urls("rabbitmq.url", "rabbitmq.urls", is_used);
         let prefix = self.take("rabbitmq.prefix", |text| {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             if text.len() <= MAX_PREFIX_LENGTH && text.chars().all(is_plain) {
@@ -471,26 +472,25 @@ impl Reader {
         })
     }
 
-    /// `rabbitmq.urls` with a comma between two of them, or `rabbitmq.url` for one.
-    fn rabbitmq_urls(&mut self, is_used: bool) -> Option<Vec<SecretString>> {
-        const MANY: &str = "rabbitmq.urls";
-        const ONE: &str = "rabbitmq.url";
-        if !self.values.contains_key(MANY) {
-            return self.url(ONE, is_used).map(|url| vec![url]);
+    /// Several URLs with a comma between two of them, or one by the short form.
+    fn urls(&mut self, one: &str, many: &str, is_used: bool) -> Option<Vec<SecretString>> {
+        if !self.values.contains_key(many) {
+            return self.url(one, is_used).map(|url| vec![url]);
         }
-        if self.values.remove(ONE).is_some() {
-            self.fault(ONE, format_args!("is set beside {MANY}; set one of them"));
+        if self.values.remove(one).is_some() {
+            self.fault(one, format_args!("is set beside {many}; set one of them"));
         }
-        self.take(MANY, several_urls)
+        self.take(many, several_urls)
     }
 
     fn mysql(&mut self, is_used: bool) -> Option<MySqlSettings> {
-        let url = self.url("mysql.url", is_used);
-        let max_connections = self.number("mysql.max_connections", 2, 10_000);
+        let urls = self.urls("mysql.url", "mysql.urls", is_used);
+        // One for each purpose: claims, changes, what sells, what reads.
+        let max_connections = self.number("mysql.max_connections", 4, 10_000);
         let user_directory_max = self.number("mysql.user_directory_max", 0, 1_000_000_000);
         let migrate_at_start = self.choice("mysql.migrate_at_start", &YES_OR_NO);
         Some(MySqlSettings {
-            url: url?,
+            urls: urls?,
             max_connections: max_connections?,
             user_directory_max: user_directory_max?,
             migrate_at_start: migrate_at_start?,

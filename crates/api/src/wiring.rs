@@ -62,6 +62,17 @@ pub struct QueuePorts {
     pub examinations: Vec<Arc<dyn Examination>>,
 }
 
+/// What a process does with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreUse {
+    /// Takes orders, and so is asked for their users.
+    TakesOrders,
+    /// Decides orders, or changes what an operator asks for.
+    Changes,
+    /// Reads only: a replica will do.
+    Reads,
+}
+
 /// What a process does with a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueUse {
@@ -71,19 +82,18 @@ pub enum QueueUse {
     Looks,
 }
 
-/// Connects the store that the configuration names; `takes_orders` says whether
-/// it is asked for the users of orders.
+/// Connects the store that the configuration names.
 ///
 /// # Errors
 /// When it is not compiled in, with its feature; when its settings cannot work.
 pub fn connect_store(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-    takes_orders: bool,
+    usage: StoreUse,
 ) -> anyhow::Result<StorePorts> {
     match &settings.store.adapter {
         StoreAdapter::Memory => memory_store(Arc::clone(clock)),
-        StoreAdapter::MySql(mysql) => mysql_store(mysql, settings, Arc::clone(clock), takes_orders),
+        StoreAdapter::MySql(mysql) => mysql_store(mysql, settings, Arc::clone(clock), usage),
     }
 }
 
@@ -193,23 +203,23 @@ fn mysql_store(
     mysql: &MySqlSettings,
     settings: &Settings,
     clock: Arc<dyn Clock>,
-    takes_orders: bool,
+    usage: StoreUse,
 ) -> anyhow::Result<StorePorts> {
     use adapter_mysql::{MySqlConfig, MySqlStore};
     use anyhow::Context;
-    use secrecy::ExposeSecret;
 
     let config = MySqlConfig {
-        url: mysql.url.expose_secret().to_owned(),
+        urls: exposed(&mysql.urls),
+        only_reads: usage == StoreUse::Reads,
         max_connections: mysql.max_connections,
         max_clock_skew: settings.max_clock_skew,
-        user_directory_max: if takes_orders {
+        user_directory_max: if usage == StoreUse::TakesOrders {
             mysql.user_directory_max
         } else {
             0
         },
     };
-    let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url")?);
+    let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url or mysql.urls")?);
     let migrated = Arc::clone(&store);
     Ok(StorePorts {
         users: store.clone(),
@@ -231,7 +241,7 @@ fn mysql_store(
     _: &MySqlSettings,
     _: &Settings,
     _: Arc<dyn Clock>,
-    _: bool,
+    _: StoreUse,
 ) -> anyhow::Result<StorePorts> {
     not_compiled("store.adapter", "mysql")
 }
@@ -312,7 +322,7 @@ async fn set_rabbitmq_lanes(
     Ok(adapter_rabbitmq::set_lanes(&urls, &rabbitmq.prefix, lanes, store).await?)
 }
 
-#[cfg(feature = "rabbitmq")]
+#[cfg(any(feature = "mysql", feature = "rabbitmq"))]
 fn exposed(urls: &[secrecy::SecretString]) -> Vec<String> {
     use secrecy::ExposeSecret;
 
@@ -354,7 +364,7 @@ mod tests {
             ]);
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            let store = connect_store(&settings, &clock, true).map(drop);
+            let store = connect_store(&settings, &clock, StoreUse::TakesOrders).map(drop);
             let queue =
                 connect_queue(&settings, &clock, ProcessId::new(1), None, QueueUse::Serves).await;
             let error = store.and(queue.map(drop)).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! A transaction that holds the locks of some shows, and the changes it saves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use domain::claims::Claim;
@@ -17,7 +17,9 @@ use sqlx::{Executor, FromRow, Row};
 use super::sql::{self, Hold, padded, placeholders, repeated};
 use crate::connections::Lease;
 use crate::error::StoreError;
-use crate::row::{SHOW_COLUMNS, ShowRow, TICKET_COLUMNS, TicketRow, ticket_id};
+use crate::row::{
+    SHOW_COLUMNS, ShowRow, TICKET_COLUMNS, TicketRow, show_ledger, status_code, ticket_id,
+};
 use crate::store::{Database, SERVER_MICROS};
 
 /// The one way to change a show: lock, then read the clock, then everything
@@ -31,40 +33,89 @@ pub(super) struct Locked {
     pub(super) now: Timestamp,
 }
 
+/// What becomes of a show that somebody else has locked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfLocked {
+    Wait,
+    Skip,
+}
+
+/// Live seats by show and user.
+pub(super) type LiveSeats = HashMap<(Vec<u8>, Vec<u8>), u32>;
+
 impl Locked {
     /// Locks the shows of `ids`, which are sorted and distinct, in this sequence.
     pub(super) async fn shows(db: &Database, ids: &[&ShowId]) -> Result<Self, StoreError> {
+        Self::begin(db).await?.lock(db, ids, IfLocked::Wait).await
+    }
+
+    /// The same, leaving out those that somebody else has locked.
+    pub(super) async fn free_shows(db: &Database, ids: &[&ShowId]) -> Result<Self, StoreError> {
+        Self::begin(db).await?.lock(db, ids, IfLocked::Skip).await
+    }
+
+    /// Locks the shows of these tickets. A ticket never changes its show.
+    pub(super) async fn shows_of(db: &Database, ids: &[TicketId]) -> Result<Self, StoreError> {
+        let mut begun = Self::begin(db).await?;
+        let found = begun.tickets(ids).await?;
+        let shows: BTreeSet<_> = found.values().map(|ticket| &ticket.order.show_id).collect();
+        let shows: Vec<_> = shows.into_iter().collect();
+        begun.lock(db, &shows, IfLocked::Wait).await
+    }
+
+    async fn begin(db: &Database) -> Result<Self, StoreError> {
         let mut lease = db.lease_changing().await?;
         lease.connection().execute("START TRANSACTION").await?;
-        let mut shows = BTreeMap::new();
-        let mut now = None;
-        if !ids.is_empty() {
-            let ids = padded(ids);
-            // Along the primary key, whatever the optimizer thinks of a small table.
-            let sql = format!(
-                "SELECT {SHOW_COLUMNS}, {SERVER_MICROS} AS server_micros \
-                 FROM shows FORCE INDEX (PRIMARY) WHERE id IN ({}) ORDER BY id FOR UPDATE",
-                placeholders(ids.len())
-            );
-            let mut query = sqlx::query(&sql);
-            for id in ids {
-                query = query.bind(id.as_str().as_bytes());
-            }
-            let asked = Instant::now();
-            let rows = query.fetch_all(lease.connection()).await?;
-            if let Some(last) = rows.last() {
-                now = Some(db.checked_now(asked, last.try_get("server_micros")?)?);
-            }
-            for row in rows {
-                let standing = ShowStanding::try_from(ShowRow::from_row(&row)?)?;
-                shows.insert(standing.show.id.clone(), standing);
-            }
-        }
         Ok(Self {
             lease,
-            shows,
-            now: now.unwrap_or_else(|| db.clock.now()),
+            shows: BTreeMap::new(),
+            now: db.clock.now(),
         })
+    }
+
+    async fn lock(
+        mut self,
+        db: &Database,
+        ids: &[&ShowId],
+        if_locked: IfLocked,
+    ) -> Result<Self, StoreError> {
+        if ids.is_empty() {
+            return Ok(self);
+        }
+        let ids = padded(ids);
+        let waiting = match if_locked {
+            IfLocked::Wait => "",
+            IfLocked::Skip => "SKIP LOCKED",
+        };
+        // Along the primary key, whatever the optimizer thinks of a small table.
+        let sql = format!(
+            "SELECT {SHOW_COLUMNS}, {SERVER_MICROS} AS server_micros \
+             FROM shows FORCE INDEX (PRIMARY) WHERE id IN ({}) ORDER BY id FOR UPDATE {waiting}",
+            placeholders(ids.len())
+        );
+        let mut query = sqlx::query(&sql);
+        for id in ids {
+            query = query.bind(id.as_str().as_bytes());
+        }
+        let asked = Instant::now();
+        let rows = query.fetch_all(self.lease.connection()).await?;
+        self.now = match rows.last() {
+            Some(last) => db.checked_now(asked, last.try_get("server_micros")?)?,
+            None => db.clock.now(),
+        };
+        for row in rows {
+            let standing = ShowStanding::try_from(ShowRow::from_row(&row)?)?;
+            self.shows.insert(standing.show.id.clone(), standing);
+        }
+        Ok(self)
+    }
+
+    /// The counters of the locked shows, to be worked on.
+    pub(super) fn ledgers(&self) -> Result<BTreeMap<ShowId, ShowLedger>, StoreError> {
+        let shows = self.shows.iter();
+        shows
+            .map(|(id, standing)| Ok((id.clone(), show_ledger(standing)?)))
+            .collect()
     }
 
     pub(super) fn connection(&mut self) -> &mut MySqlConnection {
@@ -89,32 +140,76 @@ impl Locked {
         tickets(self.connection(), ids).await
     }
 
-    /// Reserved tickets of the locked shows whose hold is over, the longest first.
-    pub(super) async fn due_holds(&mut self) -> Result<Vec<Ticket>, StoreError> {
-        if self.shows.is_empty() {
+    /// Up to `limit` holds of these shows that are over, the longest first.
+    pub(super) async fn due_holds(
+        &mut self,
+        shows: &[ShowId],
+        limit: usize,
+    ) -> Result<Vec<TicketId>, StoreError> {
+        if shows.is_empty() || limit == 0 {
             return Ok(Vec::new());
         }
-        let shows: Vec<&ShowId> = self.shows.keys().collect();
-        let shows = padded(&shows);
+        let shows = padded(shows);
         let sql = format!(
             "SELECT ticket_id FROM holds WHERE show_id IN ({}) AND expires_at <= ? \
-             ORDER BY expires_at, ticket_id",
+             ORDER BY expires_at, ticket_id LIMIT ?",
             placeholders(shows.len())
         );
         let mut query = sqlx::query_as::<_, (Vec<u8>,)>(&sql);
-        for show in &shows {
+        for show in shows {
             query = query.bind(show.as_str().as_bytes());
         }
         let rows = query
             .bind(self.now.as_micros())
+            .bind(u64::try_from(limit).unwrap_or(u64::MAX))
             .fetch_all(self.lease.connection())
             .await?;
-        let ids: Vec<_> = rows
-            .iter()
-            .map(|(id,)| ticket_id("holds", id))
-            .collect::<Result<_, _>>()?;
-        let mut tickets = self.tickets(&ids).await?;
-        Ok(ids.iter().filter_map(|id| tickets.remove(id)).collect())
+        let ids = rows.iter().map(|(id,)| ticket_id("holds", id));
+        ids.collect()
+    }
+
+    /// Holds of these users on seats of a show that are over.
+    pub(super) async fn due_holds_of(
+        &mut self,
+        show: &ShowId,
+        users: &[&UserId],
+    ) -> Result<Vec<TicketId>, StoreError> {
+        let mut due = Vec::new();
+        for users in users.chunks(1_024) {
+            let users = padded(users);
+            let sql = format!(
+                "SELECT id FROM tickets FORCE INDEX (tickets_of_user) \
+                 WHERE user_id IN ({}) AND show_id = ? AND status = ? AND hold_expires_at <= ?",
+                placeholders(users.len())
+            );
+            let mut query = sqlx::query_as::<_, (Vec<u8>,)>(&sql);
+            for user in users {
+                query = query.bind(user.as_str().as_bytes());
+            }
+            let rows = query
+                .bind(show.as_str().as_bytes())
+                .bind(status_code(Status::Reserved))
+                .bind(self.now.as_micros())
+                .fetch_all(self.lease.connection())
+                .await?;
+            for (id,) in rows {
+                due.push(ticket_id("tickets", &id)?);
+            }
+        }
+        Ok(due)
+    }
+
+    /// Those of the tickets that are reserved, the longest first. One that cannot be read keeps
+    /// its seats: nobody knows how many they are.
+    pub(super) async fn reserved(&mut self, ids: &[TicketId]) -> Result<Vec<Ticket>, StoreError> {
+        let found = tickets_or_why_not(self.connection(), ids).await?;
+        let mut reserved: Vec<_> = found
+            .into_values()
+            .filter_map(Result::ok)
+            .filter(|ticket| ticket.hold_expires_at().is_some())
+            .collect();
+        reserved.sort_unstable_by_key(|ticket| (ticket.hold_expires_at(), ticket.order.ticket_id));
+        Ok(reserved)
     }
 
     /// Which of the users exist.
@@ -139,7 +234,7 @@ impl Locked {
     pub(super) async fn live_seats(
         &mut self,
         pairs: &[(&ShowId, &UserId)],
-    ) -> Result<HashMap<(Vec<u8>, Vec<u8>), u32>, StoreError> {
+    ) -> Result<LiveSeats, StoreError> {
         /// From so many users on, a show has a statement of its own.
         const MANY: usize = 16;
 
@@ -190,6 +285,11 @@ impl Locked {
                 Ok(((show, user), seats))
             })
             .collect()
+    }
+
+    /// Removes holds that hold nothing: of tickets that are not reserved, or not there.
+    pub(super) async fn remove_holds(&mut self, tickets: &[TicketId]) -> Result<(), StoreError> {
+        sql::delete_holds(self.connection(), tickets).await
     }
 
     /// Saves everything and commits.
@@ -247,8 +347,18 @@ pub(super) async fn tickets(
     connection: &mut MySqlConnection,
     ids: &[TicketId],
 ) -> Result<HashMap<TicketId, Ticket>, StoreError> {
+    let found = tickets_or_why_not(connection, ids).await?;
+    let found = found.into_iter();
+    found.map(|(id, ticket)| Ok((id, ticket?))).collect()
+}
+
+/// The same, each with why it cannot be read.
+pub(super) async fn tickets_or_why_not(
+    connection: &mut MySqlConnection,
+    ids: &[TicketId],
+) -> Result<HashMap<TicketId, Result<Ticket, StoreError>>, StoreError> {
     let mut found = HashMap::with_capacity(ids.len());
-    // Bounded, because a padded list of all due holds could outgrow the protocol.
+    // Bounded, because a padded list of many could outgrow the protocol.
     for ids in ids.chunks(4_096) {
         let ids = padded(ids);
         let sql = format!(
@@ -260,8 +370,7 @@ pub(super) async fn tickets(
             query = query.bind(id.to_bytes().to_vec());
         }
         for row in query.fetch_all(&mut *connection).await? {
-            let ticket = Ticket::try_from(row)?;
-            found.insert(ticket.order.ticket_id, ticket);
+            found.insert(ticket_id("tickets", &row.id)?, Ticket::try_from(row));
         }
     }
     Ok(found)

@@ -1,13 +1,13 @@
 //! The ledger. Every change goes through [`locked::Locked`]; what changes is
 //! said by [`domain::rule`].
 
+mod expiring;
 mod locked;
 mod reading;
 pub(crate) mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,44 +29,85 @@ use rand::RngExt;
 use tokio::time::sleep;
 use tracing::debug;
 
-use self::locked::{Changes, Locked};
+use self::locked::{Changes, LiveSeats, Locked};
 use crate::MySqlStore;
+use crate::by_show::ByShow;
 use crate::coalesce::Coalescer;
 use crate::error::StoreError;
 use crate::row::show_ledger;
-use crate::store::{Database, KeptLease};
+use crate::session::ensure_it_takes_changes;
+use crate::store::{CHANGE_LIMIT, Database};
 
 /// Tickets asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
 /// Requests to confirm or cancel in one transaction.
 const MAX_TRANSITIONS: usize = 1_000;
+/// Due holds that a deciding transaction releases whether or not it needs their seats.
+const MAX_DUE_HOLDS: usize = 1_000;
 /// Attempts of a transaction that others get in the way of.
 const ATTEMPTS: u32 = 10;
 
-pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Option<Ticket>> {
-    let lease = Arc::new(KeptLease::new(db));
+/// A row that cannot be read is that ticket's failure alone.
+pub(crate) type Found = Result<Option<Ticket>, StoreError>;
+
+/// For everybody.
+pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Found> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
-        let lease = Arc::clone(&lease);
+        let db = db.clone();
         async move {
-            let found = lease
-                .read(async |connection| locked::tickets(connection, &ids).await)
-                .await?;
-            Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+            let finding = async {
+                let mut lease = db.lease_reading().await?;
+                let found = locked::tickets_or_why_not(lease.connection(), &ids).await?;
+                lease.give_back();
+                Ok(each(&ids, found))
+            };
+            db.read(finding).await
         }
     })
 }
 
-/// One transaction at a time costs nothing: a hot show's would wait for its lock anyway.
-pub(crate) fn transitions(
-    db: Database,
-) -> Coalescer<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)> {
-    Coalescer::new(MAX_TRANSITIONS, move |requests| {
+/// For those who confirm and cancel: what is not found is nowhere.
+pub(crate) fn look_ups_for_changes(db: Database) -> Coalescer<TicketId, Found> {
+    Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
         let db = db.clone();
         async move {
-            let attempt = || transition_all(&db, &requests);
-            db.change(until_free(attempt)).await
+            let finding = async {
+                let mut lease = db.lease_selling().await?;
+                let found = locked::tickets_or_why_not(lease.connection(), &ids).await?;
+                if ids.iter().any(|id| !found.contains_key(id)) {
+                    // A primary that was demoted knows nothing of later decisions.
+                    ensure_it_takes_changes(lease.connection()).await?;
+                }
+                lease.give_back();
+                Ok(each(&ids, found))
+            };
+            db.read(finding).await
         }
     })
+}
+
+fn each(ids: &[TicketId], found: HashMap<TicketId, Result<Ticket, StoreError>>) -> Vec<Found> {
+    let one = |id: &TicketId| found.get(id).cloned().transpose();
+    ids.iter().map(one).collect()
+}
+
+/// One transaction at a time for each show costs nothing: it would wait for the show's lock
+/// anyway.
+pub(crate) fn transitions(
+    db: Database,
+    shows_at_once: u32,
+) -> ByShow<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)> {
+    let run = move |show: ShowId, requests: Vec<TransitionRequest>| {
+        let db = db.clone();
+        async move {
+            let attempt = async || {
+                let locked = Locked::shows(&db, &[&show]).await?;
+                transition_all(locked, &requests).await
+            };
+            db.change(until_free(attempt)).await
+        }
+    };
+    ByShow::new(MAX_TRANSITIONS, shows_at_once, CHANGE_LIMIT, run)
 }
 
 /// Does it again while other transactions are in the way, waiting longer each time.
@@ -116,9 +157,21 @@ impl TicketLedger for MySqlStore {
             shows: Vec::new(),
         };
         let answers: Vec<_> = if let [request] = requests {
-            vec![self.transitions.call(*request).await?]
+            // Which show to lock; a ticket never changes it.
+            let found = self.changed_tickets.call(request.ticket_id).await??;
+            vec![match found {
+                Some(ticket) => {
+                    let show = &ticket.order.show_id;
+                    self.transitions.call(show, *request).await?
+                }
+                None => (TransitionOutcome::NotDecided, None),
+            }]
         } else {
-            let attempt = || transition_all(&self.db, requests);
+            let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
+            let attempt = async || {
+                let locked = Locked::shows_of(&self.db, &ids).await?;
+                transition_all(locked, requests).await
+            };
             self.db.change(until_free(attempt)).await?
         };
         let mut shows: BTreeMap<ShowId, ShowSeats> = BTreeMap::new();
@@ -131,8 +184,7 @@ impl TicketLedger for MySqlStore {
     }
 
     async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
-        let attempt = || expire_due(&self.db, limit);
-        Ok(self.db.change(until_free(attempt)).await?)
+        Ok(expiring::expire_due(&self.db, limit).await?)
     }
 
     async fn change_show(
@@ -149,7 +201,7 @@ impl TicketLedger for MySqlStore {
 
     async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
         if let [id] = ids {
-            return Ok(self.tickets.call(*id).await?.into_iter().collect());
+            return Ok(self.tickets.call(*id).await??.into_iter().collect());
         }
         let found = self.db.read(reading::find(&self.db, ids)).await?;
         Ok(found.into_values().collect())
@@ -215,7 +267,6 @@ async fn decide(
 async fn load_batch(locked: &mut Locked, orders: &[Order]) -> Result<BatchState, StoreError> {
     let ids: Vec<_> = orders.iter().map(|order| order.ticket_id).collect();
     let known = locked.tickets(&ids).await?;
-    let due = locked.due_holds().await?;
     let users: HashSet<&UserId> = orders.iter().map(|order| &order.user_id).collect();
     let users: Vec<&UserId> = users.into_iter().collect();
     let existing: HashSet<Vec<u8>> = locked.existing(&users).await?.into_iter().collect();
@@ -227,14 +278,15 @@ async fn load_batch(locked: &mut Locked, orders: &[Order]) -> Result<BatchState,
         .collect();
     let pairs: Vec<_> = pairs.into_iter().collect();
     let live = locked.live_seats(&pairs).await?;
+    let due = due_holds(locked, orders, &pairs, &live).await?;
     let mut shows = BTreeMap::new();
-    for (id, standing) in &locked.shows {
+    for (id, ledger) in locked.ledgers()? {
         let show = BatchShow {
-            ledger: show_ledger(standing)?,
+            ledger,
             live_seats: HashMap::new(),
             due_holds: Vec::new(),
         };
-        shows.insert(id.clone(), show);
+        shows.insert(id, show);
     }
     for (show, user) in pairs {
         let key = (show.as_str().into(), user.as_str().into());
@@ -251,6 +303,46 @@ async fn load_batch(locked: &mut Locked, orders: &[Order]) -> Result<BatchState,
     Ok(BatchState { shows, known })
 }
 
+/// The due holds that matter to this batch. Usually these are all there are. After an outage there
+/// may be a hundred thousand: then those are released that make room for what is ordered, and
+/// those that count against the limit of somebody who orders; sweeping releases the others.
+async fn due_holds(
+    locked: &mut Locked,
+    orders: &[Order],
+    pairs: &[(&ShowId, &UserId)],
+    live: &LiveSeats,
+) -> Result<Vec<Ticket>, StoreError> {
+    let mut seats: BTreeMap<&ShowId, usize> = BTreeMap::new();
+    for order in orders {
+        let ordered = usize::try_from(order.quantity.seats()).unwrap_or(usize::MAX);
+        let seats = seats.entry(&order.show_id).or_default();
+        *seats = seats.saturating_add(ordered);
+    }
+    let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
+    let all = locked.due_holds(&shows, MAX_DUE_HOLDS).await?;
+    if all.len() < MAX_DUE_HOLDS {
+        return locked.reserved(&all).await;
+    }
+    let mut some = BTreeSet::new();
+    for show in &shows {
+        let ordered = seats.get(show).copied().unwrap_or_default();
+        // Each has a seat or more.
+        some.extend(
+            locked
+                .due_holds(std::slice::from_ref(show), ordered)
+                .await?,
+        );
+        let users = pairs.iter().filter(|(of, user)| {
+            let key = (of.as_str().into(), user.as_str().into());
+            *of == show && live.get(&key).is_some_and(|seats| *seats > 0)
+        });
+        let users: Vec<&UserId> = users.map(|(_, user)| *user).collect();
+        some.extend(locked.due_holds_of(show, &users).await?);
+    }
+    let some: Vec<_> = some.into_iter().collect();
+    locked.reserved(&some).await
+}
+
 /// Tickets and counters as they become, one request after the other.
 struct Working {
     now: domain::time::Timestamp,
@@ -259,27 +351,17 @@ struct Working {
 }
 
 impl Working {
-    /// Locks the shows of the tickets with these ids and reads both.
-    async fn load(db: &Database, ids: &[TicketId]) -> Result<(Locked, Self), StoreError> {
-        // Which shows to lock. A ticket never changes its show.
-        let unlocked = reading::find(db, ids).await?;
-        let shows = sorted(unlocked.values().map(|ticket| &ticket.order.show_id));
-        let mut locked = Locked::shows(db, &shows).await?;
-        let known: Vec<_> = unlocked.keys().copied().collect();
-        let tickets = locked.tickets(&known).await?;
-        let mut ledgers = BTreeMap::new();
-        for (id, standing) in &locked.shows {
-            ledgers.insert(id.clone(), show_ledger(standing)?);
+    /// Reads the tickets, whose shows are locked.
+    async fn load(locked: &mut Locked, ids: &[TicketId]) -> Result<Self, StoreError> {
+        let tickets = locked.tickets(ids).await?;
+        if ids.iter().any(|id| !tickets.contains_key(id)) {
+            ensure_it_takes_changes(locked.connection()).await?;
         }
-        let now = locked.now;
-        Ok((
-            locked,
-            Self {
-                now,
-                tickets,
-                ledgers,
-            },
-        ))
+        Ok(Self {
+            now: locked.now,
+            tickets,
+            ledgers: locked.ledgers()?,
+        })
     }
 
     fn transition(
@@ -313,11 +395,11 @@ impl Working {
 
 /// One outcome per request, with the seats of its show if the ticket changed.
 async fn transition_all(
-    db: &Database,
+    mut locked: Locked,
     requests: &[TransitionRequest],
 ) -> Result<Vec<(TransitionOutcome, Option<ShowSeats>)>, StoreError> {
     let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
-    let (locked, mut working) = Working::load(db, &ids).await?;
+    let mut working = Working::load(&mut locked, &ids).await?;
     let mut changes = Changes::default();
     let outcomes: Vec<_> = requests
         .iter()
@@ -342,42 +424,6 @@ async fn transition_all(
             (outcome, seats)
         })
         .collect())
-}
-
-async fn expire_due(db: &Database, limit: usize) -> Result<TransitionReport, StoreError> {
-    let due = reading::due_holds(db, db.clock.now(), limit).await?;
-    if due.is_empty() {
-        return Ok(TransitionReport {
-            outcomes: Vec::new(),
-            shows: Vec::new(),
-        });
-    }
-    let (locked, mut working) = Working::load(db, &due).await?;
-    let mut changes = Changes::default();
-    let mut outcomes = Vec::new();
-    let mut changed = BTreeSet::new();
-    for id in due {
-        let Some(before) = working.tickets.get(&id) else {
-            continue;
-        };
-        let mut ticket = before.clone();
-        let ledger = working.ledgers.get_mut(&ticket.order.show_id);
-        let Some(entry) = ledger.and_then(|ledger| ledger.expire(&mut ticket, working.now)) else {
-            continue;
-        };
-        changes.change(before, &ticket, entry);
-        changed.insert(ticket.order.show_id.clone());
-        outcomes.push(TransitionOutcome::Changed(ticket));
-    }
-    for ledger in working.ledgers.values() {
-        changes.show(ledger);
-    }
-    locked.commit(changes).await?;
-    let shows = changed.iter().filter_map(|show| working.ledgers.get(show));
-    Ok(TransitionReport {
-        outcomes,
-        shows: shows.map(ShowLedger::announcement).collect(),
-    })
 }
 
 async fn change_show(

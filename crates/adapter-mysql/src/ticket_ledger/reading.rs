@@ -7,11 +7,10 @@ use domain::journal::{HistoryEntry, JournalEntry};
 use domain::ports::TicketPage;
 use domain::receipt::TicketId;
 use domain::ticket::Ticket;
-use domain::time::Timestamp;
 
 use super::locked::tickets;
 use crate::error::StoreError;
-use crate::row::{JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, ticket_id};
+use crate::row::{JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, readable};
 use crate::store::Database;
 
 fn rows(limit: usize) -> u64 {
@@ -26,24 +25,6 @@ pub(super) async fn find(
     let found = tickets(lease.connection(), ids).await?;
     lease.give_back();
     Ok(found)
-}
-
-/// Tickets whose hold is over, the longest first.
-pub(super) async fn due_holds(
-    db: &Database,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<TicketId>, StoreError> {
-    let mut lease = db.lease_reading().await?;
-    let due: Vec<(Vec<u8>,)> = sqlx::query_as(
-        "SELECT ticket_id FROM holds WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
-    )
-    .bind(now.as_micros())
-    .bind(rows(limit))
-    .fetch_all(lease.connection())
-    .await?;
-    lease.give_back();
-    due.iter().map(|(id,)| ticket_id("holds", id)).collect()
 }
 
 pub(super) async fn list_by_user(
@@ -72,7 +53,7 @@ pub(super) async fn list_by_user(
     let query = query.bind(rows(page.limit));
     let found = query.fetch_all(lease.connection()).await?;
     lease.give_back();
-    found.into_iter().map(Ticket::try_from).collect()
+    Ok(readable(found))
 }
 
 /// What the show's number was before both halves are read bounds them: up to

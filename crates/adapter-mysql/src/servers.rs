@@ -1,0 +1,282 @@
+//! The servers that `mysql.urls` names, and the one of them that is used: the one that can be
+//! written.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{info, warn};
+use url::Url;
+
+use crate::error::{InvalidUrl, StoreError};
+use crate::session::Session;
+
+/// Texts of statements that a connection keeps prepared: all there are.
+const STATEMENTS_PREPARED: usize = 256;
+/// How long the server in use is waited for before the others are tried as well.
+const HEAD_START: Duration = Duration::from_millis(300);
+/// How long others are waited for once one was found: two that can be written are one too many.
+const OTHERS_LIMIT: Duration = Duration::from_millis(300);
+/// Between two attempts to connect to a server that is starting.
+const CONNECT_AGAIN: Duration = Duration::from_millis(50);
+/// How long the server is waited for when a connection is closed. sqlx waits for its answer if
+/// the connection is encrypted (0.8.6), and one that hangs gives none.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the driver knows and what this adapter does not set itself.
+const PARAMETERS: [&str; 9] = [
+    "ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket",
+];
+
+/// One server, and the database on it.
+#[derive(Clone)]
+pub(crate) struct Server {
+    options: MySqlConnectOptions,
+    pub(crate) without_database: MySqlConnectOptions,
+    /// `host:port`, for people.
+    pub(crate) address: String,
+    pub(crate) database: String,
+}
+
+/// The URL holds the password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+impl Server {
+    fn new(text: &str) -> Result<Self, InvalidUrl> {
+        // `…/tickets/` names the same database as `…/tickets`.
+        let (place, parameters) = match text.split_once('?') {
+            Some((place, parameters)) => (place.trim_end_matches('/'), format!("?{parameters}")),
+            None => (text.trim_end_matches('/'), String::new()),
+        };
+        let url: Url = format!("{place}{parameters}")
+            .parse()
+            .map_err(|_| InvalidUrl::NotAUrl)?;
+        if !matches!(url.scheme(), "mysql" | "mariadb") {
+            return Err(InvalidUrl::NotAUrl);
+        }
+        // The driver ignores what it does not know.
+        for (name, value) in url.query_pairs() {
+            if name == "charset" && value == "utf8mb4" {
+                continue;
+            }
+            if !PARAMETERS.contains(&&*name) {
+                return Err(InvalidUrl::UnknownParameter {
+                    name: name.into_owned(),
+                });
+            }
+        }
+        let options = MySqlConnectOptions::from_url(&url).map_err(|_| InvalidUrl::NotAUrl)?;
+        let database = options.get_database().unwrap_or_default().to_owned();
+        if database.is_empty() || database.contains('/') {
+            return Err(InvalidUrl::NoDatabase);
+        }
+        let mut of_server = url;
+        of_server.set_path("");
+        let without_database =
+            MySqlConnectOptions::from_url(&of_server).map_err(|_| InvalidUrl::NotAUrl)?;
+        Ok(Self {
+            address: format!("{}:{}", options.get_host(), options.get_port()),
+            options: prepared(options),
+            without_database: prepared(without_database),
+            database,
+        })
+    }
+
+    /// A session, also on a server that takes no changes.
+    pub(crate) async fn session(&self) -> Result<Session, StoreError> {
+        Ok(Session::begin(&self.options).await?)
+    }
+
+    /// A session, if changes are taken.
+    async fn writable_session(&self) -> Result<Session, StoreError> {
+        let mut session = Session::begin(&self.options).await?;
+        if session.takes_changes().await? {
+            return Ok(session);
+        }
+        close(session).await;
+        Err(StoreError::ReadOnly)
+    }
+}
+
+/// Tells the server, if it listens.
+pub(crate) async fn close(session: Session) {
+    let _late = timeout(CLOSE_LIMIT, session.connection.close()).await;
+}
+
+/// The driver keeps the brackets of an IPv6 address, and then finds no such host.
+fn prepared(options: MySqlConnectOptions) -> MySqlConnectOptions {
+    let host = options.get_host();
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    options
+        .host(&host)
+        // Failures are logged where they are handled; a statement is no event.
+        .disable_statement_logging()
+        .statement_cache_capacity(STATEMENTS_PREPARED)
+}
+
+/// Which servers sessions may be on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The one that takes changes.
+    Writable,
+    /// Any of them: nothing is changed, and what is read may be old.
+    Any,
+}
+
+/// All servers, of which one is used.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    all: Vec<Server>,
+    wanted: Wanted,
+    /// The place of the one that led to the last session.
+    used: Mutex<Option<usize>>,
+}
+
+impl Servers {
+    pub(crate) fn new(urls: &[String], wanted: Wanted) -> Result<Self, InvalidUrl> {
+        let all = urls.iter().map(|url| Server::new(url));
+        let all: Vec<_> = all.collect::<Result<_, _>>()?;
+        if all.is_empty() {
+            return Err(InvalidUrl::NotAUrl);
+        }
+        Ok(Self {
+            all,
+            wanted,
+            used: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn all(&self) -> &[Server] {
+        &self.all
+    }
+
+    /// A session on the server that is to be used. While none of them is started, goes on
+    /// trying; the caller limits that.
+    pub(crate) async fn connect(&self) -> Result<Session, StoreError> {
+        loop {
+            let connected = match (self.wanted, self.all.as_slice()) {
+                (Wanted::Any, [only]) => only.session().await,
+                (Wanted::Any, several) => first_of(several).await,
+                (Wanted::Writable, [only]) => only.writable_session().await,
+                (Wanted::Writable, several) => self.search(several).await,
+            };
+            match connected {
+                Err(error) if error.is_of_a_server_that_starts() => sleep(CONNECT_AGAIN).await,
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Whether a session is still alive, and its server still one to be used.
+    pub(crate) async fn examine(&self, session: &mut Session) -> Result<(), StoreError> {
+        let takes_changes = session.takes_changes().await?;
+        if takes_changes || self.wanted == Wanted::Any {
+            Ok(())
+        } else {
+            Err(StoreError::ReadOnly)
+        }
+    }
+
+    /// The server in use, if it still is the one. Otherwise the only one that takes changes:
+    /// of two that do, nobody can say which has the tickets.
+    async fn search(&self, all: &[Server]) -> Result<Session, StoreError> {
+        let used = *self.used.lock();
+        let has_failed = Notify::new();
+        let mut asked: FuturesUnordered<_> = all
+            .iter()
+            .enumerate()
+            .map(async |(place, server)| {
+                if used.is_some_and(|used| used != place) {
+                    let _whichever_is_first = timeout(HEAD_START, has_failed.notified()).await;
+                }
+                let session = server.writable_session().await;
+                if used == Some(place) && session.is_err() {
+                    has_failed.notify_waiters();
+                }
+                (place, session)
+            })
+            .collect();
+        let mut found: Option<(usize, Session)> = None;
+        let mut failed = Vec::new();
+        let mut deadline = None;
+        loop {
+            let next = match deadline {
+                Some(deadline) => timeout_at(deadline, asked.next()).await.unwrap_or(None),
+                None => asked.next().await,
+            };
+            match next {
+                None => break,
+                Some((place, Ok(session))) if used == Some(place) => return Ok(session),
+                Some((place, Ok(session))) => {
+                    found = Some(match found {
+                        None => (place, session),
+                        Some(other) => one_of_many(all, other, (place, session)).await?,
+                    });
+                    deadline.get_or_insert_with(|| Instant::now() + OTHERS_LIMIT);
+                }
+                Some((place, Err(error))) => failed.push((all[place].address.clone(), error)),
+            }
+        }
+        let Some((place, session)) = found else {
+            failed.sort_by(|(one, _), (other, _)| one.cmp(other));
+            return Err(StoreError::NoServer(failed));
+        };
+        if self.used.lock().replace(place) != Some(place) {
+            let server = &all[place].address;
+            match used {
+                None => info!(server, "this server of mysql.urls is used"),
+                Some(_) => warn!(server, "another server of mysql.urls is used from now on"),
+            }
+        }
+        Ok(session)
+    }
+}
+
+/// The first that answers, in the sequence of the configuration.
+async fn first_of(servers: &[Server]) -> Result<Session, StoreError> {
+    let mut failed = Vec::new();
+    for server in servers {
+        let limited = timeout(HEAD_START, server.session()).await;
+        match limited.unwrap_or(Err(StoreError::TimedOut { limit: HEAD_START })) {
+            Ok(session) => return Ok(session),
+            Err(error) => failed.push((server.address.clone(), error)),
+        }
+    }
+    Err(StoreError::NoServer(failed))
+}
+
+/// Two servers that take changes have the same data if they are members of a cluster whose
+/// members all do. Then all processes use the one that is named first: changes of one show
+/// over two members would get in each other's way.
+async fn one_of_many(
+    all: &[Server],
+    one: (usize, Session),
+    other: (usize, Session),
+) -> Result<(usize, Session), StoreError> {
+    let (mut first, mut second) = if one.0 < other.0 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let are_members = first.1.is_one_of_many().await? && second.1.is_one_of_many().await?;
+    let addresses = [first.0, second.0].map(|place| all[place].address.clone());
+    close(second.1).await;
+    if are_members {
+        return Ok(first);
+    }
+    close(first.1).await;
+    Err(StoreError::TwoPrimaries { addresses })
+}

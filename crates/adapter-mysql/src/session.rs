@@ -1,0 +1,97 @@
+//! A session of the server: everything that statements rely on is set when it begins, and
+//! whether its server can still be written is looked at again and again.
+
+use std::time::Instant;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{ConnectOptions, Executor};
+
+use crate::error::StoreError;
+
+/// What every session is, whatever the server's defaults are.
+///
+/// READ COMMITTED: what is read after the locks is what is committed by then. Statements
+/// outside of transactions commit by themselves, and `COMMIT` begins nothing new. A value that
+/// does not fit is refused. A process that stops in the middle must not keep a show locked for
+/// long: the server waits 5 s for a lock and ends sessions that are silent for 15 s. A limit
+/// for statements is the caller's. The comments with numbers are for MySQL, those with an `M`
+/// for MariaDB: each knows a setting that the other does not.
+const BEGIN: &str = "\
+    SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
+    SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', \
+        sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', \
+        time_zone = '+00:00', unique_checks = 1, sql_safe_updates = 0, sql_auto_is_null = 0, \
+        sql_select_limit = 18446744073709551615, sql_big_selects = 1, \
+        innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, wait_timeout = 15 \
+        /*!80000 , max_execution_time = 0 */ \
+        /*M! , max_statement_time = 0, check_constraint_checks = 1, idle_transaction_timeout = 0, \
+        idle_write_transaction_timeout = 0 */";
+
+/// Not 0 if the server takes no changes: a replica, a primary that was demoted, or one whose
+/// files cannot be written. Asked of the server, not of the user's rights: who may write all
+/// the same must not. Some MariaDB name the values of `read_only`.
+const TAKES_NO_CHANGES: &str =
+    "CAST(@@global.read_only NOT IN ('0', 'OFF') OR @@global.innodb_read_only AS SIGNED)";
+
+/// A connection, and when its server was last seen to take changes.
+pub(crate) struct Session {
+    pub(crate) connection: MySqlConnection,
+    pub(crate) examined: Instant,
+}
+
+impl Session {
+    /// Connects and sets what statements rely on. Does not look whether the server can be
+    /// written.
+    pub(crate) async fn begin(options: &MySqlConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = options.connect().await?;
+        connection.execute(BEGIN).await?;
+        let examined = Instant::now();
+        Ok(Self {
+            connection,
+            examined,
+        })
+    }
+
+    /// Whether the server takes changes; also shows that it is alive.
+    pub(crate) async fn takes_changes(&mut self) -> Result<bool, sqlx::Error> {
+        let asked = Instant::now();
+        let sql = format!("SELECT {TAKES_NO_CHANGES}");
+        let refuses: i64 = sqlx::query_scalar(&sql)
+            .fetch_one(&mut self.connection)
+            .await?;
+        self.examined = asked;
+        Ok(refuses == 0)
+    }
+}
+
+impl Session {
+    /// Whether it is on a member of a cluster whose members all take changes: Galera, or group
+    /// replication with several primaries.
+    pub(crate) async fn is_one_of_many(&mut self) -> Result<bool, sqlx::Error> {
+        let settings: Vec<(String, String)> = sqlx::query_as(
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+             ('wsrep_on', 'group_replication_single_primary_mode')",
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        let is = |name: &str, value: &str| {
+            let mut settings = settings.iter();
+            settings.any(|(known, set)| known == name && set == value)
+        };
+        Ok(is("wsrep_on", "ON") || is("group_replication_single_primary_mode", "OFF"))
+    }
+}
+
+/// Fails unless the server takes changes. What was not found on one that does not may be
+/// somewhere else.
+pub(crate) async fn ensure_it_takes_changes(
+    connection: &mut MySqlConnection,
+) -> Result<(), StoreError> {
+    let sql = format!("SELECT {TAKES_NO_CHANGES}");
+    let refuses: i64 = sqlx::query_scalar(&sql).fetch_one(connection).await?;
+    if refuses == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::ReadOnly)
+    }
+}

@@ -1,0 +1,174 @@
+//! Sweeping: holds that are over go back, whatever is the matter with some of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use domain::ids::ShowId;
+use domain::ports::{TransitionOutcome, TransitionReport};
+use domain::receipt::TicketId;
+use domain::rule::ShowLedger;
+use tokio::time::timeout;
+use tracing::{error, warn};
+
+use super::locked::{Changes, Locked};
+use super::until_free;
+use crate::error::StoreError;
+use crate::row::show_id;
+use crate::store::Database;
+
+/// Shows of one sweep.
+const SHOWS_MAX: u64 = 1_000;
+/// How long a show is waited for that somebody else has locked. Who decides it releases its due
+/// holds by himself.
+const BUSY_LIMIT: Duration = Duration::from_secs(1);
+
+/// First all shows that nobody has locked, together; then the others, one by one.
+pub(super) async fn expire_due(
+    db: &Database,
+    limit: usize,
+) -> Result<TransitionReport, StoreError> {
+    let mut report = TransitionReport {
+        outcomes: Vec::new(),
+        shows: Vec::new(),
+    };
+    let due = db.read(shows_with_due_holds(db)).await?;
+    if due.is_empty() {
+        return Ok(report);
+    }
+    let attempt = async || {
+        let shows: Vec<&ShowId> = due.iter().collect();
+        let locked = Locked::free_shows(db, &shows).await?;
+        let free: BTreeSet<ShowId> = locked.shows.keys().cloned().collect();
+        Ok((free, expire(locked, limit).await))
+    };
+    // A show that cannot be read must not keep the holds of others.
+    let left: Vec<&ShowId> = match db.change(until_free(attempt)).await {
+        Ok((free, Ok(expired))) => {
+            add(&mut report, expired);
+            due.iter().filter(|show| !free.contains(*show)).collect()
+        }
+        Ok((_, Err(StoreError::Corrupt { .. }))) | Err(StoreError::Corrupt { .. }) => {
+            due.iter().collect()
+        }
+        Ok((_, Err(error))) | Err(error) => return Err(error),
+    };
+    for show in left {
+        if report.outcomes.len() >= limit {
+            break;
+        }
+        let left = limit - report.outcomes.len();
+        let expiring = async {
+            let locked = Locked::shows(db, &[show]).await?;
+            if locked.shows.contains_key(show) {
+                expire(locked, left).await
+            } else {
+                forget(locked, show, left).await?;
+                Ok(empty())
+            }
+        };
+        match timeout(BUSY_LIMIT, expiring).await {
+            Ok(Ok(expired)) => add(&mut report, expired),
+            Ok(Err(error)) => {
+                warn!(show.id = show.as_str(), %error, "its holds that are over stay for now");
+            }
+            // Somebody has it locked: the next sweep tries again.
+            Err(_) => {}
+        }
+    }
+    Ok(report)
+}
+
+const fn empty() -> TransitionReport {
+    TransitionReport {
+        outcomes: Vec::new(),
+        shows: Vec::new(),
+    }
+}
+
+fn add(report: &mut TransitionReport, more: TransitionReport) {
+    report.outcomes.extend(more.outcomes);
+    report.shows.extend(more.shows);
+}
+
+/// In the sequence of their ids, as they are locked. One row is read for each show that has
+/// holds at all.
+async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> {
+    let mut lease = db.lease_selling().await?;
+    let due: Vec<(Vec<u8>,)> = sqlx::query_as(
+        "SELECT show_id FROM holds GROUP BY show_id HAVING MIN(expires_at) <= ? \
+         ORDER BY MIN(expires_at) LIMIT ?",
+    )
+    .bind(db.clock.now().as_micros())
+    .bind(SHOWS_MAX)
+    .fetch_all(lease.connection())
+    .await?;
+    lease.give_back();
+    let mut shows = Vec::with_capacity(due.len());
+    for (id,) in due {
+        match show_id("holds", &id) {
+            Ok(id) => shows.push(id),
+            Err(error) => error!(%error, "holds of no show"),
+        }
+    }
+    shows.sort_unstable();
+    Ok(shows)
+}
+
+/// Up to `limit` due holds of the locked shows.
+async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, StoreError> {
+    let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
+    let due = locked.due_holds(&shows, limit).await?;
+    let reserved = locked.reserved(&due).await?;
+    let (now, mut ledgers) = (locked.now, locked.ledgers()?);
+    let mut changes = Changes::default();
+    let mut outcomes = Vec::new();
+    let mut changed = BTreeSet::new();
+    for before in &reserved {
+        let mut ticket = before.clone();
+        let ledger = ledgers.get_mut(&ticket.order.show_id);
+        let Some(entry) = ledger.and_then(|ledger| ledger.expire(&mut ticket, now)) else {
+            continue;
+        };
+        changes.change(before, &ticket, entry);
+        changed.insert(ticket.order.show_id.clone());
+        outcomes.push(TransitionOutcome::Changed(ticket));
+    }
+    for ledger in ledgers.values() {
+        changes.show(ledger);
+    }
+    let expired: BTreeSet<TicketId> = outcomes.iter().filter_map(changed_id).collect();
+    let idle: Vec<TicketId> = due.into_iter().filter(|id| !expired.contains(id)).collect();
+    remove(&mut locked, &idle).await?;
+    locked.commit(changes).await?;
+    let shows = changed.iter().filter_map(|show| ledgers.get(show));
+    Ok(TransitionReport {
+        outcomes,
+        shows: shows.map(ShowLedger::announcement).collect(),
+    })
+}
+
+fn changed_id(outcome: &TransitionOutcome) -> Option<TicketId> {
+    match outcome {
+        TransitionOutcome::Changed(ticket) => Some(ticket.order.ticket_id),
+        _ => None,
+    }
+}
+
+/// Holds of a show that is not there.
+async fn forget(mut locked: Locked, show: &ShowId, limit: usize) -> Result<(), StoreError> {
+    let due = locked.due_holds(std::slice::from_ref(show), limit).await?;
+    remove(&mut locked, &due).await?;
+    locked.commit(Changes::default()).await
+}
+
+/// They would be found again and again, before all others.
+async fn remove(locked: &mut Locked, idle: &[TicketId]) -> Result<(), StoreError> {
+    for id in idle {
+        error!(
+            ticket.id = %id,
+            "its hold is over, and the ticket is not there, not reserved, not of this show or not \
+             readable: the hold is removed, and the ticket stays as it is; see `tickets audit`"
+        );
+    }
+    locked.remove_holds(idle).await
+}
