@@ -16,7 +16,7 @@ use crate::support::{concurrently, within};
 /// fresh [`StoreHarness`].
 #[macro_export]
 macro_rules! lane_claims_contract {
-    ($harness:path) => {
+    ($harness:path $(, $mode:ident)?) => {
         $crate::__tests!(
             lane_claims,
             $harness,
@@ -29,6 +29,7 @@ macro_rules! lane_claims_contract {
                 a_claim_of_one_lane_says_nothing_of_another,
                 of_a_decision_and_a_take_at_once_one_comes_first,
             ]
+            $(, $mode)?
         );
     };
 }

@@ -22,6 +22,8 @@
 )]
 
 mod clock;
+#[cfg(feature = "mysql")]
+pub mod database_server;
 pub mod dead_letters;
 pub mod dependency;
 pub mod fixtures;
@@ -44,7 +46,8 @@ pub use harness::{
 pub use support::{DEADLINE, measured, promised, within};
 pub use tcp_proxy as proxy;
 
-/// One test per case of a port. The module of the tests is called like the port's.
+/// One test per case of a port. The module of the tests is called like the port's. With `in_turn`
+/// it has a function instead that runs all cases, for servers that take long to start.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tests {
@@ -61,6 +64,19 @@ macro_rules! __tests {
                     $crate::Harness::verify(&harness).await;
                 }
             )*
+        }
+    };
+    ($port:ident, $harness:path, [$($case:ident),* $(,)?], in_turn) => {
+        mod $port {
+            use super::*;
+
+            pub(super) async fn in_turn() {
+                $(
+                    let harness = $harness().await;
+                    $crate::within(stringify!($case), $crate::$port::$case(&harness)).await;
+                    $crate::Harness::verify(&harness).await;
+                )*
+            }
         }
     };
 }

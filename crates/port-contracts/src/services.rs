@@ -49,6 +49,7 @@ fn url(name: &str) -> String {
 /// A database that nobody else uses, empty at first; dropped with the value.
 #[cfg(feature = "mysql")]
 pub struct TestDatabase {
+    server: String,
     name: String,
 }
 
@@ -59,15 +60,23 @@ impl TestDatabase {
     /// # Panics
     /// When there is no server or it refuses.
     pub async fn create() -> Self {
+        Self::create_on(mysql_url()).await
+    }
+
+    /// Creates one on another server than that of all tests.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn create_on(server: String) -> Self {
         let name = format!("tickets_test_{:016x}", rand::random::<u64>());
-        run_sql(&format!("CREATE DATABASE {name}")).await;
-        Self { name }
+        run_sql(&server, &format!("CREATE DATABASE {name}")).await;
+        Self { server, name }
     }
 
     /// `mysql://user:password@host:port/database`
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}/{}", mysql_url(), self.name)
+        format!("{}/{}", self.server, self.name)
     }
 
     /// Its name on the server.
@@ -132,11 +141,8 @@ impl TestDatabase {
         held
     }
 
-    #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
     async fn connect(&self) -> sqlx::MySqlConnection {
-        use sqlx::Connection;
-
-        sqlx::MySqlConnection::connect(&self.url()).await.unwrap()
+        connect_to(&self.url()).await
     }
 }
 
@@ -172,19 +178,34 @@ impl HeldLock {
 #[cfg(feature = "mysql")]
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let drop = format!("DROP DATABASE {}", self.name);
-        on_a_thread(async move { run_sql(&drop).await });
+        let (server, drop) = (self.server.clone(), format!("DROP DATABASE {}", self.name));
+        on_a_thread(async move { run_sql(&server, &drop).await });
     }
 }
 
 #[cfg(feature = "mysql")]
 #[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
-async fn run_sql(sql: &str) {
-    use sqlx::{Connection, Executor, MySqlConnection};
+async fn run_sql(server: &str, sql: &str) {
+    use sqlx::{Connection, Executor};
 
-    let mut connection = MySqlConnection::connect(&mysql_url()).await.unwrap();
+    let mut connection = connect_to(server).await;
     connection.execute(sql).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// A session of a test, whatever the server's defaults are.
+#[cfg(feature = "mysql")]
+#[expect(clippy::unwrap_used, reason = "fails the test that needs it")]
+pub(crate) async fn connect_to(url: &str) -> sqlx::MySqlConnection {
+    use sqlx::{Connection, Executor};
+
+    let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
+    let sql = "SET SESSION TRANSACTION READ WRITE; \
+        SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', sql_mode = '', \
+        sql_safe_updates = 0, sql_select_limit = 18446744073709551615, wait_timeout = 600 \
+        /*!80000 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */";
+    connection.execute(sql).await.unwrap();
+    connection
 }
 
 /// A prefix of queues and exchanges that nobody else uses; what has it when the

@@ -20,7 +20,7 @@ use crate::support::{Background, concurrently};
 /// fresh [`StoreHarness`].
 #[macro_export]
 macro_rules! show_repository_contract {
-    ($harness:path) => {
+    ($harness:path $(, $mode:ident)?) => {
         $crate::__tests!(
             show_repository,
             $harness,
@@ -35,6 +35,7 @@ macro_rules! show_repository_contract {
                 standings_are_of_the_shows_that_exist_each_once,
                 shows_are_listed_by_id_in_pages,
             ]
+            $(, $mode)?
         );
     };
 }

@@ -17,7 +17,7 @@ use crate::support::{Background, concurrently, measured, within};
 /// fresh [`StoreHarness`].
 #[macro_export]
 macro_rules! user_repository_contract {
-    ($harness:path) => {
+    ($harness:path $(, $mode:ident)?) => {
         $crate::__tests!(
             user_repository,
             $harness,
@@ -33,6 +33,7 @@ macro_rules! user_repository_contract {
                 orders_know_a_new_user_at_once,
                 orders_know_a_changed_class_soon,
             ]
+            $(, $mode)?
         );
     };
 }

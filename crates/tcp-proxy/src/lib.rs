@@ -45,6 +45,7 @@ pub struct TcpProxy {
     cuts: broadcast::Sender<()>,
     said: broadcast::Sender<Vec<u8>>,
     forgotten: broadcast::Sender<()>,
+    target: watch::Sender<String>,
     accepting: JoinHandle<()>,
 }
 
@@ -60,14 +61,15 @@ impl TcpProxy {
         let (cuts, _) = broadcast::channel(1);
         let (said, _) = broadcast::channel(1);
         let (forgotten, _) = broadcast::channel(1);
-        let (target, cutting, saying) = (target.to_owned(), cuts.clone(), said.clone());
+        let (target, targets) = watch::channel(target.to_owned());
+        let (cutting, saying) = (cuts.clone(), said.clone());
         let forgetting = forgotten.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *watching.borrow() == Weather::Down {
                     continue;
                 }
-                let (target, watching) = (target.clone(), watching.clone());
+                let (target, watching) = (targets.borrow().clone(), watching.clone());
                 let mut cut = cutting.subscribe();
                 let said = saying.subscribe();
                 let mut forgotten = forgetting.subscribe();
@@ -92,6 +94,7 @@ impl TcpProxy {
             cuts,
             said,
             forgotten,
+            target,
             accepting,
         })
     }
@@ -111,6 +114,12 @@ impl TcpProxy {
     /// From now on.
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
+    }
+
+    /// New connections lead to another service, `host:port`; those that there are stay where they
+    /// are.
+    pub fn lead_to(&self, target: &str) {
+        self.target.send_replace(target.to_owned());
     }
 
     /// How many connections there are.

@@ -46,41 +46,33 @@ pub(super) type LiveSeats = HashMap<(Vec<u8>, Vec<u8>), u32>;
 impl Locked {
     /// Locks the shows of `ids`, which are sorted and distinct, in this sequence.
     pub(super) async fn shows(db: &Database, ids: &[&ShowId]) -> Result<Self, StoreError> {
-        Self::begin(db).await?.lock(db, ids, IfLocked::Wait).await
+        Self::lock(db, begin(db).await?, ids, IfLocked::Wait).await
     }
 
     /// The same, leaving out those that somebody else has locked.
     pub(super) async fn free_shows(db: &Database, ids: &[&ShowId]) -> Result<Self, StoreError> {
-        Self::begin(db).await?.lock(db, ids, IfLocked::Skip).await
+        Self::lock(db, begin(db).await?, ids, IfLocked::Skip).await
     }
 
     /// Locks the shows of these tickets. A ticket never changes its show.
     pub(super) async fn shows_of(db: &Database, ids: &[TicketId]) -> Result<Self, StoreError> {
-        let mut begun = Self::begin(db).await?;
-        let found = begun.tickets(ids).await?;
+        let mut lease = begin(db).await?;
+        let found = tickets(lease.connection(), ids).await?;
         let shows: BTreeSet<_> = found.values().map(|ticket| &ticket.order.show_id).collect();
         let shows: Vec<_> = shows.into_iter().collect();
-        begun.lock(db, &shows, IfLocked::Wait).await
-    }
-
-    async fn begin(db: &Database) -> Result<Self, StoreError> {
-        let mut lease = db.lease_changing().await?;
-        lease.connection().execute("START TRANSACTION").await?;
-        Ok(Self {
-            lease,
-            shows: BTreeMap::new(),
-            now: db.clock.now(),
-        })
+        Self::lock(db, lease, &shows, IfLocked::Wait).await
     }
 
     async fn lock(
-        mut self,
         db: &Database,
+        mut lease: Lease,
         ids: &[&ShowId],
         if_locked: IfLocked,
     ) -> Result<Self, StoreError> {
+        let mut shows = BTreeMap::new();
         if ids.is_empty() {
-            return Ok(self);
+            let now = db.clock.now();
+            return Ok(Self { lease, shows, now });
         }
         let ids = padded(ids);
         let waiting = match if_locked {
@@ -98,16 +90,16 @@ impl Locked {
             query = query.bind(id.as_str().as_bytes());
         }
         let asked = Instant::now();
-        let rows = query.fetch_all(self.lease.connection()).await?;
-        self.now = match rows.last() {
+        let rows = query.fetch_all(lease.connection()).await?;
+        let now = match rows.last() {
             Some(last) => db.checked_now(asked, last.try_get("server_micros")?)?,
             None => db.clock.now(),
         };
         for row in rows {
             let standing = ShowStanding::try_from(ShowRow::from_row(&row)?)?;
-            self.shows.insert(standing.show.id.clone(), standing);
+            shows.insert(standing.show.id.clone(), standing);
         }
-        Ok(self)
+        Ok(Self { lease, shows, now })
     }
 
     /// The counters of the locked shows, to be worked on.
@@ -340,6 +332,12 @@ impl Locked {
         sql::insert_journal(connection, entry.as_slice()).await?;
         self.end("COMMIT").await
     }
+}
+
+async fn begin(db: &Database) -> Result<Lease, StoreError> {
+    let mut lease = db.lease_changing().await?;
+    lease.connection().execute("START TRANSACTION").await?;
+    Ok(lease)
 }
 
 /// Tickets by id.

@@ -15,7 +15,7 @@ pub use terms::*;
 /// fresh [`StoreHarness`](crate::StoreHarness).
 #[macro_export]
 macro_rules! ticket_ledger_contract {
-    ($harness:path) => {
+    ($harness:path $(, $mode:ident)?) => {
         $crate::__tests!(
             ticket_ledger,
             $harness,
@@ -57,6 +57,7 @@ macro_rules! ticket_ledger_contract {
                 a_users_tickets_are_listed_newest_first,
                 the_history_comes_in_pages_without_a_gap,
             ]
+            $(, $mode)?
         );
     };
 }

@@ -1,0 +1,13 @@
+//! What only servers of a test's own can show: bad defaults, no right to write, a primary that
+//! is demoted or killed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod hostile;
+mod primary;
+mod readiness;
+mod scene;

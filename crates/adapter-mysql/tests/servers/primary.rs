@@ -1,0 +1,186 @@
+//! The server that takes changes is the one that is used, whichever that is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::ports::{Dependency, TicketLedger, TransitionOutcome};
+use domain::receipt::TicketId;
+use futures_util::future::join_all;
+use port_contracts::database_server::DatabaseServer;
+use port_contracts::fixtures::OrderSource;
+use port_contracts::proxy::TcpProxy;
+use port_contracts::{measured, within};
+
+use crate::scene::{DATABASE, confirm, orders, prepare, store};
+
+/// Without a hand, and without a restart (docs/OPERATIONS.md).
+const HEALS_WITHIN: Duration = Duration::from_secs(10);
+const SEATS: u32 = 100_000;
+
+/// A primary and its replica.
+async fn pair() -> [DatabaseServer; 2] {
+    let (primary, replica) = tokio::join!(DatabaseServer::start(&[]), DatabaseServer::start(&[]));
+    replica.follow(&primary).await;
+    [primary, replica]
+}
+
+/// Decides one order after the other until one of them succeeds.
+async fn decided_anew(store: &adapter_mysql::MySqlStore, source: &OrderSource) -> TicketId {
+    loop {
+        let order = orders(source, 1);
+        if store.decide(&order, None).await.is_ok() {
+            return order[0].ticket_id;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_a_switch_nobody_is_answered_by_the_primary_of_before() {
+    let [primary, replica] = pair().await;
+    let urls = vec![primary.url_of(DATABASE), replica.url_of(DATABASE)];
+    let ours = store(urls);
+    prepare(&ours, SEATS).await;
+    let source = OrderSource::new(1);
+    let held = orders(&source, 100);
+    ours.decide(&held, None).await.unwrap();
+    // Connections are kept busy, so that none of them is ever idle.
+    let busy = {
+        let (ours, ids) = (Arc::clone(&ours), held[..10].to_vec());
+        tokio::spawn(async move {
+            loop {
+                let reading = ids.iter().map(|order| {
+                    let ids = [order.ticket_id];
+                    let ours = Arc::clone(&ours);
+                    async move { drop(ours.find(&ids).await) }
+                });
+                join_all(reading).await;
+            }
+        })
+    };
+    primary.demote().await;
+    replica.catch_up(&primary).await;
+    replica.promote().await;
+    let switched = Instant::now();
+    let late = within("an order is decided", decided_anew(&ours, &source)).await;
+    let took = switched.elapsed();
+    measured("decided after a planned switch", took);
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    // It is on the other server only, and is confirmed at once; nobody says that it is undecided.
+    let outcome = loop {
+        if let Some(outcome) = confirm(&ours, late).await {
+            break outcome;
+        }
+    };
+    assert!(
+        matches!(outcome, TransitionOutcome::Changed(_)),
+        "{outcome:?}"
+    );
+    within("the ticket is read where it is", async {
+        while ours
+            .find(&[late])
+            .await
+            .ok()
+            .is_none_or(|found| found.is_empty())
+        {}
+    })
+    .await;
+    let took = switched.elapsed();
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    busy.abort();
+    ours.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_primary_is_left_for_its_replica() {
+    let [mut primary, replica] = pair().await;
+    let urls = vec![primary.url_of(DATABASE), replica.url_of(DATABASE)];
+    let ours = store(urls);
+    prepare(&ours, SEATS).await;
+    let source = OrderSource::new(1);
+    ours.decide(&orders(&source, 10), None).await.unwrap();
+    replica.catch_up(&primary).await;
+    primary.kill();
+    let told = within("it is noticed", async {
+        loop {
+            if let Err(down) = ours.check().await {
+                return down.reason;
+            }
+        }
+    })
+    .await;
+    assert!(
+        told.contains(&replica.address()) && told.contains("read_only"),
+        "{told}"
+    );
+    replica.promote().await;
+    let promoted = Instant::now();
+    within("an order is decided", decided_anew(&ours, &source)).await;
+    let took = promoted.elapsed();
+    measured("decided after the primary was killed", took);
+    assert!(took < HEALS_WITHIN, "{took:?}");
+    assert_eq!(
+        replica
+            .number(&format!("SELECT COUNT(*) FROM {DATABASE}.tickets"))
+            .await,
+        11
+    );
+}
+
+/// Behind one address: a proxy that leads to another server from some moment on. Connections of
+/// before go on being answered by the primary of before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn behind_one_address_connections_to_a_demoted_primary_are_left() {
+    let [primary, replica] = pair().await;
+    let proxy = TcpProxy::start(&primary.address()).await.unwrap();
+    let ours = store(vec![proxy.url(&primary.url_of(DATABASE))]);
+    prepare(&ours, SEATS).await;
+    let source = OrderSource::new(1);
+    ours.decide(&orders(&source, 10), None).await.unwrap();
+    primary.demote().await;
+    replica.catch_up(&primary).await;
+    replica.promote().await;
+    proxy.lead_to(&replica.address());
+    let switched = Instant::now();
+    let late = within("an order is decided", decided_anew(&ours, &source)).await;
+    let outcome = within("it is confirmed", async {
+        loop {
+            if let Some(outcome) = confirm(&ours, late).await {
+                return outcome;
+            }
+        }
+    })
+    .await;
+    assert!(
+        matches!(outcome, TransitionOutcome::Changed(_)),
+        "{outcome:?}"
+    );
+    let took = switched.elapsed();
+    assert!(took < HEALS_WITHIN, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_that_take_changes_neither_is_used() {
+    let [primary, replica] = pair().await;
+    let urls = vec![primary.url_of(DATABASE), replica.url_of(DATABASE)];
+    let before = store(urls.clone());
+    prepare(&before, SEATS).await;
+    replica.catch_up(&primary).await;
+    // By a mistake. Who knows which one it was goes on with that.
+    replica.promote().await;
+    before.check().await.unwrap();
+    let after = store(urls.clone());
+    let told = after.check().await.unwrap_err().reason;
+    assert!(
+        told.contains(&primary.address()) && told.contains(&replica.address()),
+        "{told}"
+    );
+    replica.demote().await;
+    within("one of them is used", async {
+        while after.check().await.is_err() {}
+    })
+    .await;
+    let source = OrderSource::new(1);
+    after.decide(&orders(&source, 1), None).await.unwrap();
+    let count = format!("SELECT COUNT(*) FROM {DATABASE}.tickets");
+    assert_eq!(primary.number(&count).await, 1);
+}
