@@ -199,3 +199,155 @@ impl Lock {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use port_contracts::proxy::{TcpProxy, host_and_port};
+    use port_contracts::services::{self, TestDatabase};
+    use port_contracts::within;
+    use sqlx::migrate::MigrationType;
+
+    use super::*;
+    use crate::servers::Wanted;
+
+    fn servers(url: String) -> Servers {
+        Servers::new(&[url], Wanted::Writable).unwrap()
+    }
+
+    fn step(version: i64, sql: &str) -> Migration {
+        Migration::new(
+            version,
+            Cow::Borrowed("test"),
+            MigrationType::Simple,
+            Cow::Owned(sql.to_owned()),
+            false,
+        )
+    }
+
+    /// Longer than the server keeps a silent session.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_slow_step_is_done_once_although_another_process_comes() {
+        const SLOW: &str = "CREATE TABLE IF NOT EXISTS done (id INT AUTO_INCREMENT PRIMARY KEY); \
+            DO SLEEP(17); INSERT INTO done VALUES ()";
+
+        let database = TestDatabase::create().await;
+        let servers = servers(database.url());
+        let steps = [step(1, SLOW)];
+        let steps: Vec<_> = steps.iter().collect();
+        let (one, other) = tokio::join!(
+            apply_missing(&servers, &steps),
+            apply_missing(&servers, &steps)
+        );
+        one.unwrap();
+        other.unwrap();
+        assert_eq!(database.number("SELECT COUNT(*) FROM done").await, 1);
+    }
+
+    /// The process dies, or its connection.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_step_that_was_interrupted_is_finished_by_the_next_attempt() {
+        const HALF: &str = "CREATE TABLE IF NOT EXISTS half (id INT PRIMARY KEY); ";
+
+        let database = TestDatabase::create().await;
+        let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
+            .await
+            .unwrap();
+        let cut_off = servers(proxy.url(&database.url()));
+        let slow = [step(1, &format!("{HALF} DO SLEEP(60)"))];
+        let slow: Vec<_> = slow.iter().collect();
+        let is_half_done = async {
+            let made = "SELECT COUNT(*) FROM information_schema.tables \
+                WHERE table_schema = DATABASE() AND table_name = 'half'";
+            while database.number(made).await == 0 {}
+            proxy.cut();
+        };
+        let (ended, ()) = tokio::join!(apply_missing(&cut_off, &slow), is_half_done);
+        ended.unwrap_err();
+        assert_eq!(
+            database
+                .number("SELECT COUNT(*) FROM _sqlx_migrations WHERE NOT success")
+                .await,
+            1
+        );
+        let whole = [step(
+            1,
+            &format!("{HALF} INSERT IGNORE INTO half VALUES (1)"),
+        )];
+        let whole: Vec<_> = whole.iter().collect();
+        apply_missing(&cut_off, &whole).await.unwrap();
+        assert_eq!(database.number("SELECT COUNT(*) FROM half").await, 1);
+    }
+
+    /// Whichever statement was its last.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_step_can_be_interrupted_after_every_statement() {
+        let embedded = sqlx::migrate!();
+        let steps: Vec<_> = embedded.iter().collect();
+        for (place, step) in steps.iter().enumerate() {
+            let statements: Vec<_> = step.sql.split_inclusive(";\n").collect();
+            for count in 1..=statements.len() {
+                let database = TestDatabase::create().await;
+                let servers = servers(database.url());
+                apply_missing(&servers, &steps[..place]).await.unwrap();
+                let mark = "INSERT INTO _sqlx_migrations \
+                    (version, description, success, checksum, execution_time) VALUES";
+                database.execute(CREATE_MARKS).await;
+                let version = step.version;
+                let mark = format!("{mark} ({version}, 'x', FALSE, '', -1)");
+                database.execute(&mark).await;
+                database.execute(&statements[..count].concat()).await;
+                apply_missing(&servers, &steps).await.unwrap();
+                for (sql, wanted) in [
+                    ("SELECT COUNT(*) FROM deployment", 1),
+                    ("SELECT COUNT(*) FROM lane_claims", 64),
+                    ("SELECT COUNT(*) FROM write_check", 1),
+                    ("SELECT COUNT(changed_at) FROM users", 0),
+                ] {
+                    assert_eq!(
+                        database.number(sql).await,
+                        wanted,
+                        "{sql} {version} {count}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// As the library makes them.
+    const CREATE_MARKS: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (\
+        version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
+        checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
+
+    /// Other statements would wait behind one that waits for the table.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_that_is_in_use_is_waited_for_in_short_turns() {
+        let database = TestDatabase::create().await;
+        let servers = servers(database.url());
+        database.execute("CREATE TABLE used (id INT)").await;
+        let mut reading = database.hold_lock("SELECT * FROM used").await;
+        let steps = [step(1, "ALTER TABLE used ADD COLUMN more INT")];
+        let steps: Vec<_> = steps.iter().collect();
+        let releasing = async {
+            sleep(Duration::from_secs(7)).await;
+            reading.execute("ROLLBACK").await;
+        };
+        let applying = apply_missing(&servers, &steps);
+        let (applied, ()) = within("it is done", async { tokio::join!(applying, releasing) }).await;
+        applied.unwrap();
+        database.number("SELECT COUNT(more) FROM used").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_of_a_newer_release_is_left_alone() {
+        let database = TestDatabase::create().await;
+        let servers = servers(database.url());
+        let newer = [step(1, "DO 0"), step(99, "DO 0")];
+        let newer: Vec<_> = newer.iter().collect();
+        apply_missing(&servers, &newer).await.unwrap();
+        let told = run(&servers).await.unwrap_err().to_string();
+        assert!(told.contains("99") && told.contains("newer"), "{told}");
+    }
+}

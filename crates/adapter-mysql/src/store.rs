@@ -116,7 +116,7 @@ impl MySqlStore {
         };
         let servers = Arc::new(Servers::new(&config.urls, wanted)?);
         let max = config.max_connections;
-        let changing = CHANGING_CONNECTIONS.min(max / 3).max(1);
+        let changing = CHANGING_CONNECTIONS.min(max * 2 / 5).max(1);
         let selling = SELLING_CONNECTIONS.min(max / 4).max(1);
         let reading = max.saturating_sub(changing + selling + 1).max(1);
         let connections = |max, limit: Duration| {
@@ -143,8 +143,8 @@ impl MySqlStore {
             standings: show_repository::public_look_ups(db.clone()),
             tickets: ticket_ledger::look_ups(db.clone()),
             changed_tickets: ticket_ledger::look_ups_for_changes(db.clone()),
-            // Half of the connections: those who decide need the others.
-            transitions: ticket_ledger::transitions(db.clone(), changing.div_ceil(2)),
+            // Locked shows may keep all of these waiting, and leave one to those who decide.
+            transitions: ticket_ledger::transitions(db.clone(), (changing - 1).max(1)),
             db,
         })
     }

@@ -65,15 +65,20 @@ impl Flavor {
         inside
     }
 
+    /// As the servers' own user. It ends with the thread that starts it, however that ends.
     fn command(&self, program: &str) -> Command {
-        match self {
-            Self::MariaDb => Command::new(program),
+        let setpriv = "setpriv";
+        let mut command = match self {
+            Self::MariaDb => Command::new(setpriv),
             Self::MySql(root) => {
                 let mut command = Command::new("chroot");
-                command.arg(root).arg(program);
+                command.arg(root).arg(setpriv);
                 command
             }
-        }
+        };
+        command.args(["--reuid", "mysql", "--regid", "mysql", "--init-groups"]);
+        command.args(["--pdeathsig", "KILL", program]);
+        command
     }
 
     /// Makes the data of a server.
@@ -83,7 +88,7 @@ impl Flavor {
             Self::MariaDb => self.command("mariadb-install-db"),
             Self::MySql(_) => self.command("mysqld"),
         };
-        command.args(["--no-defaults", "--user=mysql", &data]);
+        command.args(["--no-defaults", &data]);
         match self {
             Self::MariaDb => {
                 command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
@@ -169,7 +174,7 @@ impl DatabaseServer {
             Flavor::MySql(_) => self.flavor.command("mysqld"),
         };
         command
-            .args(["--no-defaults", "--user=mysql", "--bind-address=127.0.0.1"])
+            .args(["--no-defaults", "--bind-address=127.0.0.1"])
             .arg(format!("--datadir={inside}/data"))
             .arg(format!("--socket={inside}/socket"))
             .arg(format!("--pid-file={inside}/pid"))

@@ -118,7 +118,7 @@ async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> 
 async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, StoreError> {
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let due = locked.due_holds(&shows, limit).await?;
-    let reserved = locked.reserved(&due).await?;
+    let reserved = locked.reserved(&due.tickets).await?;
     let (now, mut ledgers) = (locked.now, locked.ledgers()?);
     let mut changes = Changes::default();
     let mut outcomes = Vec::new();
@@ -137,7 +137,9 @@ async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, St
         changes.show(ledger);
     }
     let expired: BTreeSet<TicketId> = outcomes.iter().filter_map(changed_id).collect();
-    let idle: Vec<TicketId> = due.into_iter().filter(|id| !expired.contains(id)).collect();
+    let idle = due.tickets.iter().filter(|id| !expired.contains(id));
+    let mut idle: Vec<_> = idle.map(|id| id.to_bytes().to_vec()).collect();
+    idle.extend(due.of_no_ticket);
     remove(&mut locked, &idle).await?;
     locked.commit(changes).await?;
     let shows = changed.iter().filter_map(|show| ledgers.get(show));
@@ -157,18 +159,22 @@ fn changed_id(outcome: &TransitionOutcome) -> Option<TicketId> {
 /// Holds of a show that is not there.
 async fn forget(mut locked: Locked, show: &ShowId, limit: usize) -> Result<(), StoreError> {
     let due = locked.due_holds(std::slice::from_ref(show), limit).await?;
-    remove(&mut locked, &due).await?;
+    let tickets = due.tickets.iter().map(|id| id.to_bytes().to_vec());
+    let idle: Vec<_> = tickets.chain(due.of_no_ticket).collect();
+    remove(&mut locked, &idle).await?;
     locked.commit(Changes::default()).await
 }
 
 /// They would be found again and again, before all others.
-async fn remove(locked: &mut Locked, idle: &[TicketId]) -> Result<(), StoreError> {
-    for id in idle {
-        error!(
-            ticket.id = %id,
-            "its hold is over, and the ticket is not there, not reserved, not of this show or not \
-             readable: the hold is removed, and the ticket stays as it is; see `tickets audit`"
-        );
-    }
+async fn remove(locked: &mut Locked, idle: &[Vec<u8>]) -> Result<(), StoreError> {
+    let Some(first) = idle.first() else {
+        return Ok(());
+    };
+    error!(
+        holds = idle.len(),
+        first = %first.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "holds that are over, of tickets that are not there, not reserved, not of this show or not \
+         readable, are removed; the tickets stay as they are: see `tickets audit`"
+    );
     locked.remove_holds(idle).await
 }

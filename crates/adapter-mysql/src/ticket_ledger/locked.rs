@@ -40,6 +40,20 @@ enum IfLocked {
     Skip,
 }
 
+/// Holds that are over.
+#[derive(Default)]
+pub(super) struct DueHolds {
+    pub(super) tickets: Vec<TicketId>,
+    /// What is no ticket's id.
+    pub(super) of_no_ticket: Vec<Vec<u8>>,
+}
+
+impl DueHolds {
+    pub(super) const fn count(&self) -> usize {
+        self.tickets.len() + self.of_no_ticket.len()
+    }
+}
+
 /// Live seats by show and user.
 pub(super) type LiveSeats = HashMap<(Vec<u8>, Vec<u8>), u32>;
 
@@ -137,9 +151,10 @@ impl Locked {
         &mut self,
         shows: &[ShowId],
         limit: usize,
-    ) -> Result<Vec<TicketId>, StoreError> {
+    ) -> Result<DueHolds, StoreError> {
+        let mut due = DueHolds::default();
         if shows.is_empty() || limit == 0 {
-            return Ok(Vec::new());
+            return Ok(due);
         }
         let shows = padded(shows);
         let sql = format!(
@@ -156,8 +171,13 @@ impl Locked {
             .bind(u64::try_from(limit).unwrap_or(u64::MAX))
             .fetch_all(self.lease.connection())
             .await?;
-        let ids = rows.iter().map(|(id,)| ticket_id("holds", id));
-        ids.collect()
+        for (id,) in rows {
+            match ticket_id("holds", &id) {
+                Ok(id) => due.tickets.push(id),
+                Err(_) => due.of_no_ticket.push(id),
+            }
+        }
+        Ok(due)
     }
 
     /// Holds of these users on seats of a show that are over.
@@ -280,8 +300,8 @@ impl Locked {
     }
 
     /// Removes holds that hold nothing: of tickets that are not reserved, or not there.
-    pub(super) async fn remove_holds(&mut self, tickets: &[TicketId]) -> Result<(), StoreError> {
-        sql::delete_holds(self.connection(), tickets).await
+    pub(super) async fn remove_holds(&mut self, ids: &[Vec<u8>]) -> Result<(), StoreError> {
+        sql::delete_holds(self.connection(), ids).await
     }
 
     /// Saves everything and commits.
@@ -302,7 +322,9 @@ impl Locked {
         for (state, ids) in changes.updated() {
             sql::update_tickets(connection, state, &ids).await?;
         }
-        sql::delete_holds(connection, &changes.holds_ended).await?;
+        let ended = changes.holds_ended.iter();
+        let ended: Vec<_> = ended.map(|id| id.to_bytes().to_vec()).collect();
+        sql::delete_holds(connection, &ended).await?;
         let holds: Vec<Hold> = changes
             .decided
             .iter()

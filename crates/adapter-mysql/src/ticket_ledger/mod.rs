@@ -320,18 +320,17 @@ async fn due_holds(
     }
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let all = locked.due_holds(&shows, MAX_DUE_HOLDS).await?;
-    if all.len() < MAX_DUE_HOLDS {
-        return locked.reserved(&all).await;
+    if all.count() < MAX_DUE_HOLDS {
+        return locked.reserved(&all.tickets).await;
     }
     let mut some = BTreeSet::new();
     for show in &shows {
         let ordered = seats.get(show).copied().unwrap_or_default();
         // Each has a seat or more.
-        some.extend(
-            locked
-                .due_holds(std::slice::from_ref(show), ordered)
-                .await?,
-        );
+        let oldest = locked
+            .due_holds(std::slice::from_ref(show), ordered)
+            .await?;
+        some.extend(oldest.tickets);
         let users = pairs.iter().filter(|(of, user)| {
             let key = (of.as_str().into(), user.as_str().into());
             *of == show && live.get(&key).is_some_and(|seats| *seats > 0)

@@ -222,16 +222,16 @@ pub(super) async fn insert_holds(
 
 pub(super) async fn delete_holds(
     connection: &mut MySqlConnection,
-    tickets: &[TicketId],
+    ids: &[Vec<u8>],
 ) -> Result<(), StoreError> {
-    for chunk in chunks(tickets) {
+    for chunk in chunks(ids) {
         let sql = format!(
             "DELETE FROM holds WHERE ticket_id IN ({})",
             placeholders(chunk.len())
         );
         let mut query = sqlx::query(&sql);
         for id in chunk {
-            query = query.bind(id.to_bytes().to_vec());
+            query = query.bind(id);
         }
         query.execute(&mut *connection).await?;
     }

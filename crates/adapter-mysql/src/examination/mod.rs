@@ -1,0 +1,61 @@
+//! Whether the servers are such that what is committed stays, and what is promised holds.
+//!
+//! What is looked at: which servers there are and which of them takes changes, what is set on the
+//! one that does, and what it does when it is tried. Nothing is changed there.
+
+mod probes;
+mod servers;
+mod settings;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ports::{Examination, Finding, Level};
+use tokio::time::timeout;
+
+use crate::error::StoreError;
+use crate::store::MySqlStore;
+
+/// The longest that one part of it may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+async fn within_limit<T>(
+    looking: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let in_time = timeout(LIMIT, looking).await;
+    in_time.unwrap_or(Err(StoreError::TimedOut { limit: LIMIT }))
+}
+
+fn unknown(subject: &str, error: &StoreError) -> Finding {
+    Finding::new(
+        Level::Unknown,
+        subject,
+        format!(
+            "could not be looked at: {}",
+            error.remedy().unwrap_or_else(|| error.to_string())
+        ),
+        "see whether the server answers",
+    )
+}
+
+#[async_trait]
+impl Examination for MySqlStore {
+    async fn examine(&self) -> Vec<Finding> {
+        let db = &self.db;
+        let mut findings = servers::findings(&db.servers).await;
+        let looked = async {
+            let mut session = db.servers.connect().await?;
+            let has_replicas = db.servers.all().len() > 1;
+            let mut found = settings::findings(&mut session, has_replicas).await?;
+            found.extend(probes::findings(&db.servers, &mut session).await?);
+            crate::servers::close(session).await;
+            Ok(found)
+        };
+        match within_limit(looked).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(unknown("the server", &error)),
+        }
+        findings.sort_by_key(|finding| finding.level);
+        findings
+    }
+}

@@ -1,0 +1,165 @@
+//! The servers of `mysql.urls`: which can be reached, which takes changes, and whether all of
+//! them have the same database.
+
+use std::collections::BTreeMap;
+
+use domain::ports::{Finding, Level};
+use futures_util::future::join_all;
+
+use super::within_limit;
+use crate::error::StoreError;
+use crate::servers::{Server, Servers, close};
+
+/// What one server says of itself.
+#[derive(Debug)]
+struct Seen {
+    takes_changes: bool,
+    /// Of a cluster whose members all take changes.
+    is_one_of_many: bool,
+    /// Empty where the schema is not there.
+    deployment: Vec<u32>,
+}
+
+async fn look(server: &Server) -> Result<Seen, StoreError> {
+    let mut session = server.session().await?;
+    let takes_changes = session.takes_changes().await?;
+    let is_one_of_many = session.is_one_of_many().await?;
+    let deployment = sqlx::query_scalar("SELECT id FROM deployment")
+        .fetch_all(&mut session.connection)
+        .await
+        .unwrap_or_default();
+    close(session).await;
+    Ok(Seen {
+        takes_changes,
+        is_one_of_many,
+        deployment,
+    })
+}
+
+pub(super) async fn findings(servers: &Servers) -> Vec<Finding> {
+    let all = servers.all();
+    if all.len() == 1 {
+        // What is the matter with it is said by readiness, and by what else is looked at.
+        return Vec::new();
+    }
+    let seen = join_all(all.iter().map(|server| within_limit(look(server)))).await;
+    let seen: Vec<_> = all
+        .iter()
+        .map(|server| server.address.clone())
+        .zip(seen)
+        .collect();
+    judge(&seen)
+}
+
+fn judge(seen: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut writable = Vec::new();
+    let mut deployments: BTreeMap<&[u32], Vec<&str>> = BTreeMap::new();
+    for (address, seen) in seen {
+        match seen {
+            Ok(seen) => {
+                if seen.takes_changes {
+                    writable.push((address.as_str(), seen.is_one_of_many));
+                }
+                deployments
+                    .entry(&seen.deployment)
+                    .or_default()
+                    .push(address);
+            }
+            Err(error) => findings.push(Finding::new(
+                Level::Risk,
+                address,
+                format!("cannot be used if the primary fails: {}", said(error)),
+                "start it, or take it out of mysql.urls",
+            )),
+        }
+    }
+    let addresses = |some: &[(&str, bool)]| {
+        let some: Vec<_> = some.iter().map(|(address, _)| *address).collect();
+        some.join(", ")
+    };
+    match writable.as_slice() {
+        [] => findings.push(Finding::new(
+            Level::Broken,
+            "mysql.urls",
+            "none of these servers takes changes: nothing is decided, confirmed or cancelled",
+            "SET GLOBAL read_only = OFF on the one that is to be the primary",
+        )),
+        [_] => {}
+        several if several.iter().all(|(_, is_one_of_many)| *is_one_of_many) => {}
+        several => findings.push(Finding::new(
+            Level::Broken,
+            "mysql.urls",
+            format!(
+                "{} take changes: processes that start now use none of them, and those that run \
+                 may use different ones",
+                addresses(several)
+            ),
+            "SET GLOBAL read_only = ON on all but the primary, and in their configuration, so \
+             that one that comes back does not take changes",
+        )),
+    }
+    if deployments.len() > 1 {
+        let groups: Vec<_> = deployments
+            .iter()
+            .map(|(ids, addresses)| format!("{} ({ids:?})", addresses.join(", ")))
+            .collect();
+        findings.push(Finding::new(
+            Level::Broken,
+            "mysql.urls",
+            format!(
+                "these servers have different databases: {}",
+                groups.join("; ")
+            ),
+            "name a primary and its replicas, or the members of one cluster; a replica that has \
+             just been made is behind for a moment",
+        ));
+    }
+    findings
+}
+
+fn said(error: &StoreError) -> String {
+    error.remedy().unwrap_or_else(|| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(takes_changes: bool, is_one_of_many: bool, deployment: u32) -> Seen {
+        Seen {
+            takes_changes,
+            is_one_of_many,
+            deployment: vec![deployment],
+        }
+    }
+
+    fn levels(all: Vec<Result<Seen, StoreError>>) -> Vec<Level> {
+        let all: Vec<_> = all
+            .into_iter()
+            .enumerate()
+            .map(|(place, seen)| (format!("db{place}:3306"), seen))
+            .collect();
+        judge(&all).iter().map(|finding| finding.level).collect()
+    }
+
+    #[test]
+    fn one_primary_with_its_replicas_and_one_cluster_are_well() {
+        let pair = vec![Ok(seen(false, false, 1)), Ok(seen(true, false, 1))];
+        assert_eq!(levels(pair), []);
+        let galera = vec![Ok(seen(true, true, 1)), Ok(seen(true, true, 1))];
+        assert_eq!(levels(galera), []);
+    }
+
+    #[test]
+    fn what_would_sell_a_seat_twice_or_nothing_at_all_is_found() {
+        let two = vec![Ok(seen(true, false, 1)), Ok(seen(true, false, 1))];
+        assert_eq!(levels(two), [Level::Broken]);
+        let none = vec![Ok(seen(false, false, 1)), Ok(seen(false, false, 1))];
+        assert_eq!(levels(none), [Level::Broken]);
+        let strangers = vec![Ok(seen(false, false, 2)), Ok(seen(true, false, 1))];
+        assert_eq!(levels(strangers), [Level::Broken]);
+        let alone = vec![Err(StoreError::Closed), Ok(seen(true, false, 1))];
+        assert_eq!(levels(alone), [Level::Risk]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Rows that another program wrote: what this service would not have written stops itself only.
+
+use std::time::Duration;
+
+use domain::ports::{
+    LedgerError, ShowRepository, TicketLedger, TicketPage, UserRepository, UserRepositoryError,
+};
+use domain::user::PriorityClass;
+use futures_util::future::join_all;
+use port_contracts::fixtures;
+
+use crate::scene::{Store, USER};
+
+const FIRST_PAGE: TicketPage = TicketPage {
+    after: None,
+    limit: 100,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_title_with_a_tab_is_shown_without_it() {
+    let store = Store::new(Duration::MAX).await;
+    let titles = "UPDATE shows SET title = IF(id = 'a', 'Night\t\nTrain', ' ')";
+    store.database.execute(titles).await;
+    let orders = store.source.orders(3, "a", USER);
+    store.store.decide(&orders, None).await.unwrap();
+    let [a, b] = ["a", "b"].map(fixtures::show_id);
+    let standings = store.store.standings(&[a.clone(), b]).await.unwrap();
+    let titles: Vec<_> = standings
+        .iter()
+        .map(|one| one.show.title.as_str())
+        .collect();
+    // The id, if there is nothing else to be shown.
+    assert_eq!(titles, ["Night  Train", "b"]);
+    let show = ShowRepository::find(&*store.store, &a)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(show.title.as_str(), "Night  Train");
+}
+
+/// Hundreds of look-ups share a query.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_cannot_be_read_is_nobody_elses_failure() {
+    let store = Store::new(Duration::MAX).await;
+    store
+        .database
+        .execute(
+            "INSERT INTO users (id, name, priority) VALUES \
+             ('blank', ' ', 0), ('class', 'x', 9), ('an id', 'x', 1)",
+        )
+        .await;
+    let ids: Vec<_> = (0..200)
+        .map(|number| fixtures::user_id([USER, "blank", "class", "nobody"][number % 4]))
+        .collect();
+    let found = join_all(ids.iter().map(|id| UserRepository::find(&*store.store, id))).await;
+    for (id, found) in ids.iter().zip(found) {
+        match (id.as_str(), found) {
+            (USER, Ok(Some(user))) => assert_eq!(user, fixtures::user(USER)),
+            ("blank", Ok(Some(user))) => {
+                assert_eq!(
+                    (user.name.as_str(), user.priority),
+                    ("blank", PriorityClass::High)
+                );
+            }
+            ("class", Err(UserRepositoryError::Unavailable(cause))) => {
+                let told = cause.to_string();
+                assert!(
+                    told.contains("users") && told.contains("(id class)"),
+                    "{told}"
+                );
+            }
+            ("nobody", Ok(None)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let listed = UserRepository::list(&*store.store, None, 10).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|user| user.id.as_str()).collect();
+    assert_eq!(listed, [USER, "blank"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_cannot_be_read_does_not_end_the_directory() {
+    let store = Store::with_directory(Duration::MAX, 100).await;
+    store
+        .database
+        .execute(
+            "INSERT INTO users (id, name, priority) VALUES \
+             ('an id', 'x', 1), ('class', 'x', 9), ('z', 'x', 1)",
+        )
+        .await;
+    store.wait_until_at_hand(2, &[USER, "z"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_show_that_cannot_be_read_is_decided_by_nobody_and_hinders_no_other() {
+    let store = Store::new(Duration::MAX).await;
+    let terms = "UPDATE shows SET max_per_user = 0 WHERE id = 'b'";
+    store.database.execute(terms).await;
+    let mut both = store.source.orders(2, "a", USER);
+    both.extend(store.source.orders(2, "b", USER));
+    // So that whoever decides singles the orders out.
+    for orders in [&both[..], &both[2..]] {
+        let error = store.store.decide(orders, None).await.unwrap_err();
+        let LedgerError::Unprocessable(cause) = error else {
+            panic!("{error:?}");
+        };
+        assert!(cause.to_string().contains("(id b)"), "{cause}");
+    }
+    store.store.decide(&both[..2], None).await.unwrap();
+    let [a, b] = ["a", "b"].map(fixtures::show_id);
+    let (a, b) = tokio::join!(
+        ShowRepository::find(&*store.store, &a),
+        ShowRepository::find(&*store.store, &b),
+    );
+    a.unwrap().unwrap();
+    b.unwrap_err();
+    let listed = ShowRepository::list(&*store.store, None, 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_cannot_be_read_is_no_other_tickets_failure() {
+    let store = Store::new(Duration::MAX).await;
+    let orders = store.source.orders(20, "a", USER);
+    store.store.decide(&orders[..10], None).await.unwrap();
+    let bad = orders[3].ticket_id.to_string().replace('-', "");
+    let class = format!("UPDATE tickets SET class = 9 WHERE id = UNHEX('{bad}')");
+    store.database.execute(&class).await;
+    let found = join_all(orders[..10].iter().map(|order| {
+        let id = [order.ticket_id];
+        let ledger = &store.store;
+        async move { TicketLedger::find(&**ledger, &id).await }
+    }));
+    for (place, found) in found.await.into_iter().enumerate() {
+        assert_eq!(found.is_err(), place == 3, "{place}: {found:?}");
+    }
+    let user = fixtures::user_id(USER);
+    let listed = store.store.list_by_user(&user, FIRST_PAGE).await.unwrap();
+    assert_eq!(listed.len(), 9);
+}
