@@ -134,7 +134,6 @@ impl DatabaseServer {
             }
         };
         assert!(owned.arg(owner).arg(&folder).status().unwrap().success());
-        flavor.install(&folder);
         let mut server = Self {
             flavor,
             folder,
@@ -143,18 +142,35 @@ impl DatabaseServer {
             options: options.iter().map(ToString::to_string).collect(),
             process: None,
         };
-        server.start_again().await;
-        let inside = server.flavor.inside(&server.folder);
+        server.start_afresh().await;
+        server
+    }
+
+    /// Starts it without any data. To others it is a new server: a replica leaves out the changes
+    /// that it takes for its own.
+    pub async fn start_afresh(&mut self) {
+        self.kill();
+        self.number = rand::random_range(1..u32::MAX);
+        for data in fs::read_dir(&self.folder).unwrap() {
+            let data = data.unwrap().path();
+            if data.is_dir() {
+                fs::remove_dir_all(data).unwrap();
+            } else {
+                fs::remove_file(data).unwrap();
+            }
+        }
+        self.flavor.install(&self.folder);
+        self.start_again().await;
+        let inside = self.flavor.inside(&self.folder);
         let sql = format!(
-            "CREATE USER '{OPERATOR}'@'%' IDENTIFIED BY '{PASSWORD}'; \
+            "SET SESSION TRANSACTION READ WRITE; \
+             SET SESSION sql_log_bin = 0, sql_mode = '', autocommit = 1; \
+             CREATE USER '{OPERATOR}'@'%' IDENTIFIED BY '{PASSWORD}'; \
              GRANT ALL ON *.* TO '{OPERATOR}'@'%' WITH GRANT OPTION; \
              CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'; \
              GRANT ALL ON `{USER}%`.* TO '{USER}'@'%'; GRANT PROCESS ON *.* TO '{USER}'@'%'"
         );
-        let sql = format!(
-            "SET SESSION TRANSACTION READ WRITE; SET SESSION sql_log_bin = 0, sql_mode = '', autocommit = 1; {sql}"
-        );
-        let made = server
+        let made = self
             .flavor
             .client()
             .arg("--no-defaults")
@@ -162,8 +178,7 @@ impl DatabaseServer {
             .args(["--user=root", "--execute", &sql])
             .status()
             .unwrap();
-        assert!(made.success(), "the user of the tests was not made");
-        server
+        assert!(made.success(), "the users of the tests were not made");
     }
 
     /// Starts it with the data that it has, and waits until it answers.
@@ -186,6 +201,7 @@ impl DatabaseServer {
             Flavor::MariaDb => command.args(["--innodb-log-file-size=8M", "--log-slave-updates"]),
             Flavor::MySql(_) => command.args([
                 "--mysqlx=OFF",
+                "--plugin-load-add=semisync_source.so;semisync_replica.so",
                 "--gtid-mode=ON",
                 "--enforce-gtid-consistency=ON",
                 "--innodb-redo-log-capacity=16M",
@@ -262,6 +278,15 @@ impl DatabaseServer {
         .await;
     }
 
+    /// As before it was demoted.
+    pub async fn take_changes_again(&self) {
+        self.execute(match self.flavor {
+            Flavor::MariaDb => "SET GLOBAL read_only = OFF",
+            Flavor::MySql(_) => "SET GLOBAL super_read_only = OFF, GLOBAL read_only = OFF",
+        })
+        .await;
+    }
+
     /// Ends following another one, once it has all that it received, and takes changes.
     pub async fn promote(&self) {
         match self.flavor {
@@ -318,6 +343,15 @@ impl DatabaseServer {
         text.contains(part).then_some(text)
     }
 
+    /// Why it does not follow.
+    async fn errors(&self) -> Vec<Option<String>> {
+        let mut errors = Vec::new();
+        for column in ["Last_IO_Error", "Last_SQL_Error"] {
+            errors.push(self.follows(column, "").await);
+        }
+        errors
+    }
+
     /// Follows `primary` from now on, and takes no changes of others.
     pub async fn follow(&self, primary: &Self) {
         self.demote().await;
@@ -325,7 +359,8 @@ impl DatabaseServer {
         let source = format!("'127.0.0.1', {{}}PORT = {port}, {{}}USER = '{OPERATOR}'");
         let sql = match self.flavor {
             Flavor::MariaDb => format!(
-                "CHANGE MASTER TO MASTER_HOST = {}, MASTER_PASSWORD = '{PASSWORD}', \
+                "STOP SLAVE; SET GLOBAL gtid_slave_pos = @@global.gtid_current_pos; \
+                 CHANGE MASTER TO MASTER_HOST = {}, MASTER_PASSWORD = '{PASSWORD}', \
                  MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1; START SLAVE",
                 source.replace("{}", "MASTER_")
             ),
@@ -351,7 +386,8 @@ impl DatabaseServer {
                 format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{done}', 30)")
             }
         };
-        assert_eq!(self.number(&caught_up).await, 0, "the replica is behind");
+        let done = self.number(&caught_up).await == 0;
+        assert!(done, "the replica is behind: {:?}", self.errors().await);
     }
 
     async fn text(&self, sql: &str) -> String {
@@ -362,22 +398,28 @@ impl DatabaseServer {
             .unwrap()
     }
 
-    /// Commits wait until a replica has them, for as long as that takes; both may be primary.
-    pub async fn wait_for_replicas(&self) {
+    /// Whether commits wait until a replica has them, for as long as that takes.
+    pub async fn wait_for_replicas(&self, waits: bool) {
+        let waits = if waits { "ON" } else { "OFF" };
+        self.execute(&match self.flavor {
+            Flavor::MariaDb => format!(
+                "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC', \
+                 GLOBAL rpl_semi_sync_master_timeout = 1000000000, \
+                 GLOBAL rpl_semi_sync_master_enabled = {waits}"
+            ),
+            Flavor::MySql(_) => format!(
+                "SET GLOBAL rpl_semi_sync_source_timeout = 1000000000, \
+                 GLOBAL rpl_semi_sync_source_enabled = {waits}"
+            ),
+        })
+        .await;
+    }
+
+    /// Says what it has received, once it follows another one.
+    pub async fn acknowledge(&self) {
         self.execute(match self.flavor {
-            Flavor::MariaDb => {
-                "SET GLOBAL rpl_semi_sync_master_enabled = ON, \
-                 GLOBAL rpl_semi_sync_slave_enabled = ON, \
-                 GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC', \
-                 GLOBAL rpl_semi_sync_master_timeout = 1000000000"
-            }
-            Flavor::MySql(_) => {
-                "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'; \
-                 INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'; \
-                 SET GLOBAL rpl_semi_sync_source_enabled = ON, \
-                 GLOBAL rpl_semi_sync_replica_enabled = ON, \
-                 GLOBAL rpl_semi_sync_source_timeout = 1000000000"
-            }
+            Flavor::MariaDb => "SET GLOBAL rpl_semi_sync_slave_enabled = ON",
+            Flavor::MySql(_) => "SET GLOBAL rpl_semi_sync_replica_enabled = ON",
         })
         .await;
     }

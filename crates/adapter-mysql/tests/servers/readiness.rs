@@ -42,7 +42,7 @@ async fn a_server_or_user_that_takes_no_changes_is_not_ready() {
     port_contracts::within("no connection to it is used any more", deciding).await;
     let told = reason(&*ours).await;
     assert!(told.contains("read_only"), "{told}");
-    server.execute("SET GLOBAL read_only = OFF").await;
+    server.take_changes_again().await;
     port_contracts::within("it is used again", async {
         while ours.check().await.is_err() {}
     })

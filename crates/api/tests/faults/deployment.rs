@@ -56,6 +56,18 @@ impl Deployment {
         deployment
     }
 
+    /// On database servers of the test's own, without a proxy before them.
+    pub(crate) async fn on_databases(urls: &[String]) -> Self {
+        let mut deployment = Self::unmigrated(Backend::start().await, 2_000).await;
+        deployment
+            .variables
+            .retain(|(name, _)| name != "APP__MYSQL__URL");
+        let urls = ("APP__MYSQL__URLS".to_owned(), urls.join(","));
+        deployment.variables.push(urls);
+        deployment.migrate();
+        deployment
+    }
+
     async fn with_publish_timeout_ms(publish_timeout_ms: u32) -> Self {
         let backend = Backend::start().await;
         let deployment = Self::unmigrated(backend, publish_timeout_ms).await;

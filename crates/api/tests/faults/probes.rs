@@ -1,0 +1,291 @@
+//! A sale that is watched: the longest time without a verdict, for each lane, and without a
+//! `202`, for each api process, by orders that are placed all the time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use port_contracts::promised;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::buyers::{Buyers, Sale, Told, set_up, shows};
+use crate::deployment::{Deployment, Process, eventually};
+use crate::proof::prove;
+use crate::seed::Chance;
+
+/// Guarantee 9 of docs/ARCHITECTURE.md.
+pub(crate) const AVAILABLE_AGAIN: Duration = Duration::from_secs(10);
+/// What measuring adds: a probe is placed, then looked at.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// When something happened last, and how long it did not happen at most.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    latest: Instant,
+    longest: Duration,
+}
+
+impl Silence {
+    fn broken(&mut self) {
+        self.longest = self.longest.max(self.latest.elapsed());
+        self.latest = Instant::now();
+    }
+}
+
+/// Places orders all the time, of each lane and at each api process.
+struct Probes {
+    silences: Arc<Mutex<BTreeMap<String, Silence>>>,
+    told: Arc<Mutex<Told>>,
+    over: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Probes {
+    fn start(urls: &[String]) -> Self {
+        let mut probes = Self {
+            silences: Arc::default(),
+            told: Arc::default(),
+            over: CancellationToken::new(),
+            tasks: JoinSet::new(),
+        };
+        // Shows without holds stand one per lane.
+        let lanes = shows().into_iter().filter(|show| show.starts_with("sold"));
+        for (lane, show) in lanes.enumerate() {
+            let (probe, urls) = (probes.probe(format!("verdict, lane {lane}")), urls.to_vec());
+            probes.tasks.spawn(probe.decide(urls, show));
+        }
+        for (number, url) in urls.iter().enumerate() {
+            let probe = probes.probe(format!("202, process {number}"));
+            probes.tasks.spawn(probe.accept(url.clone()));
+        }
+        probes
+    }
+
+    fn probe(&self, what: String) -> Probe {
+        let began = Silence {
+            latest: Instant::now(),
+            longest: Duration::ZERO,
+        };
+        self.silences.lock().insert(what.clone(), began);
+        Probe {
+            what,
+            silences: Arc::clone(&self.silences),
+            told: Arc::clone(&self.told),
+            over: self.over.clone(),
+            client: Client::builder()
+                .timeout(Duration::from_secs(5))
+                .build()
+                .unwrap(),
+        }
+    }
+
+    /// What was silent for how long at most, and what became of the orders.
+    async fn stop(mut self) -> (BTreeMap<String, Duration>, Told) {
+        self.over.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+        let silences = self.silences.lock();
+        let longest = silences.iter().map(|(what, silence)| {
+            let longest = silence.longest.max(silence.latest.elapsed());
+            (what.clone(), longest)
+        });
+        (longest.collect(), self.told.lock().clone())
+    }
+}
+
+struct Probe {
+    what: String,
+    silences: Arc<Mutex<BTreeMap<String, Silence>>>,
+    told: Arc<Mutex<Told>>,
+    over: CancellationToken,
+    client: Client,
+}
+
+impl Probe {
+    fn heard(&self) {
+        if let Some(silence) = self.silences.lock().get_mut(&self.what) {
+            silence.broken();
+        }
+    }
+
+    async fn place(&self, url: &str, show: &str) -> Option<String> {
+        let body = json!({"show_id": show, "user_id": "probe"});
+        let request = self.client.post(format!("{url}/tickets")).json(&body);
+        let Ok(answer) = request.send().await else {
+            self.told.lock().unanswered += 1;
+            return None;
+        };
+        let is_accepted = answer.status() == 202;
+        let ticket: Value = answer.json().await.ok()?;
+        let id = ticket["ticket_id"].as_str()?.to_owned();
+        let told = &mut *self.told.lock();
+        if is_accepted {
+            told.accepted.insert(id.clone(), Instant::now());
+            Some(id)
+        } else {
+            told.unknown.insert(id);
+            None
+        }
+    }
+
+    async fn is_decided(&self, url: &str, id: &str) -> bool {
+        let answer = self.client.get(format!("{url}/tickets/{id}")).send().await;
+        let Ok(answer) = answer else {
+            return false;
+        };
+        let ticket: Value = answer.json().await.unwrap_or_default();
+        ticket["status"].is_string() && ticket["status"] != "processing"
+    }
+
+    /// One order after the other at whichever process takes it; an order that is not
+    /// decided soon has another one placed beside it.
+    async fn decide(self, urls: Vec<String>, show: String) {
+        let mut open: Vec<String> = Vec::new();
+        let mut placed = Instant::now();
+        while !self.over.is_cancelled() {
+            if open.is_empty() || placed.elapsed() > Duration::from_secs(1) {
+                for url in &urls {
+                    if let Some(id) = self.place(url, &show).await {
+                        open.push(id);
+                        break;
+                    }
+                }
+                placed = Instant::now();
+            }
+            let mut still = Vec::new();
+            for id in open {
+                if self.is_decided(&urls[0], &id).await || self.is_decided(&urls[1], &id).await {
+                    self.heard();
+                } else {
+                    still.push(id);
+                }
+            }
+            open = still;
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn accept(self, url: String) {
+        let shows = shows();
+        for show in shows.iter().cycle() {
+            if self.over.is_cancelled() {
+                return;
+            }
+            if self.place(&url, show).await.is_some() {
+                self.heard();
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Two api processes, three workers, buyers and probes.
+pub(crate) struct Stage {
+    buyers: Buyers,
+    probes: Probes,
+    // Gone before the deployment, whose queues they would declare again.
+    apis: Vec<Process>,
+    workers: Vec<Process>,
+    pub(crate) deployment: Deployment,
+}
+
+impl Stage {
+    pub(crate) async fn start(deployment: Deployment, chance: &mut Chance) -> Self {
+        let (mut apis, mut workers) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            apis.push(deployment.start_ready("api").await);
+        }
+        for _ in 0..3 {
+            workers.push(deployment.start_ready("worker").await);
+        }
+        let sale = Sale {
+            capacity: 100_000,
+            buyers: 12,
+            pause: Duration::from_millis(30),
+        };
+        set_up(&apis[0].url, sale).await;
+        let client = Client::new();
+        let probe = json!({"id": "probe", "name": "probe"});
+        let added = client.post(format!("{}/users", apis[0].url)).json(&probe);
+        assert_eq!(added.send().await.unwrap().status(), 201);
+        let urls: Vec<_> = apis.iter().map(|api| api.url.clone()).collect();
+        let references: Vec<_> = urls.iter().map(String::as_str).collect();
+        let buyers = Buyers::start(&references, sale, chance);
+        let stage = Self {
+            probes: Probes::start(&urls),
+            deployment,
+            apis,
+            workers,
+            buyers,
+        };
+        // Each worker has its share.
+        eventually("lanes are shared", async || {
+            stage
+                .workers
+                .iter()
+                .all(|worker| !worker.lanes().is_empty())
+        })
+        .await;
+        stage.have_accepted(200).await;
+        stage
+    }
+
+    /// Waits until buyers got so many orders accepted.
+    pub(crate) async fn have_accepted(&self, orders: usize) {
+        self.buyers.have_accepted(orders).await;
+    }
+
+    /// Waits until readiness of each process has this status.
+    pub(crate) async fn everybody_says(&self, status: u16) {
+        for process in self.apis.iter().chain(&self.workers) {
+            eventually(
+                "everybody says whether it is ready",
+                async || matches!(process.readiness().await, Some((told, _)) if told == status),
+            )
+            .await;
+        }
+    }
+
+    /// Buyers and probes end.
+    pub(crate) async fn go_home(self) -> Ended {
+        let (silences, probed) = self.probes.stop().await;
+        let mut told = self.buyers.stop().await;
+        told.extend(probed);
+        Ended {
+            silences,
+            told,
+            apis: self.apis,
+            workers: self.workers,
+            deployment: self.deployment,
+        }
+    }
+}
+
+/// A sale that is over, and what buyers were told.
+pub(crate) struct Ended {
+    silences: BTreeMap<String, Duration>,
+    pub(crate) told: Told,
+    apis: Vec<Process>,
+    workers: Vec<Process>,
+    deployment: Deployment,
+}
+
+impl Ended {
+    /// What was promised is compared with what is. Nothing was silent for longer than `most`.
+    pub(crate) async fn prove(self, fault: &str, most: Duration) {
+        let proof = prove(&self.deployment, &self.apis[0].url, self.told).await;
+        assert!(proof.accepted > 500, "{proof:?}");
+        for process in self.apis.iter().chain(&self.workers) {
+            process.wait_until_ready().await;
+        }
+        for (what, silence) in self.silences {
+            promised(&format!("{fault}: a {what} again"), silence, most + PROBE);
+        }
+    }
+}
