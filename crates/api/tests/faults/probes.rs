@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::buyers::{Buyers, Sale, Told, set_up, shows};
-use crate::deployment::{Deployment, Process, eventually};
+use crate::deployment::{Deployment, Process, eventually, ticket};
 use crate::proof::prove;
 use crate::seed::Chance;
 
@@ -277,6 +277,34 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// Takes back what buyers were told within so long before one of these moments and what is not
+    /// so any more; says of how many orders.
+    pub(crate) async fn forget_lost(&mut self, killed: &[Instant], before: Duration) -> usize {
+        let mut late = Vec::new();
+        for (id, told) in &self.told.accepted {
+            let is_late = |killed: &Instant| *told <= *killed && *killed - *told < before;
+            if killed.iter().any(is_late) {
+                late.push(id.clone());
+            }
+        }
+        let client = Client::new();
+        let mut lost = 0;
+        for id in late {
+            // What is not lost is decided long since, with all that is waiting.
+            let ticket = ticket(&client, &self.apis[0].url, &id).await;
+            let changed = self.told.changed.get(&id);
+            if changed.is_some_and(|changed| ticket["status"] != *changed) {
+                self.told.changed.remove(&id);
+                lost += 1;
+            }
+            if ticket["status"] == "processing" {
+                self.told.accepted.remove(&id);
+                lost += 1;
+            }
+        }
+        lost
+    }
+
     /// What was promised is compared with what is. Nothing was silent for longer than `most`.
     pub(crate) async fn prove(self, fault: &str, most: Duration) {
         let proof = prove(&self.deployment, &self.apis[0].url, self.told).await;
