@@ -4,6 +4,7 @@
 //! below that folder, which is then changed into. Needs root, as Debian's packages do.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -84,6 +85,10 @@ impl Flavor {
     /// Makes the data of a server.
     fn install(&self, folder: &Path) {
         let data = format!("--datadir={}/data", self.inside(folder));
+        // A server that starts removes what it finds in the folder for temporary tables.
+        fs::create_dir(folder.join("tmp")).unwrap();
+        let by = fs::metadata(folder).unwrap();
+        std::os::unix::fs::chown(folder.join("tmp"), Some(by.uid()), Some(by.gid())).unwrap();
         let mut command = match self {
             Self::MariaDb => self.command("mariadb-install-db"),
             Self::MySql(_) => self.command("mysqld"),
@@ -98,12 +103,11 @@ impl Flavor {
                 command.arg("--initialize-insecure");
             }
         }
-        let log = File::create(folder.join("install.log")).unwrap();
-        command.stdout(log.try_clone().unwrap()).stderr(log);
         let made = command
-            .status()
+            .env("TMPDIR", format!("{}/tmp", self.inside(folder)))
+            .output()
             .expect("the server's programs are installed");
-        assert!(made.success(), "see {}/install.log", folder.display());
+        assert!(made.status.success(), "{made:?}");
     }
 
     fn client(&self) -> Command {
@@ -193,6 +197,7 @@ impl DatabaseServer {
             .arg(format!("--datadir={inside}/data"))
             .arg(format!("--socket={inside}/socket"))
             .arg(format!("--pid-file={inside}/pid"))
+            .arg(format!("--tmpdir={inside}/tmp"))
             .arg(format!("--port={}", self.port))
             .arg(format!("--server-id={}", self.number))
             .arg(format!("--log-bin={inside}/binlog"))
@@ -307,12 +312,11 @@ impl DatabaseServer {
             }
             Flavor::MySql(_) => {
                 self.execute("STOP REPLICA IO_THREAD").await;
+                let missing = "SELECT COUNT(*) FROM \
+                    performance_schema.replication_connection_status WHERE NOT \
+                    GTID_SUBSET(received_transaction_set, @@global.gtid_executed)";
                 let applied = async {
-                    while self
-                        .follows("Replica_SQL_Running_State", "has read all")
-                        .await
-                        .is_none()
-                    {
+                    while self.number(missing).await > 0 {
                         sleep(LOOK_AGAIN).await;
                     }
                 };
