@@ -121,7 +121,15 @@ impl Flavor {
 impl DatabaseServer {
     /// Starts one with these options of the server's command line, besides those that it needs.
     pub async fn start(options: &[&str]) -> Self {
-        let flavor = Flavor::of_environment();
+        Self::of(Flavor::of_environment(), options).await
+    }
+
+    /// Starts a MariaDB, whatever the others are.
+    pub async fn start_mariadb(options: &[&str]) -> Self {
+        Self::of(Flavor::MariaDb, options).await
+    }
+
+    async fn of(flavor: Flavor, options: &[&str]) -> Self {
         let number: u32 = rand::random_range(1..u32::MAX);
         let folder = flavor.folder(&format!("tickets-database-{number:08x}"));
         fs::create_dir_all(&folder).unwrap();

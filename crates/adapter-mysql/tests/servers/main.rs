@@ -7,6 +7,9 @@
     reason = "a test that panics is a test that fails"
 )]
 
+#[macro_use]
+mod every_contract;
+mod galera;
 mod hostile;
 mod primary;
 mod readiness;

@@ -1,6 +1,7 @@
 //! Readiness says whether changes are taken, and what to do if not.
 
-use domain::ports::{Dependency, TicketLedger};
+use adapter_mysql::MySqlStore;
+use domain::ports::{Dependency, Examination, Level, TicketLedger};
 use port_contracts::database_server::DatabaseServer;
 use port_contracts::fixtures::OrderSource;
 
@@ -18,6 +19,16 @@ async fn a_server_or_user_that_takes_no_changes_is_not_ready() {
     assert!(told.contains("tickets migrate"), "{told}");
     prepare(&ours, 100).await;
     ours.check().await.unwrap();
+    let subjects = async |of: &MySqlStore| {
+        let found = of.examine().await.into_iter();
+        found
+            .map(|finding| (finding.level, finding.subject))
+            .collect::<Vec<_>>()
+    };
+    // What a server has by default.
+    let risk = (Level::Risk, "sync_binlog".to_owned());
+    let found = subjects(&ours).await;
+    assert!(found.is_empty() || found == [risk], "{found:?}");
 
     // A user who may only look.
     server
@@ -33,6 +44,13 @@ async fn a_server_or_user_that_takes_no_changes_is_not_ready() {
         told.contains("nothing can be decided") && told.contains("UPDATE"),
         "{told}"
     );
+    // The schema is there, so nothing has to be allowed.
+    looks.migrate().await.unwrap();
+    let found = subjects(&looks).await;
+    for table in ["users", "shows", "tickets", "holds", "journal", "workers"] {
+        let broken = (Level::Broken, table.to_owned());
+        assert!(found.contains(&broken), "{table} in {found:?}");
+    }
     drop(looks);
 
     // A primary that was demoted, or a whole server for maintenance.
