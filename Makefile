@@ -64,10 +64,18 @@ test-cluster: services cluster nextest ## Faults on a broker of three nodes, wit
 	TICKETS_TEST_PROMISES=$${TICKETS_TEST_PROMISES-1} \
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)'
 
+# `make test` switches twice.
+.PHONY: test-pair
+test-pair: services nextest ## A primary and its replica change roles under load, five times each way, within what is promised.
+	set -a && . .local/services.env && \
+	TICKETS_FAULT_SWITCHES=5 TICKETS_TEST_PROMISES=1 \
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast --success-output final -E 'test(pair::)'
+
 # Minutes more than the gate has: before a release, and when an adapter changes.
 .PHONY: test-latest
 test-latest: export CLUSTER_STATE := .local/latest
 test-latest: export CLUSTER_RABBITMQ := latest
+test-latest: export TICKETS_TEST_MYSQL_ROOT := /var/tmp/tickets-latest
 test-latest: nextest ## All tests on the latest RabbitMQ and MySQL, from Debian unstable; root on Debian.
 	deploy/cluster.sh start
 	set -a && . .local/latest.env && \

@@ -664,6 +664,35 @@ mod tests {
     }
 
     #[test]
+    fn the_database_may_have_one_address_or_several() {
+        use secrecy::ExposeSecret as _;
+
+        let mysql = ("APP__STORE__ADAPTER", "mysql");
+        let urls = |variables: &[(&str, &str)]| {
+            let all = [&[mysql], variables].concat();
+            load(&all).map(|settings| match settings.store.adapter {
+                StoreAdapter::MySql(mysql) => {
+                    let urls = mysql.urls.iter();
+                    urls.map(|url| url.expose_secret().to_owned()).collect()
+                }
+                StoreAdapter::Memory => Vec::new(),
+            })
+        };
+        let one = ("APP__MYSQL__URL", "mysql://a/t");
+        assert_eq!(urls(&[one]).unwrap(), ["mysql://a/t"]);
+        let many = ("APP__MYSQL__URLS", "mysql://a/t, mysql://b/t");
+        assert_eq!(urls(&[many]).unwrap(), ["mysql://a/t", "mysql://b/t"]);
+        let faults = urls(&[one, many]).unwrap_err().to_string();
+        assert!(
+            faults.contains("mysql.url: is set beside mysql.urls"),
+            "{faults}"
+        );
+        let few = ("APP__MYSQL__MAX_CONNECTIONS", "3");
+        let faults = urls(&[one, few]).unwrap_err().to_string();
+        assert!(faults.contains("from 4 to"), "{faults}");
+    }
+
+    #[test]
     fn variables_override_files() {
         let settings = load(&[("APP__SERVER__PORT", "0"), ("APP__QUEUE__LANES", "7")]).unwrap();
         assert_eq!(settings.server.port, 0);
