@@ -92,7 +92,13 @@ impl Application {
         role: Role,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        telemetry::start(&settings.log);
+        telemetry::start(&settings.log).context("starting the log")?;
+        if !settings.ignored_variables.is_empty() {
+            warn!(
+                variables = settings.ignored_variables.join(","),
+                "these begin with APP_ and are no settings, which begin with APP__"
+            );
+        }
         let files = OpenFiles::of_this_process(&settings)?;
         let process = ProcessId::new(rand::random());
         let receipts = Arc::new(receipts(&settings.tickets, process)?);
