@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::clock::WatchedClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::examiner::{Examined, Examiner};
 use crate::http::{self, Health, HttpState, Serving};
@@ -73,6 +74,8 @@ pub struct Application {
     consumer: Arc<dyn TicketConsumer>,
     worker: Option<Worker>,
     watch: Arc<LaneWatch>,
+    /// Where orders are taken and a store knows the time.
+    watched_clock: Option<Arc<WatchedClock>>,
     examiner: Arc<Examiner>,
     /// Goes on after the start if the store did not answer.
     preparing: JoinHandle<()>,
@@ -105,9 +108,22 @@ impl Application {
         let store = wiring::connect_store(&settings, &clock, role.accepts())?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
+        let watched = match &settings.store.adapter {
+            StoreAdapter::MySql(_) if role.accepts() => {
+                let store = Arc::clone(&store.dependency);
+                let watched = WatchedClock::new(Arc::clone(&clock), store, settings.max_clock_skew);
+                Some(Arc::new(watched))
+            }
+            _ => None,
+        };
+        // What dates orders. The store compares the clock itself with its own.
+        let dating: Arc<dyn Clock> = match &watched {
+            Some(watched) => watched.clone(),
+            None => Arc::clone(&clock),
+        };
         let identity = store.identity.clone();
         let queue =
-            wiring::connect_queue(&settings, &clock, process, identity, QueueUse::Serves).await?;
+            wiring::connect_queue(&settings, &dating, process, identity, QueueUse::Serves).await?;
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock, process, &receipts));
@@ -132,7 +148,7 @@ impl Application {
             publisher: queue.publisher,
             ledger: Arc::clone(&store.ledger),
             events: queue.events,
-            clock,
+            clock: dating,
             receipts,
             lanes,
             max_quantity: settings.tickets.max_quantity,
@@ -151,8 +167,12 @@ impl Application {
             ("store", store.examinations.clone()),
         ];
         let examiner = Arc::new(Examiner::new(Examined::all(examined)));
+        let store_dependency = match &watched {
+            Some(watched) => watched.clone(),
+            None => Arc::clone(&store.dependency),
+        };
         let mut health = Health {
-            needed: vec![queue.dependency, Arc::clone(&store.dependency)],
+            needed: vec![queue.dependency, store_dependency],
             // It concerns all processes, and stopping all of them would help nobody.
             of_others: vec![examiner.clone()],
         };
@@ -196,6 +216,7 @@ impl Application {
             consumer: queue.consumer,
             worker,
             watch,
+            watched_clock: watched,
             examiner,
             preparing,
             lanes: lanes.count(),
@@ -253,6 +274,13 @@ impl Application {
             watch.watch(&watch_stop).await;
             ("watch over the lanes", Ok(()))
         });
+        if let Some(clock) = self.watched_clock {
+            let stop = live_stop.clone();
+            tasks.spawn(async move {
+                clock.watch(&stop).await;
+                ("watch over the clock", Ok(()))
+            });
+        }
         let (examiner, examiner_stop) = (self.examiner, live_stop.clone());
         tasks.spawn(async move {
             examiner.watch(&examiner_stop).await;

@@ -104,6 +104,7 @@ pub(crate) enum ApiError {
     HoldExpired,
     NotReserved(Status),
     TicketRejected,
+    ClockOff,
     QueueUnavailable(PublishError),
     OutcomeUnknown(TicketId),
     StoreUnavailable(Cause),
@@ -249,6 +250,12 @@ impl ApiError {
                 S::CONFLICT,
                 "ticket_rejected",
                 "The order was rejected, so there are no seats to give back.",
+            ),
+            Self::ClockOff => told(
+                S::SERVICE_UNAVAILABLE,
+                "clock_off",
+                "The clock of this process is not known to be right, so it takes no orders. \
+                 This one was not queued; send it again.",
             ),
             Self::QueueUnavailable(PublishError::Full { .. }) => told(
                 S::SERVICE_UNAVAILABLE,
@@ -411,6 +418,7 @@ impl From<PlaceOrderError> for ApiError {
             PlaceOrderError::UserNotFound => Self::UserNotFound,
             PlaceOrderError::SalesClosed(window) => Self::SalesClosed(window),
             PlaceOrderError::KeyConflict => Self::IdempotencyConflict,
+            PlaceOrderError::ClockOff => Self::ClockOff,
             PlaceOrderError::NotQueued(error) => Self::QueueUnavailable(error),
             PlaceOrderError::OutcomeUnknown(id) => Self::OutcomeUnknown(id),
             PlaceOrderError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
