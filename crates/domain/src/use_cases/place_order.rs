@@ -142,7 +142,7 @@ impl BoxOffice {
                 self.tally.count(lane, class, order.requested_at);
                 Ok(PlacedOrder::Queued(order))
             }
-            // Counted, it would wait for ever at a place that is not its own, if it is queued at all.
+            // The publisher counts it once the queue has it, which is when its place is known.
             Err(PublishError::OutcomeUnknown) => Err(PlaceOrderError::OutcomeUnknown(ticket_id)),
             Err(not_sent) => Err(PlaceOrderError::NotQueued(not_sent)),
         }
