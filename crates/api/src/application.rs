@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context, bail};
 use domain::gate::SoldOutGate;
-use domain::ports::{Clock, ShowRepository, TicketConsumer, UserRepository};
+use domain::ports::{Clock, Dependency, ShowRepository, TicketConsumer, UserRepository};
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
@@ -116,6 +116,12 @@ impl Application {
             }
             _ => None,
         };
+        if let Some(watched) = &watched
+            && preparing.is_finished()
+        {
+            // So that the first order is taken. It is compared again and again.
+            let _at_once = timeout(Preparation::AT_ONCE, watched.check()).await;
+        }
         // What dates orders. The store compares the clock itself with its own.
         let dating: Arc<dyn Clock> = match &watched {
             Some(watched) => watched.clone(),
@@ -142,6 +148,8 @@ impl Application {
             .map_or_else(Arc::default, |worker| Arc::clone(&worker.held));
         let claims = Arc::clone(&store.claims);
         let watch = Arc::new(LaneWatch::new(claims, lanes, heard, held));
+        let tally = Arc::new(AcceptTally::new(process, lanes, started));
+        queue.publisher.count_unheard(Arc::clone(&tally));
         let office = Arc::new(BoxOffice {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
@@ -158,7 +166,7 @@ impl Application {
                 SoldOutGate::always_open()
             },
             line: Arc::clone(&line),
-            tally: AcceptTally::new(process, lanes, started),
+            tally,
         });
         let heartbeat = settings.live.heartbeat;
         let live = Arc::new(Live::new(Arc::clone(&office), settings.live));

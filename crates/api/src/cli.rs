@@ -24,7 +24,7 @@ use crate::audit::AuditReport;
 use crate::clock::SystemClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, variables_of};
 use crate::examiner::Examined;
-use crate::wiring::QueueUse;
+use crate::wiring::{QueueUse, StorePorts};
 use crate::worker::chain;
 use crate::{seed, telemetry, wiring};
 
@@ -351,11 +351,27 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// A failure of the store, with what is to be done about it.
+async fn explained<T>(store: &StorePorts, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    let Err(error) = done else {
+        return done;
+    };
+    Err(match store.dependency.check().await {
+        // Neither reads nor adds anything that a clock dates.
+        Err(down) if !down.is_clock_off() => error.context(format!(
+            "{}; the database is the one that mysql.url names",
+            down.reason
+        )),
+        _ => error,
+    })
+}
+
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
     let report = match (args.url, &settings.store.adapter) {
         (None, StoreAdapter::MySql(_)) => {
             let store = wiring::connect_store(&settings, &clock(), false)?;
-            AuditReport::of(&*store.shows, &*store.ledger).await?
+            let report = AuditReport::of(&*store.shows, &*store.ledger).await;
+            explained(&store, report.map_err(Into::into)).await?
         }
         (url, _) => {
             let url = url.map_or_else(|| own_url(&settings), Ok)?;
@@ -403,7 +419,8 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
     needs_a_server(is_memory, "store.adapter")?;
     let store = wiring::connect_store(settings, &clock(), false)?;
-    seed::demo(&*store.users, &*store.shows).await?;
+    let seeded = seed::demo(&*store.users, &*store.shows).await;
+    explained(&store, seeded).await?;
     print("user 1 and show 230920 are there")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! Every error as a client sees it: RFC 9457 `application/problem+json`.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -25,6 +26,9 @@ use super::MAX_BODY;
 use super::open_connections::TooManyConnections;
 use crate::live::Refused;
 use crate::worker::chain;
+
+/// When a client that was refused may come again.
+const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -330,7 +334,9 @@ impl ApiError {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((RETRY_AFTER, "1"));
+            // Spread, or all whom one moment refused would come again in one moment.
+            let seconds: u64 = rand::random_range(RETRY_AFTER_SECONDS);
+            response.insert_header((RETRY_AFTER, seconds));
         }
         match self {
             Self::Unauthorized => {
