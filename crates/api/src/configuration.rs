@@ -19,6 +19,8 @@ use crate::{server_urls, telemetry};
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
+/// Of all variables that concern the process, in capitals or not.
+const PREFIX: &str = "APP_";
 /// Which file is read after `base.toml`.
 const ENVIRONMENT: &str = "APP_ENV";
 /// Where the files are; the command line reads it.
@@ -248,7 +250,8 @@ pub fn variables_of(
     let mut variables = HashMap::new();
     let mut faults = Vec::new();
     for (name, value) in process {
-        let is_ours = name.as_encoded_bytes().starts_with(b"APP_");
+        let start = name.as_encoded_bytes().get(..PREFIX.len());
+        let is_ours = start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()));
         // A path, which needs not be text.
         if !is_ours || name == CONFIG_DIR {
             continue;
@@ -282,11 +285,16 @@ impl Settings {
             .map_or(DEVELOPMENT, String::as_str)
             .to_owned();
         let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
-        let strays = variables.keys().filter(|name| is_stray(name)).cloned();
-        let mut reader = Reader {
-            strays: strays.collect(),
-            ..Reader::default()
-        };
+        let mut reader = Reader::default();
+        let mut settings = BTreeSet::new();
+        for name in variables.keys() {
+            let written = name.to_uppercase();
+            if is_stray(name) {
+                reader.strays.insert(name.clone());
+            } else if !settings.insert(written.clone()) {
+                reader.fault(&written, "is set twice, in capitals and in small letters");
+            }
+        }
         let variables = config::Environment::with_prefix("APP")
             .prefix_separator("__")
             .separator("__")
@@ -310,9 +318,9 @@ impl Settings {
 
 /// Whether the name looks like a setting's and is none, which is seen when all are known.
 fn is_stray(name: &str) -> bool {
-    name.starts_with("APP_")
-        && !name.starts_with("APP__")
-        && ![ENVIRONMENT, CONFIG_DIR].contains(&name)
+    let written = name.to_uppercase();
+    let rest = written.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| !rest.starts_with('_')) && ![ENVIRONMENT, CONFIG_DIR].contains(&name)
 }
 
 fn read(environment: String, mut reader: Reader) -> Result<Settings, ConfigurationFaults> {
@@ -338,7 +346,7 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
     }
     let mut ignored_variables = Vec::new();
     for name in std::mem::take(&mut reader.strays) {
-        match reader.like(&name["APP_".len()..]) {
+        match reader.like(&name[PREFIX.len()..]) {
             Some(right) => {
                 let right = variable(right);
                 reader.fault(
@@ -864,6 +872,18 @@ mod tests {
         // Others use the prefix, too.
         let settings = load(&[("APP_NAME", "shop"), ("APP_CONFIG_DIR", "x")]).unwrap();
         assert_eq!(settings.ignored_variables, ["APP_NAME"]);
+        // Small letters mean the same, once.
+        let small = ("app__queue__lanes", "7");
+        assert_eq!(load(&[small]).unwrap().queue.lanes.count(), 7);
+        let twice = load(&[small, ("APP__QUEUE__LANES", "8")]).unwrap_err();
+        assert!(
+            twice
+                .to_string()
+                .contains("APP__QUEUE__LANES: is set twice"),
+            "{twice}"
+        );
+        let fault = load(&[("app_queue_lanes", "7")]).unwrap_err().to_string();
+        assert!(fault.contains("did you mean APP__QUEUE__LANES?"), "{fault}");
     }
 
     #[cfg(unix)]
@@ -885,8 +905,10 @@ mod tests {
         }
         let name = OsString::from_vec(b"LS_\xff".to_vec());
         assert!(variables_of([(name, binary())]).unwrap().is_empty());
-        let text = variables_of([("APP_ENV".into(), "moon".into())]).unwrap();
-        assert_eq!(text["APP_ENV"], "moon");
+        for name in ["APP_ENV", "app__queue__lanes"] {
+            let text = variables_of([(name.into(), "moon".into())]).unwrap();
+            assert_eq!(text[name], "moon");
+        }
     }
 
     #[test]
