@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Checks what docker-compose.yml and deploy/Dockerfile must have in common with the
-rest of the project, without a Docker engine. Needs PyYAML. Lists every fault; exits 1
+rest of the project, and how .env is read, without a Docker engine. Needs PyYAML. Lists every fault; exits 1
 on any.
 """
 
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -104,6 +107,39 @@ def check_compose(known):
         expect(re.fullmatch(pinned, image), f"{name}: {image} is no patch release of what deploy/services.sh tests with")
 
 
+def check_env():
+    """Whether what a file .env names arrives in `make prod`, whatever a shell would make of it."""
+    wanted = {
+        "APP__MYSQL__URL": "mysql://u:p%40$w&x;(*)`id`#1\\@db:3306/tickets?ssl-mode=REQUIRED&ssl-ca=/a b.pem",
+        "APP__RABBITMQ__URL": "amqp://u:a$$b${HOME}@mq/%2f",
+        "APP__ADMIN__TOKEN": "it's~spent!",
+        "APP__LOG__FORMAT": "text",
+        "PLAIN": "a b",
+        "EMPTY": "",
+    }
+    text = (
+        "# a comment\n\n"
+        f"APP__MYSQL__URL='{wanted['APP__MYSQL__URL']}' # the first\n"
+        f"export APP__RABBITMQ__URL={wanted['APP__RABBITMQ__URL']}\r\n"
+        f'APP__ADMIN__TOKEN="{wanted["APP__ADMIN__TOKEN"]}"\n'
+        "APP__LOG__FORMAT = text\t# the last\n"
+        "PLAIN=a b  \n"
+        "EMPTY="
+    )
+    for given, right in ((text, True), ("TOKEN='a\n", False), ('TOKEN="a$b"\n', False), ("hello\n", False)):
+        with tempfile.NamedTemporaryFile("w", suffix=".env", newline="") as file:
+            file.write(given)
+            file.flush()
+            command = f". deploy/read-env.sh && read_env {file.name} && exec env -0"
+            done = subprocess.run(["bash", "-euc", command], cwd=TOP, env={"PATH": os.environ["PATH"], "HOME": "/x"},
+                                  capture_output=True, text=True, check=False)
+        expect((done.returncode == 0) == right, f"deploy/read-env.sh: {given!r}: {done.stderr}")
+        if right:
+            got = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+            for name, value in wanted.items():
+                expect(got.get(name) == value, f"deploy/read-env.sh: {name} arrives as {got.get(name)!r}")
+
+
 def check_image(known):
     dockerfile = read("deploy/Dockerfile")
     for image in re.findall(r"^FROM (\S+)", dockerfile, re.M):
@@ -123,6 +159,7 @@ def main():
     known = settings()
     check_compose(known)
     check_image(known)
+    check_env()
     for fault in faults:
         print(f"check-compose: {fault}", file=sys.stderr)
     return 1 if faults else 0

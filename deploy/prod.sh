@@ -24,10 +24,9 @@ data_of() {
 }
 
 [ -f "$ENV" ] || fail "there is no $ENV with secrets; \`make .env\` makes one"
-set -a
-# shellcheck source=/dev/null
-. "./$ENV"
-set +a
+# shellcheck source=deploy/read-env.sh
+. deploy/read-env.sh
+read_env "$ENV"
 if [ -z "${APP__MYSQL__URL:-}" ] || [ -z "${APP__RABBITMQ__URL:-}" ]; then
     # Releases before servers were kept apart had these sales among the tests' databases.
     if [ ! -e "$STATE" ] && [ -d "$(data_of .local/services)/mariadb/data/tickets" ]; then

@@ -7,24 +7,10 @@ use std::time::Duration;
 use domain::ports::{Cause, LedgerError};
 use sqlx::mysql::MySqlDatabaseError;
 
-/// `mysql.url` cannot be used. The URL itself is not repeated: it holds the password.
+/// Not the URL of a database. The URL itself is not repeated: it holds the password.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidUrl {
-    /// Not a URL of this kind.
-    #[error("must be like mysql://user:password@host:3306/database")]
-    NotAUrl,
-    /// No database, or a path of several parts.
-    #[error("must name a database, like mysql://user:password@host:3306/database")]
-    NoDatabase,
-    /// Nothing knows this parameter, so nobody would notice that it does nothing.
-    #[error(
-        "has the unknown parameter {name}; there are ssl-mode, ssl-ca, ssl-cert, ssl-key, socket"
-    )]
-    UnknownParameter {
-        /// What stands before its `=`.
-        name: String,
-    },
-}
+#[error("must be like mysql://user:password@host:3306/database")]
+pub struct InvalidUrl;
 
 /// Why a login fails although the server is up: what `mysql.url` has is not what the server
 /// was set up with.

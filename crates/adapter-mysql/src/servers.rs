@@ -29,11 +29,6 @@ const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 /// the connection is encrypted (0.8.6), and one that hangs gives none.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// What the driver knows and what this adapter does not set itself.
-const PARAMETERS: [&str; 9] = [
-    "ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket",
-];
-
 /// One server, and the database on it.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -52,38 +47,13 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    fn new(text: &str) -> Result<Self, InvalidUrl> {
-        // `…/tickets/` names the same database as `…/tickets`.
-        let (place, parameters) = match text.split_once('?') {
-            Some((place, parameters)) => (place.trim_end_matches('/'), format!("?{parameters}")),
-            None => (text.trim_end_matches('/'), String::new()),
-        };
-        let url: Url = format!("{place}{parameters}")
-            .parse()
-            .map_err(|_| InvalidUrl::NotAUrl)?;
-        if !matches!(url.scheme(), "mysql" | "mariadb") {
-            return Err(InvalidUrl::NotAUrl);
-        }
-        // The driver ignores what it does not know.
-        for (name, value) in url.query_pairs() {
-            if name == "charset" && value == "utf8mb4" {
-                continue;
-            }
-            if !PARAMETERS.contains(&&*name) {
-                return Err(InvalidUrl::UnknownParameter {
-                    name: name.into_owned(),
-                });
-            }
-        }
-        let options = MySqlConnectOptions::from_url(&url).map_err(|_| InvalidUrl::NotAUrl)?;
-        let database = options.get_database().unwrap_or_default().to_owned();
-        if database.is_empty() || database.contains('/') {
-            return Err(InvalidUrl::NoDatabase);
-        }
+    fn new(url: &str) -> Result<Self, InvalidUrl> {
+        let url: Url = url.parse().map_err(|_| InvalidUrl)?;
+        let options = MySqlConnectOptions::from_url(&url).map_err(|_| InvalidUrl)?;
+        let database = options.get_database().ok_or(InvalidUrl)?.to_owned();
         let mut of_server = url;
         of_server.set_path("");
-        let without_database =
-            MySqlConnectOptions::from_url(&of_server).map_err(|_| InvalidUrl::NotAUrl)?;
+        let without_database = MySqlConnectOptions::from_url(&of_server).map_err(|_| InvalidUrl)?;
         Ok(Self {
             address: format!("{}:{}", options.get_host(), options.get_port()),
             options: prepared(options),
@@ -150,7 +120,7 @@ impl Servers {
         let all = urls.iter().map(|url| Server::new(url));
         let all: Vec<_> = all.collect::<Result<_, _>>()?;
         if all.is_empty() {
-            return Err(InvalidUrl::NotAUrl);
+            return Err(InvalidUrl);
         }
         Ok(Self {
             all,

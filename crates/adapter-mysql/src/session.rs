@@ -17,6 +17,7 @@ use crate::error::StoreError;
 /// for statements is the caller's. The comments with numbers are for MySQL, those with an `M`
 /// for MariaDB: each knows a setting that the other does not.
 const BEGIN: &str = "\
+    SET NAMES utf8mb4; \
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
     SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', \
         sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', \

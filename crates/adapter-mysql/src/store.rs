@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::ids::{ShowId, UserId};
-use domain::ports::{Clock, Dependency, DependencyDown, TransitionOutcome, TransitionRequest};
+use domain::ports::{
+    Clock, ClocksDiffer, Dependency, DependencyDown, TransitionOutcome, TransitionRequest,
+};
 use domain::receipt::TicketId;
 use domain::show::{Show, ShowSeats};
 use domain::time::Timestamp;
@@ -263,7 +265,10 @@ impl Dependency for MySqlStore {
             });
             DependencyDown {
                 reason: format!("{what}: {why}"),
-                source: Some(error.cause()),
+                source: Some(match error {
+                    StoreError::ClockOff { skew } => Box::new(ClocksDiffer { skew }),
+                    error => error.cause(),
+                }),
             }
         };
         let selling = within(LIMIT, check_selling(&self.db));

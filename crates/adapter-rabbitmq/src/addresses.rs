@@ -10,6 +10,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use parking_lot::Mutex;
 use rand::RngExt;
+use reqwest::Url;
 use tokio::time::timeout;
 
 use crate::error::{BrokerError, InvalidUrl};
@@ -50,6 +51,12 @@ impl Addresses {
             .iter()
             .map(|url| {
                 let mut uri: AMQPUri = url.parse().map_err(|_| InvalidUrl)?;
+                // The driver takes an IPv6 address for none, and goes to localhost.
+                let host = url.parse::<Url>().map_err(|_| InvalidUrl)?;
+                let host = host.host_str().and_then(|host| host.strip_prefix('['));
+                if let Some(address) = host.and_then(|host| host.strip_suffix(']')) {
+                    address.clone_into(&mut uri.authority.host);
+                }
                 uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
                 let avoided = Mutex::default();
                 Ok(Node { uri, avoided })
@@ -120,7 +127,12 @@ impl Addresses {
 }
 
 fn name(uri: &AMQPUri) -> String {
-    format!("{}:{}", uri.authority.host, uri.authority.port)
+    let (host, port) = (&uri.authority.host, uri.authority.port);
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 async fn connect(uri: &AMQPUri, purpose: &str) -> Result<Connection, BrokerError> {
@@ -173,6 +185,25 @@ mod tests {
                 consuming.turn(Duration::from_secs(1));
                 assert_ne!(consuming.current(), left);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ipv6_address_leads_where_it_says() {
+        for (url, name) in [
+            ("amqp://u:p@[::1]:1/sales", "[::1]:1"),
+            ("amqp://[fd00::7]", "[fd00::7]:5672"),
+            ("amqps://127.0.0.2", "127.0.0.2:5671"),
+        ] {
+            assert_eq!(parsed(&[url]).unwrap().current(), name);
+        }
+        // Nobody listens there, and what is asked is not localhost.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let addresses = parsed(&[&format!("amqp://u:p@[::1]:{port}")]).unwrap();
+        tokio::select! {
+            connected = addresses.connect("test") => drop(connected.unwrap_err()),
+            came = listener.accept() => panic!("{came:?}"),
         }
     }
 

@@ -5,8 +5,8 @@
 
 use std::mem;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use domain::ports::{Clock, PublishError, TicketPublisher};
 use domain::receipt::ProcessId;
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
+use domain::waiting_line::AcceptTally;
 use futures_util::TryFutureExt;
 use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
@@ -110,6 +111,35 @@ struct Request {
     answer: Answer,
 }
 
+/// What the queue has and no caller counts.
+#[derive(Clone, Default)]
+struct Unheard(Arc<OnceLock<Arc<AcceptTally>>>);
+
+impl Unheard {
+    fn count(&self, lane: Lane, order: &Order) {
+        if let Some(tally) = self.0.get() {
+            tally.count(lane, order.class, order.requested_at);
+        }
+    }
+}
+
+/// A caller's wait for its answer.
+struct Wait<'a> {
+    lane: Lane,
+    answered: oneshot::Receiver<Result<Order, PublishError>>,
+    unheard: &'a Unheard,
+}
+
+/// The answer may be there when its caller goes away.
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.answered.close();
+        if let Ok(Ok(order)) = self.answered.try_recv() {
+            self.unheard.count(self.lane, &order);
+        }
+    }
+}
+
 /// One of the callers that wait.
 struct Caller<'a>(&'a AtomicUsize);
 
@@ -134,6 +164,7 @@ pub(crate) struct Publisher {
     callers: AtomicUsize,
     timeout: Duration,
     confirms: Arc<Confirms>,
+    unheard: Unheard,
     /// By lane, then class.
     queues: Vec<[mpsc::UnboundedSender<Request>; PriorityClass::ALL.len()]>,
 }
@@ -149,6 +180,7 @@ impl Publisher {
         timeout: Duration,
     ) -> Self {
         let confirms = Arc::new(Confirms::default());
+        let unheard = Unheard::default();
         let start = |lane: Lane, class: PriorityClass| {
             let (sender, requests) = mpsc::unbounded_channel();
             let sending = Sending {
@@ -167,6 +199,8 @@ impl Publisher {
                 },
                 clock: Arc::clone(clock),
                 process,
+                lane,
+                unheard: unheard.clone(),
                 latest: Timestamp::MIN,
                 is_failing: false,
             };
@@ -182,6 +216,7 @@ impl Publisher {
             callers: AtomicUsize::new(0),
             timeout,
             confirms,
+            unheard,
             queues,
         }
     }
@@ -217,7 +252,17 @@ impl TicketPublisher for RabbitMq {
         };
         // Fails only when the runtime shuts down; the answer says so then.
         let _sent = queue.send(request);
-        answered.await.unwrap_or(Err(PublishError::OutcomeUnknown))
+        let mut wait = Wait {
+            lane,
+            answered,
+            unheard: &publisher.unheard,
+        };
+        let answer = (&mut wait.answered).await;
+        answer.unwrap_or(Err(PublishError::OutcomeUnknown))
+    }
+
+    fn count_unheard(&self, tally: Arc<AcceptTally>) {
+        self.publisher.unheard.0.get_or_init(|| tally);
     }
 }
 
@@ -295,10 +340,16 @@ impl Batch {
         }
     }
 
-    /// The queue has the orders, also those whose callers are gone.
-    fn accept(self) {
+    /// The queue has the orders. Those whose callers are gone are `unheard`.
+    fn accept(self, unheard: impl Fn(&Order)) {
         for ((_, answer), order) in self.answers.into_iter().zip(self.orders) {
-            let _unheard = answer.map(|answer| answer.send(Ok(order)));
+            let order = match answer {
+                Some(answer) => answer.send(Ok(order)).err().and_then(Result::ok),
+                None => Some(order),
+            };
+            if let Some(order) = order {
+                unheard(&order);
+            }
         }
     }
 
@@ -389,6 +440,8 @@ struct Sending {
     arrivals: Arrivals,
     clock: Arc<dyn Clock>,
     process: ProcessId,
+    lane: Lane,
+    unheard: Unheard,
     /// The place that was given last.
     latest: Timestamp,
     /// The latest message was not confirmed.
@@ -460,7 +513,7 @@ impl Sending {
                 if mem::take(&mut self.is_failing) {
                     info!(routing_key = %self.outlet.routing_key, "confirmed again");
                 }
-                return batch.accept();
+                return batch.accept(|order| self.unheard.count(self.lane, order));
             };
             self.say(&error, batch.orders.len());
             if matches!(error, BrokerError::Unroutable) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::{Context, bail};
 use domain::gate::SoldOutGate;
-use domain::ports::{Clock, ShowRepository, TicketConsumer, UserRepository};
+use domain::ports::{Clock, Dependency, ShowRepository, TicketConsumer, UserRepository};
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::clock::WatchedClock;
 use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::examiner::{Examined, Examiner};
 use crate::http::{self, Health, HttpState, Serving};
@@ -73,6 +74,8 @@ pub struct Application {
     consumer: Arc<dyn TicketConsumer>,
     worker: Option<Worker>,
     watch: Arc<LaneWatch>,
+    /// Where orders are taken and a store knows the time.
+    watched_clock: Option<Arc<WatchedClock>>,
     examiner: Arc<Examiner>,
     /// Goes on after the start if the store did not answer.
     preparing: JoinHandle<()>,
@@ -92,7 +95,13 @@ impl Application {
         role: Role,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        telemetry::start(&settings.log);
+        telemetry::start(&settings.log).context("starting the log")?;
+        if !settings.ignored_variables.is_empty() {
+            warn!(
+                variables = settings.ignored_variables.join(","),
+                "these begin with APP_ and are no settings, which begin with APP__"
+            );
+        }
         let files = OpenFiles::of_this_process(&settings)?;
         let process = ProcessId::new(rand::random());
         let receipts = Arc::new(receipts(&settings.tickets, process)?);
@@ -104,9 +113,28 @@ impl Application {
         let store = wiring::connect_store(&settings, &clock, usage)?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
+        let watched = match &settings.store.adapter {
+            StoreAdapter::MySql(_) if role.accepts() => {
+                let store = Arc::clone(&store.dependency);
+                let watched = WatchedClock::new(Arc::clone(&clock), store, settings.max_clock_skew);
+                Some(Arc::new(watched))
+            }
+            _ => None,
+        };
+        if let Some(watched) = &watched
+            && preparing.is_finished()
+        {
+            // So that the first order is taken. It is compared again and again.
+            let _at_once = timeout(Preparation::AT_ONCE, watched.check()).await;
+        }
+        // What dates orders. The store compares the clock itself with its own.
+        let dating: Arc<dyn Clock> = match &watched {
+            Some(watched) => watched.clone(),
+            None => Arc::clone(&clock),
+        };
         let identity = store.identity.clone();
         let queue =
-            wiring::connect_queue(&settings, &clock, process, identity, QueueUse::Serves).await?;
+            wiring::connect_queue(&settings, &dating, process, identity, QueueUse::Serves).await?;
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock, process, &receipts));
@@ -125,13 +153,15 @@ impl Application {
             .map_or_else(Arc::default, |worker| Arc::clone(&worker.held));
         let claims = Arc::clone(&store.claims);
         let watch = Arc::new(LaneWatch::new(claims, lanes, heard, held));
+        let tally = Arc::new(AcceptTally::new(process, lanes, started));
+        queue.publisher.count_unheard(Arc::clone(&tally));
         let office = Arc::new(BoxOffice {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
             publisher: queue.publisher,
             ledger: Arc::clone(&store.ledger),
             events: queue.events,
-            clock,
+            clock: dating,
             receipts,
             lanes,
             max_quantity: settings.tickets.max_quantity,
@@ -141,7 +171,7 @@ impl Application {
                 SoldOutGate::always_open()
             },
             line: Arc::clone(&line),
-            tally: AcceptTally::new(process, lanes, started),
+            tally,
         });
         let heartbeat = settings.live.heartbeat;
         let live = Arc::new(Live::new(Arc::clone(&office), settings.live));
@@ -150,8 +180,12 @@ impl Application {
             ("store", store.examinations.clone()),
         ];
         let examiner = Arc::new(Examiner::new(Examined::all(examined)));
+        let store_dependency = match &watched {
+            Some(watched) => watched.clone(),
+            None => Arc::clone(&store.dependency),
+        };
         let mut health = Health {
-            needed: vec![queue.dependency, Arc::clone(&store.dependency)],
+            needed: vec![queue.dependency, store_dependency],
             // It concerns all processes, and stopping all of them would help nobody.
             of_others: vec![examiner.clone()],
         };
@@ -195,6 +229,7 @@ impl Application {
             consumer: queue.consumer,
             worker,
             watch,
+            watched_clock: watched,
             examiner,
             preparing,
             lanes: lanes.count(),
@@ -252,6 +287,13 @@ impl Application {
             watch.watch(&watch_stop).await;
             ("watch over the lanes", Ok(()))
         });
+        if let Some(clock) = self.watched_clock {
+            let stop = live_stop.clone();
+            tasks.spawn(async move {
+                clock.watch(&stop).await;
+                ("watch over the clock", Ok(()))
+            });
+        }
         let (examiner, examiner_stop) = (self.examiner, live_stop.clone());
         tasks.spawn(async move {
             examiner.watch(&examiner_stop).await;

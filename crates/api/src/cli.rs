@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::fmt::Display;
+use std::future;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,11 +22,11 @@ use tracing::{error, info, warn};
 use crate::application::{Application, Role};
 use crate::audit::AuditReport;
 use crate::clock::SystemClock;
-use crate::configuration::{QueueAdapter, Settings, StoreAdapter};
+use crate::configuration::{QueueAdapter, Settings, StoreAdapter, variables_of};
 use crate::examiner::Examined;
-use crate::wiring::{QueueUse, StoreUse};
+use crate::wiring::{QueueUse, StorePorts, StoreUse};
 use crate::worker::chain;
-use crate::{seed, wiring};
+use crate::{seed, telemetry, wiring};
 
 /// What is asked first when an adapter is missing.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -49,7 +50,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the service until SIGTERM or SIGINT; a second signal forces the end.
+    /// Runs the service until SIGTERM, SIGINT, SIGQUIT or SIGHUP; a second signal, unless it is
+    /// SIGHUP, forces the end.
     Serve(ServeArgs),
     /// Asks the process on this machine whether it is ready, and exits 1 if it
     /// is not: a health check for containers, which have no other client.
@@ -114,7 +116,7 @@ struct ServeArgs {
 struct AuditArgs {
     /// The process to ask; admin.token must be that process's. By default the
     /// store itself is read, or, if that is in memory, the process on this
-    /// machine at the configured port is asked.
+    /// machine is asked where server.host and server.port say.
     #[arg(long)]
     url: Option<String>,
     /// Prints JSON instead of a table.
@@ -125,7 +127,9 @@ struct AuditArgs {
 impl Cli {
     /// Does what the command line says; errors go to stderr.
     pub async fn run(self) -> ExitCode {
-        let settings = match Settings::load(&self.config_dir, std::env::vars().collect()) {
+        let loaded = variables_of(std::env::vars_os())
+            .and_then(|variables| Settings::load(&self.config_dir, variables));
+        let settings = match loaded {
             Ok(settings) => settings,
             Err(faults) => return failed(&faults),
         };
@@ -141,7 +145,9 @@ impl Cli {
             } => set_lanes(&settings, lanes).await,
             Command::DeadLetters { command } => dead_letters(&settings, command).await,
         };
-        ended.unwrap_or_else(|error| failed(error.as_ref()))
+        let code = ended.unwrap_or_else(|error| failed(error.as_ref()));
+        telemetry::flush();
+        code
     }
 }
 
@@ -158,6 +164,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     role.fits(&settings)?;
+    telemetry::log_panics();
     let mut signals = Signals::listen().context("listening to signals")?;
     let application = Application::build(settings, role, clock()).await?;
     let stop = CancellationToken::new();
@@ -165,13 +172,14 @@ async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     tokio::pin!(stopped);
     tokio::select! {
         ended = &mut stopped => return ended.map(|()| ExitCode::SUCCESS),
-        name = signals.next() => info!(signal = name, "asked to stop"),
+        name = signals.stop() => info!(signal = name, "asked to stop"),
     }
     stop.cancel();
     tokio::select! {
         ended = stopped => ended.map(|()| ExitCode::SUCCESS),
-        name = signals.next() => {
+        name = signals.force() => {
             warn!(signal = name, "forced to stop; accepted orders may be left undecided");
+            telemetry::flush();
             // Returning would wait for what the runtime still does.
             std::process::exit(1)
         }
@@ -181,22 +189,60 @@ async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
+    /// Unless whoever started the process wants it to survive the terminal, as `nohup` does.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
+        let ignored = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hang_up = if ignores_hang_up(&ignored) {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn stop(&mut self) -> &'static str {
+        let hung_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
+            _ = hung_up => "SIGHUP",
         }
     }
+
+    /// Without SIGHUP: a terminal that closes sends it more than once, and service managers
+    /// send it beside SIGTERM.
+    async fn force(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
+        }
+    }
+}
+
+/// What `/proc/self/status` says of the signals that the process was started to ignore: a
+/// hexadecimal number, whose lowest bit is signal 1, SIGHUP.
+fn ignores_hang_up(status: &str) -> bool {
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Past any proxy of the environment: what it asks is on this machine or named.
@@ -204,15 +250,25 @@ pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().build()?)
 }
 
+/// Where the process on this machine serves.
+fn own_url(settings: &Settings) -> anyhow::Result<String> {
+    if settings.server.port == 0 {
+        bail!("server.port: is 0, so that nobody knows where the process on this machine listens");
+    }
+    Ok(format!("http://{}", settings.server.own_address()))
+}
+
 async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let url = format!("http://127.0.0.1:{}/health/ready", settings.server.port);
+    let url = format!("{}/health/ready", own_url(settings)?);
     let answer = http_client()?
         .get(&url)
         .send()
         .await
         .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))?;
     let is_ready = answer.status().is_success();
-    print(answer.text().await?)?;
+    let body = answer.text().await?;
+    // The answer is the exit code, whether anybody reads the reasons or not.
+    let _unread = print(body);
     Ok(if is_ready {
         ExitCode::SUCCESS
     } else {
@@ -295,14 +351,30 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// A failure of the store, with what is to be done about it.
+async fn explained<T>(store: &StorePorts, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    let Err(error) = done else {
+        return done;
+    };
+    Err(match store.dependency.check().await {
+        // Neither reads nor adds anything that a clock dates.
+        Err(down) if !down.is_clock_off() => error.context(format!(
+            "{}; the database is the one that mysql.url names",
+            down.reason
+        )),
+        _ => error,
+    })
+}
+
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
     let report = match (args.url, &settings.store.adapter) {
         (None, StoreAdapter::MySql(_)) => {
             let store = wiring::connect_store(&settings, &clock(), StoreUse::Reads)?;
-            AuditReport::of(&*store.shows, &*store.ledger).await?
+            let report = AuditReport::of(&*store.shows, &*store.ledger).await;
+            explained(&store, report.map_err(Into::into)).await?
         }
         (url, _) => {
-            let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", settings.server.port));
+            let url = url.map_or_else(|| own_url(&settings), Ok)?;
             AuditReport::fetch(&url, settings.admin_token.as_ref()).await?
         }
     };
@@ -347,7 +419,8 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
     let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
     needs_a_server(is_memory, "store.adapter")?;
     let store = wiring::connect_store(settings, &clock(), StoreUse::Changes)?;
-    seed::demo(&*store.users, &*store.shows).await?;
+    let seeded = seed::demo(&*store.users, &*store.shows).await;
+    explained(&store, seeded).await?;
     print("user 1 and show 230920 are there")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -404,4 +477,17 @@ fn described(letter: &DeadLetter) -> Value {
         "order": order,
         "payload": payload,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_started_to_ignore_hang_ups_does() {
+        let status = |mask: &str| format!("Name:\ttickets\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+        assert!(ignores_hang_up(&status("0000000000001001")));
+        assert!(!ignores_hang_up(&status("0000000000001000")));
+        assert!(!ignores_hang_up(""));
+    }
 }

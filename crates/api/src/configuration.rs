@@ -1,9 +1,10 @@
 //! The configuration: `base.toml`, then `{APP_ENV}.toml`, then `APP__SECTION__KEY`
 //! variables. Read and checked as a whole, so that every fault is listed at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::str::FromStr;
@@ -13,10 +14,17 @@ use domain::order::{Lanes, MAX_LANES, Quantity};
 use domain::receipt::MIN_SECRET_LENGTH;
 use secrecy::SecretString;
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+
+use crate::{server_urls, telemetry};
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
+/// Of all variables that concern the process, in capitals or not.
+const PREFIX: &str = "APP_";
+/// Which file is read after `base.toml`.
+const ENVIRONMENT: &str = "APP_ENV";
+/// Where the files are; the command line reads it.
+const CONFIG_DIR: &str = "APP_CONFIG_DIR";
 /// Longest of all configured durations: a day.
 const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -43,6 +51,8 @@ pub struct Settings {
     pub admin_token: Option<SecretString>,
     /// `clock.max_skew_ms`: how far the store's clock may be off.
     pub max_clock_skew: Duration,
+    /// Variables that begin with `APP_` and are no settings, nor like one.
+    pub ignored_variables: Vec<String>,
 }
 
 /// Where HTTP is served.
@@ -54,6 +64,19 @@ pub struct ServerSettings {
     pub port: u16,
     /// How long a graceful stop may take.
     pub shutdown_deadline: Duration,
+}
+
+impl ServerSettings {
+    /// Where a process on this machine reaches this one, unless its port is 0.
+    #[must_use]
+    pub const fn own_address(&self) -> SocketAddr {
+        let host = match self.host {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            host => host,
+        };
+        SocketAddr::new(host, self.port)
+    }
 }
 
 /// What is logged and how.
@@ -218,6 +241,37 @@ impl fmt::Display for ConfigurationFaults {
 
 impl std::error::Error for ConfigurationFaults {}
 
+/// The variables of the process that concern it, as text.
+///
+/// # Errors
+/// Names those that are not UTF-8, without their values.
+pub fn variables_of(
+    process: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<HashMap<String, String>, ConfigurationFaults> {
+    let mut variables = HashMap::new();
+    let mut faults = Vec::new();
+    for (name, value) in process {
+        let start = name.as_encoded_bytes().get(..PREFIX.len());
+        let is_ours = start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()));
+        // A path, which needs not be text.
+        if !is_ours || name == CONFIG_DIR {
+            continue;
+        }
+        let name = name.to_string_lossy().into_owned();
+        match value.into_string() {
+            Ok(value) => {
+                variables.insert(name, value);
+            }
+            Err(_) => faults.push(format!("{name}: its value is not UTF-8 text; set it anew")),
+        }
+    }
+    if faults.is_empty() {
+        Ok(variables)
+    } else {
+        Err(ConfigurationFaults(faults))
+    }
+}
+
 impl Settings {
     /// Reads the files of `directory` and the variables of the process.
     ///
@@ -228,10 +282,20 @@ impl Settings {
         variables: HashMap<String, String>,
     ) -> Result<Self, ConfigurationFaults> {
         let environment = variables
-            .get("APP_ENV")
+            .get(ENVIRONMENT)
             .map_or(DEVELOPMENT, String::as_str)
             .to_owned();
         let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
+        let mut reader = Reader::default();
+        let mut settings = BTreeSet::new();
+        for name in variables.keys() {
+            let written = name.to_uppercase();
+            if is_stray(name) {
+                reader.strays.insert(name.clone());
+            } else if !settings.insert(written.clone()) {
+                reader.fault(&written, "is set twice, in capitals and in small letters");
+            }
+        }
         let variables = config::Environment::with_prefix("APP")
             .prefix_separator("__")
             .separator("__")
@@ -248,10 +312,16 @@ impl Settings {
                     directory.display()
                 )])
             })?;
-        let mut reader = Reader::default();
         flatten("", &tree, &mut reader.values);
         read(environment, reader)
     }
+}
+
+/// Whether the name looks like a setting's and is none, which is seen when all are known.
+fn is_stray(name: &str) -> bool {
+    let written = name.to_uppercase();
+    let rest = written.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| !rest.starts_with('_')) && ![ENVIRONMENT, CONFIG_DIR].contains(&name)
 }
 
 fn read(environment: String, mut reader: Reader) -> Result<Settings, ConfigurationFaults> {
@@ -265,12 +335,30 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
     let live = reader.live();
     let admin_token = reader.admin_token(secrets_required);
     let max_clock_skew = reader.duration_ms("clock.max_skew_ms", 1);
-    let unknown = std::mem::take(&mut reader.values);
-    reader.faults.extend(
-        unknown
-            .into_keys()
-            .map(|key| format!("{key}: is not a setting; remove it")),
-    );
+    for key in std::mem::take(&mut reader.values).into_keys() {
+        match reader.like(&key) {
+            Some(right) => {
+                let variable = variable(right);
+                let fault = format!("is not a setting; did you mean {right} ({variable})?");
+                reader.fault(&key, fault);
+            }
+            None => reader.fault(&key, "is not a setting; remove it"),
+        }
+    }
+    let mut ignored_variables = Vec::new();
+    for name in std::mem::take(&mut reader.strays) {
+        match reader.like(&name[PREFIX.len()..]) {
+            Some(right) => {
+                let right = variable(right);
+                reader.fault(
+                    &name,
+                    format_args!("is not a setting; did you mean {right}?"),
+                );
+            }
+            // Others use the prefix, too.
+            None => ignored_variables.push(name),
+        }
+    }
     let settings = (|| {
         Some(Settings {
             environment,
@@ -283,6 +371,7 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
             live: live?,
             admin_token,
             max_clock_skew: max_clock_skew?,
+            ignored_variables,
         })
     })();
     match settings {
@@ -291,15 +380,29 @@ fn read(environment: String, mut reader: Reader) -> Result<Settings, Configurati
     }
 }
 
-/// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
-fn several_urls(text: &str) -> Result<Vec<SecretString>, String> {
+/// The variable that sets `key`.
+fn variable(key: &str) -> String {
+    format!("APP__{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// `check` says what is wrong with one of them.
+fn several_urls(
+    text: &str,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Result<Vec<SecretString>, String> {
     let urls: Vec<_> = text.split(',').map(str::trim).collect();
     if urls.contains(&"") {
         return Err("must be URLs with one comma between two of them".to_owned());
     }
-    Ok(urls.into_iter().map(SecretString::from).collect())
+    let checked = (1..).zip(&urls).map(|(number, url)| match check(url) {
+        Ok(url) => Ok(SecretString::from(url)),
+        Err(what) if urls.len() == 1 => Err(what),
+        Err(what) => Err(format!("URL {number} of {} {what}", urls.len())),
+    });
+    checked.collect()
 }
 
+/// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
 fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     let text = match value {
         Value::Object(fields) => {
@@ -332,6 +435,10 @@ fn plain(value: &Value) -> String {
 #[derive(Default)]
 struct Reader {
     values: BTreeMap<String, String>,
+    /// Names of variables that are no settings.
+    strays: BTreeSet<String>,
+    /// All settings that were asked for.
+    known: BTreeSet<String>,
     faults: Vec<String>,
 }
 
@@ -341,10 +448,23 @@ impl Reader {
         self.faults.push(format!("{key}: {what}"));
     }
 
+    /// The setting that `name` would be, were it not for its dots and underscores.
+    fn like(&self, name: &str) -> Option<&str> {
+        let letters = |name: &str| name.to_lowercase().replace(['.', '_', '-'], "");
+        let name = letters(name);
+        let mut known = self.known.iter();
+        known.find(|key| letters(key) == name).map(String::as_str)
+    }
+
+    fn is_set(&mut self, key: &str) -> bool {
+        self.known.insert(key.to_owned());
+        self.values.contains_key(key)
+    }
+
     fn take<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.known.insert(key.to_owned());
         let Some(text) = self.values.remove(key) else {
-            let variable = key.to_uppercase().replace('.', "__");
-            self.fault(key, format_args!("is missing; set APP__{variable}"));
+            self.fault(key, format_args!("is missing; set {}", variable(key)));
             return None;
         };
         read(text.trim()).map_err(|what| self.fault(key, what)).ok()
@@ -383,7 +503,7 @@ impl Reader {
     fn server(&mut self) -> Option<ServerSettings> {
         let host = self.take("server.host", |text| {
             text.parse()
-                .map_err(|_| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
+                .map_err(|_| "must be an IP address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned())
         });
         let port = self.number("server.port", 0, u16::MAX);
         let deadline = self.number("server.shutdown_deadline_seconds", 1_u64, 3_600);
@@ -396,9 +516,7 @@ impl Reader {
 
     fn log(&mut self) -> Option<LogSettings> {
         let level = self.take("log.level", |text| {
-            EnvFilter::try_new(text)
-                .map(|_| text.to_owned())
-                .map_err(|_| "must be a filter such as info or info,api=debug".to_owned())
+            telemetry::check_level(text).map(|()| text.to_owned())
         });
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let format = self.choice("log.format", &formats);
@@ -447,7 +565,7 @@ impl Reader {
     }
 
     fn rabbitmq(&mut self, is_used: bool) -> Option<RabbitMqSettings> {
-        let urls = self.urls("rabbitmq.url", "rabbitmq.urls", is_used);
+        let urls = self.urls("rabbitmq.url", "rabbitmq.urls", is_used, server_urls::amqp);
         let prefix = self.take("rabbitmq.prefix", |text| {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             if text.len() <= MAX_PREFIX_LENGTH && text.chars().all(is_plain) {
@@ -462,7 +580,7 @@ impl Reader {
             if text.is_empty() {
                 Ok(Vec::new())
             } else {
-                several_urls(text)
+                several_urls(text, server_urls::management)
             }
         });
         Some(RabbitMqSettings {
@@ -473,18 +591,25 @@ impl Reader {
     }
 
     /// Several URLs with a comma between two of them, or one by the short form.
-    fn urls(&mut self, one: &str, many: &str, is_used: bool) -> Option<Vec<SecretString>> {
-        if !self.values.contains_key(many) {
-            return self.url(one, is_used).map(|url| vec![url]);
+    fn urls(
+        &mut self,
+        one: &str,
+        many: &str,
+        is_used: bool,
+        check: fn(&str) -> Result<String, String>,
+    ) -> Option<Vec<SecretString>> {
+        if !self.is_set(many) {
+            return self.url(one, is_used, check).map(|url| vec![url]);
         }
-        if self.values.remove(one).is_some() {
+        if self.is_set(one) {
+            self.values.remove(one);
             self.fault(one, format_args!("is set beside {many}; set one of them"));
         }
-        self.take(many, several_urls)
+        self.take(many, |text| several_urls(text, check))
     }
 
     fn mysql(&mut self, is_used: bool) -> Option<MySqlSettings> {
-        let urls = self.urls("mysql.url", "mysql.urls", is_used);
+        let urls = self.urls("mysql.url", "mysql.urls", is_used, server_urls::mysql);
         // One for each purpose: claims, changes, what sells, what reads.
         let max_connections = self.number("mysql.max_connections", 4, 10_000);
         let user_directory_max = self.number("mysql.user_directory_max", 0, 1_000_000_000);
@@ -498,11 +623,16 @@ impl Reader {
     }
 
     /// A URL that is needed only if its adapter is used. The adapter reads it.
-    fn url(&mut self, key: &str, is_used: bool) -> Option<SecretString> {
-        if !is_used && !self.values.contains_key(key) {
+    fn url(
+        &mut self,
+        key: &str,
+        is_used: bool,
+        check: impl Fn(&str) -> Result<String, String>,
+    ) -> Option<SecretString> {
+        if !self.is_set(key) && !is_used {
             return None;
         }
-        self.take(key, |text| Ok(SecretString::from(text)))
+        self.take(key, |text| check(text).map(SecretString::from))
     }
 
     fn worker(&mut self) -> Option<WorkerSettings> {
@@ -516,12 +646,8 @@ impl Reader {
 
     fn tickets(&mut self, secrets_required: bool) -> Option<TicketSettings> {
         let key = "tickets.id_secrets";
-        let id_secrets = if secrets_required || self.values.contains_key(key) {
-            self.take(key, |text| {
-                text.split(',')
-                    .map(|secret| long_enough(secret.trim()))
-                    .collect()
-            })
+        let id_secrets = if self.is_set(key) || secrets_required {
+            self.take(key, id_secrets)
         } else {
             Some(Vec::new())
         };
@@ -564,8 +690,8 @@ impl Reader {
 
     fn admin_token(&mut self, required: bool) -> Option<SecretString> {
         let key = "admin.token";
-        if required || self.values.contains_key(key) {
-            self.take(key, long_enough)
+        if self.is_set(key) || required {
+            self.take(key, bearer_token)
         } else {
             None
         }
@@ -576,6 +702,24 @@ const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 /// Queue names have at most 255 bytes.
 const MAX_PREFIX_LENGTH: usize = 64;
 const MAX_WEIGHT: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+/// A secret twice is one that was to be another.
+fn id_secrets(text: &str) -> Result<Vec<SecretString>, String> {
+    let secrets: Vec<_> = text.split(',').map(str::trim).collect();
+    let distinct: BTreeSet<_> = secrets.iter().collect();
+    if distinct.len() < secrets.len() {
+        return Err("has the same secret twice; give each once".to_owned());
+    }
+    secrets.into_iter().map(long_enough).collect()
+}
+
+/// What `Authorization: Bearer …` can carry.
+fn bearer_token(token: &str) -> Result<SecretString, String> {
+    if !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err("must be visible ASCII characters: no header could carry others".to_owned());
+    }
+    long_enough(token)
+}
 
 fn long_enough(secret: &str) -> Result<SecretString, String> {
     if secret.len() < MIN_SECRET_LENGTH {
@@ -735,6 +879,131 @@ mod tests {
         }
         assert!(faults.contains("12 fault(s)"), "{faults}");
         assert!(!faults.contains("hunter2"), "{faults}");
+    }
+
+    #[test]
+    fn a_name_with_an_underscore_too_few_is_refused_with_the_right_one() {
+        let faults = load(&[
+            ("APP_QUEUE__LANES", "7"),
+            ("APP_ADMIN_TOKEN", "0123456789abcdef"),
+            ("APP_RABBITMQ_URLS", "amqp://a"),
+            ("APP__MYSQL_URL", "mysql://u:p@db/tickets"),
+            ("APP__SERVER__PROT", "1"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for fault in [
+            "APP_QUEUE__LANES: is not a setting; did you mean APP__QUEUE__LANES?",
+            "APP_ADMIN_TOKEN: is not a setting; did you mean APP__ADMIN__TOKEN?",
+            "APP_RABBITMQ_URLS: is not a setting; did you mean APP__RABBITMQ__URLS?",
+            "mysql_url: is not a setting; did you mean mysql.url (APP__MYSQL__URL)?",
+            "server.prot: is not a setting; remove it",
+            "5 fault(s)",
+        ] {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("0123456789abcdef"), "{faults}");
+        // Others use the prefix, too.
+        let settings = load(&[("APP_NAME", "shop"), ("APP_CONFIG_DIR", "x")]).unwrap();
+        assert_eq!(settings.ignored_variables, ["APP_NAME"]);
+        // Small letters mean the same, once.
+        let small = ("app__queue__lanes", "7");
+        assert_eq!(load(&[small]).unwrap().queue.lanes.count(), 7);
+        let twice = load(&[small, ("APP__QUEUE__LANES", "8")]).unwrap_err();
+        assert!(
+            twice
+                .to_string()
+                .contains("APP__QUEUE__LANES: is set twice"),
+            "{twice}"
+        );
+        let fault = load(&[("app_queue_lanes", "7")]).unwrap_err().to_string();
+        assert!(fault.contains("did you mean APP__QUEUE__LANES?"), "{fault}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_no_text_is_named_without_its_value() {
+        use std::os::unix::ffi::OsStringExt as _;
+
+        let binary = || OsString::from_vec(b"hunter2\xff".to_vec());
+        let read = |name: &str| variables_of([(name.into(), binary())]);
+        let fault = read("APP__ADMIN__TOKEN").unwrap_err().to_string();
+        assert!(
+            fault.contains("APP__ADMIN__TOKEN: its value is not UTF-8"),
+            "{fault}"
+        );
+        assert!(!fault.contains("hunter2"), "{fault}");
+        read("APP_ENV").unwrap_err();
+        for other in ["LS_COLORS", "APP_CONFIG_DIR"] {
+            assert!(read(other).unwrap().is_empty());
+        }
+        let name = OsString::from_vec(b"LS_\xff".to_vec());
+        assert!(variables_of([(name, binary())]).unwrap().is_empty());
+        for name in ["APP_ENV", "app__queue__lanes"] {
+            let text = variables_of([(name.into(), "moon".into())]).unwrap();
+            assert_eq!(text[name], "moon");
+        }
+    }
+
+    #[test]
+    fn secrets_that_cannot_do_their_work_are_refused() {
+        let fault = |name, value| load(&[(name, value)]).unwrap_err().to_string();
+        for token in [
+            "0123456789abcdeé",
+            "0123456789\tabcdef",
+            "0123456789\u{7f}abcdef",
+        ] {
+            let fault = fault("APP__ADMIN__TOKEN", token);
+            assert!(
+                fault.contains("admin.token: must be visible ASCII"),
+                "{fault}"
+            );
+            assert!(!fault.contains("0123456789"), "{fault}");
+        }
+        let twice = fault(
+            "APP__TICKETS__ID_SECRETS",
+            "0123456789abcdef,fedcba9876543210, 0123456789abcdef",
+        );
+        assert!(
+            twice.contains("tickets.id_secrets: has the same secret twice"),
+            "{twice}"
+        );
+        assert!(!twice.contains("0123456789"), "{twice}");
+    }
+
+    #[test]
+    fn urls_that_lead_elsewhere_are_refused_with_their_setting() {
+        let faults = load(&[
+            (
+                "APP__MYSQL__URL",
+                "mysql://u:hunter2@db/tickets?sslmod=REQUIRED",
+            ),
+            ("APP__RABBITMQ__URLS", "amqp://mq,amqp://u:hunter2@mq/"),
+            ("APP__RABBITMQ__MANAGEMENT_URLS", "mq:15672"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for fault in [
+            "mysql.url: has a parameter",
+            "rabbitmq.urls: URL 2 of 2 names the vhost",
+            "rabbitmq.management_urls: begins otherwise",
+        ] {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+
+    #[test]
+    fn a_process_is_reached_where_it_listens() {
+        for (host, reached) in [
+            ("0.0.0.0", "127.0.0.1:3001"),
+            ("127.0.0.2", "127.0.0.2:3001"),
+            ("::", "[::1]:3001"),
+            ("fd00::7", "[fd00::7]:3001"),
+        ] {
+            let settings = load(&[("APP__SERVER__HOST", host)]).unwrap();
+            assert_eq!(settings.server.own_address().to_string(), reached);
+        }
     }
 
     #[test]

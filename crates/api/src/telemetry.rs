@@ -1,28 +1,107 @@
-//! Structured logs on stderr.
+//! Structured logs on stderr. A log that cannot be written is dropped: it is never worth a sale.
 
+use std::io;
+use std::panic;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::configuration::{LogFormat, LogSettings};
+use crate::log_writer::LogWriter;
 
 /// The broker's client complains of every connection and channel that it loses.
 /// Whoever had it says so once, so these are left out unless `log.level` names them.
 const TOLD_BY_OTHERS: &str = "lapin=off";
+/// How long the end of the process waits for whoever reads the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+static LOG: OnceLock<Arc<LogWriter>> = OnceLock::new();
 
 /// Starts logging for the process. A second call, as in tests, changes nothing.
-pub(crate) fn start(settings: &LogSettings) {
+///
+/// # Errors
+/// When the system gives no thread to write with.
+pub(crate) fn start(settings: &LogSettings) -> io::Result<()> {
+    if tracing::dispatcher::has_been_set() {
+        return Ok(());
+    }
+    let writer = LogWriter::start(io::stderr(), |dropped| {
+        warn!(
+            lines.dropped = dropped,
+            "log lines are missing here: nobody read the log, or it could not be written"
+        );
+    })?;
+    let writer = Arc::new(writer);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(&settings.level))
-        .with_writer(std::io::stderr);
-    // The only error is that logging has started already.
-    let _started = match settings.format {
+        .with_writer(Arc::clone(&writer))
+        // It would panic where stderr cannot be written.
+        .log_internal_errors(false);
+    let started = match settings.format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     };
+    // The only error is that logging has started already.
+    if started.is_ok() {
+        LOG.get_or_init(|| writer);
+    }
+    Ok(())
+}
+
+/// Writes what was logged so far, unless nobody reads it. Before the process ends.
+pub(crate) fn flush() {
+    if let Some(log) = LOG.get() {
+        log.flush(LAST_LINES);
+    }
+}
+
+/// From now on a panic is a line of the log: nobody who panics waits for stderr.
+pub(crate) fn log_panics() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if LOG.get().is_some() {
+            error!(%panic, "panicked");
+        } else {
+            print(panic);
+        }
+    }));
 }
 
 fn filter(level: &str) -> EnvFilter {
     // The later of two directives for the same target counts.
     EnvFilter::new(format!("{TOLD_BY_OTHERS},{level}"))
+}
+
+/// Whether `level` is a filter in which every level is one: the library takes any word for the
+/// name of a target, and logs nothing but that.
+///
+/// # Errors
+/// What is wrong, and what a filter looks like.
+pub(crate) fn check_level(level: &str) -> Result<(), String> {
+    const LIKE: &str = "give one of error, warn, info, debug, trace and off, or for parts of the \
+        program too, such as info,api=debug";
+    let is_level = |name: &str| !name.is_empty() && name.parse::<LevelFilter>().is_ok();
+    // Behind its name a target may have spans in brackets.
+    let is_target = |target: &str| {
+        let name = target.split('[').next().unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+        !target.is_empty() && name.chars().all(is_plain)
+    };
+    for part in level.split(',') {
+        let is_known = match part.rsplit_once('=') {
+            Some((target, name)) => is_target(target) && is_level(name),
+            None => is_level(part),
+        };
+        if !is_known {
+            return Err(format!("\"{part}\" names no level; {LIKE}"));
+        }
+    }
+    EnvFilter::try_new(level)
+        .map(drop)
+        .map_err(|_| format!("is not a filter; {LIKE}"))
 }
 
 #[cfg(test)]
@@ -37,5 +116,34 @@ mod tests {
             asked.contains("lapin=debug") && !asked.contains("lapin=off"),
             "{asked}"
         );
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for level in [
+            "info",
+            "WARN",
+            "off",
+            "info,api=debug",
+            "info,adapter_rabbitmq::link=trace",
+            "warn,[order{id=7}]=debug",
+        ] {
+            assert_eq!(check_level(level), Ok(()), "{level}");
+        }
+        for level in [
+            "",
+            "warning",
+            "verbose",
+            "loud=",
+            "=info",
+            "api",
+            "info,api=loud",
+            "info,,api=debug",
+            "info;api=debug",
+            "[x",
+        ] {
+            let fault = check_level(level).unwrap_err();
+            assert!(fault.contains("error, warn, info"), "{level}: {fault}");
+        }
     }
 }

@@ -354,13 +354,13 @@ mod tests {
     #[tokio::test]
     async fn an_adapter_that_is_not_compiled_in_is_named_with_its_feature() {
         for (section, name, url) in [
-            ("QUEUE", "rabbitmq", "APP__RABBITMQ__URL"),
-            ("STORE", "mysql", "APP__MYSQL__URL"),
+            ("QUEUE", "rabbitmq", ("APP__RABBITMQ__URL", "amqp://y")),
+            ("STORE", "mysql", ("APP__MYSQL__URL", "mysql://y/z")),
         ] {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
             let variables = HashMap::from([
                 (format!("APP__{section}__ADAPTER"), name.to_owned()),
-                (url.to_owned(), "x://y/z".to_owned()),
+                (url.0.to_owned(), url.1.to_owned()),
             ]);
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -2,8 +2,11 @@
 //! promises. The checks are written anew, not by calling [`crate::rule`], so
 //! that a mistake there shows here.
 
+mod rejected;
+
 use std::collections::HashMap;
 
+use self::rejected::RejectedTickets;
 use crate::ids::{ShowId, UserId};
 use crate::journal::{Change, HistoryEntry, JournalEntry, SeatsFrom};
 use crate::ports::{LedgerError, TicketLedger};
@@ -218,7 +221,25 @@ pub async fn audit_show(
     ledger: &dyn TicketLedger,
     standing: &ShowStanding,
 ) -> Result<ShowAudit, LedgerError> {
-    let mut replay = Replay::default();
+    let mut replay = Replay::of(standing.seq);
+    read(ledger, standing, |entry| replay.step(entry)).await?;
+    if replay.rejected.has_suspects() {
+        let count = |entry| {
+            if let HistoryEntry::Decided(ticket) = entry {
+                replay.rejected.count(ticket.order.ticket_id);
+            }
+        };
+        read(ledger, standing, count).await?;
+    }
+    Ok(replay.finish(standing))
+}
+
+/// Reads the history up to the state that `standing` was read in.
+async fn read(
+    ledger: &dyn TicketLedger,
+    standing: &ShowStanding,
+    mut each: impl FnMut(HistoryEntry),
+) -> Result<(), LedgerError> {
     let mut after = 0;
     while after < standing.seq {
         let page = ledger.history(&standing.show.id, after, PAGE).await?;
@@ -226,17 +247,18 @@ pub async fn audit_show(
         after = last.seq();
         for entry in page {
             if entry.seq() <= standing.seq {
-                replay.step(entry);
+                each(entry);
             }
         }
     }
-    Ok(replay.finish(standing))
+    Ok(())
 }
 
+/// A ticket that got seats: as many as the show has, and those that came back.
 struct ReplayedTicket {
     user: UserId,
     seats: u32,
-    /// `None` for a rejected ticket.
+    /// `None` for one without a hold.
     hold_expires_at: Option<Timestamp>,
     status: Status,
     version: u32,
@@ -244,13 +266,14 @@ struct ReplayedTicket {
     stored_version: u32,
 }
 
-#[derive(Default)]
 struct Replay {
     terms: Option<Terms>,
     seats: SeatCounts,
     seq: u64,
     live: HashMap<UserId, u32>,
     tickets: HashMap<TicketId, ReplayedTicket>,
+    /// There may be hundreds for each seat, so they are not kept.
+    rejected: RejectedTickets,
     latest: HashMap<(PriorityClass, ProcessId), Timestamp>,
     verdicts: VerdictCounts,
     inversions: u64,
@@ -259,6 +282,22 @@ struct Replay {
 }
 
 impl Replay {
+    fn of(changes: u64) -> Self {
+        Self {
+            terms: None,
+            seats: SeatCounts::default(),
+            seq: 0,
+            live: HashMap::new(),
+            tickets: HashMap::new(),
+            rejected: RejectedTickets::among(changes),
+            latest: HashMap::new(),
+            verdicts: VerdictCounts::default(),
+            inversions: 0,
+            violations: 0,
+            examples: Vec::new(),
+        }
+    }
+
     fn report(&mut self, violation: Violation) {
         self.violations += 1;
         if matches!(violation, Violation::Inversion { .. }) {
@@ -298,9 +337,9 @@ impl Replay {
             .saturating_add(seats);
         let max = terms.max_per_user.get();
         let in_window = terms.window.contains(ticket.order.requested_at);
-        let mut hold_expires_at = None;
         match ticket.verdict {
             Verdict::Rejected(reason) => {
+                self.remember_rejected(&ticket);
                 self.verdicts.rejected[reason_index(reason)] += 1;
                 match reason {
                     RejectionReason::SoldOut if seats <= self.seats.available => {
@@ -341,6 +380,7 @@ impl Replay {
                     });
                 }
                 let hold = terms.hold.seconds();
+                let mut hold_expires_at = None;
                 self.take("available", seats);
                 if let Verdict::Reserved {
                     hold_expires_at: expires,
@@ -360,23 +400,48 @@ impl Replay {
                     }
                 }
                 self.live.insert(ticket.order.user_id.clone(), live);
+                self.remember_seated(ticket, hold_expires_at);
             }
         }
+    }
+
+    fn remember_seated(&mut self, ticket: Ticket, hold_expires_at: Option<Timestamp>) {
+        let id = ticket.order.ticket_id;
         let replayed = ReplayedTicket {
             user: ticket.order.user_id,
-            seats,
+            seats: ticket.order.quantity.seats(),
             hold_expires_at,
-            status: match ticket.verdict {
-                Verdict::Reserved { .. } => Status::Reserved,
-                Verdict::Confirmed => Status::Confirmed,
-                Verdict::Rejected(_) => Status::Rejected,
+            status: if hold_expires_at.is_some() {
+                Status::Reserved
+            } else {
+                Status::Confirmed
             },
             version: 1,
             stored_status: ticket.status,
             stored_version: ticket.version,
         };
-        if self.tickets.insert(id, replayed).is_some() {
+        if self.rejected.may_have(id) {
+            self.rejected.suspect(id);
+        }
+        if self.tickets.insert(id, replayed).is_some() && !self.rejected.is_suspect(id) {
             self.report(Violation::DecidedTwice { ticket: id });
+        }
+    }
+
+    /// Nothing follows a rejection, so what is stored can be compared at once.
+    fn remember_rejected(&mut self, ticket: &Ticket) {
+        let id = ticket.order.ticket_id;
+        if (ticket.status, ticket.version) != (Status::Rejected, 1) {
+            self.report(Violation::StatusDiffers {
+                ticket: id,
+                stored: ticket.status.as_str(),
+                replayed: Status::Rejected.as_str(),
+            });
+        }
+        if self.tickets.contains_key(&id) && !self.rejected.is_suspect(id) {
+            self.report(Violation::DecidedTwice { ticket: id });
+        } else {
+            self.rejected.insert(id);
         }
     }
 
@@ -432,7 +497,11 @@ impl Replay {
             self.report(Violation::ImpossibleChange {
                 ticket,
                 seq,
-                status: status.map_or("unknown", Status::as_str),
+                status: match status {
+                    Some(status) => status.as_str(),
+                    None if self.rejected.may_have(ticket) => Status::Rejected.as_str(),
+                    None => "unknown",
+                },
             });
             return;
         };
@@ -496,6 +565,10 @@ impl Replay {
         }
         if self.terms.as_ref() != Some(&standing.show.terms) {
             self.report(Violation::TermsDiffer);
+        }
+        let rejected = std::mem::replace(&mut self.rejected, RejectedTickets::among(0));
+        for ticket in rejected.decided_again() {
+            self.report(Violation::DecidedTwice { ticket });
         }
         for (id, ticket) in std::mem::take(&mut self.tickets) {
             // A ticket that changed after the replay's end has a higher version.

@@ -184,3 +184,13 @@ async fn of_two_that_take_changes_neither_is_used() {
     let count = format!("SELECT COUNT(*) FROM {DATABASE}.tickets");
     assert_eq!(primary.number(&count).await, 1);
 }
+
+/// The driver would look for a host whose name has brackets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_ipv6_address_leads_where_it_says() {
+    let server = DatabaseServer::start(&["--bind-address=127.0.0.1,::1"]).await;
+    let url = server.url_of(DATABASE).replace("127.0.0.1", "[::1]");
+    let ours = store(vec![url]);
+    prepare(&ours, SEATS).await;
+    ours.check().await.unwrap();
+}

@@ -1,11 +1,14 @@
 //! Connections that break, stall and lie.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::RabbitMqConfig;
-use domain::ports::{Dependency, PublishError, TicketConsumer};
+use domain::ports::{Dependency, PublishError, TicketConsumer, TicketPublisher};
+use domain::receipt::ProcessId;
+use domain::waiting_line::AcceptTally;
 use port_contracts::proxy::Weather;
-use port_contracts::{DEADLINE, LANES, measured, services, within};
+use port_contracts::{DEADLINE, LANES, fixtures, measured, services, within};
 use tokio::time::timeout;
 
 use crate::process::start;
@@ -91,6 +94,44 @@ async fn a_lost_confirm_makes_a_second_copy_at_the_same_place() {
     let last = process.publish().await.unwrap();
     let expected = [first, copied.clone(), copied, last];
     assert_eq!(process.drain(4).await, expected);
+}
+
+/// Its client has hung up; the line is longer by it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_caller_has_gone_is_counted_once_the_queue_has_it() {
+    let process = Proxied::start(DEADLINE).await;
+    let tally = Arc::new(AcceptTally::new(
+        ProcessId::new(7),
+        LANES,
+        fixtures::start(),
+    ));
+    process.queue.count_unheard(Arc::clone(&tally));
+    // Counted by its caller.
+    let first = process.publish().await.unwrap();
+    process.proxy.set(Weather::Mute);
+    let queue = process.lane_queue();
+    let stored = until("it is stored", async || {
+        process.prefix.messages(&queue).await == 2
+    });
+    tokio::select! {
+        answer = process.publish() => panic!("{answer:?}"),
+        () = stored => {}
+    }
+    assert_eq!(tally.to_announce(fixtures::start()), []);
+    process.proxy.cut();
+    process.proxy.set(Weather::Fair);
+    until("it is counted", async || {
+        !tally.to_announce(fixtures::start()).is_empty()
+    })
+    .await;
+    let orders = process.drain(3).await;
+    assert_eq!((&orders[0], &orders[1]), (&first, &orders[2]));
+    let counted = tally.to_announce(fixtures::start());
+    let counted = counted.last().unwrap();
+    assert_eq!(
+        (counted.total, counted.through),
+        (1, orders[1].requested_at)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Every error as a client sees it: RFC 9457 `application/problem+json`.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -25,6 +26,9 @@ use super::MAX_BODY;
 use super::open_connections::TooManyConnections;
 use crate::live::Refused;
 use crate::worker::chain;
+
+/// When a client that was refused may come again.
+const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,6 +108,7 @@ pub(crate) enum ApiError {
     HoldExpired,
     NotReserved(Status),
     TicketRejected,
+    ClockOff,
     QueueUnavailable(PublishError),
     OutcomeUnknown(TicketId),
     StoreUnavailable(Cause),
@@ -250,6 +255,12 @@ impl ApiError {
                 "ticket_rejected",
                 "The order was rejected, so there are no seats to give back.",
             ),
+            Self::ClockOff => told(
+                S::SERVICE_UNAVAILABLE,
+                "clock_off",
+                "The clock of this process is not known to be right, so it takes no orders. \
+                 This one was not queued; send it again.",
+            ),
             Self::QueueUnavailable(PublishError::Full { .. }) => told(
                 S::SERVICE_UNAVAILABLE,
                 "queue_unavailable",
@@ -323,7 +334,9 @@ impl ApiError {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((RETRY_AFTER, "1"));
+            // Spread, or all whom one moment refused would come again in one moment.
+            let seconds: u64 = rand::random_range(RETRY_AFTER_SECONDS);
+            response.insert_header((RETRY_AFTER, seconds));
         }
         match self {
             Self::Unauthorized => {
@@ -411,6 +424,7 @@ impl From<PlaceOrderError> for ApiError {
             PlaceOrderError::UserNotFound => Self::UserNotFound,
             PlaceOrderError::SalesClosed(window) => Self::SalesClosed(window),
             PlaceOrderError::KeyConflict => Self::IdempotencyConflict,
+            PlaceOrderError::ClockOff => Self::ClockOff,
             PlaceOrderError::NotQueued(error) => Self::QueueUnavailable(error),
             PlaceOrderError::OutcomeUnknown(id) => Self::OutcomeUnknown(id),
             PlaceOrderError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),

@@ -179,7 +179,7 @@ impl Scene {
             max_quantity: Quantity::ONE,
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
-            tally: AcceptTally::new(process, lanes, now),
+            tally: Arc::new(AcceptTally::new(process, lanes, now)),
             clock,
         });
         let show_id = ShowId::from(230_920);

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::helpers::{config_dir, patient};
+use crate::helpers::{DEADLINE, config_dir, patient};
 use crate::raw::{Connection, pipeline_orders, raw_order};
 
 fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
@@ -118,6 +119,139 @@ fn a_second_signal_forces_the_stop() {
 }
 
 #[test]
+fn a_terminal_that_closes_stops_like_sigterm_however_often_it_says_so() {
+    for name in ["HUP", "QUIT"] {
+        let mut serving = Serving::start(&[]);
+        assert_eq!(pipeline_orders(&serving.address, 100), 100);
+        serving.signal(&format!("-{name}"));
+        let stopping = serving.log_line("asked to stop");
+        assert_eq!(stopping["signal"], format!("SIG{name}"));
+        serving.signal("-HUP");
+        assert_eq!(serving.exit_code(), 0);
+        serving.log_line("stopped");
+    }
+}
+
+#[test]
+fn under_nohup_a_terminal_that_closes_changes_nothing() {
+    let mut serving = Serving::of(in_a_shell("trap '' HUP && exec \"$0\" serve"));
+    serving.signal("-HUP");
+    assert_eq!(pipeline_orders(&serving.address, 100), 100);
+    serving.signal("-TERM");
+    assert_eq!(serving.log_line("asked to stop")["signal"], "SIGTERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+/// A process whose log says much, about every order.
+fn talkative() -> Serving {
+    Serving::start(&[("APP__LOG__LEVEL", "trace")])
+}
+
+#[test]
+fn a_log_whose_reader_has_gone_ends_no_sale() {
+    let mut serving = talkative();
+    let nobody = Command::new("true").stderr(Stdio::piped()).spawn();
+    let mut nobody = nobody.unwrap();
+    serving.log = BufReader::new(nobody.stderr.take().unwrap());
+    nobody.wait().unwrap();
+    assert_eq!(pipeline_orders(&serving.address, 1_000), 1_000);
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_sale() {
+    let mut serving = talkative();
+    // Many times what the pipe takes, and more than what may wait for it.
+    for _ in 0..10 {
+        assert_eq!(pipeline_orders(&serving.address, 2_000), 2_000);
+    }
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_no_sale() {
+    for stderr in ["2>/dev/full", "2>&-"] {
+        // Where it listens is in the log, so it has to be told.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let port = address.port();
+        let serve = format!("APP__SERVER__PORT={port} exec \"$0\" serve {stderr}");
+        let mut process = in_a_shell(&serve).spawn().unwrap();
+        let started = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < DEADLINE, "it does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(pipeline_orders(&address.to_string(), 100), 100);
+        let mut serving = Serving {
+            log: BufReader::new(process.stderr.take().unwrap()),
+            process,
+            address: address.to_string(),
+            built: serde_json::Value::Null,
+        };
+        serving.signal("-TERM");
+        assert_eq!(serving.exit_code(), 0, "{stderr}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_but_for_health() {
+    let serving = Serving::start(&[]);
+    let url = format!("http://{}", serving.address);
+    let port = serving.address.rsplit_once(':').unwrap().1;
+    let code = |arguments: &str, errors: &str| {
+        let command =
+            format!("APP__SERVER__PORT={port} exec \"$0\" {arguments} >/dev/full 2>{errors}");
+        in_a_shell(&command).status().unwrap().code()
+    };
+    for errors in ["&1", "&-", "/dev/null"] {
+        assert_eq!(code(&format!("audit --url {url}"), errors), Some(1));
+        // Its answer is the exit code.
+        assert_eq!(code("health", errors), Some(0));
+    }
+}
+
+#[test]
+fn health_asks_where_the_process_listens() {
+    for host in ["127.0.0.2", "0.0.0.0"] {
+        let serving = Serving::start(&[("APP__SERVER__HOST", host)]);
+        let port = serving.address.rsplit_once(':').unwrap().1;
+        let at = |host| [("APP__SERVER__HOST", host), ("APP__SERVER__PORT", port)];
+        let (output, stderr) = ended(&["health"], &at(host));
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        let (output, stderr) = ended(&["health"], &at("127.0.0.3"));
+        let is_everywhere = host == "0.0.0.0";
+        assert_eq!(output.status.success(), is_everywhere, "{stderr}");
+    }
+    let (output, stderr) = ended(&["health"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("server.port: is 0"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_a_fault_without_its_value() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut command = tickets(&["serve"], &[]);
+    let binary = std::ffi::OsStr::from_bytes(b"hunter2-hunter2-\xff");
+    let output = command.env("APP__ADMIN__TOKEN", binary).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("APP__ADMIN__TOKEN"), "{stderr}");
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    // What is not for this program may be anything.
+    let mut serving = tickets(&["serve"], &[]);
+    serving.env("OTHERS", binary);
+    let mut serving = Serving::of(serving);
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
 fn every_configuration_fault_is_printed_and_no_secret() {
     let variables = [
         ("APP_ENV", "production"),
@@ -198,12 +332,12 @@ fn audit_without_a_service_says_so() {
     );
 }
 
-/// `tickets serve` with a limit of open files that it cannot raise.
-fn with_open_files(limit: usize) -> Command {
+/// What a shell does with the program, which is `$0`.
+fn in_a_shell(text: &str) -> Command {
     let serve = tickets(&["serve"], &[]);
     let mut command = Command::new("sh");
     command
-        .args(["-c", &format!("ulimit -n {limit} && exec \"$0\" serve")])
+        .args(["-c", text])
         .arg(serve.get_program())
         .envs(
             serve
@@ -213,6 +347,11 @@ fn with_open_files(limit: usize) -> Command {
         .stderr(Stdio::piped())
         .stdout(Stdio::piped());
     command
+}
+
+/// `tickets serve` with a limit of open files that it cannot raise.
+fn with_open_files(limit: usize) -> Command {
+    in_a_shell(&format!("ulimit -n {limit} && exec \"$0\" serve"))
 }
 
 #[test]

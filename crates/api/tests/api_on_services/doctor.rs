@@ -35,6 +35,23 @@ fn with_wrong_password(backend: &Backend, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_or_not_migrated_is_said_with_a_remedy() {
+    let backend = Backend::start().await;
+    let elsewhere = format!("{}-mistyped", backend.database().url());
+    for changed in [&[][..], &[("APP__MYSQL__URL", elsewhere.as_str())]] {
+        for command in ["audit", "seed"] {
+            let (is_done, said) = tickets(&backend, command, changed);
+            assert!(!is_done, "{said}");
+            for remedy in ["`tickets migrate`", "mysql.url"] {
+                assert!(said.contains(remedy), "{command}: {said}");
+            }
+            let is_missing = said.contains("Unknown database");
+            assert_eq!(is_missing, !changed.is_empty(), "{command}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     let backend = Backend::start().await;
     let (is_done, said) = tickets(&backend, "migrate", &[]);

@@ -256,7 +256,8 @@ impl Buyer {
                 told.unknown.insert(id());
                 *named = Some(id());
             }
-            (409, Some("sold_out")) | (503, Some("queue_unavailable" | "store_unavailable")) => {
+            (409, Some("sold_out"))
+            | (503, Some("queue_unavailable" | "store_unavailable" | "clock_off")) => {
                 assert_eq!(answer.get("ticket_id"), None);
                 told.refused += 1;
             }

@@ -183,6 +183,7 @@ fn check_refusal(world: &World, request: &OrderRequest, began: Timestamp, error:
         PlaceOrderError::QuantityAboveLimit { .. }
         | PlaceOrderError::ShowNotFound
         | PlaceOrderError::UserNotFound
+        | PlaceOrderError::ClockOff
         | PlaceOrderError::OutcomeUnknown(_) => false,
     };
     world.check(expected, format_args!("{request:?} was answered {error:?}"));

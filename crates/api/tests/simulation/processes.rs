@@ -176,7 +176,7 @@ impl World {
             max_quantity: Quantity::new(5).unwrap(),
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(self.plan.lanes, STALLED_AFTER, node.now())),
-            tally: AcceptTally::new(node.process, self.plan.lanes, node.now()),
+            tally: Arc::new(AcceptTally::new(node.process, self.plan.lanes, node.now())),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What readiness asks.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::Cause;
@@ -13,6 +15,23 @@ pub struct DependencyDown {
     /// The driver's error, if there is one.
     #[source]
     pub source: Option<Cause>,
+}
+
+impl DependencyDown {
+    /// Whether it answers, and its time is another than this process's.
+    #[must_use]
+    pub fn is_clock_off(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|source| source.is::<ClocksDiffer>())
+    }
+}
+
+/// The source of a [`DependencyDown`] that answers with another time than this process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the clocks differ by {} ms", skew.as_millis())]
+pub struct ClocksDiffer {
+    /// By how much at least.
+    pub skew: Duration,
 }
 
 /// Something the process cannot work without: a broker, a store, its clock.

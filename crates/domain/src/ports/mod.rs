@@ -20,7 +20,7 @@ mod user_repository;
 
 pub use clock::Clock;
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError};
-pub use dependency::{Dependency, DependencyDown};
+pub use dependency::{ClocksDiffer, Dependency, DependencyDown};
 pub use examination::{Examination, Finding, Level};
 pub use lane_claims::{LaneClaims, LaneClaimsError};
 pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError};

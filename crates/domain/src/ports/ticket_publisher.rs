@@ -1,9 +1,12 @@
 //! Orders into the queue.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::Cause;
 use crate::order::{NewOrder, Order};
+use crate::waiting_line::AcceptTally;
 
 /// Why an order has no place in the queue, or none that we know of.
 #[derive(Debug, thiserror::Error)]
@@ -38,4 +41,11 @@ pub trait TicketPublisher: Send + Sync {
     /// [`PublishError`]; only [`PublishError::OutcomeUnknown`] leaves open
     /// whether the queue has the order.
     async fn publish(&self, order: NewOrder) -> Result<Order, PublishError>;
+
+    /// From now on, once, counts in `tally` what the queue has and [`Self::publish`] told nobody:
+    /// its caller has gone away, or was told [`PublishError::OutcomeUnknown`]. An adapter whose
+    /// `publish` never waits has nothing to count.
+    fn count_unheard(&self, tally: Arc<AcceptTally>) {
+        drop(tally);
+    }
 }

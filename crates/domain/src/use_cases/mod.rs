@@ -50,5 +50,5 @@ pub struct BoxOffice {
     /// Where the waiting lines are.
     pub line: Arc<WaitingLine>,
     /// What this process accepted, in as many `lanes`.
-    pub tally: AcceptTally,
+    pub tally: Arc<AcceptTally>,
 }

@@ -54,6 +54,9 @@ pub enum PlaceOrderError {
     /// The user's key names another request's ticket, which is decided.
     #[error("the idempotency key was used with another body")]
     KeyConflict,
+    /// The order could not be dated: this process's clock is off. It was not sent.
+    #[error("the clock of this process is off")]
+    ClockOff,
     /// The order was not sent; the client may try again freely.
     #[error("the order was not queued")]
     NotQueued(#[source] PublishError),
@@ -116,7 +119,7 @@ impl BoxOffice {
             .find(&request.show_id)
             .await?
             .ok_or(PlaceOrderError::ShowNotFound)?;
-        let now = self.clock.now();
+        let now = self.clock.right_now().ok_or(PlaceOrderError::ClockOff)?;
         if !show.terms.window.contains(now) {
             return Err(PlaceOrderError::SalesClosed(show.terms.window));
         }
@@ -139,7 +142,7 @@ impl BoxOffice {
                 self.tally.count(lane, class, order.requested_at);
                 Ok(PlacedOrder::Queued(order))
             }
-            // Counted, it would wait for ever at a place that is not its own, if it is queued at all.
+            // The publisher counts it once the queue has it, which is when its place is known.
             Err(PublishError::OutcomeUnknown) => Err(PlaceOrderError::OutcomeUnknown(ticket_id)),
             Err(not_sent) => Err(PlaceOrderError::NotQueued(not_sent)),
         }

@@ -7,6 +7,8 @@ use crate::time::Timestamp;
 
 /// The most points of a curve: 51 s of announcements in full, hours of them thinned.
 pub(super) const MAX_POINTS: usize = 512;
+/// The least that a curve may have to do with, if there are many.
+pub(super) const FEWEST_POINTS: usize = 16;
 /// Numbers of orders between two points are counted in these parts of an order.
 pub(super) const PARTS: u128 = 1_024;
 
@@ -36,8 +38,9 @@ pub(super) struct ArrivalCurve {
 }
 
 impl ArrivalCurve {
-    /// Takes the next point; an older one, or the same again, changes nothing.
-    pub(super) fn extend(&mut self, through: Timestamp, total: u64) {
+    /// Takes the next point; an older one, or the same again, changes nothing. Keeps at most
+    /// `max_points`, or [`FEWEST_POINTS`].
+    pub(super) fn extend(&mut self, through: Timestamp, total: u64, max_points: usize) {
         let Some(last) = self.points.back_mut() else {
             self.points.push_back(Point { through, total });
             return;
@@ -59,7 +62,7 @@ impl ArrivalCurve {
             });
         }
         self.points.push_back(Point { through, total });
-        if self.points.len() > MAX_POINTS {
+        while self.points.len() > max_points.max(FEWEST_POINTS) {
             self.thin();
         }
     }
@@ -155,8 +158,8 @@ mod tests {
     fn is_straight_between_points_flat_after_them_and_unknown_before() {
         let mut curve = ArrivalCurve::default();
         assert_eq!(orders(&curve, 1), None);
-        curve.extend(at(1_000), 50);
-        curve.extend(at(1_100), 150);
+        curve.extend(at(1_000), 50, MAX_POINTS);
+        curve.extend(at(1_100), 150, MAX_POINTS);
         assert_eq!(orders(&curve, 999), None);
         assert_eq!(orders(&curve, 1_000), Some(50));
         assert_eq!(orders(&curve, 1_025), Some(75));
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn before_the_first_order_there_was_none() {
         let mut curve = ArrivalCurve::default();
-        curve.extend(at(1_000), 0);
+        curve.extend(at(1_000), 0, MAX_POINTS);
         assert_eq!(orders(&curve, 1), Some(0));
         assert!(curve.begins_with_none());
     }
@@ -178,8 +181,8 @@ mod tests {
     #[test]
     fn orders_after_a_pause_came_within_the_last_announcement_interval() {
         let mut curve = ArrivalCurve::default();
-        curve.extend(at(0), 100);
-        curve.extend(at(3_600_000), 300);
+        curve.extend(at(0), 100, MAX_POINTS);
+        curve.extend(at(3_600_000), 300, MAX_POINTS);
         assert_eq!(orders(&curve, 3_599_900), Some(100));
         assert_eq!(orders(&curve, 3_599_950), Some(200));
         assert_eq!(curve.exceeds(100 * PARTS), Some(at(3_600_000)));
@@ -188,15 +191,15 @@ mod tests {
     #[test]
     fn repetitions_and_older_points_change_nothing() {
         let mut curve = ArrivalCurve::default();
-        curve.extend(at(1_000), 50);
-        curve.extend(at(1_100), 150);
+        curve.extend(at(1_000), 50, MAX_POINTS);
+        curve.extend(at(1_100), 150, MAX_POINTS);
         for (millis, total) in [(1_000, 50), (1_100, 150), (1_050, 160), (1_200, 140)] {
-            curve.extend(at(millis), total);
+            curve.extend(at(millis), total, MAX_POINTS);
             assert_eq!(curve.total(), Some(150 * PARTS));
             assert_eq!(curve.len(), 2);
         }
         // Counted after its place had been announced.
-        curve.extend(at(1_100), 151);
+        curve.extend(at(1_100), 151, MAX_POINTS);
         assert_eq!((curve.total(), curve.len()), (Some(151 * PARTS), 2));
     }
 
@@ -211,7 +214,7 @@ mod tests {
         for number in 1..100_000_u64 {
             totals.push(totals[totals.len() - 1] + rate(number * 100));
             let through = i64::try_from(number * 100).unwrap();
-            curve.extend(at(through), totals[totals.len() - 1]);
+            curve.extend(at(through), totals[totals.len() - 1], MAX_POINTS);
             assert!(curve.len() <= MAX_POINTS);
         }
         let all = totals[totals.len() - 1];

@@ -1,15 +1,19 @@
 //! One line: the orders of a lane and class.
 
+use std::collections::BTreeMap;
+
 use super::SETTLES_AFTER_MICROS;
-use super::curve::{ArrivalCurve, PARTS};
+use super::curve::{ArrivalCurve, MAX_POINTS, PARTS};
 use super::rate::DecideRate;
 use crate::event::AcceptedOrders;
 use crate::order::Order;
 use crate::receipt::ProcessId;
 use crate::time::Timestamp;
 
-/// The most accepting processes of one line.
-pub(super) const MAX_PROCESSES: usize = 32;
+/// The most accepting processes of one line. Past it nothing can be told.
+pub(super) const MAX_PROCESSES: usize = 1_024;
+/// The most points of all curves together.
+const ALL_POINTS: usize = 32 * MAX_POINTS;
 /// When the line has moved on for so long without an order of a process, those
 /// of its orders that are older than the line by as much are decided, and were not heard.
 const MOVED_ON_MICROS: u32 = 2_000_000;
@@ -18,7 +22,6 @@ const GONE_AFTER_MICROS: u64 = 60_000_000;
 
 #[derive(Debug)]
 struct Process {
-    id: ProcessId,
     arrivals: ArrivalCurve,
     /// The latest of its places that was decided.
     served: Option<Timestamp>,
@@ -30,7 +33,7 @@ struct Process {
 
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    processes: Vec<Process>,
+    processes: BTreeMap<ProcessId, Process>,
     now_serving_at: Option<Timestamp>,
     /// When the line last moved.
     moved_at: Option<Timestamp>,
@@ -39,8 +42,10 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn accepted(&mut self, orders: &AcceptedOrders, now: Timestamp) {
+        let max_points = (ALL_POINTS / (self.processes.len() + 1)).min(MAX_POINTS);
         let process = self.process(orders.accepted_by, now);
-        process.arrivals.extend(orders.through, orders.total);
+        let arrivals = &mut process.arrivals;
+        arrivals.extend(orders.through, orders.total, max_points);
         process.forget_served();
     }
 
@@ -66,29 +71,22 @@ impl Line {
     /// It was put aside once all before it were decided or put aside, too, so it waits no
     /// longer; when it was decided says nothing about how fast the line is.
     pub(super) fn redriven(&mut self, order: &Order) {
-        let mut processes = self.processes.iter_mut();
-        if let Some(process) = processes.find(|it| it.id == order.accepted_by) {
+        if let Some(process) = self.processes.get_mut(&order.accepted_by) {
             process.served = process.served.max(Some(order.requested_at));
             process.forget_served();
         }
     }
 
     fn process(&mut self, id: ProcessId, now: Timestamp) -> &mut Process {
-        let index = match self.processes.iter().position(|it| it.id == id) {
-            Some(index) => index,
-            None => {
-                self.make_room(now);
-                self.processes.push(Process {
-                    id,
-                    arrivals: ArrivalCurve::default(),
-                    served: None,
-                    served_at: now,
-                    heard_at: now,
-                });
-                self.processes.len() - 1
-            }
-        };
-        let process = &mut self.processes[index];
+        if !self.processes.contains_key(&id) {
+            self.make_room(now);
+        }
+        let process = self.processes.entry(id).or_insert_with(|| Process {
+            arrivals: ArrivalCurve::default(),
+            served: None,
+            served_at: now,
+            heard_at: now,
+        });
         process.heard_at = now;
         process
     }
@@ -96,18 +94,18 @@ impl Line {
     /// Processes come and go; orders that wait keep theirs known.
     fn make_room(&mut self, now: Timestamp) {
         let (moved_at, serving) = (self.moved_at, self.now_serving_at);
-        self.processes.retain(|it| {
+        self.processes.retain(|_, it| {
             now.micros_since(it.heard_at) < GONE_AFTER_MICROS
                 || it.waiting(it.served_until(moved_at, serving)) > 0
         });
         if self.processes.len() >= MAX_PROCESSES
-            && let Some(longest_silent) = (0..self.processes.len()).min_by_key(|index| {
-                let it = &self.processes[*index];
+            && let Some((longest_silent, _)) = self.processes.iter().min_by_key(|(_, it)| {
                 let waiting = it.waiting(it.served_until(moved_at, serving));
                 (waiting > 0, it.heard_at)
             })
         {
-            self.processes.swap_remove(longest_silent);
+            let longest_silent = *longest_silent;
+            self.processes.remove(&longest_silent);
         }
     }
 
@@ -132,7 +130,7 @@ impl Line {
             return None;
         }
         let mut parts = 0_u128;
-        for process in &self.processes {
+        for process in self.processes.values() {
             let served = process.served_until(self.moved_at, self.now_serving_at);
             if let (Some(place), Some(served)) = (requested_at, served)
                 && place <= served
@@ -164,7 +162,7 @@ impl Line {
             Some(place) => place,
             None => self
                 .processes
-                .iter()
+                .values()
                 .filter_map(|it| {
                     let served = it.served_until(self.moved_at, self.now_serving_at);
                     // What was there before the first announcement that was
@@ -238,24 +236,52 @@ mod tests {
     /// Restarts for years: processes without waiting orders make room first.
     #[test]
     fn remembers_a_bounded_number_of_processes() {
+        const MANY: u32 = 3_000;
         let mut line = Line::default();
         let now = Timestamp::MIN.plus_seconds(100);
         line.accepted(&accepted(0, now, 0), now);
         line.accepted(&accepted(0, now.plus_micros(1), 7), now);
-        for process in 1..1_000 {
-            let now = now.plus_seconds(process);
+        for process in 1..MANY {
+            let now = now.plus_micros(process * 1_000);
             line.accepted(&accepted(process, now, 9), now);
             assert!(line.processes.len() <= MAX_PROCESSES);
         }
         assert_eq!(line.processes.len(), MAX_PROCESSES);
-        assert_eq!(line.processes[0].waiting(None), 7 * PARTS);
+        assert_eq!(line.processes[&ProcessId::new(0)].waiting(None), 7 * PARTS);
         // Even of those whose orders wait, the ones not heard of for longest go.
-        for process in 1_000..2_000 {
-            let now = now.plus_seconds(process);
+        for process in MANY..2 * MANY {
+            let now = now.plus_micros(process * 1_000);
             line.accepted(&accepted(process, now, 0), now);
             line.accepted(&accepted(process, now.plus_micros(1), 1), now);
             assert!(line.processes.len() <= MAX_PROCESSES);
         }
-        assert!(line.processes.iter().all(|it| it.waiting(None) == PARTS));
+        assert!(line.processes.values().all(|it| it.waiting(None) == PARTS));
+    }
+
+    #[test]
+    fn tells_how_many_are_ahead_however_many_processes_accept() {
+        const PROCESSES: u32 = 500;
+        const EACH: u64 = 20;
+        let mut line = Line::default();
+        let start = Timestamp::MIN.plus_seconds(100);
+        for tick in 0..=EACH {
+            let now = start.plus_micros(u32::try_from(tick).unwrap() * 100_000);
+            for process in 0..PROCESSES {
+                line.accepted(&accepted(process, now, tick), now);
+            }
+        }
+        let last = start.plus_seconds(2);
+        let now = last.plus_seconds(1);
+        assert_eq!(
+            line.orders_ahead(None, now),
+            Some(u64::from(PROCESSES) * EACH)
+        );
+        let points = line.processes.values().map(|it| it.arrivals.len());
+        assert!(points.sum::<usize>() <= ALL_POINTS);
+        let half = line.orders_ahead(Some(start.plus_seconds(1)), now).unwrap();
+        assert!(
+            half.abs_diff(u64::from(PROCESSES) * EACH / 2) <= u64::from(PROCESSES),
+            "{half}"
+        );
     }
 }

@@ -154,7 +154,13 @@ impl WaitingLine {
         requested_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<u64> {
-        let listening_since = self.listening_since.load(Ordering::Relaxed);
+        let mut listening_since = self.listening_since.load(Ordering::Relaxed);
+        if listening_since > now.as_micros() {
+            // The clock was set back. It has been listening for as long as it knows.
+            listening_since = now.as_micros();
+            self.listening_since
+                .fetch_min(listening_since, Ordering::Relaxed);
+        }
         let since = line.waiting_since(requested_at)?;
         let quiet = now.as_micros() - since.as_micros().max(listening_since);
         Some(u64::try_from(quiet).unwrap_or_default())

@@ -21,7 +21,7 @@ pub struct AcceptTally {
 
 #[derive(Debug)]
 struct Counter {
-    /// The latest place that was counted, in µs. Written before `total` and read
+    /// The latest place that was counted, in µs, whatever the clock said at the start. Written before `total` and read
     /// after it, so that it is never before any place that `total` counts.
     through: AtomicI64,
     total: AtomicU64,
@@ -39,7 +39,7 @@ impl AcceptTally {
     pub fn new(process: ProcessId, lanes: Lanes, started: Timestamp) -> Self {
         let counters = (0..usize::from(lanes.count()) * PriorityClass::ALL.len())
             .map(|_| Counter {
-                through: AtomicI64::new(started.as_micros()),
+                through: AtomicI64::new(Timestamp::MIN.as_micros()),
                 total: AtomicU64::new(0),
                 announced: AtomicU64::new(NEVER),
                 announced_at: AtomicI64::new(started.as_micros()),
@@ -173,6 +173,16 @@ mod tests {
         assert_eq!(announce(&tally, 120), []);
         tally.count(lane(3), PriorityClass::High, at(104));
         assert_eq!(announce(&tally, 130), [(3, "high", 105, 3)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_at_the_start_is_in_no_announcement() {
+        let tally = AcceptTally::new(ProcessId::new(7), Lanes::new(4).unwrap(), at(9_000));
+        tally.count(lane(0), PriorityClass::High, at(100));
+        assert_eq!(
+            announce(&tally, 110),
+            [(0, "high", 99, 0), (0, "high", 100, 1)]
+        );
     }
 
     #[test]

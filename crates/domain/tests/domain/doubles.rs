@@ -141,7 +141,7 @@ impl World {
             max_quantity: Quantity::new(4).unwrap(),
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
-            tally: AcceptTally::new(receipts().process(), lanes, now),
+            tally: Arc::new(AcceptTally::new(receipts().process(), lanes, now)),
         }
     }
 

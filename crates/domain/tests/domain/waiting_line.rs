@@ -287,6 +287,10 @@ fn silence_counts_from_when_it_could_be_heard() {
     line.missed_events(at(HOUR + 20 * SECOND));
     assert!(!stalled(HOUR + 25 * SECOND - 1));
     assert!(stalled(HOUR + 25 * SECOND));
+    // Nor is a clock waited for that was ahead when the listening began.
+    assert!(!stalled(HOUR / 2));
+    assert!(!stalled(HOUR / 2 + 5 * SECOND - 1));
+    assert!(stalled(HOUR / 2 + 5 * SECOND));
 }
 
 fn request(key: Option<&str>) -> OrderRequest {

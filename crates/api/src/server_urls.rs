@@ -1,0 +1,209 @@
+//! What the URLs of servers may look like. The drivers read them; what a driver would take for
+//! something else, or for nothing, is refused here: a URL leads where it says.
+//!
+//! No message repeats a URL, which holds a password.
+
+use reqwest::Url;
+
+/// What a driver reads of a query.
+type Parameters = &'static [&'static str];
+
+/// Of `sqlx`, which takes no word of any other; character set and time zone are the adapter's own.
+const MYSQL_PARAMETERS: Parameters = &[
+    "ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "sslmode", "sslca", "sslcert", "sslkey", "socket",
+];
+/// Of `lapin`; the heartbeat is the adapter's own.
+const AMQP_PARAMETERS: Parameters = &[
+    "frame_max",
+    "channel_max",
+    "connection_timeout",
+    "auth_mechanism",
+];
+
+/// `mysql://user:password@host:3306/database`; a slash at its end is left out.
+///
+/// # Errors
+/// What is wrong and what to write instead.
+pub(crate) fn mysql(text: &str) -> Result<String, String> {
+    const LIKE: &str = "mysql://user:password@host:3306/database";
+    let url = parsed(text, &["mysql", "mariadb"], LIKE)?;
+    known_parameters(&url, MYSQL_PARAMETERS)?;
+    let database = url.path().trim_matches('/');
+    if database.is_empty() {
+        return Err(format!("names no database; it must be like {LIKE}"));
+    }
+    if database.contains(['/', '@']) {
+        return Err(format!(
+            "names a database with / or @ in it: in a user or password / is written %2f and @ \
+             %40; it must be like {LIKE}"
+        ));
+    }
+    if url.path().ends_with('/') {
+        let mut url = url.clone();
+        url.set_path(database);
+        return Ok(url.into());
+    }
+    Ok(text.to_owned())
+}
+
+/// `amqp://user:password@host:5672/vhost`.
+///
+/// # Errors
+/// Like [`mysql`].
+pub(crate) fn amqp(text: &str) -> Result<String, String> {
+    const LIKE: &str = "amqp://user:password@host:5672/vhost, or amqps://… for TLS";
+    let url = parsed(text, &["amqp", "amqps"], LIKE)?;
+    known_parameters(&url, AMQP_PARAMETERS)?;
+    match url.path() {
+        // The vhost / is meant by none, and by // out of habit.
+        "" | "//" => Ok(text.to_owned()),
+        "/" => Err(
+            "names the vhost with the empty name: leave out the / at the end for the vhost \
+             called /, or write %2f behind it"
+                .to_owned(),
+        ),
+        path if path.get(1..).is_some_and(|vhost| vhost.contains('/')) => Err(format!(
+            "names a vhost with / in it, which is written %2f; it must be like {LIKE}"
+        )),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// `http://user:password@host:15672`.
+///
+/// # Errors
+/// Like [`mysql`].
+pub(crate) fn management(text: &str) -> Result<String, String> {
+    let url = parsed(text, &["http"], "http://user:password@host:15672")?;
+    known_parameters(&url, &[])?;
+    Ok(text.to_owned())
+}
+
+fn parsed(text: &str, schemes: &[&str], like: &str) -> Result<Url, String> {
+    let wrong = |what: &str| Err(format!("{what}; it must be like {like}"));
+    if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return wrong("has a space or a control character in it: write it as %20 and the like");
+    }
+    let Ok(url) = Url::parse(text) else {
+        return wrong(
+            "is not a URL: in a user or password : is written %3a, / %2f, @ %40, # %23, ? %3f, \
+             % %25 and a comma %2c",
+        );
+    };
+    if !schemes.contains(&url.scheme()) {
+        return wrong("begins otherwise");
+    }
+    match url.host_str() {
+        None | Some("") => return wrong("names no host"),
+        Some(host) if host.contains('%') => return wrong("has a host with % in it"),
+        Some(_) => {}
+    }
+    if url.port() == Some(0) {
+        return wrong("names port 0");
+    }
+    if url.fragment().is_some() {
+        return wrong("has a # in it, which is written %23");
+    }
+    Ok(url)
+}
+
+fn known_parameters(url: &Url, known: Parameters) -> Result<(), String> {
+    match url
+        .query_pairs()
+        .find(|(name, _)| !known.contains(&&**name))
+    {
+        None => Ok(()),
+        Some(_) if known.is_empty() => Err(
+            "has a ? in it, and takes no parameters; in a password it is written %3f".to_owned(),
+        ),
+        // Its name could be part of a password.
+        Some(_) => Err(format!(
+            "has a parameter that has no effect: behind ? may be {}; in a password ? is written %3f",
+            known.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(check: fn(&str) -> Result<String, String>, text: &str, word: &str) {
+        let fault = check(text).unwrap_err();
+        assert!(fault.contains(word), "{text}: {fault}");
+        assert!(!fault.contains("hunter"), "{text}: {fault}");
+    }
+
+    #[test]
+    fn a_database_is_named_as_the_driver_reads_it() {
+        for text in [
+            "mysql://u:hunter2@db/tickets",
+            "mariadb://u:hunter2@db.example:3306/tickets",
+            "mysql://u%40x:hunter%2f%3a%40%24@127.0.0.1:1/tickets?ssl-mode=REQUIRED&ssl-ca=/a/b.pem",
+            "mysql://u:p$w@db/%74ickets",
+        ] {
+            assert_eq!(mysql(text).as_deref(), Ok(text));
+        }
+        for (text, same) in [
+            ("mysql://u:p%2f@db/tickets/", "mysql://u:p%2f@db/tickets"),
+            (
+                "mysql://u:p@db/tickets/?ssl-ca=x",
+                "mysql://u:p@db/tickets?ssl-ca=x",
+            ),
+        ] {
+            assert_eq!(mysql(text).as_deref(), Ok(same));
+        }
+        for (text, word) in [
+            ("postgres://u:hunter2@db/tickets", "begins otherwise"),
+            ("u:hunter2@db/tickets", "begins otherwise"),
+            ("hunter2", "is not a URL"),
+            ("mysql://u:hunter#2@db/tickets", "%23"),
+            ("mysql://u:hun ter@db/tickets", "%20"),
+            ("mysql://u:p@db/tickets#hunter", "%23"),
+            ("mysql:///tickets", "no host"),
+            ("mysql://u:hunter2@db:0/tickets", "port 0"),
+            ("mysql://u:hunter2@db", "no database"),
+            ("mysql://u:hunter2@db/", "no database"),
+            ("mysql://u:12/hunter@db/tickets", "%2f"),
+            ("mysql://u:12?hunter@db/tickets", "%3f"),
+            ("mysql://u:hunter2@db/a/b", "with / or @"),
+            ("mysql://u:hunter2@db/tickets?charset=latin1", "no effect"),
+            ("mysql://u:hunter2@a%2db/tickets", "host with %"),
+            ("mysql://u:hunter2@db/tickets?sslMode=REQUIRED", "ssl-mode"),
+        ] {
+            refused(mysql, text, word);
+        }
+    }
+
+    #[test]
+    fn a_vhost_is_named_as_the_driver_reads_it() {
+        for text in [
+            "amqp://mq",
+            "amqps://u:p%2cq@mq.example:5671/sales?frame_max=8192",
+            "amqp://u:p@[::1]:5672/%2f",
+            "amqp://u:p@mq//",
+        ] {
+            assert_eq!(amqp(text).as_deref(), Ok(text));
+        }
+        for (text, word) in [
+            ("amqp://u:hunter2@mq/", "empty name"),
+            ("amqp://u:hunter2@mq/sales/", "%2f"),
+            ("amqp://u:hunter2@mq/a/b", "%2f"),
+            ("amqp:///sales", "no host"),
+            ("http://u:hunter2@mq", "begins otherwise"),
+            ("amqp://u:hunter2@mq?heartbeat=60", "frame_max"),
+            ("amqps://u:hunter2@mq?cacertfile=a", "no effect"),
+        ] {
+            refused(amqp, text, word);
+        }
+    }
+
+    #[test]
+    fn the_management_api_may_be_below_a_path() {
+        for text in ["http://u:p%40@mq:15672", "http://[::1]:1/rabbit/"] {
+            assert_eq!(management(text).as_deref(), Ok(text));
+        }
+        refused(management, "http://u:hunter2@mq?a=b", "%3f");
+        refused(management, "https://u:hunter2@mq", "begins otherwise");
+    }
+}
