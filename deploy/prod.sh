@@ -27,7 +27,9 @@ data_of() {
 # shellcheck source=deploy/read-env.sh
 . deploy/read-env.sh
 read_env "$ENV"
-if [ -z "${APP__MYSQL__URL:-}" ] || [ -z "${APP__RABBITMQ__URL:-}" ]; then
+has_mysql=${APP__MYSQL__URL:-}${APP__MYSQL__URLS:-}
+has_rabbitmq=${APP__RABBITMQ__URL:-}${APP__RABBITMQ__URLS:-}
+if [ -z "$has_mysql" ] || [ -z "$has_rabbitmq" ]; then
     # Releases before servers were kept apart had these sales among the tests' databases.
     if [ ! -e "$STATE" ] && [ -d "$(data_of .local/services)/mariadb/data/tickets" ]; then
         fail "an earlier release sold on the tests' servers. Take them over by \
@@ -37,8 +39,8 @@ if [ -z "${APP__MYSQL__URL:-}" ] || [ -z "${APP__RABBITMQ__URL:-}" ]; then
     SERVICES_STATE=$STATE deploy/services.sh
     # shellcheck source=/dev/null
     . "$STATE.env"
-    export APP__MYSQL__URL="${APP__MYSQL__URL:-$TICKETS_TEST_MYSQL_URL/tickets}"
-    export APP__RABBITMQ__URL="${APP__RABBITMQ__URL:-$TICKETS_TEST_RABBITMQ_URL}"
+    [ -n "$has_mysql" ] || export APP__MYSQL__URL="$TICKETS_TEST_MYSQL_URL/tickets"
+    [ -n "$has_rabbitmq" ] || export APP__RABBITMQ__URL="$TICKETS_TEST_RABBITMQ_URL"
 fi
 export APP__MYSQL__MIGRATE_AT_START="${APP__MYSQL__MIGRATE_AT_START:-true}"
 # The service does not know its buyers: other machines reach it through a proxy.
