@@ -1,6 +1,9 @@
 //! A server whose every default is another one than this adapter needs.
 
+use domain::ports::{Examination, Level};
 use port_contracts::database_server::DatabaseServer;
+
+use crate::scene::{self, DATABASE, prepare};
 
 const DEFAULTS: &[&str] = &[
     "--autocommit=0",
@@ -35,5 +38,15 @@ async fn every_contract_holds_on_a_server_whose_defaults_are_hostile() {
     };
     let server = DatabaseServer::start(DEFAULTS).await;
     server.execute(of_its_kind).await;
+    let ours = scene::store(vec![server.url_of(DATABASE)]);
+    prepare(&ours, 10).await;
+    let found = ours.examine().await;
+    let is_tried = |subject: &str| ["CHECK", "FOR UPDATE", "isolation"].contains(&subject);
+    let broken: Vec<_> = found
+        .iter()
+        .filter(|finding| is_tried(&finding.subject) || finding.level == Level::Unknown)
+        .collect();
+    assert!(broken.is_empty(), "{broken:?}");
+    drop(ours);
     every_contract_holds(&server).await;
 }
