@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use actix_http::error::DispatchError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ALLOW, HeaderMap, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
@@ -19,7 +20,7 @@ use domain::show::{SalesWindow, TermsError};
 use domain::ticket::Status;
 use domain::use_cases::{ChangeTicketError, ListTicketsError, PlaceOrderError, ReadTicketError};
 use serde::{Serialize, Serializer};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::MAX_BODY;
 use super::open_connections::TooManyConnections;
@@ -74,8 +75,69 @@ impl Fault {
     }
 
     fn at(place: Place, detail: impl fmt::Display) -> Self {
-        let detail = detail.to_string();
+        let place = match place {
+            Place::Pointer(pointer) => Place::Pointer(shortened(pointer)),
+            Place::Parameter(name) => Place::Parameter(shortened(name)),
+            Place::Header(name) => Place::Header(name),
+        };
+        let detail = shortened(detail.to_string());
         Self { place, detail }
+    }
+}
+
+/// A name may be as long as the request that it stands in.
+fn shortened(mut text: String) -> String {
+    const MAX: usize = 200;
+
+    if text.len() > MAX {
+        text.truncate(text.floor_char_boundary(MAX));
+        text.push('…');
+    }
+    text
+}
+
+/// What is wrong with a request: the first faults, and how many more there are, so that no
+/// answer is much larger than its request.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Faults {
+    told: Vec<Fault>,
+    untold: usize,
+}
+
+impl Faults {
+    const MAX_TOLD: usize = 32;
+
+    pub(crate) fn note(&mut self, fault: impl FnOnce() -> Fault) {
+        if self.told.len() < Self::MAX_TOLD {
+            self.told.push(fault());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    pub(crate) fn told(&self) -> &[Fault] {
+        &self.told
+    }
+
+    /// For the end of a sentence that speaks of those that are told.
+    pub(crate) fn and_more(&self) -> String {
+        match self.untold {
+            0 => String::new(),
+            untold => format!(" {untold} more are not listed."),
+        }
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self {
+            told: vec![fault],
+            untold: 0,
+        }
     }
 }
 
@@ -83,11 +145,13 @@ impl Fault {
 #[derive(Debug)]
 pub(crate) enum ApiError {
     UnsupportedMediaType,
+    UnsupportedEncoding,
     BodyTooLarge,
     BodyIncomplete,
+    RequestTimeout,
     NotJson { detail: String },
-    InvalidFields(Vec<Fault>),
-    InvalidParameters(Vec<Fault>),
+    InvalidFields(Faults),
+    InvalidParameters(Faults),
     Unauthorized,
     RouteNotFound,
     MethodNotAllowed { allows: &'static str },
@@ -110,6 +174,7 @@ pub(crate) enum ApiError {
     NotAWebSocket(String),
     LiveConnectionsExhausted { max: usize },
     ConnectionsExhausted(TooManyConnections),
+    ListsExhausted { max: usize },
     ShuttingDown,
 }
 
@@ -138,6 +203,11 @@ impl ApiError {
                 "unsupported_media_type",
                 "Send the body as JSON with the header Content-Type: application/json.",
             ),
+            Self::UnsupportedEncoding => told(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as it is, without compression and the header Content-Encoding.",
+            ),
             Self::BodyTooLarge => told(
                 S::PAYLOAD_TOO_LARGE,
                 "body_too_large",
@@ -148,20 +218,29 @@ impl ApiError {
                 "body_incomplete",
                 "The body broke off or could not be decoded. Send the request again.",
             ),
+            Self::RequestTimeout => told(
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The body did not come in time (server.request_timeout_ms), so nothing was done. \
+                 Send the request again, all of it at once.",
+            ),
             Self::NotJson { detail } => told(
                 S::BAD_REQUEST,
                 "not_json",
                 format!("The body is not JSON: {detail}. Send one JSON object."),
             ),
-            Self::InvalidFields(_) => told(
+            Self::InvalidFields(faults) => told(
                 S::UNPROCESSABLE_ENTITY,
                 "invalid_fields",
-                "Correct the fields named in errors.",
+                format!("Correct the fields named in errors.{}", faults.and_more()),
             ),
-            Self::InvalidParameters(_) => told(
+            Self::InvalidParameters(faults) => told(
                 S::BAD_REQUEST,
                 "invalid_parameter",
-                "Correct the parameters named in errors.",
+                format!(
+                    "Correct the parameters named in errors.{}",
+                    faults.and_more()
+                ),
             ),
             Self::Unauthorized => told(
                 S::UNAUTHORIZED,
@@ -291,6 +370,14 @@ impl ApiError {
                 "This process has as many connections as it can take, and closes this one. \
                  Send the request again later.",
             ),
+            Self::ListsExhausted { max } => told(
+                S::SERVICE_UNAVAILABLE,
+                "lists_exhausted",
+                format!(
+                    "{max} lists are being read on this process, and as many wait as may. \
+                     Send the request again later."
+                ),
+            ),
             Self::ShuttingDown => told(
                 S::SERVICE_UNAVAILABLE,
                 "shutting_down",
@@ -350,7 +437,7 @@ impl ApiError {
                 _ => None,
             },
             errors: match self {
-                Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults,
+                Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults.told(),
                 _ => &[],
             },
         })
@@ -402,10 +489,13 @@ impl ResponseError for ApiError {
 impl From<PlaceOrderError> for ApiError {
     fn from(error: PlaceOrderError) -> Self {
         match error {
-            PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(vec![Fault::field(
-                "quantity",
-                format_args!("must be at most {}", max.seats()),
-            )]),
+            PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(
+                Fault::field(
+                    "quantity",
+                    format_args!("must be at most {} (tickets.max_quantity)", max.seats()),
+                )
+                .into(),
+            ),
             PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::ShowNotFound => Self::ShowNotFound,
             PlaceOrderError::UserNotFound => Self::UserNotFound,
@@ -467,7 +557,7 @@ impl From<TermsError> for ApiError {
             TermsError::HoldTooLong { .. } => "hold_seconds",
             TermsError::WindowReversed => "sales_close_at",
         };
-        Self::InvalidFields(vec![Fault::field(field, error)])
+        Self::InvalidFields(Fault::field(field, error).into())
     }
 }
 
@@ -548,6 +638,10 @@ pub(super) struct FailureLog {
     /// Second since the start in which the next line may be written.
     next: AtomicU64,
     unlogged: AtomicU64,
+    /// Minute since the start in which the next line of [`Self::broken_off`] may be written.
+    next_minute: AtomicU64,
+    malformed: AtomicU64,
+    broken_off: AtomicU64,
 }
 
 impl Default for FailureLog {
@@ -556,6 +650,9 @@ impl Default for FailureLog {
             started: Instant::now(),
             next: AtomicU64::new(0),
             unlogged: AtomicU64::new(0),
+            next_minute: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+            broken_off: AtomicU64::new(0),
         }
     }
 }
@@ -577,6 +674,31 @@ impl FailureLog {
         let request_id = RequestId::given_by(headers);
         let request_id = request_id.as_ref().map(|id| id.0.as_str());
         self.write("not_announced", error, request_id);
+    }
+
+    /// A connection that did not end in good order; whoever was on the other side is gone.
+    pub(super) fn broken_off(&self, error: &DispatchError) {
+        let is_malformed = matches!(error, DispatchError::Parse(_));
+        let counter = if is_malformed {
+            &self.malformed
+        } else {
+            &self.broken_off
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let minute = self.started.elapsed().as_secs() / 60;
+        let due = self
+            .next_minute
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                (minute >= next).then_some(minute + 1)
+            });
+        if due.is_ok() {
+            info!(
+                requests.malformed = self.malformed.swap(0, Ordering::Relaxed),
+                connections.broken_off = self.broken_off.swap(0, Ordering::Relaxed),
+                error = chain(error),
+                "clients sent what is not HTTP, or were gone before their answer"
+            );
+        }
     }
 
     fn write(

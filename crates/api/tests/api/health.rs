@@ -19,7 +19,7 @@ async fn health_is_as_documented() {
         .iter()
         .map(|d| d["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["queue", "store", "lanes", "examination"]);
+    assert_eq!(names, ["queue", "store", "files", "lanes", "examination"]);
     for dependency in dependencies {
         assert_eq!(dependency["status"], "up");
         // Three digits, so that people can read it.
