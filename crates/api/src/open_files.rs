@@ -3,12 +3,12 @@
 //! Each connection is an open file. At the limit the system refuses to open another one,
 //! and a client then waits without an answer, and so does the database's pool.
 
-use std::fs::File;
 use std::thread::available_parallelism;
 
 use anyhow::bail;
 use async_trait::async_trait;
 use domain::ports::{Dependency, DependencyDown};
+use socket2::{Domain, Socket, Type};
 use tracing::warn;
 
 use crate::configuration::{Settings, StoreAdapter};
@@ -87,7 +87,7 @@ impl Dependency for OpenFiles {
     }
 
     async fn check(&self) -> Result<(), DependencyDown> {
-        let opened = File::open("/dev/null");
+        let opened = Socket::new(Domain::IPV4, Type::DGRAM, None);
         opened.map(drop).map_err(|error| DependencyDown {
             reason: format!(
                 "no file can be opened: {error}. The process may have {} open; raise the hard \

@@ -205,7 +205,10 @@ fn is_json(request: &HttpRequest) -> bool {
 fn is_encoded(request: &HttpRequest) -> bool {
     let encodings = request.headers().get_all(CONTENT_ENCODING);
     encodings.into_iter().any(|encoding| {
-        !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")
+        !encoding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"identity")
     })
 }
 

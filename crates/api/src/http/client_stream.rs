@@ -142,7 +142,10 @@ impl Client {
         }
         if self.phase.get() == Phase::Draining {
             self.start_clock();
-        } else if self.phase.get() == Phase::Receiving && unread == BodyKind::None && self.ahead.get() > 0 {
+        } else if self.phase.get() == Phase::Receiving
+            && unread == BodyKind::None
+            && self.ahead.get() > 0
+        {
             // Of the next request.
             self.due.set(Some(Instant::now() + self.patience.request));
         } else {
@@ -167,8 +170,7 @@ impl Client {
 
     /// Whether the client said enough for now.
     fn is_ahead(&self) -> bool {
-        matches!(self.phase.get(), Phase::Answering | Phase::Streaming)
-            && self.ahead.get() >= AHEAD
+        matches!(self.phase.get(), Phase::Answering | Phase::Streaming) && self.ahead.get() >= AHEAD
     }
 
     /// When the client is to be given up, if it goes on as it does.
@@ -218,9 +220,7 @@ impl ClientStream {
     /// Whether `due` is over; if not, the connection is looked at again by then.
     fn poll_due(&mut self, due: Option<Instant>, context: &mut Context<'_>) -> bool {
         let Some(due) = due else { return false };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(due)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if timer.deadline() > due {
             timer.as_mut().reset(due);
         }
@@ -296,10 +296,18 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.tcp).poll_write(context, bytes);
-        this.is_blocked |= polled.is_pending();
-        // Those that stream look after their readers themselves.
-        let is_stream = matches!(this.client.phase.get(), Phase::Streaming | Phase::Upgraded);
-        if polled.is_pending() && !is_stream {
+        if polled.is_ready() {
+            return polled;
+        }
+        let phase = this.client.phase.get();
+        if phase == Phase::Upgraded {
+            // Says itself when it has heard enough. It hears, and the turn ends with this.
+            this.turn = TURN;
+            return polled;
+        }
+        this.is_blocked = true;
+        // An event stream looks after its reader itself.
+        if phase != Phase::Streaming {
             let patience = this.client.patience.answer;
             let due = *this
                 .answer_due
@@ -318,8 +326,8 @@ impl AsyncWrite for ClientStream {
         this.is_blocked = false;
         this.answer_due = None;
         this.turn = TURN;
-        let is_behind = this.client.phase.get() == Phase::Receiving
-            && this.client.ahead.replace(0) > 0;
+        let is_behind =
+            this.client.phase.get() == Phase::Receiving && this.client.ahead.replace(0) > 0;
         if is_behind || (this.is_held_back && !this.client.is_ahead()) {
             this.is_held_back = false;
             // There may be a whole request in what was read.
@@ -334,5 +342,106 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::open_connections::OpenConnections;
+    use crate::open_files::ConnectionLimits;
+
+    /// Longer than any test.
+    const NEVER: Duration = Duration::from_secs(3_600);
+    /// What the server asks for at once.
+    const READ: usize = 1_024;
+
+    /// A stream, and its client.
+    async fn connected(request: Duration, answer: Duration) -> (ClientStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let (accepted, peer) = tokio::join!(listener.accept(), peer);
+        let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
+        let patience = Patience { request, answer };
+        let stream = ClientStream::new(accepted.unwrap().0, all.enter(), patience);
+        (stream, peer.unwrap())
+    }
+
+    /// What one turn of the server reads, as it polls: until nothing more comes, then it flushes.
+    async fn turn(stream: &mut ClientStream) -> usize {
+        let mut bytes = 0;
+        poll_fn(|context| {
+            let mut buffer = [0; READ];
+            let mut some = ReadBuf::new(&mut buffer);
+            while let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, &mut some) {
+                read.unwrap();
+                assert_ne!(some.filled().len(), 0, "the end");
+                bytes += some.filled().len();
+                some.clear();
+            }
+            Poll::Ready(())
+        })
+        .await;
+        stream.flush().await.unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_although_there_is_more_and_goes_on_by_itself() {
+        const ALL: usize = 60_000;
+        let (mut stream, mut peer) = connected(NEVER, NEVER).await;
+        peer.write_all(&[b' '; ALL]).await.unwrap();
+        let mut left = ALL;
+        let mut turns = 0;
+        while left > 0 {
+            let read = turn(&mut stream).await;
+            assert!(read < TURN + READ, "{read}");
+            left -= read;
+            turns += usize::from(read > 0);
+            tokio::task::yield_now().await;
+        }
+        assert!(turns >= ALL / (TURN + READ), "{turns}");
+        let mut one = [0];
+        let (read, sent) = tokio::join!(stream.read(&mut one), peer.write_all(b"x"));
+        assert_eq!((read.unwrap(), sent.unwrap()), (1, ()));
+    }
+
+    #[tokio::test]
+    async fn little_is_read_ahead_of_an_answer_and_the_rest_after_it() {
+        const ALL: usize = 60_000;
+        let (mut stream, mut peer) = connected(NEVER, NEVER).await;
+        for answer in [AnswerKind::Whole, AnswerKind::Stream] {
+            peer.write_all(&[b' '; ALL]).await.unwrap();
+            let client = Rc::clone(stream.client());
+            client.asks(BodyKind::None);
+            if answer == AnswerKind::Stream {
+                client.is_answered(answer);
+            }
+            let mut ahead = 0;
+            for _ in 0..100 {
+                ahead += turn(&mut stream).await;
+            }
+            assert!(ahead < AHEAD + READ, "{ahead}");
+            client.is_answered(AnswerKind::Whole);
+            stream.flush().await.unwrap();
+            while ahead < ALL {
+                ahead += turn(&mut stream).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answer_is_given_up() {
+        let (mut stream, _peer) = connected(NEVER, Duration::from_millis(50)).await;
+        let answer = vec![b' '; 1 << 26];
+        let error = stream.write_all(&answer).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }

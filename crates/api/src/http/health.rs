@@ -54,8 +54,7 @@ impl Health {
         {
             return Arc::clone(checked);
         }
-        let (needed, of_others) =
-            tokio::join!(check_all(&self.needed), check_all(&self.of_others));
+        let (needed, of_others) = tokio::join!(check_all(&self.needed), check_all(&self.of_others));
         let checked = Arc::new(Checked { needed, of_others });
         *latest = Some((Instant::now(), Arc::clone(&checked)));
         checked

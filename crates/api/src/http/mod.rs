@@ -25,7 +25,9 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
 use actix_server::{GracefulShutdownSignal, Server};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpResponse, Resource, Route, guard, web};
@@ -132,7 +134,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     /// queue full tries again a second later. The system may allow fewer.
     const WAITING_CONNECTIONS: i32 = 4_096;
 
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -146,13 +152,8 @@ fn thread(
     connections: &Arc<OpenConnections>,
     serving: Serving,
     stopping: GracefulShutdownSignal,
-) -> impl ServiceFactory<
-    TcpStream,
-    Config = (),
-    Response = (),
-    Error = DispatchError,
-    InitError = (),
-> + use<> {
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
++ use<> {
     let state = State::new(Arc::clone(state));
     let watched = state.clone();
     let app = App::new()

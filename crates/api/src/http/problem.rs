@@ -732,6 +732,7 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::Arc;
 
+    use actix_http::error::ParseError;
     use actix_web::http::header::{HeaderName, HeaderValue};
     use parking_lot::Mutex;
     use serde_json::Value;
@@ -752,8 +753,8 @@ mod tests {
         }
     }
 
-    /// The line of a change that was not announced, for a request with this id.
-    fn unannounced(id: Option<&'static str>) -> Value {
+    /// What `work` logs.
+    fn logged(work: impl FnOnce()) -> Vec<Value> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -761,16 +762,35 @@ mod tests {
             .flatten_event(true)
             .with_writer(move || writer.clone())
             .finish();
+        tracing::subscriber::with_default(subscriber, work);
+        let written = lines.0.lock();
+        let lines = serde_json::Deserializer::from_slice(&written).into_iter();
+        lines.map(Result::unwrap).collect()
+    }
+
+    /// The line of a change that was not announced, for a request with this id.
+    fn unannounced(id: Option<&'static str>) -> Value {
         let mut headers = HeaderMap::new();
         if let Some(id) = id {
             let name = HeaderName::from_static("x-request-id");
             headers.insert(name, HeaderValue::from_static(id));
         }
-        tracing::subscriber::with_default(subscriber, || {
+        let mut lines = logged(|| {
             FailureLog::default().unannounced(&io::Error::other("no broker"), &headers);
         });
-        let written = lines.0.lock();
-        serde_json::from_slice(&written).unwrap()
+        lines.remove(0)
+    }
+
+    #[test]
+    fn clients_that_send_nonsense_cost_one_line_a_minute() {
+        let lines = logged(|| {
+            let failures = FailureLog::default();
+            for _ in 0..10_000 {
+                failures.broken_off(&DispatchError::Parse(ParseError::Header));
+            }
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["requests.malformed"], 1);
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn hold_seconds(value: &Value) -> Result<HoldSeconds, String> {
 }
 
 fn max_per_user(value: &Value) -> Result<NonZeroU32, String> {
-    NonZeroU32::new(body::number(1, u32::MAX)(value)?).ok_or_else(|| "must be at least 1".to_owned())
+    NonZeroU32::new(body::number(1, u32::MAX)(value)?)
+        .ok_or_else(|| "must be at least 1".to_owned())
 }
 
 /// Everything that may change; creating a show asks for some of it.

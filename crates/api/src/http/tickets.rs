@@ -53,11 +53,7 @@ fn location(placed: &PlacedOrder) -> String {
     }
 }
 
-fn read_order(
-    state: &State,
-    request: &HttpRequest,
-    body: &Body,
-) -> Result<OrderRequest, ApiError> {
+fn read_order(state: &State, request: &HttpRequest, body: &Body) -> Result<OrderRequest, ApiError> {
     let max = state.office.max_quantity.seats();
     let mut fields = Fields::parse(request, body)?;
     let show_id = fields.required("show_id", body::show_id);
@@ -137,9 +133,8 @@ fn read_last_event_id(request: &HttpRequest) -> Result<Option<u32>, ApiError> {
         return Ok(None);
     };
     let given = String::from_utf8_lossy(given.as_bytes());
-    event_id(given.trim()).map_err(|what| {
-        ApiError::InvalidParameters(Fault::header("Last-Event-ID", what).into())
-    })
+    event_id(given.trim())
+        .map_err(|what| ApiError::InvalidParameters(Fault::header("Last-Event-ID", what).into()))
 }
 
 /// Empty for none: that is what some clients send before the first event.

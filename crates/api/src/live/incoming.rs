@@ -134,7 +134,9 @@ impl Incoming {
 fn announced_length(buffer: &[u8]) -> Option<u64> {
     let (header, rest) = buffer.split_at_checked(2)?;
     match header[1] & 0x7f {
-        126 => rest.first_chunk().map(|length| u16::from_be_bytes(*length).into()),
+        126 => rest
+            .first_chunk()
+            .map(|length| u16::from_be_bytes(*length).into()),
         127 => rest.first_chunk().map(|length| u64::from_be_bytes(*length)),
         length => Some(length.into()),
     }
@@ -240,12 +242,18 @@ mod tests {
         let unmasked = vec![0x81, 0x01, b'x'];
         for (bytes, expected) in [
             (whole(0x81, b"\xff"), Broken::NotUtf8),
-            ([whole(0x01, b"\xc3"), whole(0x80, b"(")].concat(), Broken::NotUtf8),
+            (
+                [whole(0x01, b"\xc3"), whole(0x80, b"(")].concat(),
+                Broken::NotUtf8,
+            ),
             (whole(0xc1, b"x"), Broken::Protocol),
             (whole(0x83, b"x"), Broken::Protocol),
             (whole(0x80, b"x"), Broken::Protocol),
             (whole(0x09, b""), Broken::Protocol),
-            ([whole(0x01, b"x"), whole(0x81, b"y")].concat(), Broken::Protocol),
+            (
+                [whole(0x01, b"x"), whole(0x81, b"y")].concat(),
+                Broken::Protocol,
+            ),
             (unmasked, Broken::Protocol),
         ] {
             let (messages, broken, _) = heard(&bytes, 1_000).await;

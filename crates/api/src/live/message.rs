@@ -71,7 +71,9 @@ impl Closing {
                 "A message may have 65536 bytes. Connect again and send several smaller ones."
             }
             Self::ProtocolError => "What was sent is not WebSocket (RFC 6455).",
-            Self::InvalidUtf8 => "A text message is not UTF-8. Connect again and send JSON in UTF-8.",
+            Self::InvalidUtf8 => {
+                "A text message is not UTF-8. Connect again and send JSON in UTF-8."
+            }
             Self::TicketNotFound => {
                 "No ticket with this id was ever issued. Use the ticket_id of an order's answer."
             }

@@ -126,7 +126,11 @@ impl Reader {
     }
 
     /// An id, or an object that says more than a keyed id tells.
-    fn ticket_request(&mut self, pointer: fmt::Arguments<'_>, value: Value) -> Option<TicketRequest> {
+    fn ticket_request(
+        &mut self,
+        pointer: fmt::Arguments<'_>,
+        value: Value,
+    ) -> Option<TicketRequest> {
         let Value::Object(mut fields) = value else {
             let id = self.noted(pointer, ticket_id(&value))?;
             return Some(TicketRequest { id, hint: None });
