@@ -66,17 +66,19 @@ impl Connection {
         tickets: Vec<TicketRequest>,
         shows: Vec<ShowId>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let mut left_out = 0;
+        let mut tickets_left_out = HashSet::new();
+        let mut shows_left_out = HashSet::new();
         let mut new_tickets = Vec::new();
         let mut new_shows = Vec::new();
         let mut room = self.room(tickets.len() + shows.len());
         for TicketRequest { id, hint } in tickets {
             let is_known = self.tickets.contains(&id);
             if !is_known && room == 0 {
-                left_out += 1;
+                tickets_left_out.insert(id);
                 continue;
             }
-            if self.tickets.insert(id) {
+            if !is_known {
+                self.tickets.insert(id);
                 room -= 1;
             }
             if self.live.tickets.watch(id, &self.listener, None, hint) {
@@ -86,7 +88,7 @@ impl Connection {
         for id in shows {
             let is_known = self.shows.contains(&id);
             if !is_known && room == 0 {
-                left_out += 1;
+                shows_left_out.insert(id);
                 continue;
             }
             if !is_known {
@@ -97,6 +99,7 @@ impl Connection {
                 new_shows.push(id);
             }
         }
+        let left_out = tickets_left_out.len() + shows_left_out.len();
         if left_out > 0 {
             let max = self.live.settings.max_subscriptions;
             self.fail(&Failure::TooManySubscriptions { max, left_out });
