@@ -27,8 +27,8 @@ const TURN: usize = 8 * 1_024;
 const AHEAD: usize = 8 * 1_024;
 
 /// Before the head of a request is there, nothing else can tell the client.
-const TOO_LATE: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
+    cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
 
 /// How long a client may keep the service waiting.
 #[derive(Debug, Clone, Copy)]

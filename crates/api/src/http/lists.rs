@@ -55,3 +55,45 @@ impl Lists {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_waits_for_its_turn_but_not_for_long() {
+        let lists = Lists::default();
+        let mut reading = Vec::new();
+        for _ in 0..LISTS {
+            reading.push(lists.turn().await.unwrap());
+        }
+        let started = Instant::now();
+        let refused = lists.turn().await.unwrap_err();
+        assert_eq!(refused.to_string(), "lists_exhausted");
+        assert_eq!(started.elapsed(), PATIENCE);
+        let (turn, ()) = tokio::join!(lists.turn(), async { drop(reading.pop()) });
+        assert!(turn.is_ok());
+        // An audit takes as long as it takes.
+        let _audit = lists.audit_turn().await.unwrap();
+        assert!(lists.turn().await.is_ok());
+        assert!(lists.audit_turn().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn past_those_that_may_wait_a_list_is_refused_at_once() {
+        let lists = Lists::default();
+        let _reading = join_all((0..LISTS).map(|_| lists.turn())).await;
+        let started = Instant::now();
+        let all = join_all((0..=WAITING).map(|_| async {
+            let refused = lists.turn().await.is_err();
+            (refused, started.elapsed())
+        }));
+        let answers = all.await;
+        let at_once = (true, Duration::ZERO);
+        assert_eq!(answers.iter().filter(|one| **one == at_once).count(), 1);
+        assert_eq!(answers[WAITING], at_once);
+    }
+}
