@@ -99,6 +99,8 @@ async fn an_id_that_is_repeated_counts_once() {
     let detail = error["detail"].as_str().unwrap();
     assert!(detail.contains("1 were left out"), "{detail}");
     assert_eq!(client.ticket().await["ticket_id"], receipt("a"));
+    // What it has takes no room.
+    client.subscribe(&[&receipt("a")], &[SHOW]).await;
     client
         .say(json!({"type": "unsubscribe", "shows": repeated(SHOW)}))
         .await;
