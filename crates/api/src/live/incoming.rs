@@ -68,6 +68,10 @@ impl Incoming {
             if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
+            if self.buffer.is_empty() {
+                // There are very many of them, and most say little after a long beginning.
+                self.buffer = BytesMut::new();
+            }
             match self.payload.next().await {
                 Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
                 Some(Err(_)) | None => return Err(Broken::Gone),
