@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_server::{Server, ServerHandle};
 use anyhow::{Context, bail};
 use domain::gate::SoldOutGate;
 use domain::ports::{Clock, Dependency, ShowRepository, TicketConsumer, UserRepository};
@@ -81,6 +81,7 @@ pub struct Application {
     preparing: JoinHandle<()>,
     lanes: u8,
     accepts: bool,
+    lame_duck: Duration,
     shutdown_deadline: Duration,
 }
 
@@ -184,21 +185,19 @@ impl Application {
             Some(watched) => watched.clone(),
             None => Arc::clone(&store.dependency),
         };
-        let mut health = Health {
-            needed: vec![queue.dependency, store_dependency],
-            // It concerns all processes, and stopping all of them would help nobody.
-            of_others: vec![examiner.clone()],
-        };
+        let mut needed = vec![queue.dependency, store_dependency, Arc::new(files)];
+        // It concerns all processes, and stopping all of them would help nobody.
+        let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
         // Who only takes orders can go on with that while others do not decide.
         if role.decides() {
-            health.needed.push(watch.clone());
+            needed.push(watch.clone());
         } else {
-            health.of_others.push(watch.clone());
+            of_others.push(watch.clone());
         }
         let state = Arc::new(HttpState::new(
             office,
             live,
-            health,
+            Health::new(needed, of_others),
             settings.admin_token.as_ref(),
         ));
         let address = SocketAddr::new(settings.server.host, settings.server.port);
@@ -206,6 +205,8 @@ impl Application {
             accepts: role.accepts(),
             // By then a heartbeat and its successor are not taken.
             peer_timeout: heartbeat * 2,
+            request_timeout: settings.server.request_timeout,
+            keep_alive: settings.server.keep_alive,
             connections: files.connections(),
         };
         let (server, address) = http::serve(address, Arc::clone(&state), serving)
@@ -234,6 +235,7 @@ impl Application {
             preparing,
             lanes: lanes.count(),
             accepts: role.accepts(),
+            lame_duck: settings.server.lame_duck,
             shutdown_deadline: settings.server.shutdown_deadline,
         })
     }
@@ -244,8 +246,8 @@ impl Application {
         self.address
     }
 
-    /// Runs until `stop` is cancelled, then stops in order: readiness fails and
-    /// no connection or order is taken any more; requests in flight get their
+    /// Runs until `stop` is cancelled, then stops in order: readiness fails, and after
+    /// `server.lame_duck_seconds` no connection or order is taken any more; requests in flight get their
     /// answers; orders that only this process has are decided; live connections
     /// have heard of that and are closed; tasks end.
     ///
@@ -307,8 +309,20 @@ impl Application {
                 });
             }
         }
+        let traffic = &self.state.traffic;
+        let leave = async {
+            stop.cancelled().await;
+            traffic.leave_service();
+            if !self.lame_duck.is_zero() {
+                info!(
+                    seconds = self.lame_duck.as_secs(),
+                    "readiness says that this process stops; all is served as before"
+                );
+                sleep(self.lame_duck).await;
+            }
+        };
         let died = tokio::select! {
-            () = stop.cancelled() => None,
+            () = leave => None,
             ended = tasks.join_next() => Some(ended),
         };
         info!(

@@ -64,6 +64,12 @@ pub struct ServerSettings {
     pub port: u16,
     /// How long a graceful stop may take.
     pub shutdown_deadline: Duration,
+    /// How long before that readiness says that the process stops, and all is served as before.
+    pub lame_duck: Duration,
+    /// From a request's first byte to its last.
+    pub request_timeout: Duration,
+    /// Between an answer and the next request of a connection.
+    pub keep_alive: Duration,
 }
 
 impl ServerSettings {
@@ -507,10 +513,16 @@ impl Reader {
         });
         let port = self.number("server.port", 0, u16::MAX);
         let deadline = self.number("server.shutdown_deadline_seconds", 1_u64, 3_600);
+        let lame_duck = self.number("server.lame_duck_seconds", 0_u64, 3_600);
+        let request_timeout = self.duration_ms("server.request_timeout_ms", 100);
+        let keep_alive = self.number("server.keep_alive_seconds", 1_u64, 3_600);
         Some(ServerSettings {
             host: host?,
             port: port?,
             shutdown_deadline: Duration::from_secs(deadline?),
+            lame_duck: Duration::from_secs(lame_duck?),
+            request_timeout: request_timeout?,
+            keep_alive: Duration::from_secs(keep_alive?),
         })
     }
 

@@ -6,6 +6,9 @@
 use std::thread::available_parallelism;
 
 use anyhow::bail;
+use async_trait::async_trait;
+use domain::ports::{Dependency, DependencyDown};
+use socket2::{Domain, Socket, Type};
 use tracing::warn;
 
 use crate::configuration::{Settings, StoreAdapter};
@@ -72,6 +75,27 @@ impl OpenFiles {
     pub(crate) fn connections(self) -> ConnectionLimits {
         let accepted = self.limit.saturating_sub(self.reserved);
         ConnectionLimits::of(usize::try_from(accepted).unwrap_or(usize::MAX))
+    }
+}
+
+/// Whether another file can be opened: else an order would be taken over a connection that is
+/// there, and neither the broker nor the database would be reached for it.
+#[async_trait]
+impl Dependency for OpenFiles {
+    fn name(&self) -> &'static str {
+        "files"
+    }
+
+    async fn check(&self) -> Result<(), DependencyDown> {
+        let opened = Socket::new(Domain::IPV4, Type::DGRAM, None);
+        opened.map(drop).map_err(|error| DependencyDown {
+            reason: format!(
+                "no file can be opened: {error}. The process may have {} open; raise the hard \
+                 limit (ulimit -Hn, LimitNOFILE of systemd, ulimits of compose)",
+                self.limit
+            ),
+            source: Some(error.into()),
+        })
     }
 }
 

@@ -12,9 +12,10 @@ use tracing_subscriber::EnvFilter;
 use crate::configuration::{LogFormat, LogSettings};
 use crate::log_writer::LogWriter;
 
-/// The broker's client complains of every connection and channel that it loses.
-/// Whoever had it says so once, so these are left out unless `log.level` names them.
-const TOLD_BY_OTHERS: &str = "lapin=off";
+/// The broker's client complains of every connection and channel that it loses, the HTTP
+/// server of every request that it cannot read. Whoever had it says so once, and the HTTP side
+/// once a minute, so these are left out unless `log.level` names them.
+const TOLD_BY_OTHERS: &str = "lapin=off,actix_http::h1::dispatcher=off,actix_http::ws=off";
 /// How long the end of the process waits for whoever reads the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -109,8 +110,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_brokers_client_speaks_when_it_is_asked_to() {
-        assert!(filter("info").to_string().contains("lapin=off"));
+    fn what_others_say_better_is_said_when_it_is_asked_for() {
+        for target in ["lapin", "actix_http::h1::dispatcher", "actix_http::ws"] {
+            let off = format!("{target}=off");
+            assert!(filter("info").to_string().contains(&off), "{target}");
+        }
         let asked = filter("info,lapin=debug").to_string();
         assert!(
             asked.contains("lapin=debug") && !asked.contains("lapin=off"),

@@ -43,6 +43,7 @@ impl HttpState {
 /// `GET /admin/audit`: replays every show. Takes a second per million changes or so.
 pub(super) async fn audit(state: State, request: HttpRequest) -> Answer {
     state.authorize(&request)?;
+    let _turn = state.lists.audit_turn().await?;
     let report = AuditReport::of(&*state.office.shows, &*state.office.ledger).await?;
     Ok(HttpResponse::Ok().json(report))
 }

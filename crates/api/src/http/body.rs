@@ -1,28 +1,117 @@
 //! JSON bodies: one object of known fields. Every fault is found, not only the first.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt::{self, Display};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
+use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpRequest};
+use actix_web::{FromRequest, HttpRequest};
 use domain::ids::{IdError, ShowId, UserId};
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::problem::{ApiError, Fault};
+use super::client_stream::Client;
+use super::problem::{ApiError, Fault, Faults};
+use super::traffic::AwaitedBody;
 
-/// What actix gives for a body that it may have failed to read.
-pub(super) type Body = Result<Bytes, Error>;
+/// A request's body, or why it could not be read: the handler says so after it has looked at
+/// what comes before.
+pub(super) struct Body(Result<Bytes, ApiError>);
+
+impl FromRequest for Body {
+    type Error = Infallible;
+    type Future = ReadBody;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> ReadBody {
+        if request.headers().contains_key(UPGRADE) {
+            *payload = without_upgrade(request, payload.take());
+        }
+        ReadBody {
+            bytes: Bytes::from_request(request, payload),
+            request: request.clone(),
+            awaited: None,
+        }
+    }
+}
+
+/// The HTTP server takes all that follows `Upgrade: websocket` for messages, so that a body
+/// would never end.
+fn without_upgrade(request: &HttpRequest, payload: Payload) -> Payload {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.trim().parse::<usize>().ok());
+    let is_chunked = request.headers().contains_key("transfer-encoding");
+    if is_chunked || matches!(payload, Payload::None) {
+        return payload;
+    }
+    let Some(mut left) = length.filter(|length| *length > 0) else {
+        return Payload::None;
+    };
+    let body = payload.map_ok(move |mut bytes| {
+        bytes.truncate(left);
+        left -= bytes.len();
+        (bytes, left == 0)
+    });
+    // Ends with what is read, not when more is asked for.
+    let body = stream::unfold(Some(body), |body| async {
+        let mut body = body?;
+        match body.next().await? {
+            Ok((bytes, is_last)) => Some((Ok(bytes), (!is_last).then_some(body))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    Payload::Stream {
+        payload: Box::pin(body),
+    }
+}
+
+/// Reads a body, and says while it waits that it does.
+pub(super) struct ReadBody {
+    bytes: <Bytes as FromRequest>::Future,
+    request: HttpRequest,
+    awaited: Option<AwaitedBody>,
+}
+
+impl Future for ReadBody {
+    type Output = Result<Body, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Poll::Ready(read) = Pin::new(&mut this.bytes).poll(context) else {
+            if this.awaited.is_none() {
+                this.awaited = Some(AwaitedBody::of(&this.request));
+            }
+            return Poll::Pending;
+        };
+        this.awaited = None;
+        let client = this.request.conn_data::<Rc<Client>>();
+        if let Some(client) = client {
+            client.has_body(read.is_ok());
+        }
+        let is_late = client.is_some_and(|client| client.is_late());
+        Poll::Ready(Ok(Body(read.map_err(
+            |error| match error.as_error::<PayloadError>() {
+                Some(PayloadError::Overflow) => ApiError::BodyTooLarge,
+                _ if is_late => ApiError::RequestTimeout,
+                _ => ApiError::BodyIncomplete,
+            },
+        ))))
+    }
+}
 
 /// The fields of a body, to be taken one by one.
 pub(super) struct Fields<'a> {
     left: Vec<(Name<'a>, Value)>,
-    faults: Vec<Fault>,
+    faults: Faults,
 }
 
 impl<'a> Fields<'a> {
@@ -31,25 +120,27 @@ impl<'a> Fields<'a> {
         if !is_json(request) {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let body = body
-            .as_ref()
-            .map_err(|error| match error.as_error::<PayloadError>() {
-                Some(PayloadError::Overflow) => ApiError::BodyTooLarge,
-                _ => ApiError::BodyIncomplete,
-            })?;
-        Self::of(body)
+        if is_encoded(request) {
+            return Err(ApiError::UnsupportedEncoding);
+        }
+        match &body.0 {
+            Ok(bytes) => Self::of(bytes),
+            Err(ApiError::BodyTooLarge) => Err(ApiError::BodyTooLarge),
+            Err(ApiError::RequestTimeout) => Err(ApiError::RequestTimeout),
+            Err(_) => Err(ApiError::BodyIncomplete),
+        }
     }
 
     fn of(body: &'a [u8]) -> Result<Self, ApiError> {
         match serde_json::from_slice(body) {
             Ok(Document::Object(left)) => Ok(Self {
                 left,
-                faults: Vec::new(),
+                faults: Faults::default(),
             }),
-            Ok(Document::Other) => Err(ApiError::InvalidFields(vec![Fault::field(
-                "",
-                "must be a JSON object",
-            )])),
+            Ok(Document::Other) => {
+                let fault = Fault::field("", "must be a JSON object");
+                Err(ApiError::InvalidFields(fault.into()))
+            }
             Err(error) => Err(ApiError::NotJson {
                 detail: error.to_string(),
             }),
@@ -63,7 +154,7 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(&Value) -> Result<T, E>,
     ) -> Option<T> {
         if !self.left.iter().any(|(field, _)| field.0 == name) {
-            self.faults.push(Fault::field(name, "is missing"));
+            self.faults.note(|| Fault::field(name, "is missing"));
         }
         self.optional(name, read)
     }
@@ -79,21 +170,21 @@ impl<'a> Fields<'a> {
         if self.left.iter().any(|(field, _)| field.0 == name) {
             self.left.retain(|(field, _)| field.0 != name);
             self.faults
-                .push(Fault::field(name, "is given more than once"));
+                .note(|| Fault::field(name, "is given more than once"));
             return None;
         }
         read(&value)
-            .map_err(|what| self.faults.push(Fault::field(name, what)))
+            .map_err(|what| self.faults.note(|| Fault::field(name, what)))
             .ok()
     }
 
     /// The result of `build` if nothing was wrong and nothing is left; `build`
     /// gives `None` only where a fault was noted.
     pub(super) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
-        let unknown = self.left.iter();
-        self.faults.extend(
-            unknown.map(|(name, _)| Fault::field(&name.0, "is not a field of this request")),
-        );
+        for (name, _) in &self.left {
+            self.faults
+                .note(|| Fault::field(&name.0, "is not a field of this request"));
+        }
         match build() {
             Some(built) if self.faults.is_empty() => Ok(built),
             _ => Err(ApiError::InvalidFields(self.faults)),
@@ -109,6 +200,16 @@ fn is_json(request: &HttpRequest) -> bool {
     media_type.eq_ignore_ascii_case("application/json")
         // RFC 7396, for PATCH.
         || media_type.eq_ignore_ascii_case("application/merge-patch+json")
+}
+
+fn is_encoded(request: &HttpRequest) -> bool {
+    let encodings = request.headers().get_all(CONTENT_ENCODING);
+    encodings.into_iter().any(|encoding| {
+        !encoding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// A JSON text; an object with its fields as they stand, repeated ones included.
@@ -187,11 +288,18 @@ pub(super) fn user_id(value: &Value) -> Result<UserId, String> {
     identifier(value, UserId::new)
 }
 
+/// A path with one of these as a segment means another path (RFC 3986, section 5.2.4), so
+/// nobody could ask for what has such an id.
+const NO_SEGMENTS: [&str; 2] = [".", ".."];
+
 fn identifier<T: From<u64>>(
     value: &Value,
     new: impl FnOnce(&str) -> Result<T, IdError>,
 ) -> Result<T, String> {
     match value {
+        Value::String(text) if NO_SEGMENTS.contains(&text.as_str()) => {
+            Err("must not be . or .., which mean something else in a path".to_owned())
+        }
         Value::String(text) => new(text).map_err(|error| error.to_string()),
         Value::Number(number) => number
             .as_u64()
@@ -201,14 +309,23 @@ fn identifier<T: From<u64>>(
     }
 }
 
-/// A whole number of at least `min`.
-pub(super) fn number(min: u32) -> impl Fn(&Value) -> Result<u32, String> {
+/// A whole number from `min` to `max`.
+pub(super) fn number(min: u32, max: u32) -> impl Fn(&Value) -> Result<u32, String> {
+    bounded(min, max, "")
+}
+
+/// A whole number from `min` to a `max` that is the setting `named`.
+pub(super) fn bounded(
+    min: u32,
+    max: u32,
+    named: &str,
+) -> impl Fn(&Value) -> Result<u32, String> + use<'_> {
     move |value| {
         value
             .as_u64()
             .and_then(|number| u32::try_from(number).ok())
-            .filter(|number| *number >= min)
-            .ok_or_else(|| format!("must be a whole number from {min} to {}", u32::MAX))
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| format!("must be a whole number from {min} to {max}{named}"))
     }
 }
 
@@ -242,13 +359,15 @@ pub(crate) fn priority(value: &Value) -> Result<PriorityClass, String> {
 mod tests {
     use super::*;
 
+    const TOP: u32 = 9;
+
     fn faults(body: &str) -> Vec<Fault> {
         let mut fields = Fields::of(body.as_bytes()).ok().unwrap();
         let id = fields.required("show_id", show_id);
-        let quantity = fields.optional("quantity", number(1));
+        let quantity = fields.optional("quantity", number(1, TOP));
         match fields.finish(|| Some((id?, quantity))) {
             Ok(_) => Vec::new(),
-            Err(ApiError::InvalidFields(faults)) => faults,
+            Err(ApiError::InvalidFields(faults)) => faults.told().to_vec(),
             Err(other) => panic!("{other}"),
         }
     }
@@ -260,7 +379,7 @@ mod tests {
             faults(r#"{"quantity": 0, "seats": 1, "a/b~c": null}"#),
             [
                 Fault::field("show_id", "is missing"),
-                Fault::field("quantity", "must be a whole number from 1 to 4294967295"),
+                Fault::field("quantity", "must be a whole number from 1 to 9"),
                 Fault::field("seats", "is not a field of this request"),
                 Fault::field("a/b~c", "is not a field of this request"),
             ]

@@ -2,7 +2,9 @@
 
 mod admin;
 pub(crate) mod body;
+mod client_stream;
 mod health;
+mod lists;
 mod open_connections;
 mod parameters;
 pub(crate) mod problem;
@@ -12,22 +14,31 @@ mod tickets;
 mod traffic;
 mod users;
 
-use std::any::Any;
+use std::future::ready;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, guard, web};
+use actix_web::{App, HttpRequest, HttpResponse, Resource, Route, guard, web};
 use domain::use_cases::BoxOffice;
 use secrecy::SecretString;
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use self::admin::AdminToken;
+use self::client_stream::{ClientStream, Patience};
 pub(crate) use self::health::Health;
+use self::lists::Lists;
 use self::open_connections::OpenConnections;
 use self::parameters::malformed_path;
 use self::problem::{ApiError, FailureLog};
@@ -37,6 +48,8 @@ use crate::open_files::ConnectionLimits;
 
 /// More than any request of this API needs, in bytes.
 const MAX_BODY: usize = 16 * 1_024;
+/// For a client that was answered before it had said all to read the answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Answer = Result<HttpResponse, ApiError>;
 /// One per thread, which counts its users without meeting other threads.
@@ -48,6 +61,7 @@ pub(crate) struct HttpState {
     pub(crate) live: Arc<Live>,
     pub(crate) traffic: Traffic,
     health: Health,
+    lists: Lists,
     admin_token: Option<AdminToken>,
     failures: FailureLog,
 }
@@ -64,6 +78,7 @@ impl HttpState {
             live,
             traffic: Traffic::default(),
             health,
+            lists: Lists::default(),
             admin_token: admin_token.map(AdminToken::new),
             failures: FailureLog::default(),
         }
@@ -77,6 +92,10 @@ pub(crate) struct Serving {
     pub(crate) accepts: bool,
     /// A peer that takes nothing of what is sent to it for so long is cut off.
     pub(crate) peer_timeout: Duration,
+    /// From a request's first byte to its last.
+    pub(crate) request_timeout: Duration,
+    /// Between an answer and the next request.
+    pub(crate) keep_alive: Duration,
     pub(crate) connections: ConnectionLimits,
 }
 
@@ -87,10 +106,6 @@ pub(crate) fn serve(
     state: Arc<HttpState>,
     serving: Serving,
 ) -> io::Result<(Server, SocketAddr)> {
-    /// When a sale opens, thousands connect in the same instant; who finds the
-    /// queue full tries again a second later. The system may allow fewer.
-    const WAITING_CONNECTIONS: u32 = 4_096;
-
     /// The caller stops when no request is in flight; what is left is writing
     /// the last answers, and idle connections that their clients keep open.
     const LAST_ANSWERS_SECONDS: u64 = 1;
@@ -99,31 +114,89 @@ pub(crate) fn serve(
     let connections = Arc::new(OpenConnections::new(serving.connections));
     // The server counts by thread.
     let accepted_by_thread = (serving.connections.accepted / threads).max(1);
-    let server = HttpServer::new(move || {
-        let state = State::new(Arc::clone(&state));
-        App::new()
-            .app_data(state.clone())
-            .app_data(web::PayloadConfig::new(MAX_BODY))
-            .app_data(web::PathConfig::default().error_handler(malformed_path))
-            .wrap_fn(move |request, inner| traffic::watch(state.clone(), request, inner))
-            .configure(|services| routes(services, serving.accepts))
-            .default_service(web::to(route_not_found))
-    })
-    .on_connect(move |connection, extensions| {
-        prepare(connection, serving.peer_timeout);
-        extensions.insert(connections.enter());
-    })
-    .workers(threads)
-    .max_connections(accepted_by_thread)
-    // Who closes has given up: a request that waits is dropped with its
-    // connection, instead of piling up while impatient clients send again.
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .shutdown_timeout(LAST_ANSWERS_SECONDS)
-    .backlog(WAITING_CONNECTIONS)
-    .bind(address)?;
-    let address = server.addrs().first().copied().unwrap_or(address);
+    let listener = listen(address)?;
+    let address = listener.local_addr()?;
+    let server = Server::build()
+        .workers(threads)
+        .max_concurrent_connections(accepted_by_thread)
+        .disable_signals()
+        .shutdown_timeout(LAST_ANSWERS_SECONDS);
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("http", listener, move || {
+        thread(&state, &connections, serving, stopping.clone())
+    })?;
     Ok((server.run(), address))
+}
+
+/// A socket that takes connections.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    /// When a sale opens, thousands connect in the same instant; who finds the
+    /// queue full tries again a second later. The system may allow fewer.
+    const WAITING_CONNECTIONS: i32 = 4_096;
+
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING_CONNECTIONS)?;
+    Ok(socket.into())
+}
+
+/// What each thread of the server does with a connection.
+fn thread(
+    state: &Arc<HttpState>,
+    connections: &Arc<OpenConnections>,
+    serving: Serving,
+    stopping: GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
++ use<> {
+    let state = State::new(Arc::clone(state));
+    let watched = state.clone();
+    let app = App::new()
+        .app_data(state.clone())
+        .app_data(web::PayloadConfig::new(MAX_BODY))
+        .app_data(web::PathConfig::default().error_handler(malformed_path))
+        .wrap_fn(move |request, inner| traffic::watch(watched.clone(), request, inner))
+        .configure(|services| routes(services, serving.accepts))
+        .default_service(web::to(route_not_found))
+        .into_factory()
+        .map_err(actix_web::Error::from);
+    let patience = Patience {
+        request: serving.request_timeout,
+        answer: serving.peer_timeout,
+    };
+    let http = HttpService::build()
+        .keep_alive(KeepAlive::Timeout(serving.keep_alive))
+        // `ClientStream` has this for all requests, not only the first.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(LAST_WORDS)
+        // Who closes has given up: a request that waits is dropped with its
+        // connection, instead of piling up while impatient clients send again.
+        .h1_allow_half_closed(false)
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .on_connect_ext(|stream: &ClientStream, extensions| {
+            extensions.insert(Rc::clone(stream.client()));
+        })
+        .h1(map_config(app, |()| AppConfig::default()))
+        .map_err(move |error| {
+            state.failures.broken_off(&error);
+            error
+        });
+    let connections = Arc::clone(connections);
+    fn_service(move |tcp: TcpStream| {
+        prepare(&tcp, serving.peer_timeout);
+        let peer = tcp.peer_addr().ok();
+        let stream = ClientStream::new(tcp, connections.enter(), patience);
+        ready(Ok((stream, peer)))
+    })
+    .and_then(http)
 }
 
 /// Two things that the server leaves to the system's defaults.
@@ -134,10 +207,7 @@ pub(crate) fn serve(
 /// While a peer takes nothing, the server only waits, with no limit of its own: a
 /// stream to a machine that was switched off, or to a client that stopped reading,
 /// would stay for ever. Linux ends such a connection itself (`TCP_USER_TIMEOUT`, RFC 5482).
-fn prepare(connection: &dyn Any, peer_timeout: Duration) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
-        return;
-    };
+fn prepare(stream: &TcpStream, peer_timeout: Duration) {
     // Without either the connection works all the same.
     let _at_once = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
@@ -198,7 +268,7 @@ fn get() -> Route {
 
 /// `GET /ws`.
 async fn websocket(state: State, request: HttpRequest, payload: web::Payload) -> Answer {
-    live::websocket::accept(&state.live, &request, payload)
+    live::websocket::accept(&state.live, &request, payload).await
 }
 
 async fn route_not_found() -> Answer {

@@ -7,7 +7,7 @@ use actix_web::{Error, HttpRequest, web};
 use domain::receipt::TicketId;
 use domain::time::Timestamp;
 
-use super::problem::{ApiError, Fault};
+use super::problem::{ApiError, Fault, Faults};
 
 /// Items of one page, unless the client says otherwise.
 const DEFAULT_LIMIT: usize = 50;
@@ -16,19 +16,19 @@ const MAX_LIMIT: usize = 500;
 /// The query's parameters, to be taken one by one.
 pub(super) struct Parameters {
     left: Vec<(String, String)>,
-    faults: Vec<Fault>,
+    faults: Faults,
 }
 
 impl Parameters {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let left = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
             .map_err(|_| {
-                ApiError::InvalidParameters(vec![Fault::parameter("", "is not a query string")])
+                ApiError::InvalidParameters(Fault::parameter("", "is not a query string").into())
             })?
             .into_inner();
         Ok(Self {
             left,
-            faults: Vec::new(),
+            faults: Faults::default(),
         })
     }
 
@@ -41,7 +41,7 @@ impl Parameters {
         let index = self.left.iter().position(|(found, _)| found == name)?;
         let (_, value) = self.left.remove(index);
         read(&value)
-            .map_err(|what| self.faults.push(Fault::parameter(name, what)))
+            .map_err(|what| self.faults.note(|| Fault::parameter(name, what)))
             .ok()
     }
 
@@ -52,7 +52,7 @@ impl Parameters {
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         if !self.left.iter().any(|(found, _)| found == name) {
-            self.faults.push(Fault::parameter(name, "is missing"));
+            self.faults.note(|| Fault::parameter(name, "is missing"));
         }
         self.optional(name, read)
     }
@@ -71,9 +71,11 @@ impl Parameters {
     /// Like [`super::body::Fields::finish`].
     pub(super) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
         // What is left was never asked for, or is there a second time.
-        self.faults.extend(self.left.iter().map(|(name, _)| {
-            Fault::parameter(name, "is unknown or given more than once; leave it out")
-        }));
+        for (name, _) in &self.left {
+            self.faults.note(|| {
+                Fault::parameter(name, "is unknown or given more than once; leave it out")
+            });
+        }
         match build() {
             Some(built) if self.faults.is_empty() => Ok(built),
             _ => Err(ApiError::InvalidParameters(self.faults)),
@@ -86,12 +88,12 @@ pub(super) fn path_id<T, E: Display>(
     text: &str,
     read: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<T, ApiError> {
-    read(text).map_err(|what| ApiError::InvalidParameters(vec![Fault::parameter("id", what)]))
+    read(text).map_err(|what| ApiError::InvalidParameters(Fault::parameter("id", what).into()))
 }
 
 /// For a path that does not even decode.
 pub(super) fn malformed_path(error: PathError, _: &HttpRequest) -> Error {
-    ApiError::InvalidParameters(vec![Fault::parameter("id", error)]).into()
+    ApiError::InvalidParameters(Fault::parameter("id", error).into()).into()
 }
 
 /// Where the next page of tickets starts, as `<requested_at in µs>.<ticket id>`.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use actix_http::error::DispatchError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ALLOW, HeaderMap, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
@@ -20,7 +21,7 @@ use domain::show::{SalesWindow, TermsError};
 use domain::ticket::Status;
 use domain::use_cases::{ChangeTicketError, ListTicketsError, PlaceOrderError, ReadTicketError};
 use serde::{Serialize, Serializer};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::MAX_BODY;
 use super::open_connections::TooManyConnections;
@@ -78,8 +79,69 @@ impl Fault {
     }
 
     fn at(place: Place, detail: impl fmt::Display) -> Self {
-        let detail = detail.to_string();
+        let place = match place {
+            Place::Pointer(pointer) => Place::Pointer(shortened(pointer)),
+            Place::Parameter(name) => Place::Parameter(shortened(name)),
+            Place::Header(name) => Place::Header(name),
+        };
+        let detail = shortened(detail.to_string());
         Self { place, detail }
+    }
+}
+
+/// A name may be as long as the request that it stands in.
+fn shortened(mut text: String) -> String {
+    const MAX: usize = 200;
+
+    if text.len() > MAX {
+        text.truncate(text.floor_char_boundary(MAX));
+        text.push('…');
+    }
+    text
+}
+
+/// What is wrong with a request: the first faults, and how many more there are, so that no
+/// answer is much larger than its request.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Faults {
+    told: Vec<Fault>,
+    untold: usize,
+}
+
+impl Faults {
+    const MAX_TOLD: usize = 32;
+
+    pub(crate) fn note(&mut self, fault: impl FnOnce() -> Fault) {
+        if self.told.len() < Self::MAX_TOLD {
+            self.told.push(fault());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    pub(crate) fn told(&self) -> &[Fault] {
+        &self.told
+    }
+
+    /// For the end of a sentence that speaks of those that are told.
+    pub(crate) fn and_more(&self) -> String {
+        match self.untold {
+            0 => String::new(),
+            untold => format!(" {untold} more are not listed."),
+        }
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self {
+            told: vec![fault],
+            untold: 0,
+        }
     }
 }
 
@@ -87,11 +149,13 @@ impl Fault {
 #[derive(Debug)]
 pub(crate) enum ApiError {
     UnsupportedMediaType,
+    UnsupportedEncoding,
     BodyTooLarge,
     BodyIncomplete,
+    RequestTimeout,
     NotJson { detail: String },
-    InvalidFields(Vec<Fault>),
-    InvalidParameters(Vec<Fault>),
+    InvalidFields(Faults),
+    InvalidParameters(Faults),
     Unauthorized,
     RouteNotFound,
     MethodNotAllowed { allows: &'static str },
@@ -115,6 +179,7 @@ pub(crate) enum ApiError {
     NotAWebSocket(String),
     LiveConnectionsExhausted { max: usize },
     ConnectionsExhausted(TooManyConnections),
+    ListsExhausted { max: usize },
     ShuttingDown,
 }
 
@@ -143,6 +208,11 @@ impl ApiError {
                 "unsupported_media_type",
                 "Send the body as JSON with the header Content-Type: application/json.",
             ),
+            Self::UnsupportedEncoding => told(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as it is, without compression and the header Content-Encoding.",
+            ),
             Self::BodyTooLarge => told(
                 S::PAYLOAD_TOO_LARGE,
                 "body_too_large",
@@ -153,20 +223,29 @@ impl ApiError {
                 "body_incomplete",
                 "The body broke off or could not be decoded. Send the request again.",
             ),
+            Self::RequestTimeout => told(
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The body did not come in time (server.request_timeout_ms), so nothing was done. \
+                 Send the request again, all of it at once.",
+            ),
             Self::NotJson { detail } => told(
                 S::BAD_REQUEST,
                 "not_json",
                 format!("The body is not JSON: {detail}. Send one JSON object."),
             ),
-            Self::InvalidFields(_) => told(
+            Self::InvalidFields(faults) => told(
                 S::UNPROCESSABLE_ENTITY,
                 "invalid_fields",
-                "Correct the fields named in errors.",
+                format!("Correct the fields named in errors.{}", faults.and_more()),
             ),
-            Self::InvalidParameters(_) => told(
+            Self::InvalidParameters(faults) => told(
                 S::BAD_REQUEST,
                 "invalid_parameter",
-                "Correct the parameters named in errors.",
+                format!(
+                    "Correct the parameters named in errors.{}",
+                    faults.and_more()
+                ),
             ),
             Self::Unauthorized => told(
                 S::UNAUTHORIZED,
@@ -302,6 +381,14 @@ impl ApiError {
                 "This process has as many connections as it can take, and closes this one. \
                  Send the request again later.",
             ),
+            Self::ListsExhausted { max } => told(
+                S::SERVICE_UNAVAILABLE,
+                "lists_exhausted",
+                format!(
+                    "{max} lists are being read on this process, and as many wait as may. \
+                     Send the request again later."
+                ),
+            ),
             Self::ShuttingDown => told(
                 S::SERVICE_UNAVAILABLE,
                 "shutting_down",
@@ -363,7 +450,7 @@ impl ApiError {
                 _ => None,
             },
             errors: match self {
-                Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults,
+                Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults.told(),
                 _ => &[],
             },
         })
@@ -415,10 +502,13 @@ impl ResponseError for ApiError {
 impl From<PlaceOrderError> for ApiError {
     fn from(error: PlaceOrderError) -> Self {
         match error {
-            PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(vec![Fault::field(
-                "quantity",
-                format_args!("must be at most {}", max.seats()),
-            )]),
+            PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(
+                Fault::field(
+                    "quantity",
+                    format_args!("must be at most {} (tickets.max_quantity)", max.seats()),
+                )
+                .into(),
+            ),
             PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::ShowNotFound => Self::ShowNotFound,
             PlaceOrderError::UserNotFound => Self::UserNotFound,
@@ -481,7 +571,7 @@ impl From<TermsError> for ApiError {
             TermsError::HoldTooLong { .. } => "hold_seconds",
             TermsError::WindowReversed => "sales_close_at",
         };
-        Self::InvalidFields(vec![Fault::field(field, error)])
+        Self::InvalidFields(Fault::field(field, error).into())
     }
 }
 
@@ -562,6 +652,10 @@ pub(super) struct FailureLog {
     /// Second since the start in which the next line may be written.
     next: AtomicU64,
     unlogged: AtomicU64,
+    /// Minute since the start in which the next line of [`Self::broken_off`] may be written.
+    next_minute: AtomicU64,
+    malformed: AtomicU64,
+    broken_off: AtomicU64,
 }
 
 impl Default for FailureLog {
@@ -570,6 +664,9 @@ impl Default for FailureLog {
             started: Instant::now(),
             next: AtomicU64::new(0),
             unlogged: AtomicU64::new(0),
+            next_minute: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+            broken_off: AtomicU64::new(0),
         }
     }
 }
@@ -591,6 +688,31 @@ impl FailureLog {
         let request_id = RequestId::given_by(headers);
         let request_id = request_id.as_ref().map(|id| id.0.as_str());
         self.write("not_announced", error, request_id);
+    }
+
+    /// A connection that did not end in good order; whoever was on the other side is gone.
+    pub(super) fn broken_off(&self, error: &DispatchError) {
+        let is_malformed = matches!(error, DispatchError::Parse(_));
+        let counter = if is_malformed {
+            &self.malformed
+        } else {
+            &self.broken_off
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let minute = self.started.elapsed().as_secs() / 60;
+        let due = self
+            .next_minute
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                (minute >= next).then_some(minute + 1)
+            });
+        if due.is_ok() {
+            info!(
+                requests.malformed = self.malformed.swap(0, Ordering::Relaxed),
+                connections.broken_off = self.broken_off.swap(0, Ordering::Relaxed),
+                error = chain(error),
+                "clients sent what is not HTTP, or were gone before their answer"
+            );
+        }
     }
 
     fn write(
@@ -624,6 +746,7 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::Arc;
 
+    use actix_http::error::ParseError;
     use actix_web::http::header::{HeaderName, HeaderValue};
     use parking_lot::Mutex;
     use serde_json::Value;
@@ -644,8 +767,8 @@ mod tests {
         }
     }
 
-    /// The line of a change that was not announced, for a request with this id.
-    fn unannounced(id: Option<&'static str>) -> Value {
+    /// What `work` logs.
+    fn logged(work: impl FnOnce()) -> Vec<Value> {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -653,16 +776,35 @@ mod tests {
             .flatten_event(true)
             .with_writer(move || writer.clone())
             .finish();
+        tracing::subscriber::with_default(subscriber, work);
+        let written = lines.0.lock();
+        let lines = serde_json::Deserializer::from_slice(&written).into_iter();
+        lines.map(Result::unwrap).collect()
+    }
+
+    /// The line of a change that was not announced, for a request with this id.
+    fn unannounced(id: Option<&'static str>) -> Value {
         let mut headers = HeaderMap::new();
         if let Some(id) = id {
             let name = HeaderName::from_static("x-request-id");
             headers.insert(name, HeaderValue::from_static(id));
         }
-        tracing::subscriber::with_default(subscriber, || {
+        let mut lines = logged(|| {
             FailureLog::default().unannounced(&io::Error::other("no broker"), &headers);
         });
-        let written = lines.0.lock();
-        serde_json::from_slice(&written).unwrap()
+        lines.remove(0)
+    }
+
+    #[test]
+    fn clients_that_send_nonsense_cost_one_line_a_minute() {
+        let lines = logged(|| {
+            let failures = FailureLog::default();
+            for _ in 0..10_000 {
+                failures.broken_off(&DispatchError::Parse(ParseError::Header));
+            }
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["requests.malformed"], 1);
     }
 
     #[test]

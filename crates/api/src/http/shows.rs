@@ -6,7 +6,8 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::ShowId;
 use domain::show::{
-    Capacity, HoldSeconds, SalesWindow, Show, ShowChange, ShowStanding, Terms, Title,
+    Capacity, HoldSeconds, MAX_CAPACITY, MAX_HOLD_SECONDS, SalesWindow, Show, ShowChange,
+    ShowStanding, Terms, Title,
 };
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -59,15 +60,16 @@ impl<'a> From<&'a ShowStanding> for ShowBody<'a> {
 }
 
 fn capacity(value: &Value) -> Result<Capacity, String> {
-    Capacity::new(body::number(0)(value)?).map_err(|error| error.to_string())
+    Capacity::new(body::number(0, MAX_CAPACITY)(value)?).map_err(|error| error.to_string())
 }
 
 fn hold_seconds(value: &Value) -> Result<HoldSeconds, String> {
-    HoldSeconds::new(body::number(0)(value)?).map_err(|error| error.to_string())
+    HoldSeconds::new(body::number(0, MAX_HOLD_SECONDS)(value)?).map_err(|error| error.to_string())
 }
 
 fn max_per_user(value: &Value) -> Result<NonZeroU32, String> {
-    NonZeroU32::new(body::number(1)(value)?).ok_or_else(|| "must be at least 1".to_owned())
+    NonZeroU32::new(body::number(1, u32::MAX)(value)?)
+        .ok_or_else(|| "must be at least 1".to_owned())
 }
 
 /// Everything that may change; creating a show asks for some of it.
@@ -151,6 +153,7 @@ pub(super) async fn list(state: State, request: HttpRequest) -> Answer {
     let limit = parameters.limit();
     let after = parameters.optional("cursor", ShowId::new);
     let after = parameters.finish(|| Some(after))?;
+    let _turn = state.lists.turn().await?;
     let standings = state.office.list_shows(after.as_ref(), limit).await?;
     Ok(HttpResponse::Ok().json(ShowsBody {
         shows: standings.iter().map(ShowBody::from).collect(),

@@ -26,7 +26,7 @@ pub(super) async fn place(state: State, request: HttpRequest, body: Body) -> Ans
     if state.traffic.is_stopping() {
         return Err(ApiError::ShuttingDown);
     }
-    let order = read_order(&request, body)?;
+    let order = read_order(&state, &request, &body)?;
     let placed = state.office.place_order(order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
@@ -53,11 +53,12 @@ fn location(placed: &PlacedOrder) -> String {
     }
 }
 
-fn read_order(request: &HttpRequest, body: Body) -> Result<OrderRequest, ApiError> {
-    let mut fields = Fields::parse(request, &body)?;
+fn read_order(state: &State, request: &HttpRequest, body: &Body) -> Result<OrderRequest, ApiError> {
+    let max = state.office.max_quantity.seats();
+    let mut fields = Fields::parse(request, body)?;
     let show_id = fields.required("show_id", body::show_id);
     let user_id = fields.required("user_id", body::user_id);
-    let quantity = fields.optional("quantity", body::number(1));
+    let quantity = fields.optional("quantity", body::bounded(1, max, " (tickets.max_quantity)"));
     let quantity = quantity.map_or(Some(Quantity::ONE), Quantity::new);
     let (show_id, user_id, quantity) = fields.finish(|| Some((show_id?, user_id?, quantity?)))?;
     Ok(OrderRequest {
@@ -70,7 +71,7 @@ fn read_order(request: &HttpRequest, body: Body) -> Result<OrderRequest, ApiErro
 
 fn read_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, ApiError> {
     let fault =
-        |what: &str| ApiError::InvalidParameters(vec![Fault::header("Idempotency-Key", what)]);
+        |what: &str| ApiError::InvalidParameters(Fault::header("Idempotency-Key", what).into());
     let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = given.next() else {
         return Ok(None);
@@ -99,21 +100,29 @@ pub(super) async fn read(state: State, request: HttpRequest, id: web::Path<Strin
 /// What the query says of a ticket whose id does not tell where it waits.
 fn read_hint(request: &HttpRequest) -> Result<LineHint, ApiError> {
     let mut parameters = Parameters::of(request)?;
-    let hint = LineHint {
+    let hint = hint(&mut parameters);
+    parameters.finish(|| Some(hint))
+}
+
+fn hint(parameters: &mut Parameters) -> LineHint {
+    LineHint {
         show_id: parameters.optional("show_id", ShowId::new),
         requested_at: parameters.optional("requested_at", str::parse),
         class: parameters.optional("priority", |name| {
             PriorityClass::parse(name).ok_or("must be one of: standard, high")
         }),
-    };
-    parameters.finish(|| Some(hint))
+    }
 }
 
 /// `GET /tickets/{id}/events`.
 pub(super) async fn events(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
     let id = path_id(&id, str::parse)?;
-    let hint = read_hint(&request)?;
-    let told = read_last_event_id(&request)?;
+    let mut parameters = Parameters::of(&request)?;
+    let told = parameters.optional("lastEventId", event_id);
+    let hint = hint(&mut parameters);
+    let (told, hint) = parameters.finish(|| Some((told.flatten(), hint)))?;
+    // Those that cannot send the header, or lose it, put it into the query.
+    let told = read_last_event_id(&request)?.or(told);
     let hint = (hint != LineHint::default()).then(|| Box::new(hint));
     event_stream::open(&state.live, TicketRequest { id, hint }, told).await
 }
@@ -123,11 +132,18 @@ fn read_last_event_id(request: &HttpRequest) -> Result<Option<u32>, ApiError> {
     let Some(given) = request.headers().get(LAST_EVENT_ID) else {
         return Ok(None);
     };
-    let version = given.to_str().ok().and_then(|text| text.parse().ok());
-    version.map(Some).ok_or_else(|| {
-        let what = "must be the id of an event of this stream";
-        ApiError::InvalidParameters(vec![Fault::header("Last-Event-ID", what)])
-    })
+    let given = String::from_utf8_lossy(given.as_bytes());
+    event_id(given.trim())
+        .map_err(|what| ApiError::InvalidParameters(Fault::header("Last-Event-ID", what).into()))
+}
+
+/// Empty for none: that is what some clients send before the first event.
+fn event_id(text: &str) -> Result<Option<u32>, &'static str> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let version = text.parse().map(Some);
+    version.map_err(|_| "must be the id of an event of this stream, or empty")
 }
 
 /// `GET /tickets?user_id=`.
@@ -143,6 +159,7 @@ pub(super) async fn list(state: State, request: HttpRequest) -> Answer {
     let after = parameters.optional("cursor", read_cursor);
     let user = parameters.finish(|| user)?;
     let page = TicketPage { limit, after };
+    let _turn = state.lists.turn().await?;
     let tickets = state.office.list_tickets(&user, page).await?;
     let next_cursor = tickets
         .last()

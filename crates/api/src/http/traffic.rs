@@ -1,15 +1,17 @@
 //! What every request passes: it is counted, and what went wrong is written as a problem.
 
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::{Error, HttpRequest};
 use futures_util::future::Either;
 
+use super::client_stream::{AnswerKind, BodyKind, Client};
 use super::health;
-use super::open_connections::OpenConnection;
 use super::problem::{ApiError, RequestId};
 use super::{HttpState, State};
 
@@ -20,11 +22,22 @@ use super::{HttpState, State};
 /// threads, no order slips in between. Hence the sequential consistency.
 #[derive(Default)]
 pub(crate) struct Traffic {
+    leaving: AtomicBool,
     stopping: AtomicBool,
     in_flight: AtomicUsize,
 }
 
 impl Traffic {
+    /// From now on readiness says that the process stops; all is served as before.
+    pub(crate) fn leave_service(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process stops, or is about to.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.is_stopping()
+    }
+
     /// From now on orders are refused and connections closed after their next answer.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
@@ -37,6 +50,14 @@ impl Traffic {
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
+
+    fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Counts down also when the client goes away and the handler is dropped.
@@ -44,14 +65,38 @@ struct InFlight(State);
 
 impl InFlight {
     fn enter(state: State) -> Self {
-        state.traffic.in_flight.fetch_add(1, Ordering::SeqCst);
+        state.traffic.enter();
         Self(state)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.traffic.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.0.traffic.leave();
+    }
+}
+
+/// A request whose body is still to come is nothing that a stop waits for: nobody has it but
+/// its client.
+pub(super) struct AwaitedBody(HttpRequest);
+
+impl AwaitedBody {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        if let Some(state) = request.app_data::<State>() {
+            state.traffic.leave();
+        }
+        if let Some(client) = request.conn_data::<Rc<Client>>() {
+            client.awaits_body();
+        }
+        Self(request.clone())
+    }
+}
+
+impl Drop for AwaitedBody {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.app_data::<State>() {
+            state.traffic.enter();
+        }
     }
 }
 
@@ -67,9 +112,13 @@ where
 {
     let in_flight = InFlight::enter(state);
     let request_id = RequestId::given_by(request.headers());
-    let refused = request
-        .conn_data::<OpenConnection>()
-        .and_then(OpenConnection::refused);
+    let client = request.conn_data::<Rc<Client>>().cloned();
+    if let Some(client) = &client {
+        client.asks(body_kind(&request));
+    }
+    let refused = client
+        .as_ref()
+        .and_then(|client| client.connection.refused());
     let answer = match refused {
         // Whoever asks whether the process lives would end it for having many clients.
         Some(refused) if !health::is_liveness(request.path()) => {
@@ -83,11 +132,32 @@ where
             Either::Right(answer) => answer.await?.map_into_boxed_body(),
         };
         let mut response = in_flight.0.finish(response, request_id);
-        if refused.is_some() || in_flight.0.traffic.is_stopping() {
+        let kind = answer_kind(&response);
+        let ends = client.is_some_and(|client| client.is_answered(kind));
+        let is_upgrade = kind == AnswerKind::Upgrade;
+        if (ends || refused.is_some() || in_flight.0.traffic.is_stopping()) && !is_upgrade {
             let head = response.response_mut().head_mut();
             head.set_connection_type(ConnectionType::Close);
         }
         Ok(response)
+    }
+}
+
+fn body_kind(request: &ServiceRequest) -> BodyKind {
+    match request.parts() {
+        (_, Payload::None) => BodyKind::None,
+        (request, _) if request.headers().contains_key(TRANSFER_ENCODING) => BodyKind::Chunked,
+        _ => BodyKind::Sized,
+    }
+}
+
+fn answer_kind(response: &ServiceResponse) -> AnswerKind {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        AnswerKind::Upgrade
+    } else if response.response().body().size() == BodySize::Stream {
+        AnswerKind::Stream
+    } else {
+        AnswerKind::Whole
     }
 }
 
@@ -106,6 +176,10 @@ impl HttpState {
             self.failures.log(error, &request_id);
             let problem = error.response(&request_id);
             response = response.into_response(problem);
+        }
+        let headers = response.headers_mut();
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         response
     }

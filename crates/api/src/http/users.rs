@@ -95,6 +95,7 @@ pub(super) async fn list(state: State, request: HttpRequest) -> Answer {
     let limit = parameters.limit();
     let after = parameters.optional("cursor", UserId::new);
     let after = parameters.finish(|| Some(after))?;
+    let _turn = state.lists.turn().await?;
     let users = state.office.list_users(after.as_ref(), limit).await?;
     Ok(HttpResponse::Ok().json(UsersBody {
         users: users.iter().map(UserBody::from).collect(),

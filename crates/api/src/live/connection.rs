@@ -1,5 +1,6 @@
 //! One client's connection: what it is subscribed to, until it is dropped.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::ids::ShowId;
@@ -17,8 +18,8 @@ pub(crate) struct Connection {
     listener: Arc<Listener>,
     number: u64,
     /// What was subscribed to, with ids that were refused since.
-    tickets: Vec<TicketId>,
-    shows: Vec<ShowId>,
+    tickets: HashSet<TicketId>,
+    shows: HashSet<ShowId>,
 }
 
 /// A ticket to hear of.
@@ -37,8 +38,8 @@ impl Connection {
             live: Arc::clone(live),
             listener,
             number,
-            tickets: Vec::new(),
-            shows: Vec::new(),
+            tickets: HashSet::new(),
+            shows: HashSet::new(),
         })
     }
 
@@ -53,7 +54,7 @@ impl Connection {
     /// Listens to one ticket from the state after `told` on; the state is the
     /// caller's to tell.
     pub(crate) fn watch(&mut self, ticket: TicketRequest, told: Option<u32>) {
-        self.tickets.push(ticket.id);
+        self.tickets.insert(ticket.id);
         let TicketRequest { id, hint } = ticket;
         self.live.tickets.watch(id, &self.listener, told, hint);
     }
@@ -65,33 +66,40 @@ impl Connection {
         tickets: Vec<TicketRequest>,
         shows: Vec<ShowId>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let mut left_out = 0;
+        let mut tickets_left_out = HashSet::new();
+        let mut shows_left_out = HashSet::new();
         let mut new_tickets = Vec::new();
         let mut new_shows = Vec::new();
+        let mut room = self.room(tickets.len() + shows.len());
         for TicketRequest { id, hint } in tickets {
-            if !self.tickets.contains(&id) {
-                if !self.has_room() {
-                    left_out += 1;
-                    continue;
-                }
-                self.tickets.push(id);
+            let is_known = self.tickets.contains(&id);
+            if !is_known && room == 0 {
+                tickets_left_out.insert(id);
+                continue;
+            }
+            if !is_known {
+                self.tickets.insert(id);
+                room -= 1;
             }
             if self.live.tickets.watch(id, &self.listener, None, hint) {
                 new_tickets.push(id);
             }
         }
         for id in shows {
-            if !self.shows.contains(&id) {
-                if !self.has_room() {
-                    left_out += 1;
-                    continue;
-                }
-                self.shows.push(id.clone());
+            let is_known = self.shows.contains(&id);
+            if !is_known && room == 0 {
+                shows_left_out.insert(id);
+                continue;
+            }
+            if !is_known {
+                self.shows.insert(id.clone());
+                room -= 1;
             }
             if self.live.shows.watch(&id, &self.listener) {
                 new_shows.push(id);
             }
         }
+        let left_out = tickets_left_out.len() + shows_left_out.len();
         if left_out > 0 {
             let max = self.live.settings.max_subscriptions;
             self.fail(&Failure::TooManySubscriptions { max, left_out });
@@ -103,13 +111,15 @@ impl Connection {
 
     pub(crate) fn unsubscribe(&mut self, tickets: &[TicketId], shows: &[ShowId]) {
         for id in tickets {
-            self.live.tickets.unwatch(*id, &self.listener);
+            if self.tickets.remove(id) {
+                self.live.tickets.unwatch(*id, &self.listener);
+            }
         }
         for id in shows {
-            self.live.shows.unwatch(id, &self.listener);
+            if self.shows.remove(id) {
+                self.live.shows.unwatch(id, &self.listener);
+            }
         }
-        self.tickets.retain(|id| !tickets.contains(id));
-        self.shows.retain(|id| !shows.contains(id));
     }
 
     /// Tells the client what it does not get.
@@ -119,16 +129,17 @@ impl Connection {
             .send(write(Content::Failure(failure), dialect));
     }
 
-    fn has_room(&mut self) -> bool {
+    /// How many subscriptions more it may have. Those that were refused since are given up if
+    /// `wanted` would not fit otherwise.
+    fn room(&mut self, wanted: usize) -> usize {
         let max = self.live.settings.max_subscriptions;
-        if self.tickets.len() + self.shows.len() < max {
-            return true;
+        if self.tickets.len() + self.shows.len() + wanted > max {
+            let Self { live, listener, .. } = self;
+            self.tickets
+                .retain(|id| live.tickets.is_watched(*id, listener));
+            self.shows.retain(|id| live.shows.is_watched(id, listener));
         }
-        let Self { live, listener, .. } = self;
-        self.tickets
-            .retain(|id| live.tickets.is_watched(*id, listener));
-        self.shows.retain(|id| live.shows.is_watched(id, listener));
-        self.tickets.len() + self.shows.len() < max
+        max.saturating_sub(self.tickets.len() + self.shows.len())
     }
 }
 

@@ -7,7 +7,7 @@ use domain::receipt::TicketId;
 use domain::show::ShowSeats;
 use serde::Serialize;
 
-use crate::http::problem::Fault;
+use crate::http::problem::{Fault, Faults};
 use crate::http::ticket_body::{TicketBody, WaitingLineBody};
 
 /// Of the messages' format. A new field or type does not change it.
@@ -35,6 +35,8 @@ pub(crate) enum Closing {
     MessageTooLarge,
     /// What came is not WebSocket.
     ProtocolError,
+    /// A text is not UTF-8.
+    InvalidUtf8,
     /// The only ticket of the connection turned out never to have been issued.
     TicketNotFound,
 }
@@ -48,6 +50,7 @@ impl Closing {
             Self::NoHeartbeat => "no_heartbeat",
             Self::MessageTooLarge => "message_too_large",
             Self::ProtocolError => "protocol_error",
+            Self::InvalidUtf8 => "invalid_utf8",
             Self::TicketNotFound => "ticket_not_found",
         }
     }
@@ -68,6 +71,9 @@ impl Closing {
                 "A message may have 65536 bytes. Connect again and send several smaller ones."
             }
             Self::ProtocolError => "What was sent is not WebSocket (RFC 6455).",
+            Self::InvalidUtf8 => {
+                "A text message is not UTF-8. Connect again and send JSON in UTF-8."
+            }
             Self::TicketNotFound => {
                 "No ticket with this id was ever issued. Use the ticket_id of an order's answer."
             }
@@ -79,7 +85,7 @@ impl Closing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The client's message is not understood.
-    InvalidMessage(Vec<Fault>),
+    InvalidMessage(Faults),
     /// The limit of subscriptions is reached; so many were left out.
     TooManySubscriptions { max: usize, left_out: usize },
     /// The id was never issued; it is not subscribed to.
@@ -103,9 +109,10 @@ impl Failure {
 
     fn detail(&self) -> String {
         match self {
-            Self::InvalidMessage(_) => {
-                "The message was ignored. Correct what errors names and send it again.".to_owned()
-            }
+            Self::InvalidMessage(faults) => format!(
+                "The message was ignored. Correct what errors names and send it again.{}",
+                faults.and_more()
+            ),
             Self::TooManySubscriptions { max, left_out } => format!(
                 "A connection may have {max} subscriptions (live.max_subscriptions); {left_out} \
                  were left out. Unsubscribe from others or open another connection."
@@ -219,7 +226,7 @@ impl<'a> From<&'a Failure> for FailureBody<'a> {
         match failure {
             Failure::TicketNotFound(id) => body.ticket_id = Some(id.to_string()),
             Failure::ShowNotFound(id) => body.show_id = Some(id.as_str()),
-            Failure::InvalidMessage(faults) => body.errors = faults,
+            Failure::InvalidMessage(faults) => body.errors = faults.told(),
             Failure::TooManySubscriptions { .. } | Failure::StoreUnavailable => {}
         }
         body
@@ -349,7 +356,7 @@ mod tests {
         );
         let show_json =
             r#"{"show_id":"7","available":0,"held":0,"sold":3,"sold_out":true,"seq":4}"#;
-        let faults = Failure::InvalidMessage(vec![Fault::pointer("/shows/0", "is bad")]);
+        let faults = Failure::InvalidMessage(Fault::pointer("/shows/0", "is bad").into());
         let ticket = || {
             let body = TicketBody::processing(id, Some(line.clone()));
             Content::Ticket(body.in_version(0))

@@ -10,6 +10,7 @@ mod connection;
 mod connections;
 pub(crate) mod event_stream;
 mod hub;
+mod incoming;
 mod listener;
 mod message;
 mod request;
@@ -19,6 +20,7 @@ mod state;
 mod tests;
 mod ticket_registry;
 mod waiting_line;
+mod watches;
 pub(crate) mod websocket;
 
 use std::sync::Arc;

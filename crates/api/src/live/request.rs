@@ -1,5 +1,7 @@
 //! What clients say over a WebSocket.
 
+use std::fmt;
+
 use domain::ids::ShowId;
 use domain::receipt::TicketId;
 use domain::use_cases::LineHint;
@@ -7,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::connection::TicketRequest;
 use crate::http::body::{self, Document, Name};
-use crate::http::problem::Fault;
+use crate::http::problem::{Fault, Faults};
 
 /// A client's message.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub(crate) enum Request {
 
 impl Request {
     /// Reads a message; every fault of it is found, not only the first.
-    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Faults> {
         let mut reader = Reader::default();
         let request = reader.request(text);
         match request {
@@ -39,12 +41,13 @@ impl Request {
 /// Notes faults by their JSON pointers.
 #[derive(Default)]
 struct Reader {
-    faults: Vec<Fault>,
+    faults: Faults,
 }
 
 impl Reader {
-    fn fault(&mut self, pointer: &str, detail: impl std::fmt::Display) {
-        self.faults.push(Fault::pointer(pointer, detail));
+    fn fault(&mut self, pointer: impl fmt::Display, detail: impl fmt::Display) {
+        self.faults
+            .note(|| Fault::pointer(&pointer.to_string(), detail));
     }
 
     fn request(&mut self, text: &str) -> Option<Request> {
@@ -68,13 +71,13 @@ impl Reader {
                 "tickets" => &mut tickets,
                 "shows" => &mut shows,
                 _ => {
-                    let pointer = format!("/{}", Fault::escaped(&name));
-                    self.fault(&pointer, "is not a field of this message");
+                    let pointer = format_args!("/{}", Fault::escaped(&name));
+                    self.fault(pointer, "is not a field of this message");
                     continue;
                 }
             };
             if place.replace(value).is_some() {
-                self.fault(&format!("/{name}"), "is given more than once");
+                self.fault(format_args!("/{name}"), "is given more than once");
             }
         }
         if tickets.is_none() && shows.is_none() {
@@ -106,14 +109,14 @@ impl Reader {
         &mut self,
         pointer: &str,
         list: Option<Value>,
-        mut read: impl FnMut(&mut Self, &str, Value) -> Option<T>,
+        mut read: impl FnMut(&mut Self, fmt::Arguments<'_>, Value) -> Option<T>,
     ) -> Vec<T> {
         match list {
             None => Vec::new(),
             Some(Value::Array(items)) => items
                 .into_iter()
                 .enumerate()
-                .filter_map(|(index, item)| read(self, &format!("{pointer}/{index}"), item))
+                .filter_map(|(index, item)| read(self, format_args!("{pointer}/{index}"), item))
                 .collect(),
             Some(_) => {
                 self.fault(pointer, "must be an array");
@@ -123,15 +126,19 @@ impl Reader {
     }
 
     /// An id, or an object that says more than a keyed id tells.
-    fn ticket_request(&mut self, pointer: &str, value: Value) -> Option<TicketRequest> {
+    fn ticket_request(
+        &mut self,
+        pointer: fmt::Arguments<'_>,
+        value: Value,
+    ) -> Option<TicketRequest> {
         let Value::Object(mut fields) = value else {
             let id = self.noted(pointer, ticket_id(&value))?;
             return Some(TicketRequest { id, hint: None });
         };
         let id = match fields.remove("ticket_id") {
-            Some(id) => self.noted(&format!("{pointer}/ticket_id"), ticket_id(&id)),
+            Some(id) => self.noted(format_args!("{pointer}/ticket_id"), ticket_id(&id)),
             None => {
-                self.fault(&format!("{pointer}/ticket_id"), "is missing");
+                self.fault(format_args!("{pointer}/ticket_id"), "is missing");
                 None
             }
         };
@@ -143,8 +150,8 @@ impl Reader {
             class: self.field(&mut fields, pointer, "priority", body::priority),
         };
         for name in fields.keys() {
-            let pointer = format!("{pointer}/{}", Fault::escaped(name));
-            self.fault(&pointer, "is not a field of a ticket");
+            let pointer = format_args!("{pointer}/{}", Fault::escaped(name));
+            self.fault(pointer, "is not a field of a ticket");
         }
         let id = id?;
         // A time-ordered id tells all that, and is believed rather.
@@ -155,15 +162,15 @@ impl Reader {
     fn field<T>(
         &mut self,
         fields: &mut Map<String, Value>,
-        pointer: &str,
+        pointer: fmt::Arguments<'_>,
         name: &str,
         read: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         let value = fields.remove(name)?;
-        self.noted(&format!("{pointer}/{name}"), read(&value))
+        self.noted(format_args!("{pointer}/{name}"), read(&value))
     }
 
-    fn noted<T>(&mut self, pointer: &str, read: Result<T, String>) -> Option<T> {
+    fn noted<T>(&mut self, pointer: impl fmt::Display, read: Result<T, String>) -> Option<T> {
         read.map_err(|what| self.fault(pointer, what)).ok()
     }
 }
@@ -182,7 +189,7 @@ mod tests {
     const TIMED: &str = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
 
     fn faults(text: &str) -> Vec<Fault> {
-        Request::parse(text).unwrap_err()
+        Request::parse(text).unwrap_err().told().to_vec()
     }
 
     #[test]

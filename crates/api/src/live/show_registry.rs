@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::listener::{Audience, Listener};
 use super::message::{Content, Failure, Message};
+use super::watches::{self, Watches};
 
 /// A show in the rush changes a thousand times a second, and everybody listens
 /// to it: a change is told at once, those within this time after it together.
@@ -27,7 +28,7 @@ pub(crate) struct ShowRegistry {
 
 #[derive(Default)]
 struct Watched {
-    watches: Vec<Watch>,
+    watches: Watches<Watch>,
     told_at: Option<Instant>,
     /// The latest change that waits for the pace.
     held_back: Option<ShowSeats>,
@@ -42,21 +43,28 @@ struct Watch {
 impl Watched {
     fn tell(&mut self, seats: &ShowSeats, audience: Audience<'_>) {
         let mut message = Message::new(Content::Show(seats));
-        for watch in &mut self.watches {
-            let is_new = watch.told.is_none_or(|told| told < seats.seq);
-            if is_new && audience.includes(&watch.listener) {
+        let mut tell = |watch: &mut Watch| {
+            if watch.told.is_none_or(|told| told < seats.seq) {
                 watch.told = Some(seats.seq);
                 watch
                     .listener
                     .send(message.written(watch.listener.dialect()));
             }
+        };
+        match audience {
+            Audience::All => self.watches.iter_mut().for_each(tell),
+            Audience::One(listener) => {
+                if let Some(watch) = self.watches.get_mut(listener) {
+                    tell(watch);
+                }
+            }
         }
     }
 }
 
-impl Watch {
-    fn is_of(&self, listener: &Listener) -> bool {
-        std::ptr::eq(self.listener.as_ref(), listener)
+impl watches::Watch for Watch {
+    fn listener(&self) -> &Arc<Listener> {
+        &self.listener
     }
 }
 
@@ -65,26 +73,28 @@ impl ShowRegistry {
     pub(crate) fn watch(&self, id: &ShowId, listener: &Arc<Listener>) -> bool {
         let mut shows = self.shows.lock();
         let watches = &mut shows.entry(id.clone()).or_default().watches;
-        let is_new = !watches.iter().any(|watch| watch.is_of(listener));
-        if is_new {
-            watches.push(Watch {
-                listener: Arc::clone(listener),
-                told: None,
-            });
+        match watches.entry(listener) {
+            Ok(_) => false,
+            Err(vacant) => {
+                vacant.insert(Watch {
+                    listener: Arc::clone(listener),
+                    told: None,
+                });
+                true
+            }
         }
-        is_new
     }
 
     pub(crate) fn is_watched(&self, id: &ShowId, listener: &Listener) -> bool {
         let shows = self.shows.lock();
         let show = shows.get(id);
-        show.is_some_and(|show| show.watches.iter().any(|watch| watch.is_of(listener)))
+        show.is_some_and(|show| show.watches.contains(listener))
     }
 
     pub(crate) fn unwatch(&self, id: &ShowId, listener: &Listener) {
         let mut shows = self.shows.lock();
         if let Some(show) = shows.get_mut(id) {
-            show.watches.retain(|watch| !watch.is_of(listener));
+            show.watches.remove(listener);
             if show.watches.is_empty() {
                 shows.remove(id);
             }

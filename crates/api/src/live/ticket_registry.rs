@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::listener::{Audience, End, Listener};
 use super::message::{Closing, Content, Dialect, Failure, Message, write};
+use super::watches::{self, Watches};
 use crate::http::ticket_body::{TicketBody, WaitingLineBody};
 
 /// Version of a ticket that has no verdict yet.
@@ -21,7 +22,7 @@ const PROCESSING: u32 = 0;
 /// into its buffer under one lock, so that no older state follows a newer one.
 #[derive(Default)]
 pub(crate) struct TicketRegistry {
-    watches: Mutex<HashMap<TicketId, Vec<Watch>>>,
+    watches: Mutex<HashMap<TicketId, Watches<Watch>>>,
 }
 
 /// One listener's subscription to one ticket. There are very many of them.
@@ -38,12 +39,14 @@ struct Watch {
 }
 
 impl Watch {
-    fn is_of(&self, listener: &Listener) -> bool {
-        std::ptr::eq(self.listener.as_ref(), listener)
-    }
-
     fn is_waiting(&self) -> bool {
         self.told == Some(PROCESSING)
+    }
+}
+
+impl watches::Watch for Watch {
+    fn listener(&self) -> &Arc<Listener> {
+        &self.listener
     }
 }
 
@@ -59,14 +62,13 @@ impl TicketRegistry {
         hint: Option<Box<LineHint>>,
     ) -> bool {
         let mut watches = self.watches.lock();
-        let of_ticket = watches.entry(id).or_insert_with(|| Vec::with_capacity(1));
-        match of_ticket.iter_mut().find(|watch| watch.is_of(listener)) {
-            Some(watch) => {
+        match watches.entry(id).or_default().entry(listener) {
+            Ok(watch) => {
                 watch.hint = hint.or_else(|| watch.hint.take());
                 false
             }
-            None => {
-                of_ticket.push(Watch {
+            Err(vacant) => {
+                vacant.insert(Watch {
                     listener: Arc::clone(listener),
                     told,
                     is_final: false,
@@ -81,7 +83,7 @@ impl TicketRegistry {
     pub(crate) fn unwatch(&self, id: TicketId, listener: &Listener) {
         let mut watches = self.watches.lock();
         if let Some(of_ticket) = watches.get_mut(&id) {
-            of_ticket.retain(|watch| !watch.is_of(listener));
+            of_ticket.remove(listener);
             if of_ticket.is_empty() {
                 watches.remove(&id);
             }
@@ -91,7 +93,7 @@ impl TicketRegistry {
     pub(crate) fn is_watched(&self, id: TicketId, listener: &Listener) -> bool {
         let watches = self.watches.lock();
         let of_ticket = watches.get(&id);
-        of_ticket.is_some_and(|of_ticket| of_ticket.iter().any(|watch| watch.is_of(listener)))
+        of_ticket.is_some_and(|of_ticket| of_ticket.contains(listener))
     }
 
     /// The listener claims to know a state that does not exist; what it knows is worth nothing.
@@ -221,12 +223,18 @@ impl TicketRegistry {
             .collect()
     }
 
-    fn each(&self, id: TicketId, audience: Audience<'_>, visit: impl FnMut(&mut Watch)) {
-        if let Some(of_ticket) = self.watches.lock().get_mut(&id) {
-            of_ticket
-                .iter_mut()
-                .filter(|watch| audience.includes(&watch.listener))
-                .for_each(visit);
+    fn each(&self, id: TicketId, audience: Audience<'_>, mut visit: impl FnMut(&mut Watch)) {
+        let mut watches = self.watches.lock();
+        let Some(of_ticket) = watches.get_mut(&id) else {
+            return;
+        };
+        match audience {
+            Audience::All => of_ticket.iter_mut().for_each(visit),
+            Audience::One(listener) => {
+                if let Some(watch) = of_ticket.get_mut(listener) {
+                    visit(watch);
+                }
+            }
         }
     }
 }

@@ -3,51 +3,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{
-    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError,
-    Session,
-};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_ws::{CloseCode, CloseReason, Closed, Session};
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
-use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::Live;
 use super::connection::Connection;
 use super::hub::ticks;
+use super::incoming::{Broken, Incoming, Message};
 use super::listener::{End, Next};
 use super::message::{Closing, Content, Dialect, Failure, write};
 use super::request::Request;
 use crate::http::problem::{ApiError, Fault};
 
-/// Longest message of a client, in bytes; several hundred tickets fit.
-const MAX_MESSAGE: usize = 64 * 1_024;
-
 /// Who has not read by then why he is closed does not read at all.
 const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Answers the handshake and leaves the connection to a task of its own.
-pub(crate) fn accept(
+pub(crate) async fn accept(
     live: &Arc<Live>,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let connection = Connection::open(live, Dialect::WebSocket)?;
-    let (response, session, incoming) = actix_ws::handle(request, payload)
-        .map_err(|error| ApiError::NotAWebSocket(error.to_string()))?;
-    let incoming = incoming
-        .max_frame_size(MAX_MESSAGE)
-        .aggregate_continuations()
-        .max_continuation_size(MAX_MESSAGE);
+    let refused = |error: actix_web::Error| ApiError::NotAWebSocket(error.to_string());
+    // Its own reader waits until a frame is whole to see that it is too large.
+    let nothing = web::Payload::extract(request).await.map_err(refused)?;
+    let (response, session, _) = actix_ws::handle(request, nothing).map_err(refused)?;
+    let incoming = Incoming::new(payload.into_inner());
     actix_web::rt::spawn(serve(session, incoming, connection));
     Ok(response)
 }
 
-async fn serve(
-    mut session: Session,
-    mut incoming: AggregatedMessageStream,
-    mut connection: Connection,
-) {
+async fn serve(mut session: Session, mut incoming: Incoming, mut connection: Connection) {
     let end = converse(&mut session, &mut incoming, &mut connection).await;
     // Who is gone, or does not read, cannot be told.
     let _told = timeout(GOODBYE, say_goodbye(session, end)).await;
@@ -68,15 +58,13 @@ impl From<Closed> for Parting {
     }
 }
 
-impl From<ProtocolError> for Parting {
-    fn from(error: ProtocolError) -> Self {
-        match error {
-            ProtocolError::Overflow => Self::Closing(Closing::MessageTooLarge),
-            ProtocolError::Io(error) if error.to_string().contains("continuation size") => {
-                Self::Closing(Closing::MessageTooLarge)
-            }
-            ProtocolError::Io(_) => Self::Gone,
-            _ => Self::Closing(Closing::ProtocolError),
+impl From<Broken> for Parting {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Gone => Self::Gone,
+            Broken::TooLarge => Self::Closing(Closing::MessageTooLarge),
+            Broken::Protocol => Self::Closing(Closing::ProtocolError),
+            Broken::NotUtf8 => Self::Closing(Closing::InvalidUtf8),
         }
     }
 }
@@ -84,7 +72,7 @@ impl From<ProtocolError> for Parting {
 /// Both directions and the heartbeat, until one of them ends it.
 async fn converse(
     session: &mut Session,
-    incoming: &mut AggregatedMessageStream,
+    incoming: &mut Incoming,
     connection: &mut Connection,
 ) -> Parting {
     let listener = Arc::clone(connection.listener());
@@ -111,11 +99,8 @@ async fn converse(
             message = incoming.next(), if reading.is_none() && listener.is_drained() => {
                 heard_at = Instant::now();
                 match message {
-                    None => Err(Parting::Gone),
-                    Some(Err(error)) => Err(error.into()),
-                    Some(Ok(message)) => {
-                        answer(message, session, connection, &mut reading).await
-                    }
+                    Err(broken) => Err(broken.into()),
+                    Ok(message) => answer(message, session, connection, &mut reading).await,
                 }
             }
             _ = heartbeats.tick() => {
@@ -133,26 +118,26 @@ async fn converse(
 }
 
 async fn answer(
-    message: AggregatedMessage,
+    message: Message,
     session: &mut Session,
     connection: &mut Connection,
     reading: &mut Option<BoxFuture<'static, ()>>,
 ) -> Result<(), Parting> {
     match message {
-        AggregatedMessage::Text(text) => match Request::parse(&text) {
+        Message::Text(text) => match Request::parse(&text) {
             Ok(Request::Subscribe { tickets, shows }) => {
                 *reading = Some(connection.subscribe(tickets, shows).boxed());
             }
             Ok(Request::Unsubscribe { tickets, shows }) => connection.unsubscribe(&tickets, &shows),
             Err(faults) => connection.fail(&Failure::InvalidMessage(faults)),
         },
-        AggregatedMessage::Binary(_) => {
+        Message::Binary => {
             let fault = Fault::pointer("", "is binary; send JSON in a text message");
-            connection.fail(&Failure::InvalidMessage(vec![fault]));
+            connection.fail(&Failure::InvalidMessage(fault.into()));
         }
-        AggregatedMessage::Ping(bytes) => session.pong(&bytes).await?,
-        AggregatedMessage::Pong(_) => {}
-        AggregatedMessage::Close(reason) => return Err(Parting::Closed(reason)),
+        Message::Ping(bytes) => session.pong(&bytes).await?,
+        Message::Pong => {}
+        Message::Close(reason) => return Err(Parting::Closed(reason)),
     }
     Ok(())
 }
@@ -176,6 +161,7 @@ fn reason(closing: Closing) -> CloseReason {
         Closing::ShuttingDown => CloseCode::Away,
         Closing::MessageTooLarge => CloseCode::Size,
         Closing::ProtocolError => CloseCode::Protocol,
+        Closing::InvalidUtf8 => CloseCode::Invalid,
         Closing::SlowReader | Closing::NoHeartbeat | Closing::TicketNotFound => CloseCode::Policy,
     };
     CloseReason {

@@ -210,3 +210,17 @@ async fn administration_needs_the_token() {
     let order = service.order(json!({"show_id": SHOW, "user_id": 2})).await;
     assert_eq!(order.status, 202);
 }
+
+/// Nobody could ask for them: in a path they mean another path.
+#[tokio::test]
+async fn ids_that_no_path_can_have_are_refused() {
+    let service = TestService::start().await;
+    for id in [".", ".."] {
+        let show = json!({"id": id, "title": "x", "capacity": 1});
+        let answer = service.post("/shows", show).await;
+        answer.assert_invalid_fields(&["/id"]);
+        let user = json!({"id": id, "name": "x"});
+        let answer = service.post("/users", user).await;
+        answer.assert_invalid_fields(&["/id"]);
+    }
+}

@@ -38,9 +38,64 @@ async fn wrong_media_type() {
 }
 
 #[tokio::test]
+async fn a_compressed_body() {
+    let service = TestService::start().await;
+    let order = json!({"show_id": SHOW, "user_id": 1});
+    let with = |encoding: &str| {
+        let request = service.request(Method::POST, "/tickets").json(&order);
+        Answer::to(request.header("Content-Encoding", encoding))
+    };
+    let refused = with("gzip").await;
+    refused.assert_problem(415, "unsupported_media_type");
+    let detail = refused.text("detail");
+    assert!(detail.contains("Content-Encoding"), "{detail}");
+    assert_eq!(with("identity").await.status, 202);
+}
+
+#[tokio::test]
 async fn a_body_of_two_mebibytes() {
     let answer = raw(Some("application/json"), vec![b' '; 2 << 20]).await;
     answer.assert_problem(413, "body_too_large");
+    assert!(answer.text("detail").contains("16384"));
+}
+
+/// An answer is not much larger than its request, however much is wrong.
+#[tokio::test]
+async fn more_faults_than_anybody_reads() {
+    let fields = (0..1_000).map(|number| (format!("f{number}"), json!(0)));
+    let answer = refused(Value::Object(fields.collect())).await;
+    answer.assert_problem(422, "invalid_fields");
+    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 32);
+    // Two fields are missing, besides.
+    assert!(answer.text("detail").ends_with(" 970 more are not listed."));
+    let answer = refused(json!({"x".repeat(10_000): 0})).await;
+    assert!(answer.body.to_string().len() < 1_000, "{}", answer.body);
+}
+
+/// In a path they mean another path, so nobody could ask for them.
+#[tokio::test]
+async fn ids_that_no_path_can_have() {
+    for id in [".", ".."] {
+        refused(json!({"show_id": id, "user_id": id}))
+            .await
+            .assert_invalid_fields(&["/show_id", "/user_id"]);
+    }
+    assert_eq!(
+        refused(json!({"show_id": "...", "user_id": 1}))
+            .await
+            .status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn more_seats_than_one_order_may_have() {
+    for quantity in [11, 5_000_000_000_u64] {
+        let answer = refused(json!({"show_id": SHOW, "user_id": 1, "quantity": quantity})).await;
+        answer.assert_invalid_fields(&["/quantity"]);
+        let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("10 (tickets.max_quantity)"), "{detail}");
+    }
 }
 
 #[tokio::test]

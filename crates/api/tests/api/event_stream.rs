@@ -1,6 +1,7 @@
 //! `GET /tickets/{id}/events`.
 
 use api::application::Role;
+use reqwest::Method;
 
 use crate::helpers::{Answer, TestService};
 use crate::live::{SseClient, WITH_RECEIPTS, change, hold, order, receipt, with_holds};
@@ -49,6 +50,44 @@ async fn who_comes_back_is_told_what_was_missed_and_nothing_twice() {
     assert_eq!(answer.status(), 204);
 }
 
+/// Clients that cannot send headers put it into the query; some send it empty at first.
+#[tokio::test]
+async fn what_is_known_may_stand_in_the_query_and_may_be_empty() {
+    let service = with_holds().await;
+    let id = service.placed(hold()).await;
+    service.decided(&id).await;
+    for (query, header) in [("", Some("")), ("?lastEventId=", None), ("", None)] {
+        let with_query = format!("{id}/events{query}");
+        let request = service.request(Method::GET, &format!("/tickets/{with_query}"));
+        let request = match header {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        };
+        let mut stream = SseClient::of(request.send().await.unwrap());
+        assert_eq!(stream.status().await, state("reserved", "1"));
+    }
+    change(&service, &id, "cancel").await;
+    for (query, header, status) in [
+        ("2", None, 204),
+        ("1", Some("2"), 204),
+        ("2", Some("1"), 200),
+        ("1", Some(""), 200),
+    ] {
+        let path = format!("/tickets/{id}/events?lastEventId={query}");
+        let request = service.request(Method::GET, &path);
+        let request = match header {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        };
+        assert_eq!(request.send().await.unwrap().status(), status, "{query}");
+    }
+    let path = format!("/tickets/{id}/events?lastEventId=x");
+    service
+        .get(&path)
+        .await
+        .assert_invalid_parameter("lastEventId");
+}
+
 #[tokio::test]
 async fn a_state_that_never_was_is_not_believed() {
     let service = with_holds().await;
@@ -94,7 +133,7 @@ async fn what_cannot_be_streamed_gets_a_problem() {
     let path = format!("/tickets/{id}/events");
     let answer = service.get(&format!("{path}?priority=vip")).await;
     answer.assert_invalid_parameter("priority");
-    let request = service.request(reqwest::Method::GET, &path);
+    let request = service.request(Method::GET, &path);
     let answer = Answer::to(request.header("Last-Event-ID", "x")).await;
     answer.assert_problem(400, "invalid_parameter");
     assert_eq!(answer.body["errors"][0]["header"], "Last-Event-ID");

@@ -3,7 +3,7 @@
 use api::application::Role;
 use serde_json::json;
 
-use crate::helpers::TestService;
+use crate::helpers::{SHOW, TestService};
 
 #[tokio::test]
 async fn health_is_as_documented() {
@@ -19,7 +19,7 @@ async fn health_is_as_documented() {
         .iter()
         .map(|d| d["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["queue", "store", "lanes", "examination"]);
+    assert_eq!(names, ["queue", "store", "files", "lanes", "examination"]);
     for dependency in dependencies {
         assert_eq!(dependency["status"], "up");
         // Three digits, so that people can read it.
@@ -40,4 +40,21 @@ async fn a_worker_serves_health_only() {
         .get("/shows")
         .await
         .assert_problem(404, "route_not_found");
+}
+
+/// What an answer says may be otherwise a moment later.
+#[tokio::test]
+async fn no_answer_may_be_stored() {
+    let service = TestService::start().await;
+    let order = json!({"show_id": SHOW, "user_id": 1});
+    for answer in [
+        service.get("/health").await,
+        service.get("/health/ready").await,
+        service.get("/nothing").await,
+        service.get("/shows").await,
+        service.order(order).await,
+        service.order(json!({})).await,
+    ] {
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
 }

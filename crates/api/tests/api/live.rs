@@ -326,7 +326,8 @@ pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
 /// long that the service would have read on even on a busy machine. Returns whether
 /// the connection was cut off before that.
 pub(crate) async fn clog(client: &mut WsClient) -> bool {
-    let nonsense = json!({"x".repeat(20_000): 0}).to_string();
+    let fields = (0..32).map(|number| (format!("{number:0180}"), json!(0)));
+    let nonsense = Value::Object(fields.collect()).to_string();
     for _ in 0..10_000 {
         let sending = client.socket.send(Message::text(nonsense.clone()));
         match timeout(Duration::from_secs(3), sending).await {

@@ -78,6 +78,92 @@ async fn subscriptions_are_limited_and_the_limit_is_named() {
     assert_eq!(client.ticket().await["ticket_id"], ids[2]);
 }
 
+/// What costs a client one message costs the service one, too.
+#[tokio::test]
+async fn an_id_that_is_repeated_counts_once() {
+    let service = limited(&[("APP__LIVE__MAX_SUBSCRIPTIONS", "2")]).await;
+    let mut client = WsClient::connect(&service).await;
+    let repeated = |id: &str| json!(vec![id; 5_000]);
+    client
+        .say(json!({"type": "subscribe", "shows": repeated(SHOW)}))
+        .await;
+    assert_eq!(client.show().await["show_id"], SHOW);
+    client
+        .say(
+            json!({"type": "subscribe", "tickets": [receipt("a"), receipt("b")],
+            "shows": repeated(SHOW)}),
+        )
+        .await;
+    let (code, error) = client.error().await;
+    assert_eq!(code, "too_many_subscriptions");
+    let detail = error["detail"].as_str().unwrap();
+    assert!(detail.contains("1 were left out"), "{detail}");
+    assert_eq!(client.ticket().await["ticket_id"], receipt("a"));
+    // What it has takes no room.
+    client.subscribe(&[&receipt("a")], &[SHOW]).await;
+    client
+        .say(json!({"type": "unsubscribe", "shows": repeated(SHOW)}))
+        .await;
+    client.subscribe(&[], &[SHOW]).await;
+    assert_eq!(client.show().await["show_id"], SHOW);
+}
+
+#[tokio::test]
+async fn only_the_first_faults_of_a_message_are_told() {
+    let service = limited(&[]).await;
+    let mut client = WsClient::connect(&service).await;
+    let wrong = json!({"type": "subscribe", "shows": vec![json!([]); 20_000]});
+    client.say_anything(&wrong.to_string()).await;
+    let (code, error) = client.error().await;
+    assert_eq!(code, "invalid_message");
+    assert_eq!(error["errors"].as_array().unwrap().len(), 32);
+    let detail = error["detail"].as_str().unwrap();
+    assert!(detail.ends_with(" 19968 more are not listed."), "{detail}");
+}
+
+/// Each byte by byte as it goes over the wire, masked with zeros.
+#[tokio::test]
+async fn what_is_not_a_message_ends_the_connection_with_its_code() {
+    let service = limited(&[]).await;
+    let masked = [0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (frame, code, close) in [
+        // It says that a tebibyte follows, and nothing does.
+        (
+            [&[0x81][..], &masked].concat(),
+            "message_too_large",
+            CloseCode::Size,
+        ),
+        (
+            vec![0x81, 0x81, 0, 0, 0, 0, 0xff],
+            "invalid_utf8",
+            CloseCode::Invalid,
+        ),
+        (
+            vec![0xc1, 0x81, 0, 0, 0, 0, b'x'],
+            "protocol_error",
+            CloseCode::Protocol,
+        ),
+        (
+            vec![0x83, 0x81, 0, 0, 0, 0, b'x'],
+            "protocol_error",
+            CloseCode::Protocol,
+        ),
+        (
+            vec![0x81, 0x01, b'x'],
+            "protocol_error",
+            CloseCode::Protocol,
+        ),
+    ] {
+        let mut client = WsClient::connect(&service).await;
+        client.socket.get_mut().write_all(&frame).await.unwrap();
+        assert_eq!(
+            client.closing().await,
+            (code.to_owned(), close),
+            "{frame:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_message_that_is_too_large_ends_the_connection() {
     let service = limited(&[]).await;

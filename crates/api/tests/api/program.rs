@@ -102,20 +102,63 @@ fn sigterm_decides_what_was_accepted_and_exits_0() {
 
 #[test]
 fn a_second_signal_forces_the_stop() {
-    let mut serving = Serving::start(&[]);
-    // A request whose body never comes keeps the graceful stop waiting.
-    let mut connection = Connection::open(&serving.address);
-    connection.send(
-        "POST /tickets HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
-         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n",
-    );
-    let (go_on, _) = connection.receive();
-    assert!(go_on.starts_with("HTTP/1.1 100"), "{go_on}");
+    let mut serving = Serving::start(&[("APP__SERVER__LAME_DUCK_SECONDS", "600")]);
     serving.signal("-INT");
-    serving.log_line("stopping");
+    serving.log_line("readiness says that this process stops; all is served as before");
     serving.signal("-TERM");
     assert_eq!(serving.exit_code(), 1);
     serving.log_line("forced to stop; accepted orders may be left undecided");
+}
+
+/// Nobody but its client has such a request, so nothing is lost with it.
+#[test]
+fn a_body_that_never_comes_does_not_hold_up_the_stop() {
+    let variables = [("APP__SERVER__REQUEST_TIMEOUT_MS", "86400000")];
+    let mut serving = Serving::start(&variables);
+    let head = "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let mut waiting = Vec::new();
+    for rest in [
+        "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+        "Content-Length: 9\r\n\r\n{",
+        "Transfer-Encoding: chunked\r\n\r\n1;",
+    ] {
+        let mut connection = Connection::open(&serving.address);
+        connection.send(&format!("{}{head}{rest}", raw_order()));
+        assert!(connection.receive().0.starts_with("HTTP/1.1 202"));
+        waiting.push(connection);
+    }
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+    serving.log_line("stopped");
+}
+
+#[test]
+fn a_process_that_can_open_no_file_is_not_ready() {
+    let mut serving = Serving::start(&[]);
+    let mut connection = Connection::open(&serving.address);
+    let mut ready = |expected: &str| loop {
+        connection.send("GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (head, body) = connection.receive();
+        if head.starts_with(expected) {
+            break body;
+        }
+    };
+    ready("HTTP/1.1 200");
+    let limit = |files: &str| {
+        let id = serving.process.id().to_string();
+        let files = format!("--nofile={files}:");
+        let set = Command::new("prlimit")
+            .args(["--pid", &id, &files])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    limit("3");
+    let body = ready("HTTP/1.1 503");
+    assert!(body.contains("no file can be opened"), "{body}");
+    limit("1000");
+    ready("HTTP/1.1 200");
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! HTTP byte by byte.
 
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use crate::helpers::DEADLINE;
 
@@ -37,6 +38,54 @@ impl Connection {
     pub(crate) fn send(&mut self, request: &str) {
         self.requests.write_all(request.as_bytes()).unwrap();
         self.requests.flush().unwrap();
+    }
+
+    /// The same connection, for another thread.
+    pub(crate) fn second(&self) -> Self {
+        let stream = self.requests.get_ref();
+        Self {
+            requests: BufWriter::new(stream.try_clone().unwrap()),
+            answers: Answers(BufReader::new(stream.try_clone().unwrap())),
+        }
+    }
+
+    /// As [`Self::send`], to a service that may have closed the connection. Returns whether it
+    /// is open.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        let sent = self.requests.write_all(bytes);
+        sent.and_then(|()| self.requests.flush()).is_ok()
+    }
+
+    /// All that comes until the service closes the connection.
+    pub(crate) fn until_closed(mut self) -> String {
+        let mut rest = Vec::new();
+        // What was sent and not read turns the end into a reset.
+        match self.answers.0.read_to_end(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+            _ => String::from_utf8(rest).unwrap(),
+        }
+    }
+
+    /// As [`Self::until_closed`], while it sends the same again and again.
+    pub(crate) fn until_closed_by(mut self, drop: &[u8]) -> String {
+        const BETWEEN: Duration = Duration::from_millis(20);
+        let stream = self.answers.0.get_ref();
+        stream.set_read_timeout(Some(BETWEEN)).unwrap();
+        let started = Instant::now();
+        let mut rest = Vec::new();
+        let mut some = [0; 4_096];
+        loop {
+            assert!(started.elapsed() < DEADLINE, "still open: {rest:?}");
+            match self.answers.0.read(&mut some) {
+                Ok(0) => break,
+                Ok(length) => rest.extend(&some[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.try_send(drop);
+                }
+                Err(_) => break,
+            }
+        }
+        String::from_utf8(rest).unwrap()
     }
 
     /// The next answer: head and body.

@@ -108,3 +108,18 @@ async fn unknown_paths_and_methods_are_problems_too() {
     let head = Answer::to(service.request(Method::HEAD, "/health")).await;
     assert_eq!((head.status, head.body), (200, json!("")));
 }
+
+#[tokio::test]
+async fn a_query_with_thousands_of_faults_gets_the_first_ones() {
+    let service = TestService::start().await;
+    let answer = service
+        .get(&format!("/shows?{}", "a&".repeat(10_000)))
+        .await;
+    answer.assert_problem(400, "invalid_parameter");
+    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 32);
+    assert!(
+        answer
+            .text("detail")
+            .ends_with(" 9968 more are not listed.")
+    );
+}

@@ -6,7 +6,7 @@ use api::application::Role;
 use serde_json::json;
 
 use crate::helpers::{DEADLINE, SHOW, TestService};
-use crate::live::{WITH_RECEIPTS, WsClient, order, within};
+use crate::live::{WITH_RECEIPTS, WsClient, order, until, within};
 use crate::raw::{Connection, pipeline_orders, raw_order};
 
 #[tokio::test]
@@ -99,4 +99,35 @@ async fn verdicts_that_are_still_given_are_told_before_the_end() {
     // The first one was heard before the stop, in whatever state.
     assert!(undecided <= 1, "{undecided}");
     within("the stop", stopped).await.unwrap().unwrap();
+}
+
+/// Until the balancer has seen it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lame_duck_is_not_ready_and_serves_all_as_before() {
+    let variables = [
+        &WITH_RECEIPTS[..],
+        &[("APP__SERVER__LAME_DUCK_SECONDS", "3600")],
+    ]
+    .concat();
+    let service = TestService::with(Role::All, &variables).await;
+    service.stop.cancel();
+    until("readiness fails", async || {
+        service.get("/health/ready").await.body["status"] == "stopping"
+    })
+    .await;
+    assert_eq!(service.get("/health/ready").await.status, 503);
+    let id = service.placed(order()).await;
+    assert_eq!(service.decided(&id).await["status"], "confirmed");
+    let mut client = WsClient::connect(&service).await;
+    client.subscribe(&[&id], &[]).await;
+    assert_eq!(client.ticket().await["status"], "confirmed");
+}
+
+#[tokio::test]
+async fn the_stop_goes_on_when_the_lame_ducks_time_is_over() {
+    let variables = [("APP__SERVER__LAME_DUCK_SECONDS", "1")];
+    let service = TestService::with(Role::All, &variables).await;
+    let id = service.placed(json!({"show_id": SHOW, "user_id": 1})).await;
+    service.decided(&id).await;
+    within("the stop", service.stop()).await.unwrap();
 }
