@@ -17,10 +17,13 @@ const SHOWS: u64 = 10_000;
 /// After so long without a call a show is forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Makes what a show's calls go through.
+type Make<K, V> = Box<dyn Fn(&ShowId) -> Coalescer<K, V> + Send + Sync>;
+
 /// A [`Coalescer`] for each show.
 pub(crate) struct ByShow<K, V> {
     shows: Cache<ShowId, Arc<Coalescer<K, V>>>,
-    make: Box<dyn Fn(&ShowId) -> Coalescer<K, V> + Send + Sync>,
+    make: Make<K, V>,
 }
 
 impl<K, V> ByShow<K, V>

@@ -14,6 +14,7 @@ use domain::receipt::TicketId;
 use domain::show::{Show, ShowSeats};
 use domain::time::Timestamp;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use sqlx::Executor;
 use tokio::time::timeout;
 
@@ -74,6 +75,8 @@ impl fmt::Debug for MySqlConfig {
 /// Users, shows and the ledger in a database.
 pub struct MySqlStore {
     pub(crate) db: Database,
+    /// When readiness last saw a change committed.
+    checked_by_change: Mutex<Option<Instant>>,
     pub(crate) users: Coalescer<UserId, user_repository::Found>,
     pub(crate) user_directory: Arc<UserDirectory>,
     pub(crate) shows: Coalescer<ShowId, show_repository::Found>,
@@ -135,6 +138,7 @@ impl MySqlStore {
             servers,
         };
         Ok(Self {
+            checked_by_change: Mutex::default(),
             users: user_repository::look_ups(db.clone()),
             user_directory: UserDirectory::start(db.clone(), config.user_directory_max),
             shows: show_repository::look_ups(db.clone()),
@@ -240,10 +244,19 @@ async fn check_selling(db: &Database) -> Result<(), StoreError> {
 }
 
 /// Whether a change is taken and committed, over a connection like those that decide and confirm.
-async fn check_changing(db: &Database) -> Result<(), StoreError> {
+/// That the server takes none is noticed as the connection is lent; what else can be in the way
+/// is found by a change, which costs a commit, so that is not done every time.
+async fn check_changing(db: &Database, changed: &Mutex<Option<Instant>>) -> Result<(), StoreError> {
+    const CHANGE_AGAIN: Duration = Duration::from_secs(4);
+
     let mut lease = db.lease_changing().await?;
-    let sql = "UPDATE write_check SET checks = checks + 1 WHERE id = 1";
-    lease.connection().execute(sql).await?;
+    let is_due = (*changed.lock()).is_none_or(|changed| changed.elapsed() > CHANGE_AGAIN);
+    if is_due {
+        *changed.lock() = None;
+        let sql = "UPDATE write_check SET checks = checks + 1 WHERE id = 1";
+        lease.connection().execute(sql).await?;
+        *changed.lock() = Some(Instant::now());
+    }
     lease.give_back();
     Ok(())
 }
@@ -272,7 +285,7 @@ impl Dependency for MySqlStore {
             }
         };
         let selling = within(LIMIT, check_selling(&self.db));
-        let changing = within(LIMIT, check_changing(&self.db));
+        let changing = within(LIMIT, check_changing(&self.db, &self.checked_by_change));
         let (selling, changing) = tokio::join!(selling, changing);
         selling.map_err(|error| down("users and shows cannot be read", error))?;
         changing.map_err(|error| down("nothing can be decided, confirmed or cancelled", error))

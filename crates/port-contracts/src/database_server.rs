@@ -56,14 +56,13 @@ impl Flavor {
 
     /// What the server calls a folder.
     fn inside(&self, folder: &Path) -> String {
-        let inside = match self {
+        match self {
             Self::MariaDb => folder.display().to_string(),
             Self::MySql(root) => {
                 let below = folder.strip_prefix(root).unwrap();
                 format!("/{}", below.display())
             }
-        };
-        inside
+        }
     }
 
     /// As the servers' own user. It ends with the thread that starts it, however that ends.
