@@ -202,7 +202,7 @@ pub(crate) async fn connect_to(url: &str) -> sqlx::MySqlConnection {
     let mut connection = sqlx::MySqlConnection::connect(url).await.unwrap();
     let sql = "SET SESSION TRANSACTION READ WRITE; \
         SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', sql_mode = '', \
-        sql_safe_updates = 0, sql_select_limit = 18446744073709551615, wait_timeout = 600 \
+        sql_safe_updates = 0, sql_select_limit = 18446744073709551615, wait_timeout = 600, lock_wait_timeout = 60 \
         /*!80000 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */";
     connection.execute(sql).await.unwrap();
     connection

@@ -1,7 +1,7 @@
 //! Holds that are over: many of them, some of no ticket, some of a show that is locked.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::order::Order;
 use domain::ports::{
@@ -138,7 +138,6 @@ async fn a_locked_show_keeps_no_hold_and_no_confirmation_of_another_waiting() {
     };
     // Those of the locked show come first.
     let waiting: Vec<_> = of_locked[..10].iter().map(confirm).collect();
-    let begun = Instant::now();
     let confirmed = join_all(of_other[..10].iter().map(confirm));
     for confirmed in within("others are confirmed", confirmed).await {
         let report = confirmed.unwrap().unwrap();
@@ -150,12 +149,6 @@ async fn a_locked_show_keeps_no_hold_and_no_confirmation_of_another_waiting() {
     store.clock.advance_seconds(2 * HOLD_SECONDS);
     let report = store.store.expire_due(1_000).await.unwrap();
     assert_eq!(report.outcomes.len(), 10);
-    // Sooner than the server gives up waiting for a lock.
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        begun.elapsed()
-    );
     held.release().await;
     for waited in join_all(waiting).await {
         let report = waited.unwrap().unwrap();

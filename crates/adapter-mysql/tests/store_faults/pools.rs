@@ -1,7 +1,7 @@
 //! Connections are kept apart by what they are for.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::claims::Presence;
 use domain::order::LaneSet;
@@ -84,7 +84,6 @@ async fn what_reads_keeps_nothing_waiting_that_sells() {
         {}
     };
     within("everything that reads is busy", busy).await;
-    let begun = Instant::now();
     let user = fixtures::user_id(USER);
     UserRepository::find(&*store.store, &user)
         .await
@@ -97,8 +96,6 @@ async fn what_reads_keeps_nothing_waiting_that_sells() {
     let orders = store.source.orders(2, "b", USER);
     store.store.decide(&orders, None).await.unwrap();
     store.store.check().await.unwrap();
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(1), "{took:?}");
     lock.release().await;
     drop(reading);
 }
