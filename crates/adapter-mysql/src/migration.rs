@@ -321,21 +321,26 @@ mod tests {
         installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
         checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
 
-    /// Other statements would wait behind one that waits for the table.
+    /// Other statements wait behind one that waits for the table.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_table_that_is_in_use_is_waited_for_in_short_turns() {
+        const OTHERS: &str = "SET SESSION lock_wait_timeout = 10; SELECT * FROM used";
+
         let database = TestDatabase::create().await;
         let servers = servers(database.url());
         database.execute("CREATE TABLE used (id INT)").await;
         let mut reading = database.hold_lock("SELECT * FROM used").await;
         let steps = [step(1, "ALTER TABLE used ADD COLUMN more INT")];
         let steps: Vec<_> = steps.iter().collect();
-        let releasing = async {
-            sleep(Duration::from_secs(7)).await;
+        let others = async {
+            let waiting = "SELECT COUNT(*) FROM information_schema.processlist \
+                WHERE db = DATABASE() AND state LIKE 'Waiting for table metadata lock%'";
+            while database.number(waiting).await == 0 {}
+            database.execute(OTHERS).await;
             reading.execute("ROLLBACK").await;
         };
         let applying = apply_missing(&servers, &steps);
-        let (applied, ()) = within("it is done", async { tokio::join!(applying, releasing) }).await;
+        let (applied, ()) = within("it is done", async { tokio::join!(applying, others) }).await;
         applied.unwrap();
         database.number("SELECT COUNT(more) FROM used").await;
     }

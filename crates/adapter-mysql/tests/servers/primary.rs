@@ -89,6 +89,52 @@ async fn after_a_switch_nobody_is_answered_by_the_primary_of_before() {
     ours.check().await.unwrap();
 }
 
+/// It may have been decided on the primary of now: the buyer would lose a held seat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_demoted_primary_does_not_know_is_not_called_undecided() {
+    let server = DatabaseServer::start(&[]).await;
+    let ours = store(vec![server.url_of(DATABASE)]);
+    prepare(&ours, SEATS).await;
+    let unknown = OrderSource::new(1).ticket_id();
+    // Its connections have just been looked at.
+    let outcome = confirm(&ours, unknown).await;
+    assert_eq!(outcome, Some(TransitionOutcome::NotDecided));
+    server.demote().await;
+    assert_eq!(confirm(&ours, unknown).await, None);
+}
+
+/// A process that takes orders and answers buyers decides nothing: none of its statements fails on
+/// a primary that was demoted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_only_reads_leaves_a_demoted_primary_as_well() {
+    let [primary, replica] = pair().await;
+    let urls = vec![primary.url_of(DATABASE), replica.url_of(DATABASE)];
+    let reads = store(urls.clone());
+    prepare(&reads, SEATS).await;
+    let source = OrderSource::new(1);
+    let before = orders(&source, 1);
+    let ids = [before[0].ticket_id];
+    reads.decide(&before, None).await.unwrap();
+    primary.demote().await;
+    replica.catch_up(&primary).await;
+    replica.promote().await;
+    // Its connections are busy all the time.
+    let decides = store(urls);
+    let late = decided_anew(&decides, &source).await;
+    let switched = Instant::now();
+    let found = async {
+        while TicketLedger::find(&*reads, &[late])
+            .await
+            .unwrap()
+            .is_empty()
+        {
+            assert_eq!(TicketLedger::find(&*reads, &ids).await.unwrap().len(), 1);
+        }
+    };
+    within("the ticket is read where it is", found).await;
+    promised("read on the new primary", switched.elapsed(), HEALS_WITHIN);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_primary_is_left_for_its_replica() {
     let [mut primary, replica] = pair().await;

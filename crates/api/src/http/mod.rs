@@ -8,6 +8,7 @@ mod lists;
 mod open_connections;
 mod parameters;
 pub(crate) mod problem;
+mod show_tickets;
 mod shows;
 pub(crate) mod ticket_body;
 mod tickets;
@@ -243,6 +244,7 @@ fn routes(services: &mut web::ServiceConfig, accepts: bool) {
                 .route(web::patch().to(shows::change))
                 .route(get().to(shows::read)),
         )
+        .service(resource("/shows/{id}/tickets", "GET, HEAD").route(get().to(show_tickets::list)))
         .service(
             resource("/users", "GET, HEAD, POST")
                 .route(web::post().to(users::create))

@@ -19,7 +19,9 @@ use domain::receipt::TicketId;
 use domain::rule::{Refusal, TermsRefused};
 use domain::show::{SalesWindow, TermsError};
 use domain::ticket::Status;
-use domain::use_cases::{ChangeTicketError, ListTicketsError, PlaceOrderError, ReadTicketError};
+use domain::use_cases::{
+    ChangeTicketError, ListShowTicketsError, ListTicketsError, PlaceOrderError, ReadTicketError,
+};
 use serde::{Serialize, Serializer};
 use tracing::{info, warn};
 
@@ -545,6 +547,15 @@ impl From<ListTicketsError> for ApiError {
         match error {
             ListTicketsError::UserNotFound => Self::UserNotFound,
             ListTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ListShowTicketsError> for ApiError {
+    fn from(error: ListShowTicketsError) -> Self {
+        match error {
+            ListShowTicketsError::ShowNotFound => Self::ShowNotFound,
+            ListShowTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
         }
     }
 }

@@ -25,6 +25,7 @@ mod program;
 mod queueing;
 mod raw;
 mod reading;
+mod show_tickets;
 mod slow_clients;
 mod stopping;
 mod waiting_line;

@@ -4,6 +4,7 @@
 mod announce;
 mod change_ticket;
 mod decide_orders;
+mod list_show_tickets;
 mod listen;
 mod manage;
 mod place_order;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use change_ticket::{ChangeTicketError, ChangedTicket};
 pub use decide_orders::{DecideOrdersError, Decided, DecidingDesk, Swept};
+pub use list_show_tickets::{ListShowTicketsError, ShowTickets};
 pub use manage::ChangedShow;
 pub use place_order::{OrderRequest, PlaceOrderError, PlacedOrder};
 pub use read_ticket::{LineHint, ListTicketsError, ReadTicketError, TicketView};
