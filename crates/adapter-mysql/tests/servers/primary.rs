@@ -115,10 +115,14 @@ async fn who_only_reads_leaves_a_demoted_primary_as_well() {
     let before = orders(&source, 1);
     let ids = [before[0].ticket_id];
     reads.decide(&before, None).await.unwrap();
+    // Its connection is busy from before the switch on.
+    let busy = {
+        let reads = Arc::clone(&reads);
+        tokio::spawn(async move { while TicketLedger::find(&*reads, &ids).await.is_ok() {} })
+    };
     primary.demote().await;
     replica.catch_up(&primary).await;
     replica.promote().await;
-    // Its connections are busy all the time.
     let decides = store(urls);
     let late = decided_anew(&decides, &source).await;
     let switched = Instant::now();
@@ -133,6 +137,8 @@ async fn who_only_reads_leaves_a_demoted_primary_as_well() {
     };
     within("the ticket is read where it is", found).await;
     promised("read on the new primary", switched.elapsed(), HEALS_WITHIN);
+    assert!(!busy.is_finished(), "a read failed");
+    busy.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
