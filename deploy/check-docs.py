@@ -12,7 +12,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 PRODUCT = ("api", "domain", "adapter-memory", "adapter-mysql", "adapter-rabbitmq")
 # Set by the environment only, so that no file of config/ has them.
-SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "rabbitmq.url", "rabbitmq.urls"}
+SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}
 
 faults = []
 

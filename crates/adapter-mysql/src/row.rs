@@ -66,7 +66,7 @@ pub(crate) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Ve
     rows.filter_map(|row| match T::try_from(row) {
         Ok(value) => Some(value),
         Err(error) => {
-            error!(%error, "left out");
+            error!(%error, "left out a row that cannot be read");
             None
         }
     })

@@ -197,7 +197,9 @@ impl Reading {
             for (id, code, changed_at) in page {
                 match user_id("users", &id).and_then(|id| Ok((id, class("users", code)?))) {
                     Ok((id, class)) => directory.learn(&id, class),
-                    Err(error) => error!(error = %error.of_row(&id), "a user is left out"),
+                    Err(error) => {
+                        error!(error = %error.of_row(&id), "left out a user that cannot be read")
+                    }
                 }
                 self.mark = Mark { changed_at, id };
             }

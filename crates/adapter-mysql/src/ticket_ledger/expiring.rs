@@ -107,7 +107,7 @@ async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> 
     for (id,) in due {
         match show_id("holds", &id) {
             Ok(id) => shows.push(id),
-            Err(error) => error!(%error, "holds of no show"),
+            Err(error) => error!(%error, "left out holds of something that is no show"),
         }
     }
     shows.sort_unstable();
@@ -165,7 +165,8 @@ async fn forget(mut locked: Locked, show: &ShowId, limit: usize) -> Result<(), S
     locked.commit(Changes::default()).await
 }
 
-/// They would be found again and again, before all others.
+/// Holds of tickets that are not there, not reserved, not of this show or not readable. They would
+/// be found again and again, before all others; the tickets stay as they are.
 async fn remove(locked: &mut Locked, idle: &[Vec<u8>]) -> Result<(), StoreError> {
     let Some(first) = idle.first() else {
         return Ok(());
@@ -173,8 +174,7 @@ async fn remove(locked: &mut Locked, idle: &[Vec<u8>]) -> Result<(), StoreError>
     error!(
         holds = idle.len(),
         first = %first.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-        "holds that are over, of tickets that are not there, not reserved, not of this show or not \
-         readable, are removed; the tickets stay as they are: see `tickets audit`"
+        "removed holds that are over and hold nothing"
     );
     locked.remove_holds(idle).await
 }
