@@ -204,6 +204,27 @@ impl Books {
         self.tickets.insert(id, ticket);
     }
 
+    /// Puts another user in place of this one. Returns the number of tickets.
+    pub(crate) fn change_holder(&mut self, user: &UserId, to: &UserId) -> u64 {
+        let places = self.of_user.remove(user).unwrap_or_default();
+        let mut count = 0;
+        for (_, id) in &places {
+            if let Some(ticket) = self.tickets.get_mut(id) {
+                ticket.order.user_id = to.clone();
+                count += 1;
+            }
+        }
+        for book in self.shows.values_mut() {
+            if let Some(seats) = book.live_seats.remove(user) {
+                *book.live_seats.entry(to.clone()).or_default() += seats;
+            }
+        }
+        let of_other = self.of_user.entry(to.clone()).or_default();
+        of_other.extend(places);
+        of_other.sort_unstable();
+        count
+    }
+
     /// Saves a change of a decided ticket with its journal entry.
     pub(crate) fn change_ticket(&mut self, ticket: Ticket, entry: JournalEntry) {
         let before = self.tickets.insert(ticket.order.ticket_id, ticket.clone());

@@ -51,4 +51,11 @@ impl UserRepository for MemoryStore {
         *user = user.clone().changed(change.clone());
         Ok(Some(user.clone()))
     }
+
+    async fn erase(&self, id: &UserId, alias: &UserId) -> Result<Option<u64>, UserRepositoryError> {
+        let mut books = self.books.write();
+        let was_there = self.users.write().remove(id).is_some();
+        let tickets = books.change_holder(id, alias);
+        Ok((was_there || tickets > 0).then_some(tickets))
+    }
 }

@@ -114,6 +114,13 @@ impl UserDirectory {
         }
     }
 
+    /// Has the database asked for it from now on.
+    pub(crate) fn forget(&self, id: &UserId) {
+        let (place, sign) = self.hashes(id);
+        self.classes
+            .remove_if(&place, |_, known| *known & !1 == sign);
+    }
+
     fn is_full(&self) -> bool {
         self.classes.len() >= self.max
     }

@@ -14,6 +14,7 @@ use crate::coalesce::Coalescer;
 use crate::error::StoreError;
 use crate::row::{UserRow, class_code, readable};
 use crate::store::Database;
+use crate::ticket_ledger::holder;
 use crate::ticket_ledger::sql::{padded, placeholders};
 
 /// Users asked for in one query.
@@ -109,6 +110,15 @@ impl UserRepository for MySqlStore {
         }
         Ok(changed)
     }
+
+    async fn erase(&self, id: &UserId, alias: &UserId) -> Result<Option<u64>, UserRepositoryError> {
+        let was_there = self.db.change(remove(&self.db, id)).await;
+        let was_there = was_there.map_err(unavailable)?;
+        self.user_directory.forget(id);
+        let tickets = holder::change(&self.db, id, alias).await;
+        let tickets = tickets.map_err(unavailable)?;
+        Ok((was_there || tickets > 0).then_some(tickets))
+    }
 }
 
 async fn list(
@@ -136,6 +146,15 @@ async fn create(db: &Database, user: &User) -> Result<(), StoreError> {
     query.execute(lease.connection()).await?;
     lease.give_back();
     Ok(())
+}
+
+/// Whether there was one.
+async fn remove(db: &Database, id: &UserId) -> Result<bool, StoreError> {
+    let removing = sqlx::query("DELETE FROM users WHERE id = ?").bind(id.as_str().as_bytes());
+    let mut lease = db.lease_changing().await?;
+    let done = removing.execute(lease.connection()).await?;
+    lease.give_back();
+    Ok(done.rows_affected() > 0)
 }
 
 async fn update(

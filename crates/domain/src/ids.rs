@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 /// The longest identifier, in characters.
 pub const MAX_ID_LENGTH: usize = 64;
@@ -100,6 +100,15 @@ identifier!(
     /// Names a user.
     UserId
 );
+
+impl UserId {
+    /// Stands for a user who was erased, and says nothing of whom: `erased-` and 32 digits of a
+    /// random number.
+    #[must_use]
+    pub fn alias(random: u128) -> Self {
+        Self(format_smolstr!("erased-{random:032x}"))
+    }
+}
 
 #[cfg(test)]
 mod tests {

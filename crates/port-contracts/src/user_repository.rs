@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::ids::UserId;
-use domain::ports::{CreateUserError, UserRepository};
+use domain::ports::{CreateUserError, TicketPage, UserRepository};
+use domain::ticket::{RejectionReason, Status, Ticket};
 use domain::user::{PriorityClass, User, UserChange, UserName};
 use tokio::time::{Instant, sleep};
 
-use crate::fixtures::{user, user_id};
+use crate::fixtures::{OrderSource, holding_show, user, user_id};
 use crate::harness::StoreHarness;
 use crate::support::{Background, concurrently, measured, within};
 
@@ -32,6 +33,7 @@ macro_rules! user_repository_contract {
                 users_are_listed_by_id_in_pages,
                 orders_know_a_new_user_at_once,
                 orders_know_a_changed_class_soon,
+                an_erased_user_leaves_tickets_under_another_name,
             ]
             $(, $mode)?
         );
@@ -261,4 +263,58 @@ pub async fn orders_know_a_changed_class_soon(h: &StoreHarness) {
         }
         measured("changed class known", changed.elapsed());
     }
+}
+
+/// Seats, statuses and the limit per user are as before; nothing has the id any more.
+pub async fn an_erased_user_leaves_tickets_under_another_name(h: &StoreHarness) {
+    let [gone, alias] = ["gone", "erased-1"].map(user_id);
+    let mut show = holding_show("a", 10, 60);
+    show.terms.max_per_user = 2.try_into().unwrap();
+    h.given(&[show, holding_show("b", 10, 0)], &["gone", "stays"])
+        .await;
+    let source = OrderSource::new(1);
+    let mut orders = source.orders(3, "a", "gone");
+    orders.extend(source.orders(1, "b", "gone"));
+    orders.extend(source.orders(1, "b", "stays"));
+    h.decide(&orders).await;
+    let ids: Vec<_> = orders.iter().map(|order| order.ticket_id).collect();
+    let before = h.ports.ledger.find(&ids).await.unwrap();
+    let (a, b) = (h.seats("a").await, h.seats("b").await);
+
+    let users = &h.ports.users;
+    assert_eq!(users.erase(&gone, &alias).await.unwrap(), Some(4));
+    assert_eq!(users.erase(&gone, &alias).await.unwrap(), None);
+    assert_eq!(find(users, "gone").await, None);
+    assert_eq!(users.class_of(&gone).await.unwrap(), None);
+    let page = TicketPage {
+        limit: 10,
+        after: None,
+    };
+    let ledger = &h.ports.ledger;
+    assert_eq!(ledger.list_by_user(&gone, page).await.unwrap(), []);
+    assert_eq!(ledger.list_by_user(&alias, page).await.unwrap().len(), 4);
+    let mut after = ledger.find(&ids).await.unwrap();
+    for ticket in &mut after {
+        if ticket.order.user_id == alias {
+            ticket.order.user_id = gone.clone();
+        }
+    }
+    let by_id = |mut tickets: Vec<Ticket>| {
+        tickets.sort_unstable_by_key(|ticket| ticket.order.ticket_id);
+        tickets
+    };
+    assert_eq!(by_id(after), by_id(before));
+    assert_eq!((h.seats("a").await, h.seats("b").await), (a, b));
+
+    // Who comes back is somebody else, with a limit of their own.
+    let late = source.orders(1, "a", "gone");
+    let report = h.decide(&late).await;
+    let rejection = report.decisions[0].ticket().rejection();
+    assert_eq!(rejection, Some(RejectionReason::UserNotFound));
+    users.create(&user("gone")).await.unwrap();
+    let again = source.orders(2, "a", "gone");
+    for decision in h.decide(&again).await.decisions {
+        assert_eq!(decision.ticket().status, Status::Reserved);
+    }
+    assert_eq!(users.erase(&user_id("nobody"), &alias).await.unwrap(), None);
 }

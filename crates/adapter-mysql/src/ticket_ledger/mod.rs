@@ -2,6 +2,7 @@
 //! said by [`domain::rule`].
 
 mod expiring;
+pub(crate) mod holder;
 mod locked;
 mod reading;
 pub(crate) mod sql;

@@ -251,8 +251,9 @@ fn routes(services: &mut web::ServiceConfig, accepts: bool) {
                 .route(get().to(users::list)),
         )
         .service(
-            resource("/users/{id}", "GET, HEAD, PATCH")
+            resource("/users/{id}", "GET, HEAD, PATCH, DELETE")
                 .route(web::patch().to(users::change))
+                .route(web::delete().to(users::erase))
                 .route(get().to(users::read)),
         )
         .service(resource("/admin/audit", "GET, HEAD").route(get().to(admin::audit)));

@@ -74,6 +74,23 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
 
+/// `DELETE /users/{id}`.
+pub(super) async fn erase(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
+    #[derive(Serialize)]
+    struct ErasedBody<'a> {
+        id: &'a str,
+        anonymised_tickets: u64,
+    }
+    state.authorize(&request)?;
+    let id = path_id(&id, UserId::new)?;
+    let alias = UserId::alias(rand::random());
+    let tickets = state.office.erase_user(&id, &alias).await?;
+    Ok(HttpResponse::Ok().json(ErasedBody {
+        id: id.as_str(),
+        anonymised_tickets: tickets.ok_or(ApiError::UserNotFound)?,
+    }))
+}
+
 /// `GET /users/{id}`.
 pub(super) async fn read(state: State, request: HttpRequest, id: web::Path<String>) -> Answer {
     state.authorize(&request)?;

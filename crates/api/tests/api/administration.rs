@@ -224,3 +224,30 @@ async fn ids_that_no_path_can_have_are_refused() {
         answer.assert_invalid_fields(&["/id"]);
     }
 }
+
+#[tokio::test]
+async fn an_erased_user_is_gone_and_the_tickets_stay() {
+    let service = TestService::start().await;
+    let user = json!({"id": "gone", "name": "Somebody"});
+    assert_eq!(service.post("/users", user).await.status, 201);
+    let order = json!({"show_id": SHOW, "user_id": "gone"});
+    let id = service.placed(order.clone()).await;
+    service.decided(&id).await;
+    let erase = async || {
+        let request = service.request(Method::DELETE, "/users/gone");
+        Answer::to(request).await
+    };
+    let erased = erase().await;
+    assert_eq!(erased.status, 200, "{:?}", erased.body);
+    assert_eq!(erased.body, json!({"id": "gone", "anonymised_tickets": 1}));
+    for path in ["/users/gone", "/tickets?user_id=gone"] {
+        service.get(path).await.assert_problem(404, "user_not_found");
+    }
+    erase().await.assert_problem(404, "user_not_found");
+    let refused = service.order(order).await;
+    refused.assert_problem(404, "user_not_found");
+    let ticket = service.get(&format!("/tickets/{id}")).await;
+    assert_eq!(ticket.text("status"), "confirmed");
+    let alias = ticket.text("user_id");
+    assert!(alias.starts_with("erased-"), "{alias}");
+}

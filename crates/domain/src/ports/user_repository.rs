@@ -73,4 +73,15 @@ pub trait UserRepository: Send + Sync {
         id: &UserId,
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError>;
+
+    /// Forgets a user, who cannot order any more. Decided tickets stay as they are, with `alias`
+    /// in place of the user's id, so that shows and the audit add up as before. Returns how many
+    /// there are; `None` if there is neither such a user nor a ticket of one.
+    ///
+    /// An attempt that fails may have done a part of it, which the next one finishes. An order
+    /// that is being decided may leave a ticket under the id of before, for the next attempt.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`] when the store did not answer.
+    async fn erase(&self, id: &UserId, alias: &UserId) -> Result<Option<u64>, UserRepositoryError>;
 }

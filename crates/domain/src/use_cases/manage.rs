@@ -110,6 +110,18 @@ impl BoxOffice {
         self.users.change(id, change).await
     }
 
+    /// Forgets a user; see [`crate::ports::UserRepository::erase`].
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`].
+    pub async fn erase_user(
+        &self,
+        id: &UserId,
+        alias: &UserId,
+    ) -> Result<Option<u64>, UserRepositoryError> {
+        self.users.erase(id, alias).await
+    }
+
     /// A user.
     ///
     /// # Errors

@@ -210,6 +210,10 @@ impl UserRepository for World {
     ) -> Result<Option<User>, UserRepositoryError> {
         Ok(None)
     }
+
+    async fn erase(&self, _: &UserId, _: &UserId) -> Result<Option<u64>, UserRepositoryError> {
+        Ok(None)
+    }
 }
 
 #[async_trait]

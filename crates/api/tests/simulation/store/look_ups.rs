@@ -118,6 +118,11 @@ impl UserRepository for SimStore {
         *user = user.clone().changed(change.clone());
         Ok(Some(user.clone()))
     }
+
+    /// The users of a run are there to its end.
+    async fn erase(&self, _: &UserId, _: &UserId) -> Result<Option<u64>, UserRepositoryError> {
+        Ok(None)
+    }
 }
 
 #[async_trait]
