@@ -92,7 +92,7 @@ impl WatchedClock {
     pub(crate) async fn watch(&self, stop: &CancellationToken) {
         loop {
             // The store's failures are told where it is used.
-            let _told = self.compare().await;
+            let _told = self.compare(self.store.check_clock()).await;
             let pause = match self.state.load(Ordering::Relaxed) {
                 RIGHT => COMPARE,
                 _ => COMPARE_SOON,
@@ -105,10 +105,13 @@ impl WatchedClock {
         }
     }
 
-    /// Asks the store, whose check compares the clocks.
-    async fn compare(&self) -> Result<(), DependencyDown> {
+    /// Takes note of what a check of the store says of the clock.
+    async fn compare(
+        &self,
+        check: impl Future<Output = Result<(), DependencyDown>>,
+    ) -> Result<(), DependencyDown> {
         let before = self.read_ahead();
-        let checked = self.store.check().await;
+        let checked = check.await;
         let ahead = self.read_ahead();
         match &checked {
             // Else it was set meanwhile.
@@ -183,7 +186,7 @@ impl Dependency for WatchedClock {
     }
 
     async fn check(&self) -> Result<(), DependencyDown> {
-        self.compare().await
+        self.compare(self.store.check()).await
     }
 }
 
@@ -276,7 +279,7 @@ mod tests {
         let clock = &world.watched;
         // Nobody has said yet that it is right.
         assert_eq!(clock.right_now(), None);
-        clock.compare().await.unwrap();
+        clock.check().await.unwrap();
         assert_eq!(clock.right_now(), Some(at(1_000)));
         world.pass(10);
         assert_eq!(clock.right_now(), Some(at(1_010)));
@@ -284,12 +287,12 @@ mod tests {
             world.manual.set(wrong);
             // At once, before anybody has compared; what is dated still is dated right.
             assert_eq!((clock.right_now(), clock.now()), (None, at(1_010)));
-            clock.compare().await.unwrap_err();
+            clock.check().await.unwrap_err();
             assert_eq!((clock.right_now(), clock.now()), (None, at(1_010)));
             world.manual.set(at(1_010));
             // Known to be off until it is compared.
             assert_eq!((clock.right_now(), clock.now()), (None, at(1_010)));
-            clock.compare().await.unwrap();
+            clock.check().await.unwrap();
             assert_eq!(clock.right_now(), Some(at(1_010)));
         }
     }
@@ -299,10 +302,10 @@ mod tests {
         let world = World::new();
         let clock = &world.watched;
         world.manual.set(at(1_300));
-        clock.compare().await.unwrap_err();
+        clock.check().await.unwrap_err();
         assert_eq!(clock.right_now(), None);
         world.manual.set(at(1_000));
-        clock.compare().await.unwrap();
+        clock.check().await.unwrap();
         assert_eq!(clock.right_now(), Some(at(1_000)));
     }
 
@@ -310,12 +313,12 @@ mod tests {
     async fn a_clock_that_was_set_right_after_a_pause_of_the_machine_is_taken_on() {
         let world = World::new();
         let clock = &world.watched;
-        clock.compare().await.unwrap();
+        clock.check().await.unwrap();
         // The steady clock stands still meanwhile.
         world.manual.set(at(4_600));
         *world.store.right.write() = Some(at(4_600));
         assert_eq!(clock.right_now(), None);
-        clock.compare().await.unwrap();
+        clock.check().await.unwrap();
         assert_eq!(clock.right_now(), Some(at(4_600)));
     }
 
@@ -323,9 +326,9 @@ mod tests {
     async fn a_store_that_does_not_answer_says_nothing_of_the_clock() {
         let world = World::new();
         let clock = &world.watched;
-        clock.compare().await.unwrap();
+        clock.check().await.unwrap();
         *world.store.right.write() = None;
-        clock.compare().await.unwrap_err();
+        clock.check().await.unwrap_err();
         world.pass(60);
         assert_eq!(clock.right_now(), Some(at(1_060)));
     }

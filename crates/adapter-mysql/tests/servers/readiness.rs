@@ -44,6 +44,8 @@ async fn a_server_or_user_that_takes_no_changes_is_not_ready() {
         told.contains("nothing can be decided") && told.contains("UPDATE"),
         "{told}"
     );
+    // Orders can be dated, and wait for somebody who may.
+    looks.check_clock().await.unwrap();
     // The schema is there, so nothing has to be allowed.
     looks.migrate().await.unwrap();
     let found = subjects(&looks).await;

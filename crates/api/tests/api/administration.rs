@@ -241,7 +241,10 @@ async fn an_erased_user_is_gone_and_the_tickets_stay() {
     assert_eq!(erased.status, 200, "{:?}", erased.body);
     assert_eq!(erased.body, json!({"id": "gone", "anonymised_tickets": 1}));
     for path in ["/users/gone", "/tickets?user_id=gone"] {
-        service.get(path).await.assert_problem(404, "user_not_found");
+        service
+            .get(path)
+            .await
+            .assert_problem(404, "user_not_found");
     }
     erase().await.assert_problem(404, "user_not_found");
     let refused = service.order(order).await;

@@ -45,4 +45,12 @@ pub trait Dependency: Send + Sync {
     /// # Errors
     /// [`DependencyDown`] when it would not.
     async fn check(&self) -> Result<(), DependencyDown>;
+
+    /// Only whether it answers with this process's time, also where it would not do its duty.
+    ///
+    /// # Errors
+    /// [`DependencyDown`]; see [`DependencyDown::is_clock_off`].
+    async fn check_clock(&self) -> Result<(), DependencyDown> {
+        self.check().await
+    }
 }
