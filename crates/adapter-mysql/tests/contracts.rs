@@ -5,6 +5,8 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod harness;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,44 +15,12 @@ use async_trait::async_trait;
 use domain::ports::{Clock, Dependency, DependencyDown, StoreIdentity};
 use domain::time::Timestamp;
 use port_contracts::services::TestDatabase;
-use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
+use port_contracts::{ManualClock, StoreHarness, fixtures};
 
-fn config(database: &TestDatabase) -> MySqlConfig {
-    MySqlConfig {
-        urls: vec![database.url()],
-        only_reads: false,
-        max_connections: 12,
-        // The cases live by a clock of their own.
-        max_clock_skew: Duration::MAX,
-        user_directory_max: 100,
-    }
-}
+use self::harness::config;
 
 async fn store() -> StoreHarness {
-    let database = TestDatabase::create().await;
-    let clock = Arc::new(ManualClock::new(fixtures::start()));
-    let config = config(&database);
-    let first = Arc::new(MySqlStore::new(&config, clock.clone()).unwrap());
-    first.migrate().await.unwrap();
-    let process_clock = Arc::clone(&clock);
-    StoreHarness {
-        ports: ports(first),
-        clock,
-        connect: Box::new(move || {
-            let store = Arc::new(MySqlStore::new(&config, process_clock.clone()).unwrap());
-            Box::pin(async { ports(store) })
-        }),
-        keep: Box::new(database),
-    }
-}
-
-fn ports(store: Arc<MySqlStore>) -> StorePorts {
-    StorePorts {
-        users: store.clone(),
-        shows: store.clone(),
-        claims: store.clone(),
-        ledger: store,
-    }
+    harness::store(TestDatabase::create().await).await
 }
 
 port_contracts::user_repository_contract!(store);

@@ -13,3 +13,6 @@ mod hostile;
 mod primary;
 mod readiness;
 mod scene;
+
+#[path = "../harness/mod.rs"]
+mod harness;

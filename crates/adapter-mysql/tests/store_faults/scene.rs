@@ -33,22 +33,19 @@ impl Store {
         max_clock_skew: Duration,
         user_directory_max: usize,
     ) -> Self {
-        let database = TestDatabase::create().await;
-        let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
-            .await
-            .unwrap();
-        let config = MySqlConfig {
-            urls: vec![proxy.url(&database.url())],
-            only_reads: false,
-            max_connections: 8,
-            max_clock_skew,
-            user_directory_max,
-        };
-        Self::of(config, proxy, database).await
+        Self::with(8, max_clock_skew, user_directory_max).await
     }
 
     /// With as few connections as there can be.
     pub(crate) async fn with_few_connections() -> Self {
+        Self::with(MIN_CONNECTIONS, Duration::MAX, 0).await
+    }
+
+    async fn with(
+        max_connections: u32,
+        max_clock_skew: Duration,
+        user_directory_max: usize,
+    ) -> Self {
         let database = TestDatabase::create().await;
         let proxy = TcpProxy::start(&host_and_port(&services::mysql_url()))
             .await
@@ -56,14 +53,10 @@ impl Store {
         let config = MySqlConfig {
             urls: vec![proxy.url(&database.url())],
             only_reads: false,
-            max_connections: MIN_CONNECTIONS,
-            max_clock_skew: Duration::MAX,
-            user_directory_max: 0,
+            max_connections,
+            max_clock_skew,
+            user_directory_max,
         };
-        Self::of(config, proxy, database).await
-    }
-
-    async fn of(config: MySqlConfig, proxy: TcpProxy, database: TestDatabase) -> Self {
         let clock = Arc::new(ManualClock::new(fixtures::start()));
         let store = Arc::new(MySqlStore::new(&config, clock.clone()).unwrap());
         store.migrate().await.unwrap();
