@@ -27,10 +27,7 @@ pub(super) async fn expire_due(
     db: &Database,
     limit: usize,
 ) -> Result<TransitionReport, StoreError> {
-    let mut report = TransitionReport {
-        outcomes: Vec::new(),
-        shows: Vec::new(),
-    };
+    let mut report = empty();
     let due = db.read(shows_with_due_holds(db)).await?;
     if due.is_empty() {
         return Ok(report);
@@ -39,18 +36,16 @@ pub(super) async fn expire_due(
         let shows: Vec<&ShowId> = due.iter().collect();
         let locked = Locked::free_shows(db, &shows).await?;
         let free: BTreeSet<ShowId> = locked.shows.keys().cloned().collect();
-        Ok((free, expire(locked, limit).await))
+        Ok((free, expire(locked, limit).await?))
     };
     // A show that cannot be read must not keep the holds of others.
     let left: Vec<&ShowId> = match db.change(until_free(attempt)).await {
-        Ok((free, Ok(expired))) => {
+        Ok((free, expired)) => {
             add(&mut report, expired);
             due.iter().filter(|show| !free.contains(*show)).collect()
         }
-        Ok((_, Err(StoreError::Corrupt { .. }))) | Err(StoreError::Corrupt { .. }) => {
-            due.iter().collect()
-        }
-        Ok((_, Err(error))) | Err(error) => return Err(error),
+        Err(StoreError::Corrupt { .. }) => due.iter().collect(),
+        Err(error) => return Err(error),
     };
     for show in left {
         if report.outcomes.len() >= limit {
