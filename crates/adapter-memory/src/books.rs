@@ -9,7 +9,9 @@ use domain::ids::{ShowId, UserId};
 use domain::journal::{HistoryEntry, JournalEntry};
 use domain::order::Order;
 use domain::receipt::TicketId;
-use domain::rule::{BatchShow, BatchState, ShowLedger};
+use domain::rule::{
+    BatchShow, BatchState, Changes, ShowLedger, ShowSaved, TicketChange, TicketsState,
+};
 use domain::show::{Show, ShowStanding};
 use domain::ticket::Ticket;
 use domain::time::Timestamp;
@@ -169,9 +171,48 @@ impl Books {
         state
     }
 
-    /// Puts a show on sale.
-    pub(crate) fn open(&mut self, show: Show, now: Timestamp) {
-        let (ledger, entry) = ShowLedger::open(show.id.clone(), show.terms.clone(), now);
+    /// Those of the tickets that are there, and their shows.
+    pub(crate) fn load_tickets(&self, ids: impl Iterator<Item = TicketId>) -> TicketsState {
+        let mut state = TicketsState::default();
+        for ticket in ids.filter_map(|id| self.tickets.get(&id)) {
+            let show = &ticket.order.show_id;
+            if !state.shows.contains_key(show)
+                && let Some(book) = self.shows.get(show)
+            {
+                state.shows.insert(show.clone(), book.ledger.clone());
+            }
+            state.tickets.insert(ticket.order.ticket_id, ticket.clone());
+        }
+        state
+    }
+
+    /// Saves all that the rule said.
+    pub(crate) fn save(&mut self, changes: &Changes<'_>) {
+        for change in changes.changed {
+            self.change_ticket(change);
+        }
+        for ticket in &changes.decided {
+            self.add_ticket((*ticket).clone());
+        }
+        for ledger in &changes.shows {
+            self.set_ledger((*ledger).clone());
+        }
+    }
+
+    /// Saves a show that was put on sale or changed.
+    pub(crate) fn save_show(&mut self, saved: ShowSaved) {
+        let ShowSaved {
+            show,
+            ledger,
+            entry,
+        } = saved;
+        let history = entry.map(|entry| Step::Changed(Box::new(entry)));
+        if let Some(book) = self.shows.get_mut(&show.id) {
+            book.show = Arc::new(show);
+            book.ledger = ledger;
+            book.history.extend(history);
+            return;
+        }
         self.shows.insert(
             show.id.clone(),
             ShowBook {
@@ -179,13 +220,13 @@ impl Books {
                 ledger,
                 live_seats: HashMap::new(),
                 holds: BTreeSet::new(),
-                history: vec![Step::Changed(Box::new(entry))],
+                history: history.into_iter().collect(),
             },
         );
     }
 
     /// Saves a first verdict.
-    pub(crate) fn add_ticket(&mut self, ticket: Ticket) {
+    fn add_ticket(&mut self, ticket: Ticket) {
         let id = ticket.order.ticket_id;
         if let Some(seq) = ticket.decision_seq
             && let Some(book) = self.shows.get_mut(&ticket.order.show_id)
@@ -225,30 +266,25 @@ impl Books {
         count
     }
 
-    /// Saves a change of a decided ticket with its journal entry.
-    pub(crate) fn change_ticket(&mut self, ticket: Ticket, entry: JournalEntry) {
-        let before = self.tickets.insert(ticket.order.ticket_id, ticket.clone());
+    /// Saves a change of a decided ticket with its step of the history.
+    fn change_ticket(&mut self, change: &TicketChange) {
+        let TicketChange {
+            before,
+            after,
+            entry,
+        } = change;
+        self.tickets.insert(after.order.ticket_id, after.clone());
         if let Some(book) = self.shows.get_mut(&entry.show_id) {
-            book.follow(before.as_ref(), &ticket);
-            book.history.push(Step::Changed(Box::new(entry)));
+            book.follow(Some(before), after);
+            book.history.push(Step::Changed(Box::new(entry.clone())));
         }
     }
 
     /// Saves a show's new counters.
-    pub(crate) fn set_ledger(&mut self, ledger: ShowLedger) {
+    fn set_ledger(&mut self, ledger: ShowLedger) {
         if let Some(book) = self.shows.get_mut(ledger.show_id()) {
             debug_assert_eq!(book.history.len() as u64, ledger.seq());
             book.ledger = ledger;
-        }
-    }
-
-    /// Saves a show's new title and terms with the terms' journal entry, if they changed.
-    pub(crate) fn set_show(&mut self, show: Show, ledger: ShowLedger, entry: Option<JournalEntry>) {
-        if let Some(book) = self.shows.get_mut(&show.id) {
-            book.show = Arc::new(show);
-            book.ledger = ledger;
-            book.history
-                .extend(entry.map(|entry| Step::Changed(Box::new(entry))));
         }
     }
 }

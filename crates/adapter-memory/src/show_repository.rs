@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::ids::ShowId;
 use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
+use domain::rule::open_show;
 use domain::show::{Show, ShowStanding};
 use parking_lot::RwLockUpgradableReadGuard;
 
@@ -42,13 +43,14 @@ impl ShowRepository for MemoryStore {
             .collect())
     }
 
-    async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
+    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
         let books = self.books.upgradable_read();
         if books.show(&show.id).is_some() {
             return Err(CreateShowError::AlreadyExists);
         }
-        let now = self.clock.now();
-        RwLockUpgradableReadGuard::upgrade(books).open(show.clone(), now);
-        Ok(())
+        let saved = open_show(show.clone(), self.clock.now());
+        let standing = saved.standing();
+        RwLockUpgradableReadGuard::upgrade(books).save_show(saved);
+        Ok(standing)
     }
 }

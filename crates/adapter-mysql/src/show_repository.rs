@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::ids::ShowId;
 use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
-use domain::rule::ShowLedger;
+use domain::rule::open_show;
 use domain::show::{Show, ShowStanding};
 use sqlx::Executor;
 
@@ -129,9 +129,9 @@ impl ShowRepository for MySqlStore {
         reading.await.map_err(unavailable)
     }
 
-    async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
+    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
         match self.db.change(create(&self.db, show)).await {
-            Ok(()) => Ok(()),
+            Ok(standing) => Ok(standing),
             Err(error) if error.is_duplicate() => Err(CreateShowError::AlreadyExists),
             Err(error) => Err(CreateShowError::Unavailable(error.cause())),
         }
@@ -153,15 +153,14 @@ async fn list(
     Ok(readable(rows))
 }
 
-async fn create(db: &Database, show: &Show) -> Result<(), StoreError> {
-    let now = db.clock.now();
-    let (ledger, entry) = ShowLedger::open(show.id.clone(), show.terms.clone(), now);
+async fn create(db: &Database, show: &Show) -> Result<ShowStanding, StoreError> {
+    let saved = open_show(show.clone(), db.clock.now());
     let mut lease = db.lease_changing().await?;
     let connection = lease.connection();
     connection.execute("START TRANSACTION").await?;
-    sql::insert_show(connection, show, &ledger).await?;
-    sql::insert_journal(connection, &[entry]).await?;
+    sql::insert_show(connection, &saved).await?;
+    sql::insert_journal(connection, &saved.entry.iter().collect::<Vec<_>>()).await?;
     connection.execute("COMMIT").await?;
     lease.give_back();
-    Ok(())
+    Ok(saved.standing())
 }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::ids::{ShowId, UserId};
-use domain::ports::{
-    Clock, ClocksDiffer, Dependency, DependencyDown, TransitionOutcome, TransitionRequest,
-};
+use domain::ports::{Clock, ClocksDiffer, Dependency, DependencyDown};
 use domain::receipt::TicketId;
+use domain::rule::{TransitionOutcome, TransitionRequest};
 use domain::show::{Show, ShowSeats};
 use domain::time::Timestamp;
 use moka::sync::Cache;

@@ -11,21 +11,20 @@ use domain::ports::{Clock, Dependency, ShowRepository, TicketConsumer, UserRepos
 use domain::receipt::{ProcessId, Receipts};
 use domain::use_cases::{BoxOffice, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
+use http_api::{Health, HttpState, Live, Serving, serve};
+use runtime::error_chain;
 use secrecy::ExposeSecret;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use worker::{DecisionLog, Heard, LaneWatch, Worker};
 
 use crate::clock::WatchedClock;
-use crate::configuration::{QueueAdapter, Settings, StoreAdapter, StoreSettings, TicketSettings};
 use crate::examiner::{Examined, Examiner};
-use crate::http::{self, Health, HttpState, Serving};
-use crate::lane_watch::{Heard, LaneWatch};
-use crate::live::Live;
 use crate::open_files::OpenFiles;
+use crate::settings::{Settings, StoreSettings, TicketSettings};
 use crate::wiring::{self, Migration, QueuePorts, QueueUse, StorePorts, StoreUse};
-use crate::worker::{DecisionLog, Worker, chain};
 use crate::{seed, telemetry};
 
 /// Which sides of the service a process runs.
@@ -53,9 +52,8 @@ impl Role {
     /// # Errors
     /// Names the settings that do not fit.
     pub fn fits(self, settings: &Settings) -> anyhow::Result<()> {
-        let in_memory = matches!(settings.queue.adapter, QueueAdapter::Memory)
-            || matches!(settings.store.adapter, StoreAdapter::Memory);
-        if self != Self::All && in_memory {
+        let are_shared = settings.queue.adapter.is_shared() && settings.store.adapter.is_shared();
+        if self != Self::All && !are_shared {
             bail!(
                 "--role {}: with queue.adapter or store.adapter `memory` only --role all \
                  works, because other processes cannot see this one's memory",
@@ -111,17 +109,18 @@ impl Application {
         } else {
             StoreUse::Changes
         };
-        let store = wiring::connect_store(&settings, &clock, usage)?;
+        let store = settings
+            .store
+            .adapter
+            .connect(&settings, Arc::clone(&clock), usage)?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
-        let watched = match &settings.store.adapter {
-            StoreAdapter::MySql(_) if role.accepts() => {
-                let store = Arc::clone(&store.dependency);
-                let watched = WatchedClock::new(Arc::clone(&clock), store, settings.max_clock_skew);
-                Some(Arc::new(watched))
-            }
-            _ => None,
-        };
+        let is_watched = settings.store.adapter.is_shared() && role.accepts();
+        let watched = is_watched.then(|| {
+            let store = Arc::clone(&store.dependency);
+            let watched = WatchedClock::new(Arc::clone(&clock), store, settings.max_clock_skew);
+            Arc::new(watched)
+        });
         if let Some(watched) = &watched
             && preparing.is_finished()
         {
@@ -134,17 +133,21 @@ impl Application {
             None => Arc::clone(&clock),
         };
         let identity = store.identity.clone();
-        let queue =
-            wiring::connect_queue(&settings, &dating, process, identity, QueueUse::Serves).await?;
+        let queue = &settings.queue.adapter;
+        let queue = queue
+            .connect(
+                &settings,
+                Arc::clone(&dating),
+                process,
+                identity,
+                QueueUse::Serves,
+            )
+            .await?;
         let worker = role
             .decides()
             .then(|| worker(&settings, &store, &queue, &clock, process, &receipts));
         let (lanes, started) = (settings.queue.lanes, clock.now());
-        let line = Arc::new(WaitingLine::new(
-            lanes,
-            settings.live.stalled_after,
-            started,
-        ));
+        let line = Arc::new(WaitingLine::new(lanes, settings.stalled_after, started));
         let heard = role.accepts().then(|| Heard {
             line: Arc::clone(&line),
             clock: Arc::clone(&clock),
@@ -209,7 +212,7 @@ impl Application {
             keep_alive: settings.server.keep_alive,
             connections: files.connections(),
         };
-        let (server, address) = http::serve(address, Arc::clone(&state), serving)
+        let (server, address) = serve(address, Arc::clone(&state), serving)
             .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
         info!(
             environment = settings.environment,
@@ -384,15 +387,11 @@ impl Preparation {
     const TRY_AGAIN: Duration = Duration::from_secs(1);
 
     fn new(store: &StorePorts, settings: &StoreSettings) -> Self {
-        let migrates = match &settings.adapter {
-            StoreAdapter::Memory => false,
-            StoreAdapter::MySql(mysql) => mysql.migrate_at_start,
-        };
         Self {
             migrate: Arc::clone(&store.migrate),
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
-            migrates,
+            migrates: settings.adapter.migrates_at_start(),
             seeds_demo: settings.seed_demo,
         }
     }
@@ -411,7 +410,7 @@ impl Preparation {
         while let Err(error) = self.attempt().await {
             if failures == 0 {
                 warn!(
-                    error = chain(error.as_ref()),
+                    error = error_chain(error.as_ref()),
                     "the store could not be prepared; trying again until it works"
                 );
             }

@@ -11,8 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use domain::order::{Lanes, MAX_LANES};
-use domain::ports::{Clock, DeadLetter, Finding, Level};
+use domain::ports::{Clock, DeadLetter, Finding, Level, StoreIdentity};
 use domain::receipt::ProcessId;
+use http_api::AuditReport;
+use runtime::error_chain;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
@@ -20,12 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::application::{Application, Role};
-use crate::audit::AuditReport;
 use crate::clock::SystemClock;
-use crate::configuration::{QueueAdapter, Settings, StoreAdapter, variables_of};
 use crate::examiner::Examined;
-use crate::wiring::{QueueUse, StorePorts, StoreUse};
-use crate::worker::chain;
+use crate::settings::{Settings, variables_of};
+use crate::wiring::{QueuePorts, QueueUse, StorePorts, StoreUse};
 use crate::{seed, telemetry, wiring};
 
 /// What is asked first when an adapter is missing.
@@ -154,10 +155,10 @@ impl Cli {
 /// Before logging has started there is only stderr, afterwards the log is on stderr too.
 fn failed(error: &dyn std::error::Error) -> ExitCode {
     if tracing::dispatcher::has_been_set() {
-        error!(error = chain(error), "failed");
+        error!(error = error_chain(error), "failed");
     } else {
         // Nobody is left to tell if stderr is closed.
-        let _written = writeln!(io::stderr(), "tickets: {}", chain(error));
+        let _written = writeln!(io::stderr(), "tickets: {}", error_chain(error));
     }
     ExitCode::FAILURE
 }
@@ -246,7 +247,7 @@ fn ignores_hang_up(status: &str) -> bool {
 }
 
 /// Past any proxy of the environment: what it asks is on this machine or named.
-pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+fn http_client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().build()?)
 }
 
@@ -280,22 +281,21 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     /// Longer than any adapter tries.
     const LIMIT: Duration = Duration::from_secs(15);
 
-    let process = ProcessId::new(rand::random());
-    let store = wiring::connect_store(settings, &clock(), StoreUse::Changes);
+    let store = connect_store(settings, StoreUse::Changes);
     // A store that is away says nothing of the queue.
     let mut identity = store.as_ref().ok().and_then(|store| store.identity.clone());
     if let Some(asked) = &identity
         && !matches!(timeout(LIMIT, asked.deployment()).await, Ok(Ok(_)))
     {
         identity = None;
-        if matches!(settings.queue.adapter, QueueAdapter::RabbitMq(_)) {
+        if settings.queue.adapter.is_shared() {
             print(
                 "the store has not told which deployment this is: whose queues these are was \
                  not looked at",
             )?;
         }
     }
-    let queue = wiring::connect_queue(settings, &clock(), process, identity, QueueUse::Looks).await;
+    let queue = connect_queue(settings, identity).await;
     let mut is_well = true;
     for (name, adapter, connected) in [
         (
@@ -318,7 +318,7 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
                 };
                 (found, examinations)
             }
-            Err(error) => (Err(chain(error.as_ref())), Vec::new()),
+            Err(error) => (Err(error_chain(error.as_ref())), Vec::new()),
         };
         is_well &= found.is_ok();
         let found = found.err().unwrap_or_else(|| "answers".to_owned());
@@ -336,13 +336,8 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    if let QueueAdapter::RabbitMq(rabbitmq) = &settings.queue.adapter
-        && rabbitmq.management_urls.is_empty()
-    {
-        print(
-            "rabbitmq.management_urls is not set: policies, members, alarms and rights \
-             were not looked at",
-        )?;
+    if let Some(unseen) = settings.queue.adapter.unseen() {
+        print(unseen)?;
     }
     Ok(if is_well {
         ExitCode::SUCCESS
@@ -367,15 +362,15 @@ async fn explained<T>(store: &StorePorts, done: anyhow::Result<T>) -> anyhow::Re
 }
 
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
-    let report = match (args.url, &settings.store.adapter) {
-        (None, StoreAdapter::MySql(_)) => {
-            let store = wiring::connect_store(&settings, &clock(), StoreUse::Reads)?;
+    let report = match (args.url, settings.store.adapter.is_shared()) {
+        (None, true) => {
+            let store = connect_store(&settings, StoreUse::Reads)?;
             let report = AuditReport::of(&*store.shows, &*store.ledger).await;
             explained(&store, report.map_err(Into::into)).await?
         }
         (url, _) => {
             let url = url.map_or_else(|| own_url(&settings), Ok)?;
-            AuditReport::fetch(&url, settings.admin_token.as_ref()).await?
+            fetch_audit(&url, settings.admin_token.as_ref()).await?
         }
     };
     print(if args.json {
@@ -390,6 +385,48 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
     })
 }
 
+/// Asks the process at `url`, as administration.
+///
+/// # Errors
+/// Says why there was no answer, or not this one.
+pub async fn fetch_audit(url: &str, token: Option<&SecretString>) -> anyhow::Result<AuditReport> {
+    let url = format!("{}/admin/audit", url.trim_end_matches('/'));
+    let mut request = http_client()?.get(&url);
+    if let Some(token) = token {
+        request = request.bearer_auth(token.expose_secret());
+    }
+    let answer = request
+        .send()
+        .await
+        .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))?;
+    let status = answer.status();
+    if status == reqwest::StatusCode::UNAUTHORIZED {
+        bail!("{url} refuses admin.token; set APP__ADMIN__TOKEN to that of the process");
+    }
+    if !status.is_success() {
+        bail!("{url} answers {status}: {}", answer.text().await?);
+    }
+    answer
+        .json()
+        .await
+        .with_context(|| format!("{url} is no audit of this version"))
+}
+
+fn connect_store(settings: &Settings, usage: StoreUse) -> anyhow::Result<StorePorts> {
+    settings.store.adapter.connect(settings, clock(), usage)
+}
+
+async fn connect_queue(
+    settings: &Settings,
+    identity: Option<Arc<dyn StoreIdentity>>,
+) -> anyhow::Result<QueuePorts> {
+    let process = ProcessId::new(rand::random());
+    let queue = &settings.queue.adapter;
+    queue
+        .connect(settings, clock(), process, identity, QueueUse::Looks)
+        .await
+}
+
 fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
@@ -399,26 +436,24 @@ fn print(text: impl Display) -> anyhow::Result<()> {
 }
 
 /// What is in memory is another process's memory.
-fn needs_a_server(is_memory: bool, setting: &str) -> anyhow::Result<()> {
-    if is_memory {
+fn needs_a_server(is_shared: bool, setting: &str) -> anyhow::Result<()> {
+    if !is_shared {
         bail!("{setting}: is memory, which only the process that serves it can see");
     }
     Ok(())
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
-    needs_a_server(is_memory, "store.adapter")?;
-    let store = wiring::connect_store(settings, &clock(), StoreUse::Changes)?;
+    needs_a_server(settings.store.adapter.is_shared(), "store.adapter")?;
+    let store = connect_store(settings, StoreUse::Changes)?;
     (store.migrate)().await?;
     print("the schema is up to date")?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let is_memory = matches!(settings.store.adapter, StoreAdapter::Memory);
-    needs_a_server(is_memory, "store.adapter")?;
-    let store = wiring::connect_store(settings, &clock(), StoreUse::Changes)?;
+    needs_a_server(settings.store.adapter.is_shared(), "store.adapter")?;
+    let store = connect_store(settings, StoreUse::Changes)?;
     let seeded = seed::demo(&*store.users, &*store.shows).await;
     explained(&store, seeded).await?;
     print("user 1 and show 230920 are there")?;
@@ -427,8 +462,8 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn set_lanes(settings: &Settings, lanes: u8) -> anyhow::Result<ExitCode> {
     let lanes = Lanes::new(lanes).context("the number of lanes")?;
-    let identity = wiring::connect_store(settings, &clock(), StoreUse::Reads)?.identity;
-    wiring::set_lanes(settings, lanes, identity).await?;
+    let identity = connect_store(settings, StoreUse::Reads)?.identity;
+    settings.queue.adapter.set_lanes(lanes, identity).await?;
     print(format_args!(
         "there are {} lanes now; set queue.lanes to that number for every process",
         lanes.count()
@@ -440,12 +475,9 @@ async fn dead_letters(
     settings: &Settings,
     command: DeadLettersCommand,
 ) -> anyhow::Result<ExitCode> {
-    let is_memory = matches!(settings.queue.adapter, QueueAdapter::Memory);
-    needs_a_server(is_memory, "queue.adapter")?;
-    let process = ProcessId::new(rand::random());
-    let identity = wiring::connect_store(settings, &clock(), StoreUse::Reads)?.identity;
-    let queue =
-        wiring::connect_queue(settings, &clock(), process, identity, QueueUse::Looks).await?;
+    needs_a_server(settings.queue.adapter.is_shared(), "queue.adapter")?;
+    let identity = connect_store(settings, StoreUse::Reads)?.identity;
+    let queue = connect_queue(settings, identity).await?;
     match command {
         DeadLettersCommand::List(args) => {
             for letter in queue.dead_letters.list(args.limit).await? {

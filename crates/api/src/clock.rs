@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use domain::ports::{Clock, Dependency, DependencyDown};
 use domain::time::Timestamp;
 use parking_lot::Mutex;
+use runtime::Outage;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-
-use crate::outage::Outage;
 
 /// Tells the time of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -118,11 +117,11 @@ impl WatchedClock {
             Ok(()) if before.abs_diff(ahead) <= self.max_skew_micros.unsigned_abs() => {
                 self.ahead_of_steady.store(ahead, Ordering::Relaxed);
                 self.state.store(RIGHT, Ordering::Release);
-                self.outage.lock().is_over();
+                self.outage.lock().record_success();
             }
             Err(down) if down.is_clock_off() => {
                 self.state.store(WRONG, Ordering::Relaxed);
-                self.outage.lock().goes_on(down);
+                self.outage.lock().record_failure(down);
             }
             // Who does not answer says nothing of the time.
             Ok(()) | Err(_) => {}

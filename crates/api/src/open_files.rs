@@ -8,10 +8,11 @@ use std::thread::available_parallelism;
 use anyhow::bail;
 use async_trait::async_trait;
 use domain::ports::{Dependency, DependencyDown};
+use http_api::ConnectionLimits;
 use socket2::{Domain, Socket, Type};
 use tracing::warn;
 
-use crate::configuration::{Settings, StoreAdapter};
+use crate::settings::Settings;
 
 /// The files that a process may open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +65,7 @@ impl OpenFiles {
 
     fn reserved_for(settings: &Settings) -> u64 {
         let threads = available_parallelism().map_or(1, usize::from) as u64;
-        let database = match &settings.store.adapter {
-            StoreAdapter::Memory => 0,
-            StoreAdapter::MySql(mysql) => u64::from(mysql.max_connections),
-        };
+        let database = u64::from(settings.store.adapter.connections());
         Self::FIXED + Self::PER_THREAD * threads + database
     }
 
@@ -96,25 +94,6 @@ impl Dependency for OpenFiles {
             ),
             source: Some(error.into()),
         })
-    }
-}
-
-/// How many clients may be connected at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConnectionLimits {
-    /// Those that are served.
-    pub(crate) served: usize,
-    /// Those, and some to whom is only said that they are not (ADR 13).
-    pub(crate) accepted: usize,
-}
-
-impl ConnectionLimits {
-    /// A sixteenth, 4 to 256 of them, is not served.
-    pub(crate) fn of(accepted: usize) -> Self {
-        Self {
-            served: accepted.saturating_sub((accepted / 16).clamp(4, 256)),
-            accepted,
-        }
     }
 }
 

@@ -9,8 +9,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::configuration::{LogFormat, LogSettings};
 use crate::log_writer::LogWriter;
+use crate::settings::{LogFormat, LogSettings};
 
 /// The broker's client complains of every connection and channel that it loses, the HTTP
 /// server of every request that it cannot read. Whoever had it says so once, and the HTTP side
@@ -83,7 +83,7 @@ fn filter(level: &str) -> EnvFilter {
 /// What is wrong, and what a filter looks like.
 pub(crate) fn check_level(level: &str) -> Result<(), String> {
     const LIKE: &str = "give one of error, warn, info, debug, trace and off, or for parts of the \
-        program too, such as info,api=debug";
+        program too, such as info,worker=debug";
     let is_level = |name: &str| !name.is_empty() && name.parse::<LevelFilter>().is_ok();
     // Behind its name a target may have spans in brackets.
     let is_target = |target: &str| {

@@ -9,10 +9,10 @@ use domain::audit::audit_show;
 use domain::order::{Lane, Lanes, Order};
 use domain::ports::{
     DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, TicketConsumer,
-    TicketEvents, TicketLedger, TicketPublisher, TransitionKind, TransitionOutcome,
-    TransitionRequest, UserRepository,
+    TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use domain::receipt::TicketId;
+use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::show::{SeatCounts, Show, ShowStanding};
 use domain::ticket::Ticket;
 use futures_util::future::BoxFuture;

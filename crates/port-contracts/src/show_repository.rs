@@ -124,7 +124,7 @@ pub async fn of_concurrent_creations_exactly_one_wins(h: &StoreHarness) {
     let mut winners = Vec::new();
     for (number, result) in results.into_iter().enumerate() {
         match result {
-            Ok(()) => winners.push(number),
+            Ok(_) => winners.push(number),
             Err(CreateShowError::AlreadyExists) => {}
             Err(error) => panic!("{error:?}"),
         }

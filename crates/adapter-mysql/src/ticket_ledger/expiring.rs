@@ -1,16 +1,15 @@
 //! Sweeping: holds that are over go back, whatever is the matter with some of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use domain::ids::ShowId;
-use domain::ports::{TransitionOutcome, TransitionReport};
-use domain::receipt::TicketId;
-use domain::rule::ShowLedger;
+use domain::ports::TransitionReport;
+use domain::rule::{Changes, expire_holds};
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use super::locked::{Changes, Locked};
+use super::locked::Locked;
 use super::until_free;
 use crate::error::StoreError;
 use crate::row::show_id;
@@ -114,41 +113,15 @@ async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, St
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let due = locked.due_holds(&shows, limit).await?;
     let reserved = locked.reserved(&due.tickets).await?;
-    let (now, mut ledgers) = (locked.now, locked.ledgers()?);
-    let mut changes = Changes::default();
-    let mut outcomes = Vec::new();
-    let mut changed = BTreeSet::new();
-    for before in &reserved {
-        let mut ticket = before.clone();
-        let ledger = ledgers.get_mut(&ticket.order.show_id);
-        let Some(entry) = ledger.and_then(|ledger| ledger.expire(&mut ticket, now)) else {
-            continue;
-        };
-        changes.change(before, &ticket, entry);
-        changed.insert(ticket.order.show_id.clone());
-        outcomes.push(TransitionOutcome::Changed(ticket));
-    }
-    for ledger in ledgers.values() {
-        changes.show(ledger);
-    }
-    let expired: BTreeSet<TicketId> = outcomes.iter().filter_map(changed_id).collect();
+    let outcome = expire_holds(locked.ledgers()?, reserved, locked.now);
+    let expired = outcome.changed.iter();
+    let expired: HashSet<_> = expired.map(|change| change.after.order.ticket_id).collect();
     let idle = due.tickets.iter().filter(|id| !expired.contains(id));
     let mut idle: Vec<_> = idle.map(|id| id.to_bytes().to_vec()).collect();
     idle.extend(due.of_no_ticket);
     remove(&mut locked, &idle).await?;
-    locked.commit(changes).await?;
-    let shows = changed.iter().filter_map(|show| ledgers.get(show));
-    Ok(TransitionReport {
-        outcomes,
-        shows: shows.map(ShowLedger::announcement).collect(),
-    })
-}
-
-fn changed_id(outcome: &TransitionOutcome) -> Option<TicketId> {
-    match outcome {
-        TransitionOutcome::Changed(ticket) => Some(ticket.order.ticket_id),
-        _ => None,
-    }
+    locked.commit(&outcome.changes()).await?;
+    Ok(outcome.into())
 }
 
 /// Holds of a show that is not there.
@@ -157,7 +130,7 @@ async fn forget(mut locked: Locked, show: &ShowId, limit: usize) -> Result<(), S
     let tickets = due.tickets.iter().map(|id| id.to_bytes().to_vec());
     let idle: Vec<_> = tickets.chain(due.of_no_ticket).collect();
     remove(&mut locked, &idle).await?;
-    locked.commit(Changes::default()).await
+    locked.commit(&Changes::default()).await
 }
 
 /// Holds of tickets that are not there, not reserved, not of this show or not readable. They would

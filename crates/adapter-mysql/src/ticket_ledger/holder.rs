@@ -1,8 +1,9 @@
 //! Another user in place of one who is to be forgotten.
 
 use domain::ids::{ShowId, UserId};
+use domain::rule::Changes;
 
-use super::locked::{Changes, Locked};
+use super::locked::Locked;
 use super::until_free;
 use crate::error::StoreError;
 use crate::row::show_id;
@@ -54,6 +55,6 @@ async fn change_in(
             count = done.rows_affected();
         }
     }
-    locked.commit(Changes::default()).await?;
+    locked.commit(&Changes::default()).await?;
     Ok(count)
 }

@@ -1,14 +1,13 @@
-//! A transaction that holds the locks of some shows, and the changes it saves.
+//! A transaction that holds the locks of some shows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
-use domain::journal::JournalEntry;
 use domain::receipt::TicketId;
-use domain::rule::ShowLedger;
-use domain::show::{Show, ShowStanding};
+use domain::rule::{Changes, ShowLedger, ShowSaved, TicketChange};
+use domain::show::ShowStanding;
 use domain::ticket::{Status, Ticket};
 use domain::time::Timestamp;
 use sqlx::mysql::MySqlConnection;
@@ -305,7 +304,7 @@ impl Locked {
     }
 
     /// Saves everything and commits.
-    pub(super) async fn commit(self, changes: Changes<'_>) -> Result<(), StoreError> {
+    pub(super) async fn commit(self, changes: &Changes<'_>) -> Result<(), StoreError> {
         self.commit_under(changes, None).await
     }
 
@@ -314,44 +313,36 @@ impl Locked {
     /// of shows that do not exist.
     pub(super) async fn commit_under(
         mut self,
-        changes: Changes<'_>,
+        changes: &Changes<'_>,
         claim: Option<Claim>,
     ) -> Result<(), StoreError> {
         let connection = self.lease.connection();
         sql::insert_tickets(connection, &changes.decided).await?;
-        for (state, ids) in changes.updated() {
+        for (state, ids) in updated(changes.changed) {
             sql::update_tickets(connection, state, &ids).await?;
         }
-        let ended = changes.holds_ended.iter();
-        let ended: Vec<_> = ended.map(|id| id.to_bytes().to_vec()).collect();
-        sql::delete_holds(connection, &ended).await?;
-        let holds: Vec<Hold> = changes
-            .decided
-            .iter()
-            .filter_map(|ticket| hold(ticket))
+        let ended = changes.changed.iter().map(|change| &change.before);
+        let ended = ended.filter(|before| before.hold_expires_at().is_some());
+        let ended: Vec<_> = ended
+            .map(|ticket| ticket.order.ticket_id.to_bytes().to_vec())
             .collect();
-        sql::insert_holds(connection, &holds).await?;
-        sql::add_live_seats(connection, changes.live_seats).await?;
-        sql::insert_journal(connection, &changes.journal).await?;
-        for ledger in changes.ledgers {
-            let before = self.shows.get(ledger.show_id()).map(|show| show.seq);
-            if before != Some(ledger.seq()) {
-                sql::update_counters(self.connection(), ledger, claim).await?;
-            }
+        sql::delete_holds(connection, &ended).await?;
+        let holds = changes.decided.iter().filter_map(|ticket| hold(ticket));
+        sql::insert_holds(connection, &holds.collect::<Vec<_>>()).await?;
+        sql::add_live_seats(connection, changes.live_seats()).await?;
+        let journal = changes.changed.iter().map(|change| &change.entry);
+        sql::insert_journal(connection, &journal.collect::<Vec<_>>()).await?;
+        for ledger in &changes.shows {
+            sql::update_counters(connection, ledger, claim).await?;
         }
         self.end("COMMIT").await
     }
 
     /// Saves a show's new title and terms and commits.
-    pub(super) async fn commit_show(
-        mut self,
-        show: &Show,
-        ledger: &ShowLedger,
-        entry: Option<JournalEntry>,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn commit_show(mut self, saved: &ShowSaved) -> Result<(), StoreError> {
         let connection = self.lease.connection();
-        sql::update_show(connection, show, ledger).await?;
-        sql::insert_journal(connection, entry.as_slice()).await?;
+        sql::update_show(connection, saved).await?;
+        sql::insert_journal(connection, &saved.entry.iter().collect::<Vec<_>>()).await?;
         self.end("COMMIT").await
     }
 }
@@ -396,66 +387,20 @@ pub(super) async fn tickets_or_why_not(
     Ok(found)
 }
 
-fn hold(ticket: &Ticket) -> Option<Hold> {
-    let expires = ticket.hold_expires_at()?;
-    Some((
-        ticket.order.ticket_id,
-        ticket.order.show_id.clone(),
-        expires,
-    ))
+fn hold(ticket: &Ticket) -> Option<Hold<'_>> {
+    let order = &ticket.order;
+    Some((order.ticket_id, &order.show_id, ticket.hold_expires_at()?))
 }
 
-/// What the rule said, as rows.
-#[derive(Default)]
-pub(super) struct Changes<'a> {
-    decided: Vec<&'a Ticket>,
-    /// Final state of each changed ticket.
-    changed: HashMap<TicketId, (Status, u32)>,
-    holds_ended: Vec<TicketId>,
-    live_seats: HashMap<(ShowId, UserId), i64>,
-    journal: Vec<JournalEntry>,
-    ledgers: Vec<&'a ShowLedger>,
-}
-
-impl<'a> Changes<'a> {
-    /// A first verdict.
-    pub(super) fn decide(&mut self, ticket: &'a Ticket) {
-        self.decided.push(ticket);
-        if ticket.status.is_live() {
-            self.count(ticket, 1);
-        }
+/// Changed tickets by what they become in the end, so that each state is one statement.
+fn updated(changes: &[TicketChange]) -> HashMap<(Status, u32), Vec<TicketId>> {
+    let after = changes.iter().map(|change| &change.after);
+    let last: HashMap<_, _> = after
+        .map(|ticket| (ticket.order.ticket_id, (ticket.status, ticket.version)))
+        .collect();
+    let mut by_state: HashMap<_, Vec<_>> = HashMap::new();
+    for (id, state) in last {
+        by_state.entry(state).or_default().push(id);
     }
-
-    /// A change of a ticket that was `before`; several of one ticket come in sequence.
-    pub(super) fn change(&mut self, before: &Ticket, after: &Ticket, entry: JournalEntry) {
-        self.changed
-            .insert(after.order.ticket_id, (after.status, after.version));
-        if before.hold_expires_at().is_some() {
-            self.holds_ended.push(before.order.ticket_id);
-        }
-        if before.status.is_live() && !after.status.is_live() {
-            self.count(before, -1);
-        }
-        self.journal.push(entry);
-    }
-
-    /// A show as it is after all of it.
-    pub(super) fn show(&mut self, ledger: &'a ShowLedger) {
-        self.ledgers.push(ledger);
-    }
-
-    fn count(&mut self, ticket: &Ticket, times: i64) {
-        let order = &ticket.order;
-        let key = (order.show_id.clone(), order.user_id.clone());
-        *self.live_seats.entry(key).or_default() += times * i64::from(order.quantity.seats());
-    }
-
-    /// Changed tickets by what they become, so that each state is one statement.
-    fn updated(&self) -> HashMap<(Status, u32), Vec<TicketId>> {
-        let mut by_state: HashMap<_, Vec<_>> = HashMap::new();
-        for (id, state) in &self.changed {
-            by_state.entry(*state).or_default().push(*id);
-        }
-        by_state
-    }
+    by_state
 }

@@ -17,20 +17,20 @@ use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
 use domain::order::Order;
 use domain::ports::{
-    ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionKind,
-    TransitionOutcome, TransitionReport, TransitionRequest,
+    ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionReport,
 };
 use domain::receipt::TicketId;
 use domain::rule::{
-    BatchShow, BatchState, Decision, Refusal, ShowLedger, Transition, decide_batch,
+    self, BatchShow, BatchState, TicketsState, TransitionOutcome, TransitionRequest,
+    change_tickets, decide_batch,
 };
-use domain::show::{Show, ShowChange, ShowSeats, ShowStanding};
+use domain::show::{ShowChange, ShowSeats, ShowStanding};
 use domain::ticket::Ticket;
 use rand::RngExt;
 use tokio::time::sleep;
 use tracing::debug;
 
-use self::locked::{Changes, LiveSeats, Locked};
+use self::locked::{LiveSeats, Locked};
 use crate::MySqlStore;
 use crate::by_show::ByShow;
 use crate::coalesce::Coalescer;
@@ -103,9 +103,18 @@ pub(crate) fn transitions(
         async move {
             let attempt = async || {
                 let locked = Locked::shows(&db, &[&show]).await?;
-                transition_all(locked, &requests).await
+                change_all(locked, &requests).await
             };
-            db.change(until_free(attempt)).await
+            let report = db.change(until_free(attempt)).await?;
+            let seats = report.shows.first();
+            let outcomes = report.outcomes.into_iter();
+            let with_seats = outcomes.map(|outcome| match outcome {
+                TransitionOutcome::Changed(_) => (outcome, seats.cloned()),
+                TransitionOutcome::Unchanged(_)
+                | TransitionOutcome::Refused(..)
+                | TransitionOutcome::NotDecided => (outcome, None),
+            });
+            Ok(with_seats.collect())
         }
     };
     ByShow::new(MAX_TRANSITIONS, shows_at_once, CHANGE_LIMIT, run)
@@ -153,35 +162,27 @@ impl TicketLedger for MySqlStore {
         &self,
         requests: &[TransitionRequest],
     ) -> Result<TransitionReport, LedgerError> {
-        let mut report = TransitionReport {
-            outcomes: Vec::with_capacity(requests.len()),
-            shows: Vec::new(),
-        };
-        let answers: Vec<_> = if let [request] = requests {
-            // Which show to lock; a ticket never changes it.
-            let found = self.changed_tickets.call(request.ticket_id).await??;
-            vec![match found {
-                Some(ticket) => {
-                    let show = &ticket.order.show_id;
-                    self.transitions.call(show, *request).await?
-                }
-                None => (TransitionOutcome::NotDecided, None),
-            }]
-        } else {
+        let [request] = requests else {
             let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
             let attempt = async || {
                 let locked = Locked::shows_of(&self.db, &ids).await?;
-                transition_all(locked, requests).await
+                change_all(locked, requests).await
             };
-            self.db.change(until_free(attempt)).await?
+            return Ok(self.db.change(until_free(attempt)).await?);
         };
-        let mut shows: BTreeMap<ShowId, ShowSeats> = BTreeMap::new();
-        for (outcome, seats) in answers {
-            report.outcomes.push(outcome);
-            shows.extend(seats.map(|seats| (seats.show_id.clone(), seats)));
-        }
-        report.shows = shows.into_values().collect();
-        Ok(report)
+        // Which show to lock; a ticket never changes it.
+        let found = self.changed_tickets.call(request.ticket_id).await??;
+        let (outcome, seats) = match found {
+            Some(ticket) => {
+                let show = &ticket.order.show_id;
+                self.transitions.call(show, *request).await?
+            }
+            None => (TransitionOutcome::NotDecided, None),
+        };
+        Ok(TransitionReport {
+            outcomes: vec![outcome],
+            shows: seats.into_iter().collect(),
+        })
     }
 
     async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
@@ -239,28 +240,8 @@ async fn decide(
 ) -> Result<DecideReport, StoreError> {
     let mut locked = Locked::shows(db, &sorted(orders.iter().map(|order| &order.show_id))).await?;
     let state = load_batch(&mut locked, orders).await?;
-    let due: HashMap<TicketId, Ticket> = state
-        .shows
-        .values()
-        .flat_map(|show| &show.due_holds)
-        .map(|ticket| (ticket.order.ticket_id, ticket.clone()))
-        .collect();
     let outcome = decide_batch(state, orders, locked.now);
-    let mut changes = Changes::default();
-    for (ticket, entry) in &outcome.released {
-        if let Some(before) = due.get(&ticket.order.ticket_id) {
-            changes.change(before, ticket, entry.clone());
-        }
-    }
-    for decision in &outcome.decisions {
-        if let Decision::First(ticket) = decision {
-            changes.decide(ticket);
-        }
-    }
-    for ledger in &outcome.shows {
-        changes.show(ledger);
-    }
-    locked.commit_under(changes, claim).await?;
+    locked.commit_under(&outcome.changes(), claim).await?;
     Ok(outcome.into())
 }
 
@@ -343,87 +324,27 @@ async fn due_holds(
     locked.reserved(&some).await
 }
 
-/// Tickets and counters as they become, one request after the other.
-struct Working {
-    now: domain::time::Timestamp,
-    tickets: HashMap<TicketId, Ticket>,
-    ledgers: BTreeMap<ShowId, ShowLedger>,
+/// Reads the tickets, whose shows are locked.
+async fn load_tickets(locked: &mut Locked, ids: &[TicketId]) -> Result<TicketsState, StoreError> {
+    let tickets = locked.tickets(ids).await?;
+    if ids.iter().any(|id| !tickets.contains_key(id)) {
+        ensure_it_takes_changes(locked.connection()).await?;
+    }
+    Ok(TicketsState {
+        tickets,
+        shows: locked.ledgers()?,
+    })
 }
 
-impl Working {
-    /// Reads the tickets, whose shows are locked.
-    async fn load(locked: &mut Locked, ids: &[TicketId]) -> Result<Self, StoreError> {
-        let tickets = locked.tickets(ids).await?;
-        if ids.iter().any(|id| !tickets.contains_key(id)) {
-            ensure_it_takes_changes(locked.connection()).await?;
-        }
-        Ok(Self {
-            now: locked.now,
-            tickets,
-            ledgers: locked.ledgers()?,
-        })
-    }
-
-    fn transition(
-        &mut self,
-        request: TransitionRequest,
-        changes: &mut Changes<'_>,
-    ) -> TransitionOutcome {
-        let Some(before) = self.tickets.get(&request.ticket_id) else {
-            return TransitionOutcome::NotDecided;
-        };
-        let mut ticket = before.clone();
-        let ledger = self.ledgers.get_mut(&ticket.order.show_id);
-        let transition = match (request.kind, ledger) {
-            (TransitionKind::Confirm, Some(ledger)) => ledger.confirm(&mut ticket, self.now),
-            (TransitionKind::Cancel, Some(ledger)) => ledger.cancel(&mut ticket, self.now),
-            // There was no show to decide about, so the ticket was rejected.
-            (TransitionKind::Confirm, None) => Transition::Refused(Refusal::NotReserved),
-            (TransitionKind::Cancel, None) => Transition::Refused(Refusal::Rejected),
-        };
-        match transition {
-            Transition::Done(entry) => {
-                changes.change(before, &ticket, entry);
-                self.tickets.insert(request.ticket_id, ticket.clone());
-                TransitionOutcome::Changed(ticket)
-            }
-            Transition::AlreadyDone => TransitionOutcome::Unchanged(ticket),
-            Transition::Refused(refusal) => TransitionOutcome::Refused(ticket, refusal),
-        }
-    }
-}
-
-/// One outcome per request, with the seats of its show if the ticket changed.
-async fn transition_all(
+async fn change_all(
     mut locked: Locked,
     requests: &[TransitionRequest],
-) -> Result<Vec<(TransitionOutcome, Option<ShowSeats>)>, StoreError> {
+) -> Result<TransitionReport, StoreError> {
     let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
-    let mut working = Working::load(&mut locked, &ids).await?;
-    let mut changes = Changes::default();
-    let outcomes: Vec<_> = requests
-        .iter()
-        .map(|request| working.transition(*request, &mut changes))
-        .collect();
-    let ledgers = working.ledgers;
-    for ledger in ledgers.values() {
-        changes.show(ledger);
-    }
-    locked.commit(changes).await?;
-    Ok(outcomes
-        .into_iter()
-        .map(|outcome| {
-            let seats = match &outcome {
-                TransitionOutcome::Changed(ticket) => ledgers
-                    .get(&ticket.order.show_id)
-                    .map(ShowLedger::announcement),
-                TransitionOutcome::Unchanged(_)
-                | TransitionOutcome::Refused(..)
-                | TransitionOutcome::NotDecided => None,
-            };
-            (outcome, seats)
-        })
-        .collect())
+    let state = load_tickets(&mut locked, &ids).await?;
+    let outcome = change_tickets(state, requests, locked.now);
+    locked.commit(&outcome.changes()).await?;
+    Ok(outcome.into())
 }
 
 async fn change_show(
@@ -436,27 +357,15 @@ async fn change_show(
         locked.roll_back().await?;
         return Ok(Err(ChangeShowError::NotFound));
     };
-    let mut ledger = show_ledger(standing)?;
-    let entry = match ledger.change_terms(change, locked.now) {
-        Ok(entry) => entry,
+    let (show, ledger) = (standing.show.clone(), show_ledger(standing)?);
+    match rule::change_show(show, ledger, change, locked.now) {
+        Ok(saved) => {
+            locked.commit_show(&saved).await?;
+            Ok(Ok(saved.standing()))
+        }
         Err(refused) => {
             locked.roll_back().await?;
-            return Ok(Err(refused.into()));
+            Ok(Err(refused.into()))
         }
-    };
-    let show = Show {
-        id: id.clone(),
-        title: change
-            .title
-            .as_ref()
-            .unwrap_or(&standing.show.title)
-            .clone(),
-        terms: ledger.terms().clone(),
-    };
-    locked.commit_show(&show, &ledger, entry).await?;
-    Ok(Ok(ShowStanding {
-        show,
-        seats: ledger.seats(),
-        seq: ledger.seq(),
-    }))
+    }
 }

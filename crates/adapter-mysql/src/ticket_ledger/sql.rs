@@ -7,8 +7,8 @@ use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::{Change, JournalEntry};
 use domain::receipt::TicketId;
-use domain::rule::ShowLedger;
-use domain::show::{Show, Terms};
+use domain::rule::{ShowLedger, ShowSaved};
+use domain::show::Terms;
 use domain::ticket::{Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use sqlx::QueryBuilder;
@@ -64,9 +64,9 @@ fn end(instant: Option<Timestamp>) -> Option<i64> {
 
 pub(crate) async fn insert_show(
     connection: &mut MySqlConnection,
-    show: &Show,
-    ledger: &ShowLedger,
+    saved: &ShowSaved,
 ) -> Result<(), StoreError> {
+    let ShowSaved { show, ledger, .. } = saved;
     let terms = ledger.terms();
     let seats = ledger.seats();
     let sql = format!(
@@ -127,9 +127,9 @@ pub(super) async fn update_counters(
 /// New title, terms and counters of a show that is locked.
 pub(super) async fn update_show(
     connection: &mut MySqlConnection,
-    show: &Show,
-    ledger: &ShowLedger,
+    saved: &ShowSaved,
 ) -> Result<(), StoreError> {
+    let ShowSaved { show, ledger, .. } = saved;
     let terms = ledger.terms();
     sqlx::query(
         "UPDATE shows SET title = ?, capacity = ?, max_per_user = ?, hold_seconds = ?, \
@@ -202,11 +202,11 @@ pub(super) async fn update_tickets(
 }
 
 /// A ticket's hold on seats of a show until an instant.
-pub(super) type Hold = (TicketId, ShowId, Timestamp);
+pub(super) type Hold<'a> = (TicketId, &'a ShowId, Timestamp);
 
 pub(super) async fn insert_holds(
     connection: &mut MySqlConnection,
-    holds: &[Hold],
+    holds: &[Hold<'_>],
 ) -> Result<(), StoreError> {
     for chunk in chunks(holds) {
         let mut sql = QueryBuilder::new("INSERT INTO holds (ticket_id, show_id, expires_at) ");
@@ -241,7 +241,7 @@ pub(super) async fn delete_holds(
 /// Adds to the live seats of users, or takes away.
 pub(super) async fn add_live_seats(
     connection: &mut MySqlConnection,
-    changes: HashMap<(ShowId, UserId), i64>,
+    changes: HashMap<(&ShowId, &UserId), i64>,
 ) -> Result<(), StoreError> {
     let mut changes: Vec<_> = changes
         .into_iter()
@@ -264,7 +264,7 @@ pub(super) async fn add_live_seats(
 
 pub(crate) async fn insert_journal(
     connection: &mut MySqlConnection,
-    entries: &[JournalEntry],
+    entries: &[&JournalEntry],
 ) -> Result<(), StoreError> {
     for chunk in chunks(entries) {
         let mut sql = QueryBuilder::new(format!("INSERT INTO journal ({JOURNAL_COLUMNS}) "));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::ports::{Dependency, TicketLedger, TransitionOutcome};
+use domain::ports::{Dependency, TicketLedger};
 use domain::receipt::TicketId;
+use domain::rule::TransitionOutcome;
 use futures_util::future::join_all;
 use port_contracts::database_server::DatabaseServer;
 use port_contracts::fixtures::OrderSource;

@@ -5,11 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
 use domain::order::Order;
-use domain::ports::{
-    Clock, ShowRepository, TicketLedger, TransitionKind, TransitionOutcome, TransitionRequest,
-    UserRepository,
-};
+use domain::ports::{Clock, ShowRepository, TicketLedger, UserRepository};
 use domain::receipt::TicketId;
+use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::time::Timestamp;
 use port_contracts::fixtures::{self, OrderSource};
 

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::Order;
-use domain::ports::{
-    ShowRepository, TicketLedger, TransitionKind, TransitionOutcome, TransitionRequest,
-};
+use domain::ports::{ShowRepository, TicketLedger};
+use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::ticket::Status;
 use futures_util::future::join_all;
 use port_contracts::{fixtures, within};

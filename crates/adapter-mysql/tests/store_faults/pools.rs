@@ -6,10 +6,10 @@ use std::time::Duration;
 use domain::claims::Presence;
 use domain::order::LaneSet;
 use domain::ports::{
-    Dependency, LaneClaims, ShowRepository, TicketLedger, TicketPage, TransitionKind,
-    TransitionRequest, UserRepository,
+    Dependency, LaneClaims, ShowRepository, TicketLedger, TicketPage, UserRepository,
 };
 use domain::receipt::ProcessId;
+use domain::rule::{TransitionKind, TransitionRequest};
 use futures_util::future::join_all;
 use port_contracts::{fixtures, within};
 

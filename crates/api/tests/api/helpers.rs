@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use api::application::{Application, Role};
 use api::clock::SystemClock;
-use api::configuration::Settings;
+use api::settings::Settings;
 use domain::ports::Clock;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};

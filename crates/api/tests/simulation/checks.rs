@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use domain::audit::audit_show;
-use domain::ports::{ShowRepository, TransitionKind};
+use domain::ports::ShowRepository;
+use domain::rule::TransitionKind;
 use domain::ticket::Status;
 
 use crate::broker::agrees;

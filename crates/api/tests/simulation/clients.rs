@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::Quantity;
-use domain::ports::TransitionKind;
 use domain::receipt::{IdempotencyKey, TicketId};
+use domain::rule::TransitionKind;
 use domain::ticket::{Status, Ticket};
 use domain::time::Timestamp;
 use domain::use_cases::{

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::configuration::WorkerSettings;
-use api::worker::{DecisionLog, Worker};
 use domain::gate::SoldOutGate;
 use domain::order::Quantity;
 use domain::ports::{Clock, EventFeedError};
@@ -14,6 +12,8 @@ use domain::waiting_line::{ANNOUNCED_EVERY, AcceptTally, WaitingLine};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use worker::WorkerSettings;
+use worker::{DecisionLog, Worker};
 
 use crate::broker::{SimEvents, SimQueue};
 use crate::node::Node;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use domain::ids::UserId;
-use domain::ports::TransitionKind;
 use domain::receipt::{IdempotencyKey, TicketId};
 use domain::rule::Refusal;
+use domain::rule::TransitionKind;
 use domain::ticket::{Status, Ticket};
 use domain::use_cases::{ChangeTicketError, ChangedTicket, OrderRequest};
 

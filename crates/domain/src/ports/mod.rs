@@ -28,8 +28,7 @@ pub use store_identity::{DeploymentId, StoreIdentity};
 pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
 pub use ticket_events::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
 pub use ticket_ledger::{
-    ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionKind,
-    TransitionOutcome, TransitionReport, TransitionRequest,
+    ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionReport,
 };
 pub use ticket_publisher::{PublishError, TicketPublisher};
 pub use user_repository::{CreateUserError, UserRepository, UserRepositoryError};

@@ -60,10 +60,10 @@ pub trait ShowRepository: Send + Sync {
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError>;
 
     /// Puts a show on sale, with all its seats available and the first entry
-    /// of its journal ([`crate::rule::ShowLedger::open`]), both or neither. Of
+    /// of its journal ([`crate::rule::open_show`]), both or neither, and returns it. Of
     /// concurrent calls with one id exactly one succeeds.
     ///
     /// # Errors
     /// [`CreateShowError`].
-    async fn create(&self, show: &Show) -> Result<(), CreateShowError>;
+    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError>;
 }

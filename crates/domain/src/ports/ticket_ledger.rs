@@ -8,7 +8,9 @@ use crate::ids::{ShowId, UserId};
 use crate::journal::HistoryEntry;
 use crate::order::Order;
 use crate::receipt::TicketId;
-use crate::rule::{BatchOutcome, Decision, Refusal, ShowLedger, TermsRefused};
+use crate::rule::{
+    BatchOutcome, Decision, TermsRefused, TicketsOutcome, TransitionOutcome, TransitionRequest,
+};
 use crate::show::{ShowChange, ShowSeats, ShowStanding};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
@@ -58,44 +60,14 @@ pub struct DecideReport {
 impl From<BatchOutcome> for DecideReport {
     /// What is told of a batch once it is saved.
     fn from(outcome: BatchOutcome) -> Self {
+        let shows = outcome.shows.iter();
         let released = outcome.released.into_iter();
         Self {
-            shows: outcome.shows.iter().map(ShowLedger::announcement).collect(),
+            shows: shows.map(|show| show.ledger.announcement()).collect(),
             decisions: outcome.decisions,
-            released: released.map(|(ticket, _)| ticket).collect(),
+            released: released.map(|change| change.after).collect(),
         }
     }
-}
-
-/// What a holder asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TransitionKind {
-    /// Sell the held seats.
-    Confirm,
-    /// Give the seats back.
-    Cancel,
-}
-
-/// One request to confirm or cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransitionRequest {
-    /// The ticket.
-    pub ticket_id: TicketId,
-    /// What to do with it.
-    pub kind: TransitionKind,
-}
-
-/// What became of one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TransitionOutcome {
-    /// The ticket changed to this.
-    Changed(Ticket),
-    /// The ticket was already what was asked for.
-    Unchanged(Ticket),
-    /// The ticket stays as it is.
-    Refused(Ticket, Refusal),
-    /// The ledger has no ticket of that id.
-    NotDecided,
 }
 
 /// What a batch of requests, or a sweep, did.
@@ -105,6 +77,17 @@ pub struct TransitionReport {
     pub outcomes: Vec<TransitionOutcome>,
     /// The shows that changed, as they are now.
     pub shows: Vec<ShowSeats>,
+}
+
+impl From<TicketsOutcome> for TransitionReport {
+    /// What is told of it once it is saved.
+    fn from(outcome: TicketsOutcome) -> Self {
+        let changed = outcome.shows.iter().filter(|show| show.is_changed);
+        Self {
+            shows: changed.map(|show| show.ledger.announcement()).collect(),
+            outcomes: outcome.outcomes,
+        }
+    }
 }
 
 /// A piece of a user's tickets.

@@ -1,7 +1,8 @@
 //! From what the ledger did to what is announced.
 
 use crate::event::Event;
-use crate::ports::{DecideReport, TransitionOutcome, TransitionReport};
+use crate::ports::{DecideReport, TransitionReport};
+use crate::rule::TransitionOutcome;
 
 /// Replayed verdicts are announced again: the process that gave them first may
 /// have died before it could.

@@ -1,11 +1,9 @@
 //! Confirming and cancelling.
 
 use super::{BoxOffice, announce};
-use crate::ports::{
-    Cause, TicketEventsError, TransitionKind, TransitionOutcome, TransitionRequest,
-};
+use crate::ports::{Cause, TicketEventsError};
 use crate::receipt::TicketId;
-use crate::rule::Refusal;
+use crate::rule::{Refusal, TransitionKind, TransitionOutcome, TransitionRequest};
 use crate::ticket::Ticket;
 
 /// A ticket that is now what was asked for.

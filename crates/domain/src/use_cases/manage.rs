@@ -7,7 +7,7 @@ use crate::ports::{
     ChangeShowError, CreateShowError, CreateUserError, ShowRepositoryError, TicketEventsError,
     UserRepositoryError,
 };
-use crate::show::{SeatCounts, Show, ShowChange, ShowStanding};
+use crate::show::{Show, ShowChange, ShowStanding};
 use crate::user::{User, UserChange};
 
 /// A show that was changed.
@@ -25,15 +25,7 @@ impl BoxOffice {
     /// # Errors
     /// [`CreateShowError`].
     pub async fn create_show(&self, show: Show) -> Result<ShowStanding, CreateShowError> {
-        self.shows.create(&show).await?;
-        Ok(ShowStanding {
-            seats: SeatCounts {
-                available: show.terms.capacity.seats(),
-                ..SeatCounts::default()
-            },
-            seq: 1,
-            show,
-        })
+        self.shows.create(&show).await
     }
 
     /// Changes a show's title and terms.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::ids::ShowId;
 use domain::order::{Order, Quantity};
 use domain::receipt::{Receipts, TicketId};
-use domain::rule::{BatchShow, BatchState, Decision, ShowLedger, decide_batch};
+use domain::rule::{BatchShow, BatchState, Decision, ShowAfter, ShowLedger, decide_batch};
 use domain::show::Terms;
 use domain::ticket::{RejectionReason, Ticket};
 use domain::time::Timestamp;
@@ -65,7 +65,7 @@ impl Shows {
 
     fn decide(&mut self, orders: &[Order], now: Timestamp) -> Vec<Decision> {
         let outcome = decide_batch(self.load(orders, now), orders, now);
-        let released = outcome.released.into_iter().map(|(ticket, _)| ticket);
+        let released = outcome.released.into_iter().map(|change| change.after);
         let first = outcome.decisions.iter().filter_map(|one| match one {
             Decision::First(ticket) => Some(ticket.clone()),
             Decision::Replayed(_) | Decision::Conflict(_) => None,
@@ -73,7 +73,7 @@ impl Shows {
         for ticket in released.chain(first) {
             self.tickets.insert(ticket.order.ticket_id, ticket);
         }
-        for ledger in outcome.shows {
+        for ShowAfter { ledger, .. } in outcome.shows {
             self.ledgers.insert(ledger.show_id().clone(), ledger);
         }
         outcome.decisions

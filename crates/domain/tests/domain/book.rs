@@ -14,11 +14,12 @@ use domain::journal::{HistoryEntry, JournalEntry};
 use domain::order::{Lanes, NewOrder, Order, Quantity};
 use domain::ports::{
     ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionReport,
-    TransitionRequest,
 };
 use domain::receipt::{ProcessId, Receipts, TicketId};
 use domain::rule::{
-    BatchShow, BatchState, Decision, ShowLedger, TermsRefused, Transition, decide_batch,
+    BatchShow, BatchState, Decision, ShowAfter, ShowLedger, TermsRefused, TicketChange,
+    TicketsState, TransitionKind, TransitionOutcome, TransitionRequest, change_tickets,
+    decide_batch, expire_holds,
 };
 use domain::show::{
     Capacity, HoldSeconds, SalesWindow, Show, ShowChange, ShowStanding, Terms, Title,
@@ -109,8 +110,8 @@ impl Book {
             known: known.collect(),
         };
         let outcome = decide_batch(state, orders, now);
-        for (ticket, entry) in outcome.released {
-            self.save(ticket, entry);
+        for change in outcome.released {
+            self.save(change);
         }
         for decision in &outcome.decisions {
             if let Decision::First(ticket) = decision {
@@ -120,42 +121,62 @@ impl Book {
                 self.steps.push(Step::Decided(id));
             }
         }
-        [self.ledger] = <[_; 1]>::try_from(outcome.shows).unwrap();
+        self.keep(outcome.shows);
         outcome.decisions
     }
 
-    pub(crate) fn confirm(&mut self, id: TicketId, now: Timestamp) -> Transition {
-        let mut ticket = self.tickets[&id].clone();
-        let transition = self.ledger.confirm(&mut ticket, now);
-        self.done(ticket, transition)
+    pub(crate) fn confirm(&mut self, id: TicketId, now: Timestamp) -> TransitionOutcome {
+        self.change(id, TransitionKind::Confirm, now)
     }
 
-    pub(crate) fn cancel(&mut self, id: TicketId, now: Timestamp) -> Transition {
-        let mut ticket = self.tickets[&id].clone();
-        let transition = self.ledger.cancel(&mut ticket, now);
-        self.done(ticket, transition)
+    pub(crate) fn cancel(&mut self, id: TicketId, now: Timestamp) -> TransitionOutcome {
+        self.change(id, TransitionKind::Cancel, now)
     }
 
-    fn done(&mut self, ticket: Ticket, transition: Transition) -> Transition {
-        if let Transition::Done(entry) = &transition {
-            self.save(ticket, entry.clone());
-        } else {
-            assert_eq!(
-                self.tickets[&ticket.order.ticket_id], ticket,
-                "changed without a step"
-            );
+    fn change(
+        &mut self,
+        ticket_id: TicketId,
+        kind: TransitionKind,
+        now: Timestamp,
+    ) -> TransitionOutcome {
+        let state = TicketsState {
+            tickets: HashMap::from([(ticket_id, self.tickets[&ticket_id].clone())]),
+            shows: self.shows(),
+        };
+        let request = TransitionRequest { ticket_id, kind };
+        let outcome = change_tickets(state, &[request], now);
+        for change in outcome.changed {
+            self.save(change);
         }
-        transition
+        self.keep(outcome.shows);
+        let [outcome] = <[_; 1]>::try_from(outcome.outcomes).unwrap();
+        if let TransitionOutcome::Changed(ticket)
+        | TransitionOutcome::Unchanged(ticket)
+        | TransitionOutcome::Refused(ticket, _) = &outcome
+        {
+            assert_eq!(self.tickets[&ticket_id], *ticket, "changed without a step");
+        }
+        outcome
     }
 
     pub(crate) fn sweep(&mut self, now: Timestamp) -> usize {
-        let due = self.due(now);
-        let count = due.len();
-        for mut ticket in due {
-            let entry = self.ledger.expire(&mut ticket, now).unwrap();
-            self.save(ticket, entry);
+        let outcome = expire_holds(self.shows(), self.due(now), now);
+        for change in outcome.changed {
+            self.save(change);
         }
-        count
+        self.keep(outcome.shows);
+        outcome.outcomes.len()
+    }
+
+    fn shows(&self) -> BTreeMap<ShowId, ShowLedger> {
+        BTreeMap::from([(show_id(), self.ledger.clone())])
+    }
+
+    fn keep(&mut self, shows: Vec<ShowAfter>) {
+        let [show] = <[_; 1]>::try_from(shows).unwrap();
+        let is_changed = show.ledger.seq() != self.ledger.seq();
+        assert_eq!(show.is_changed, is_changed, "{show:?}");
+        self.ledger = show.ledger;
     }
 
     pub(crate) fn change_terms(
@@ -174,8 +195,14 @@ impl Book {
         due.cloned().collect()
     }
 
-    fn save(&mut self, ticket: Ticket, entry: JournalEntry) {
-        self.tickets.insert(ticket.order.ticket_id, ticket);
+    fn save(&mut self, change: TicketChange) {
+        let TicketChange {
+            before,
+            after,
+            entry,
+        } = change;
+        let was = self.tickets.insert(after.order.ticket_id, after);
+        assert_eq!(was, Some(before), "changed another ticket than it had");
         self.steps.push(Step::Changed(entry));
     }
 

@@ -6,8 +6,9 @@ use domain::claims::Claim;
 use domain::event::Event;
 use domain::ids::ShowId;
 use domain::order::{Lanes, Order, Quantity};
-use domain::ports::{LedgerError, TransitionOutcome};
+use domain::ports::LedgerError;
 use domain::receipt::Receipts;
+use domain::rule::TransitionOutcome;
 use domain::ticket::{Status, Ticket};
 use domain::use_cases::{DecideOrdersError, Decided};
 

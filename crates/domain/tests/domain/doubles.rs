@@ -18,11 +18,10 @@ use domain::ports::{
     ChangeShowError, Clock, CreateShowError, CreateUserError, DeadLetter, DeadLetters,
     DeadLettersError, DecideReport, EventFeed, LedgerError, PublishError, ShowRepository,
     ShowRepositoryError, TicketEvents, TicketEventsError, TicketLedger, TicketPage,
-    TicketPublisher, TransitionOutcome, TransitionReport, TransitionRequest, UserRepository,
-    UserRepositoryError,
+    TicketPublisher, TransitionReport, UserRepository, UserRepositoryError,
 };
 use domain::receipt::TicketId;
-use domain::rule::Decision;
+use domain::rule::{Decision, TransitionOutcome, TransitionRequest, open_show};
 use domain::show::{
     Capacity, HoldSeconds, SalesWindow, SeatCounts, Show, ShowChange, ShowSeats, ShowStanding,
     Terms, Title,
@@ -242,9 +241,11 @@ impl ShowRepository for World {
         Ok(Vec::new())
     }
 
-    async fn create(&self, show: &Show) -> Result<(), CreateShowError> {
-        let before = self.shows.lock().insert(show.id.clone(), show.clone());
-        before.map_or(Ok(()), |_| Err(CreateShowError::AlreadyExists))
+    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
+        match self.shows.lock().insert(show.id.clone(), show.clone()) {
+            Some(_) => Err(CreateShowError::AlreadyExists),
+            None => Ok(open_show(show.clone(), at(0)).standing()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use domain::order::Order;
-use domain::rule::{Refusal, TermsRefused, Transition};
+use domain::rule::{Refusal, TermsRefused, TransitionOutcome};
 use domain::show::{Capacity, HoldSeconds, ShowChange, TermsError};
 use domain::ticket::{RejectionReason, Status};
 
@@ -212,12 +212,13 @@ pub(crate) enum Expected {
     Refused(Refusal),
 }
 
-impl From<Transition> for Expected {
-    fn from(transition: Transition) -> Self {
-        match transition {
-            Transition::Done(_) => Self::Done,
-            Transition::AlreadyDone => Self::AlreadyDone,
-            Transition::Refused(refusal) => Self::Refused(refusal),
+impl From<TransitionOutcome> for Expected {
+    fn from(outcome: TransitionOutcome) -> Self {
+        match outcome {
+            TransitionOutcome::Changed(_) => Self::Done,
+            TransitionOutcome::Unchanged(_) => Self::AlreadyDone,
+            TransitionOutcome::Refused(_, refusal) => Self::Refused(refusal),
+            TransitionOutcome::NotDecided => panic!("the ticket was decided"),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use domain::event::Event;
 use domain::ids::{ShowId, UserId};
 use domain::order::Quantity;
-use domain::ports::{PublishError, TransitionKind, TransitionOutcome};
+use domain::ports::PublishError;
 use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
-use domain::rule::Refusal;
+use domain::rule::{Refusal, TransitionKind, TransitionOutcome};
 use domain::show::SalesWindow;
 use domain::use_cases::{
     BoxOffice, ChangeTicketError, LineHint, OrderRequest, PlaceOrderError, PlacedOrder,

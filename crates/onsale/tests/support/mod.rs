@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api::application::{Application, Role};
 use api::clock::SystemClock;
-use api::configuration::Settings;
+use api::settings::Settings;
 use tokio_util::sync::CancellationToken;
 
 /// What its administration asks for.

@@ -2,9 +2,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::order::Order;
-use domain::ports::{TransitionKind, TransitionOutcome, TransitionRequest};
+
 use domain::receipt::TicketId;
-use domain::rule::Refusal;
+use domain::rule::{Refusal, TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::show::ShowSeats;
 use domain::ticket::{Status, Ticket};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::order::Order;
-use domain::ports::{DecideReport, TransitionKind, TransitionOutcome};
-use domain::rule::{Decision, Refusal};
+use domain::ports::DecideReport;
+use domain::rule::{Decision, Refusal, TransitionKind, TransitionOutcome};
 use domain::show::{SalesWindow, ShowSeats};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 

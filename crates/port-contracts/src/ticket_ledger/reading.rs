@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::journal::{Change, HistoryEntry, SeatsFrom};
 use domain::order::Order;
-use domain::ports::{TicketPage, TransitionKind, TransitionRequest};
-use domain::rule::Refusal;
+use domain::ports::TicketPage;
+use domain::rule::{Refusal, TransitionKind, TransitionRequest};
 use domain::show::{Capacity, ShowChange};
 use domain::ticket::Ticket;
 use tokio::runtime::Handle;
@@ -67,7 +67,7 @@ pub async fn the_clock_is_read_under_the_lock(h: &StoreHarness) {
     assert!(
         matches!(
             &report.outcomes[..],
-            [domain::ports::TransitionOutcome::Refused(
+            [domain::rule::TransitionOutcome::Refused(
                 _,
                 Refusal::HoldExpired
             )]

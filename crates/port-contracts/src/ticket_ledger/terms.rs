@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use domain::journal::{Change, HistoryEntry};
 use domain::order::Order;
-use domain::ports::{ChangeShowError, TransitionKind};
-use domain::rule::TermsRefused;
+use domain::ports::ChangeShowError;
+use domain::rule::{TermsRefused, TransitionKind};
 use domain::show::{Capacity, HoldSeconds, ShowChange, TermsError, Title};
 use domain::ticket::{RejectionReason, Status};
 

@@ -1,21 +1,22 @@
 //! The ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
-use domain::journal::{HistoryEntry, JournalEntry};
+use domain::journal::HistoryEntry;
 use domain::order::Order;
 use domain::ports::{
-    ChangeShowError, Clock, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionKind,
-    TransitionOutcome, TransitionReport, TransitionRequest,
+    ChangeShowError, Clock, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionReport,
 };
 use domain::receipt::TicketId;
-use domain::rule::{Decision, Refusal, ShowLedger, Transition, decide_batch};
-use domain::show::{Show, ShowChange, ShowStanding};
+use domain::rule::{
+    self, Decision, Refusal, TicketsState, TransitionOutcome, TransitionRequest, change_tickets,
+    decide_batch, expire_holds,
+};
+use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::Ticket;
-use domain::time::Timestamp;
 
 use super::tables::{Step, Tables};
 use super::transaction::{NotSaved, Transaction, Writes};
@@ -60,10 +61,9 @@ impl TicketLedger for SimStore {
         requests: &[TransitionRequest],
     ) -> Result<TransitionReport, LedgerError> {
         let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
-        let (transaction, mut working) = self.working(&ids).await.map_err(unavailable)?;
-        let outcomes = requests.iter().map(|request| working.transition(*request));
-        let outcomes: Vec<_> = outcomes.collect();
-        for outcome in &outcomes {
+        let (transaction, state) = self.load_tickets(&ids).await.map_err(unavailable)?;
+        let outcome = change_tickets(state, requests, transaction.now);
+        for outcome in &outcome.outcomes {
             if let TransitionOutcome::Refused(ticket, Refusal::HoldExpired) = outcome
                 && let Some(hold_expires_at) = ticket.hold_expires_at()
             {
@@ -73,9 +73,9 @@ impl TicketLedger for SimStore {
                 );
             }
         }
-        let (writes, report) = working.finish(outcomes);
+        let writes = Writes::from(outcome.changes());
         transaction.commit(writes).await.map_err(unavailable)?;
-        Ok(report)
+        Ok(outcome.into())
     }
 
     async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
@@ -97,14 +97,12 @@ impl TicketLedger for SimStore {
                 shows: Vec::new(),
             });
         }
-        let (transaction, mut working) = self.working(&due).await.map_err(unavailable)?;
-        let expired = due
-            .into_iter()
-            .filter_map(|id| working.expire(id))
-            .collect();
-        let (writes, report) = working.finish(expired);
+        let (transaction, mut state) = self.load_tickets(&due).await.map_err(unavailable)?;
+        let due = due.iter().filter_map(|id| state.tickets.remove(id));
+        let outcome = expire_holds(state.shows, due.collect(), transaction.now);
+        let writes = Writes::from(outcome.changes());
         transaction.commit(writes).await.map_err(unavailable)?;
-        Ok(report)
+        Ok(outcome.into())
     }
 
     async fn change_show(
@@ -115,25 +113,16 @@ impl TicketLedger for SimStore {
         let unavailable = |down: Down| ChangeShowError::Unavailable(down.into());
         let shows = BTreeSet::from([id.clone()]);
         let transaction = self.begin(&shows, true).await.map_err(unavailable)?;
-        let (show, mut ledger) = {
+        let (show, ledger) = {
             let tables = self.world().tables.lock();
             let row = tables.shows.get(id).ok_or(ChangeShowError::NotFound)?;
             (row.show.clone(), row.ledger())
         };
-        let entry = ledger.change_terms(change, transaction.now)?;
-        let show = Show {
-            id: id.clone(),
-            title: change.title.clone().unwrap_or(show.title),
-            terms: ledger.terms().clone(),
-        };
-        let standing = ShowStanding {
-            show: show.clone(),
-            seats: ledger.seats(),
-            seq: ledger.seq(),
-        };
+        let saved = rule::change_show(show, ledger, change, transaction.now)?;
+        let standing = saved.standing();
         let writes = Writes {
-            ledgers: vec![ledger],
-            show: Some((show, entry)),
+            ledgers: vec![saved.ledger],
+            show: Some((saved.show, saved.entry)),
             ..Writes::default()
         };
         transaction.commit(writes).await.map_err(unavailable)?;
@@ -212,19 +201,9 @@ impl SimStore {
             .await
             .map_err(unavailable)?;
         let outcome = decide_batch(state, orders, now);
-        let firsts = outcome
-            .decisions
-            .iter()
-            .filter_map(|decision| match decision {
-                Decision::First(ticket) => Some(ticket.clone()),
-                Decision::Replayed(_) | Decision::Conflict(_) => None,
-            });
         let writes = Writes {
-            decided: firsts.collect(),
-            changed: outcome.released.clone(),
-            ledgers: outcome.shows.clone(),
-            show: None,
             claim,
+            ..Writes::from(outcome.changes())
         };
         let mut decided = writes.decided.iter();
         if !world.tables.lock().poison_is_cured
@@ -246,8 +225,11 @@ impl SimStore {
         }
     }
 
-    /// Tickets and counters as they become, one change after the other.
-    async fn working(&self, ids: &[TicketId]) -> Result<(Transaction<'_>, Working), Down> {
+    /// Reads, under the locks of their shows, what the rule needs to change tickets.
+    async fn load_tickets(
+        &self,
+        ids: &[TicketId],
+    ) -> Result<(Transaction<'_>, TicketsState), Down> {
         let early = self.node.now();
         let find_shows = |tables: &Tables| -> BTreeSet<ShowId> {
             let tickets = ids.iter().filter_map(|id| tables.ticket(*id));
@@ -259,85 +241,20 @@ impl SimStore {
         if self.world().has(Mistake::ClockReadBeforeTheLock) {
             transaction.now = early;
         }
-        let working = {
+        let state = {
             let tables = self.world().tables.lock();
             let ledger = |id: &ShowId| Some((id.clone(), tables.shows.get(id)?.ledger()));
             // What was not decided then has no lock.
             let tickets = ids.iter().filter_map(|id| tables.ticket(*id));
             let locked = tickets.filter(|ticket| shows.contains(&ticket.order.show_id));
-            Working {
-                now: transaction.now,
+            TicketsState {
                 tickets: locked
                     .map(|ticket| (ticket.order.ticket_id, ticket.clone()))
                     .collect(),
-                ledgers: shows.iter().filter_map(ledger).collect(),
-                changed: Vec::new(),
+                shows: shows.iter().filter_map(ledger).collect(),
             }
         };
         transaction.statement("store: has loaded").await?;
-        Ok((transaction, working))
-    }
-}
-
-/// Tickets and counters as they become, one change after the other.
-struct Working {
-    now: Timestamp,
-    tickets: BTreeMap<TicketId, Ticket>,
-    ledgers: BTreeMap<ShowId, ShowLedger>,
-    changed: Vec<(Ticket, JournalEntry)>,
-}
-
-impl Working {
-    fn transition(&mut self, request: TransitionRequest) -> TransitionOutcome {
-        let Some(ticket) = self.tickets.get_mut(&request.ticket_id) else {
-            return TransitionOutcome::NotDecided;
-        };
-        let ledger = self.ledgers.get_mut(&ticket.order.show_id);
-        let transition = match (request.kind, ledger) {
-            (TransitionKind::Confirm, Some(ledger)) => ledger.confirm(ticket, self.now),
-            (TransitionKind::Cancel, Some(ledger)) => ledger.cancel(ticket, self.now),
-            (TransitionKind::Confirm, None) => Transition::Refused(Refusal::NotReserved),
-            (TransitionKind::Cancel, None) => Transition::Refused(Refusal::Rejected),
-        };
-        match transition {
-            Transition::Done(entry) => {
-                self.changed.push((ticket.clone(), entry));
-                TransitionOutcome::Changed(ticket.clone())
-            }
-            Transition::AlreadyDone => TransitionOutcome::Unchanged(ticket.clone()),
-            Transition::Refused(refusal) => TransitionOutcome::Refused(ticket.clone(), refusal),
-        }
-    }
-
-    fn expire(&mut self, id: TicketId) -> Option<TransitionOutcome> {
-        let ticket = self.tickets.get_mut(&id)?;
-        let ledger = self.ledgers.get_mut(&ticket.order.show_id)?;
-        let entry = ledger.expire(ticket, self.now)?;
-        self.changed.push((ticket.clone(), entry));
-        Some(TransitionOutcome::Changed(ticket.clone()))
-    }
-
-    /// What to save, and what to report of it.
-    fn finish(self, outcomes: Vec<TransitionOutcome>) -> (Writes, TransitionReport) {
-        let changed: BTreeSet<_> = self
-            .changed
-            .iter()
-            .map(|(_, entry)| &entry.show_id)
-            .collect();
-        let ledgers = self.ledgers.values();
-        let ledgers: Vec<_> = ledgers
-            .filter(|ledger| changed.contains(ledger.show_id()))
-            .cloned()
-            .collect();
-        let report = TransitionReport {
-            outcomes,
-            shows: ledgers.iter().map(ShowLedger::announcement).collect(),
-        };
-        let writes = Writes {
-            changed: self.changed,
-            ledgers,
-            ..Writes::default()
-        };
-        (writes, report)
+        Ok((transaction, state))
     }
 }

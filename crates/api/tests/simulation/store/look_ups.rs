@@ -67,7 +67,7 @@ impl ShowRepository for SimStore {
     }
 
     /// The shows of a run are there from its beginning.
-    async fn create(&self, _: &Show) -> Result<(), CreateShowError> {
+    async fn create(&self, _: &Show) -> Result<ShowStanding, CreateShowError> {
         Err(CreateShowError::AlreadyExists)
     }
 }

@@ -7,7 +7,7 @@ use domain::ids::{ShowId, UserId};
 use domain::journal::JournalEntry;
 use domain::order::Order;
 use domain::receipt::TicketId;
-use domain::rule::{BatchShow, BatchState, ShowLedger};
+use domain::rule::{BatchShow, BatchState, ShowLedger, ShowSaved, open_show};
 use domain::show::{SeatCounts, Show, ShowStanding};
 use domain::ticket::{Status, Ticket};
 use domain::time::Timestamp;
@@ -85,13 +85,18 @@ impl Tables {
     pub(crate) fn new(plan: &Plan, start: Timestamp) -> Self {
         let users = plan.users.iter().cloned();
         let open = |show: &Show| {
-            let (ledger, entry) = ShowLedger::open(show.id.clone(), show.terms.clone(), start);
+            let ShowSaved {
+                show,
+                ledger,
+                entry,
+            } = open_show(show.clone(), start);
+            let opened = entry.map(|entry| (entry.seq, Step::Changed(entry)));
             ShowRow {
-                show: show.clone(),
+                show,
                 seats: ledger.seats(),
                 seq: ledger.seq(),
                 lock: Arc::default(),
-                history: vec![(entry.seq, Step::Changed(entry))],
+                history: opened.into_iter().collect(),
                 latest_claim: 0,
                 latest: start,
                 was_sold_out_until: None,

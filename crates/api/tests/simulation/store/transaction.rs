@@ -9,7 +9,7 @@ use domain::claims::Claim;
 use domain::ids::ShowId;
 use domain::journal::JournalEntry;
 use domain::ports::Clock;
-use domain::rule::ShowLedger;
+use domain::rule::{Changes, ShowLedger};
 use domain::show::Show;
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::time::Timestamp;
@@ -36,6 +36,20 @@ pub(super) struct Writes {
     pub(super) show: Option<(Show, Option<JournalEntry>)>,
     /// Under which it is decided.
     pub(super) claim: Option<Claim>,
+}
+
+impl From<Changes<'_>> for Writes {
+    fn from(changes: Changes<'_>) -> Self {
+        let changed = changes.changed.iter();
+        Self {
+            decided: changes.decided.into_iter().cloned().collect(),
+            changed: changed
+                .map(|change| (change.after.clone(), change.entry.clone()))
+                .collect(),
+            ledgers: changes.shows.into_iter().cloned().collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Why nothing was saved.

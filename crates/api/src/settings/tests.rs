@@ -1,0 +1,297 @@
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret as _;
+
+use super::*;
+
+fn load(variables: &[(&str, &str)]) -> Result<Settings, ConfigurationFaults> {
+    Settings::load(&directory(), owned(variables))
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
+}
+
+fn owned(variables: &[(&str, &str)]) -> HashMap<String, String> {
+    let variables = variables.iter();
+    variables
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn development_needs_nothing() {
+    let settings = load(&[]).unwrap();
+    assert_eq!(settings.server.port, 3001);
+    assert!(settings.store.seed_demo);
+    assert!(settings.tickets.id_secrets.is_empty() && settings.admin_token.is_none());
+}
+
+#[test]
+fn production_needs_its_secrets() {
+    let faults = load(&[("APP_ENV", "production")]).unwrap_err().to_string();
+    assert!(faults.contains("4 fault(s)"), "{faults}");
+    for name in [
+        "TICKETS__ID_SECRETS",
+        "ADMIN__TOKEN",
+        "RABBITMQ__URL",
+        "MYSQL__URL",
+    ] {
+        assert!(faults.contains(&format!("APP__{name}")), "{faults}");
+    }
+    let settings = load(&[
+        ("APP_ENV", "production"),
+        (
+            "APP__TICKETS__ID_SECRETS",
+            "0123456789abcdef,fedcba9876543210",
+        ),
+        ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ("APP__RABBITMQ__URL", "amqp://u:0123456789abcdef@mq"),
+        ("APP__MYSQL__URL", "mysql://u:0123456789abcdef@db/tickets"),
+    ])
+    .unwrap();
+    assert_eq!(settings.queue.adapter.name(), "rabbitmq");
+    assert_eq!(settings.store.adapter.name(), "mysql");
+    assert_eq!(settings.tickets.id_secrets.len(), 2);
+    assert!(!settings.store.seed_demo);
+    assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+}
+
+/// The addresses that an adapter is given.
+fn addresses<T>(
+    variables: &[(&str, &str)],
+    read: impl FnOnce(&mut Reader) -> Option<T>,
+    urls: impl FnOnce(T) -> Vec<SecretString>,
+) -> Result<Vec<String>, String> {
+    let (_, mut reader) = reader(&directory(), owned(variables)).unwrap();
+    match read(&mut reader) {
+        Some(settings) if reader.faults.is_empty() => {
+            let urls = urls(settings);
+            Ok(urls
+                .iter()
+                .map(|url| url.expose_secret().to_owned())
+                .collect())
+        }
+        _ => Err(reader.faults.join("\n")),
+    }
+}
+
+#[test]
+fn the_broker_may_have_one_address_or_several() {
+    let urls = |variables: &[_]| {
+        addresses(
+            variables,
+            |reader| rabbitmq::settings(reader, true),
+            |it| it.urls,
+        )
+    };
+    let one = ("APP__RABBITMQ__URL", "amqp://a");
+    assert_eq!(urls(&[one]).unwrap(), ["amqp://a"]);
+    let many = ("APP__RABBITMQ__URLS", "amqp://a, amqp://b");
+    assert_eq!(urls(&[many]).unwrap(), ["amqp://a", "amqp://b"]);
+    let faults = |variables: &[_]| urls(variables).unwrap_err();
+    assert!(faults(&[one, many]).contains("rabbitmq.url: is set beside rabbitmq.urls"));
+    let gap = ("APP__RABBITMQ__URLS", "amqp://u:hunter2@a,,amqp://b");
+    assert!(faults(&[gap]).contains("rabbitmq.urls: must be URLs"));
+    assert!(!faults(&[gap]).contains("hunter2"));
+    assert!(faults(&[]).contains("rabbitmq.url: is missing"));
+}
+
+#[test]
+fn the_database_may_have_one_address_or_several() {
+    let urls = |variables: &[_]| {
+        addresses(
+            variables,
+            |reader| mysql::settings(reader, true),
+            |it| it.urls,
+        )
+    };
+    let one = ("APP__MYSQL__URL", "mysql://a/t");
+    assert_eq!(urls(&[one]).unwrap(), ["mysql://a/t"]);
+    let many = ("APP__MYSQL__URLS", "mysql://a/t, mysql://b/t");
+    assert_eq!(urls(&[many]).unwrap(), ["mysql://a/t", "mysql://b/t"]);
+    let faults = urls(&[one, many]).unwrap_err();
+    assert!(
+        faults.contains("mysql.url: is set beside mysql.urls"),
+        "{faults}"
+    );
+    let few = ("APP__MYSQL__MAX_CONNECTIONS", "3");
+    let faults = urls(&[one, few]).unwrap_err();
+    assert!(faults.contains("from 4 to"), "{faults}");
+}
+
+#[test]
+fn variables_override_files() {
+    let settings = load(&[("APP__SERVER__PORT", "0"), ("APP__QUEUE__LANES", "7")]).unwrap();
+    assert_eq!(settings.server.port, 0);
+    assert_eq!(settings.queue.lanes.count(), 7);
+}
+
+#[test]
+fn every_fault_is_listed_with_its_setting() {
+    let faults = load(&[
+        ("APP__SERVER__PORT", "70000"),
+        ("APP__SERVER__HOST", "localhost"),
+        ("APP__QUEUE__ADAPTER", "kafka"),
+        ("APP__QUEUE__LANES", "65"),
+        ("APP__WORKER__BATCH_MAX", "0"),
+        ("APP__ADMIN__TOKEN", "hunter2"),
+        ("APP__SERVER__PROT", "1"),
+        ("APP__LOG__LEVEL", "=="),
+        ("APP__STORE__ADAPTER", "mysql"),
+        ("APP__RABBITMQ__PREFIX", "a b"),
+        ("APP__LIVE__MAX_SUBSCRIPTIONS", "256"),
+        ("APP__LIVE__HEARTBEAT_SECONDS", "0"),
+    ])
+    .unwrap_err()
+    .to_string();
+    for key in [
+        "server.port:",
+        "server.host:",
+        "queue.adapter:",
+        "queue.lanes:",
+        "worker.batch_max:",
+        "admin.token:",
+        "server.prot:",
+        "log.level:",
+        "mysql.url:",
+        "rabbitmq.prefix:",
+        "live.outgoing_buffer:",
+        "live.heartbeat_seconds:",
+    ] {
+        assert!(faults.contains(key), "{key} in {faults}");
+    }
+    assert!(faults.contains("12 fault(s)"), "{faults}");
+    assert!(!faults.contains("hunter2"), "{faults}");
+}
+
+#[test]
+fn a_name_with_an_underscore_too_few_is_refused_with_the_right_one() {
+    let faults = load(&[
+        ("APP_QUEUE__LANES", "7"),
+        ("APP_ADMIN_TOKEN", "0123456789abcdef"),
+        ("APP_RABBITMQ_URLS", "amqp://a"),
+        ("APP__MYSQL_URL", "mysql://u:p@db/tickets"),
+        ("APP__SERVER__PROT", "1"),
+    ])
+    .unwrap_err()
+    .to_string();
+    for fault in [
+        "APP_QUEUE__LANES: is not a setting; did you mean APP__QUEUE__LANES?",
+        "APP_ADMIN_TOKEN: is not a setting; did you mean APP__ADMIN__TOKEN?",
+        "APP_RABBITMQ_URLS: is not a setting; did you mean APP__RABBITMQ__URLS?",
+        "mysql_url: is not a setting; did you mean mysql.url (APP__MYSQL__URL)?",
+        "server.prot: is not a setting; remove it",
+        "5 fault(s)",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    assert!(!faults.contains("0123456789abcdef"), "{faults}");
+    // Others use the prefix, too.
+    let settings = load(&[("APP_NAME", "shop"), ("APP_CONFIG_DIR", "x")]).unwrap();
+    assert_eq!(settings.ignored_variables, ["APP_NAME"]);
+    // Small letters mean the same, once.
+    let small = ("app__queue__lanes", "7");
+    assert_eq!(load(&[small]).unwrap().queue.lanes.count(), 7);
+    let twice = load(&[small, ("APP__QUEUE__LANES", "8")]).unwrap_err();
+    assert!(
+        twice
+            .to_string()
+            .contains("APP__QUEUE__LANES: is set twice"),
+        "{twice}"
+    );
+    let fault = load(&[("app_queue_lanes", "7")]).unwrap_err().to_string();
+    assert!(fault.contains("did you mean APP__QUEUE__LANES?"), "{fault}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_named_without_its_value() {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let binary = || OsString::from_vec(b"hunter2\xff".to_vec());
+    let read = |name: &str| variables_of([(name.into(), binary())]);
+    let fault = read("APP__ADMIN__TOKEN").unwrap_err().to_string();
+    assert!(
+        fault.contains("APP__ADMIN__TOKEN: its value is not UTF-8"),
+        "{fault}"
+    );
+    assert!(!fault.contains("hunter2"), "{fault}");
+    read("APP_ENV").unwrap_err();
+    for other in ["LS_COLORS", "APP_CONFIG_DIR"] {
+        assert!(read(other).unwrap().is_empty());
+    }
+    let name = OsString::from_vec(b"LS_\xff".to_vec());
+    assert!(variables_of([(name, binary())]).unwrap().is_empty());
+    for name in ["APP_ENV", "app__queue__lanes"] {
+        let text = variables_of([(name.into(), "moon".into())]).unwrap();
+        assert_eq!(text[name], "moon");
+    }
+}
+
+#[test]
+fn secrets_that_cannot_do_their_work_are_refused() {
+    let fault = |name, value| load(&[(name, value)]).unwrap_err().to_string();
+    for token in [
+        "0123456789abcdeé",
+        "0123456789\tabcdef",
+        "0123456789\u{7f}abcdef",
+    ] {
+        let fault = fault("APP__ADMIN__TOKEN", token);
+        assert!(
+            fault.contains("admin.token: must be visible ASCII"),
+            "{fault}"
+        );
+        assert!(!fault.contains("0123456789"), "{fault}");
+    }
+    let twice = fault(
+        "APP__TICKETS__ID_SECRETS",
+        "0123456789abcdef,fedcba9876543210, 0123456789abcdef",
+    );
+    assert!(
+        twice.contains("tickets.id_secrets: has the same secret twice"),
+        "{twice}"
+    );
+    assert!(!twice.contains("0123456789"), "{twice}");
+}
+
+#[test]
+fn urls_that_lead_elsewhere_are_refused_with_their_setting() {
+    let faults = load(&[
+        (
+            "APP__MYSQL__URL",
+            "mysql://u:hunter2@db/tickets?sslmod=REQUIRED",
+        ),
+        ("APP__RABBITMQ__URLS", "amqp://mq,amqp://u:hunter2@mq/"),
+        ("APP__RABBITMQ__MANAGEMENT_URLS", "mq:15672"),
+    ])
+    .unwrap_err()
+    .to_string();
+    for fault in [
+        "mysql.url: has a parameter",
+        "rabbitmq.urls: URL 2 of 2 names the vhost",
+        "rabbitmq.management_urls: begins otherwise",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    assert!(!faults.contains("hunter2"), "{faults}");
+}
+
+#[test]
+fn a_process_is_reached_where_it_listens() {
+    for (host, reached) in [
+        ("0.0.0.0", "127.0.0.1:3001"),
+        ("127.0.0.2", "127.0.0.2:3001"),
+        ("::", "[::1]:3001"),
+        ("fd00::7", "[fd00::7]:3001"),
+    ] {
+        let settings = load(&[("APP__SERVER__HOST", host)]).unwrap();
+        assert_eq!(settings.server.own_address().to_string(), reached);
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let faults = load(&[("APP_ENV", "moon")]).unwrap_err().to_string();
+    assert!(faults.contains("moon.toml"), "{faults}");
+}

@@ -1,0 +1,54 @@
+//! Adapters that are not compiled in.
+
+/// A store whose use is refused with the feature that it needs.
+macro_rules! absent_store {
+    ($settings:ty, $feature:literal) => {
+        impl StoreAdapter for $settings {
+            fn name(&self) -> &'static str {
+                $feature
+            }
+
+            fn connect(
+                &self,
+                _: &Settings,
+                _: Arc<dyn Clock>,
+                _: StoreUse,
+            ) -> anyhow::Result<StorePorts> {
+                not_compiled("store.adapter", $feature)
+            }
+        }
+    };
+}
+
+/// Like [`absent_store`].
+macro_rules! absent_queue {
+    ($settings:ty, $feature:literal) => {
+        #[async_trait]
+        impl QueueAdapter for $settings {
+            fn name(&self) -> &'static str {
+                $feature
+            }
+
+            async fn connect(
+                &self,
+                _: &Settings,
+                _: Arc<dyn Clock>,
+                _: ProcessId,
+                _: Option<Arc<dyn StoreIdentity>>,
+                _: QueueUse,
+            ) -> anyhow::Result<QueuePorts> {
+                not_compiled("queue.adapter", $feature)
+            }
+
+            async fn set_lanes(
+                &self,
+                _: Lanes,
+                _: Option<Arc<dyn StoreIdentity>>,
+            ) -> anyhow::Result<()> {
+                not_compiled("queue.adapter", $feature)
+            }
+        }
+    };
+}
+
+pub(super) use {absent_queue, absent_store};

@@ -1,0 +1,58 @@
+//! The store in MySQL or MariaDB.
+
+use std::sync::Arc;
+
+use adapter_mysql::{MySqlConfig, MySqlStore};
+use anyhow::Context;
+use domain::ports::Clock;
+
+use super::{StoreAdapter, StorePorts, StoreUse, exposed};
+use crate::settings::{MySqlSettings, Settings};
+
+impl StoreAdapter for MySqlSettings {
+    fn name(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn connections(&self) -> u32 {
+        self.max_connections
+    }
+
+    fn migrates_at_start(&self) -> bool {
+        self.migrate_at_start
+    }
+
+    fn connect(
+        &self,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        usage: StoreUse,
+    ) -> anyhow::Result<StorePorts> {
+        let config = MySqlConfig {
+            urls: exposed(&self.urls),
+            only_reads: usage == StoreUse::Reads,
+            max_connections: self.max_connections,
+            max_clock_skew: settings.max_clock_skew,
+            user_directory_max: if usage == StoreUse::TakesOrders {
+                self.user_directory_max
+            } else {
+                0
+            },
+        };
+        let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url or mysql.urls")?);
+        let migrated = Arc::clone(&store);
+        Ok(StorePorts {
+            users: store.clone(),
+            shows: store.clone(),
+            ledger: store.clone(),
+            claims: store.clone(),
+            identity: Some(store.clone()),
+            examinations: vec![store.clone()],
+            dependency: store,
+            migrate: Arc::new(move || {
+                let store = Arc::clone(&migrated);
+                Box::pin(async move { Ok(store.migrate().await?) })
+            }),
+        })
+    }
+}

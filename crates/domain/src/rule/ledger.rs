@@ -1,0 +1,260 @@
+//! A show's counters and the changes of one ticket.
+
+use crate::ids::ShowId;
+use crate::journal::{Change, JournalEntry, SeatsFrom};
+use crate::order::Order;
+use crate::rule::terms::TermsRefused;
+use crate::rule::transition::{Refusal, Transition};
+use crate::show::{Capacity, SeatCounts, ShowChange, ShowSeats, Terms};
+use crate::ticket::{RejectionReason, Status, Ticket, Verdict};
+use crate::time::Timestamp;
+
+/// A show's counters under its lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShowLedger {
+    show_id: ShowId,
+    terms: Terms,
+    seats: SeatCounts,
+    seq: u64,
+}
+
+/// Stored counters that no sequence of changes can have led to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "show {show_id}: {} available + {} held + {} sold is not the capacity of {}",
+    seats.available, seats.held, seats.sold, capacity.seats()
+)]
+pub struct CorruptCounters {
+    show_id: ShowId,
+    seats: SeatCounts,
+    capacity: Capacity,
+}
+
+impl ShowLedger {
+    /// Puts a show on sale: all seats available, and the first entry of its journal.
+    #[must_use]
+    pub fn open(show_id: ShowId, terms: Terms, now: Timestamp) -> (Self, JournalEntry) {
+        let mut ledger = Self {
+            show_id,
+            seats: SeatCounts {
+                available: terms.capacity.seats(),
+                ..SeatCounts::default()
+            },
+            terms: terms.clone(),
+            seq: 0,
+        };
+        let entry = ledger.entry(Change::TermsSet(terms), now);
+        (ledger, entry)
+    }
+
+    /// Takes up a stored show.
+    ///
+    /// # Errors
+    /// [`CorruptCounters`] when the counters do not add up to the capacity.
+    pub fn restore(
+        show_id: ShowId,
+        terms: Terms,
+        seats: SeatCounts,
+        seq: u64,
+    ) -> Result<Self, CorruptCounters> {
+        if seats.total() != u64::from(terms.capacity.seats()) {
+            return Err(CorruptCounters {
+                show_id,
+                seats,
+                capacity: terms.capacity,
+            });
+        }
+        Ok(Self {
+            show_id,
+            terms,
+            seats,
+            seq,
+        })
+    }
+
+    /// The show.
+    #[must_use]
+    pub const fn show_id(&self) -> &ShowId {
+        &self.show_id
+    }
+
+    /// The terms in force.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Where the seats are.
+    #[must_use]
+    pub const fn seats(&self) -> SeatCounts {
+        self.seats
+    }
+
+    /// The number of the latest change.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The counters as they are announced.
+    #[must_use]
+    pub fn announcement(&self) -> ShowSeats {
+        ShowSeats {
+            show_id: self.show_id.clone(),
+            seats: self.seats,
+            seq: self.seq,
+        }
+    }
+
+    /// **The rule.** Decides an order that has no verdict yet: sales window,
+    /// then the user's limit, then seats, all or nothing.
+    ///
+    /// `live_seats` are the seats that the user has reserved and confirmed of
+    /// this show; `None` if the ledger knows no such user.
+    #[must_use]
+    pub fn decide(&mut self, order: &Order, live_seats: Option<u32>, now: Timestamp) -> Ticket {
+        let wanted = order.quantity.seats();
+        let verdict = match live_seats {
+            None => Verdict::Rejected(RejectionReason::UserNotFound),
+            Some(_) if !self.terms.window.contains(order.requested_at) => {
+                Verdict::Rejected(RejectionReason::SalesClosed)
+            }
+            Some(live) if live.saturating_add(wanted) > self.terms.max_per_user.get() => {
+                Verdict::Rejected(RejectionReason::LimitExceeded)
+            }
+            Some(_) if wanted > self.seats.available => Verdict::Rejected(RejectionReason::SoldOut),
+            Some(_) if self.terms.hold.seconds() > 0 => {
+                self.seats.available -= wanted;
+                self.seats.held += wanted;
+                Verdict::Reserved {
+                    hold_expires_at: now.plus_seconds(self.terms.hold.seconds()),
+                }
+            }
+            Some(_) => {
+                self.seats.available -= wanted;
+                self.seats.sold += wanted;
+                Verdict::Confirmed
+            }
+        };
+        let seq = self.next_seq();
+        decided(order, verdict, Some(seq), now)
+    }
+
+    /// Sells a reserved ticket's seats, if `now` is before the end of its hold.
+    pub fn confirm(&mut self, ticket: &mut Ticket, now: Timestamp) -> Transition {
+        match ticket.status {
+            Status::Reserved if ticket.is_due(now) => Transition::Refused(Refusal::HoldExpired),
+            Status::Reserved => {
+                let seats = ticket.order.quantity.seats();
+                self.seats.held -= seats;
+                self.seats.sold += seats;
+                advance(ticket, Status::Confirmed);
+                Transition::Done(self.entry(Change::Confirmed(ticket.order.ticket_id), now))
+            }
+            Status::Confirmed => Transition::AlreadyDone,
+            Status::Expired => Transition::Refused(Refusal::HoldExpired),
+            Status::Cancelled | Status::Rejected => Transition::Refused(Refusal::NotReserved),
+        }
+    }
+
+    /// Gives a reserved or confirmed ticket's seats back. A hold that is over
+    /// at `now` can only expire.
+    pub fn cancel(&mut self, ticket: &mut Ticket, now: Timestamp) -> Transition {
+        let seats = ticket.order.quantity.seats();
+        let from = match ticket.status {
+            Status::Reserved if ticket.is_due(now) => {
+                return Transition::Refused(Refusal::HoldExpired);
+            }
+            Status::Reserved => {
+                self.seats.held -= seats;
+                SeatsFrom::Held
+            }
+            Status::Confirmed => {
+                self.seats.sold -= seats;
+                SeatsFrom::Sold
+            }
+            Status::Cancelled => return Transition::AlreadyDone,
+            Status::Expired => return Transition::Refused(Refusal::HoldExpired),
+            Status::Rejected => return Transition::Refused(Refusal::Rejected),
+        };
+        self.seats.available += seats;
+        advance(ticket, Status::Cancelled);
+        Transition::Done(self.entry(Change::Cancelled(ticket.order.ticket_id, from), now))
+    }
+
+    /// Gives a reserved ticket's seats back if its hold is over at `now`;
+    /// `None` if it is not, or if the ticket is not reserved any more.
+    pub fn expire(&mut self, ticket: &mut Ticket, now: Timestamp) -> Option<JournalEntry> {
+        if !ticket.is_due(now) {
+            return None;
+        }
+        let seats = ticket.order.quantity.seats();
+        self.seats.held -= seats;
+        self.seats.available += seats;
+        advance(ticket, Status::Expired);
+        Some(self.entry(Change::Expired(ticket.order.ticket_id), now))
+    }
+
+    /// Changes the terms of sale; `None` if `change` leaves them as they are.
+    ///
+    /// # Errors
+    /// [`TermsRefused`]; nothing has changed then.
+    pub fn change_terms(
+        &mut self,
+        change: &ShowChange,
+        now: Timestamp,
+    ) -> Result<Option<JournalEntry>, TermsRefused> {
+        let terms = self.terms.changed(change)?;
+        if terms == self.terms {
+            return Ok(None);
+        }
+        let SeatCounts { held, sold, .. } = self.seats;
+        // Both are below the old capacity, so their sum fits.
+        let Some(available) = terms.capacity.seats().checked_sub(held + sold) else {
+            return Err(TermsRefused::BelowHeldAndSold { held, sold });
+        };
+        self.seats.available = available;
+        self.terms = terms.clone();
+        Ok(Some(self.entry(Change::TermsSet(terms), now)))
+    }
+
+    fn next_seq(&mut self) -> u64 {
+        debug_assert_eq!(self.seats.total(), u64::from(self.terms.capacity.seats()));
+        self.seq += 1;
+        self.seq
+    }
+
+    fn entry(&mut self, change: Change, now: Timestamp) -> JournalEntry {
+        JournalEntry {
+            show_id: self.show_id.clone(),
+            seq: self.next_seq(),
+            at: now,
+            change,
+        }
+    }
+}
+
+fn advance(ticket: &mut Ticket, status: Status) {
+    ticket.status = status;
+    ticket.version += 1;
+}
+
+pub(super) fn decided(
+    order: &Order,
+    verdict: Verdict,
+    decision_seq: Option<u64>,
+    decided_at: Timestamp,
+) -> Ticket {
+    Ticket {
+        order: order.clone(),
+        verdict,
+        decided_at,
+        decision_seq,
+        status: match verdict {
+            Verdict::Reserved { .. } => Status::Reserved,
+            Verdict::Confirmed => Status::Confirmed,
+            Verdict::Rejected(_) => Status::Rejected,
+        },
+        version: 1,
+    }
+}

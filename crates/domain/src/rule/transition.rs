@@ -1,0 +1,165 @@
+//! Confirming, cancelling and expiring decided tickets.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::ids::ShowId;
+use crate::journal::JournalEntry;
+use crate::receipt::TicketId;
+use crate::rule::ledger::ShowLedger;
+use crate::rule::saved::{Changes, ShowAfter, TicketChange};
+use crate::ticket::Ticket;
+use crate::time::Timestamp;
+
+/// Why a ticket cannot be confirmed or cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The hold is over, whether or not its seats went back already.
+    #[error("the hold is over")]
+    HoldExpired,
+    /// Only a reserved ticket can be confirmed.
+    #[error("the ticket is not reserved")]
+    NotReserved,
+    /// A rejected ticket has no seats to give back.
+    #[error("the ticket was rejected")]
+    Rejected,
+}
+
+/// What became of one ticket under its show's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// The ticket changed; the entry belongs into the journal.
+    Done(JournalEntry),
+    /// The ticket is already what was asked for.
+    AlreadyDone,
+    /// The ticket stays as it is.
+    Refused(Refusal),
+}
+
+/// What a holder asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransitionKind {
+    /// Sell the held seats.
+    Confirm,
+    /// Give the seats back.
+    Cancel,
+}
+
+/// One request to confirm or cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransitionRequest {
+    /// The ticket.
+    pub ticket_id: TicketId,
+    /// What to do with it.
+    pub kind: TransitionKind,
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransitionOutcome {
+    /// The ticket changed to this.
+    Changed(Ticket),
+    /// The ticket was already what was asked for.
+    Unchanged(Ticket),
+    /// The ticket stays as it is.
+    Refused(Ticket, Refusal),
+    /// The ledger has no ticket of that id.
+    NotDecided,
+}
+
+/// What a ledger loads, under the locks of the tickets' shows, to confirm and cancel.
+#[derive(Debug, Clone, Default)]
+pub struct TicketsState {
+    /// The tickets of the requests; one that is missing here is not decided.
+    pub tickets: HashMap<TicketId, Ticket>,
+    /// Their shows.
+    pub shows: BTreeMap<ShowId, ShowLedger>,
+}
+
+/// What confirming, cancelling or expiring does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketsOutcome {
+    /// One per request, in the same sequence; of expiring, the tickets that expired.
+    pub outcomes: Vec<TransitionOutcome>,
+    /// In the sequence they happened in.
+    pub changed: Vec<TicketChange>,
+    /// All shows that were loaded, as they are now.
+    pub shows: Vec<ShowAfter>,
+}
+
+impl TicketsOutcome {
+    /// What the ledger saves of it.
+    #[must_use]
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(Vec::new(), &self.changed, &self.shows)
+    }
+}
+
+/// Confirms and cancels in the given sequence; a later request finds what an earlier one left.
+#[must_use]
+pub fn change_tickets(
+    state: TicketsState,
+    requests: &[TransitionRequest],
+    now: Timestamp,
+) -> TicketsOutcome {
+    let TicketsState {
+        mut tickets,
+        mut shows,
+    } = state;
+    let seqs: Vec<_> = shows.values().map(ShowLedger::seq).collect();
+    let mut changed = Vec::new();
+    let outcomes = requests
+        .iter()
+        .map(|request| {
+            let Some(ticket) = tickets.get_mut(&request.ticket_id) else {
+                return TransitionOutcome::NotDecided;
+            };
+            let before = ticket.clone();
+            let transition = match (request.kind, shows.get_mut(&ticket.order.show_id)) {
+                (TransitionKind::Confirm, Some(show)) => show.confirm(ticket, now),
+                (TransitionKind::Cancel, Some(show)) => show.cancel(ticket, now),
+                // There was no show to decide about, so the ticket was rejected.
+                (TransitionKind::Confirm, None) => Transition::Refused(Refusal::NotReserved),
+                (TransitionKind::Cancel, None) => Transition::Refused(Refusal::Rejected),
+            };
+            let after = ticket.clone();
+            match transition {
+                Transition::Done(entry) => {
+                    changed.push(TicketChange {
+                        before,
+                        after: after.clone(),
+                        entry,
+                    });
+                    TransitionOutcome::Changed(after)
+                }
+                Transition::AlreadyDone => TransitionOutcome::Unchanged(after),
+                Transition::Refused(refusal) => TransitionOutcome::Refused(after, refusal),
+            }
+        })
+        .collect();
+    TicketsOutcome {
+        outcomes,
+        changed,
+        shows: ShowAfter::each(seqs, shows.into_values()),
+    }
+}
+
+/// Expires those of the tickets whose hold is over at `now`. `shows` are the tickets' shows.
+#[must_use]
+pub fn expire_holds(
+    mut shows: BTreeMap<ShowId, ShowLedger>,
+    due: Vec<Ticket>,
+    now: Timestamp,
+) -> TicketsOutcome {
+    let seqs: Vec<_> = shows.values().map(ShowLedger::seq).collect();
+    let mut changed = Vec::with_capacity(due.len());
+    for ticket in due {
+        let show = shows.get_mut(&ticket.order.show_id);
+        changed.extend(show.and_then(|show| TicketChange::expire(ticket, show, now)));
+    }
+    let expired = changed.iter().map(|change| change.after.clone());
+    TicketsOutcome {
+        outcomes: expired.map(TransitionOutcome::Changed).collect(),
+        changed,
+        shows: ShowAfter::each(seqs, shows.into_values()),
+    }
+}

@@ -1,0 +1,191 @@
+//! `tickets audit`: what the replay of all shows found, on the wire and for people.
+
+use std::fmt;
+
+use domain::audit::{ShowAudit, VerdictCounts, audit_show};
+use domain::ports::{LedgerError, ShowRepository, TicketLedger};
+use domain::ticket::RejectionReason;
+use serde::{Deserialize, Serialize};
+
+/// Shows read at a time.
+const SHOWS_PER_PAGE: usize = 200;
+
+/// What the replay of every show found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// One per show, by id.
+    pub shows: Vec<AuditedShow>,
+    /// All broken promises.
+    pub violations: u64,
+}
+
+/// What the replay of one show found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedShow {
+    /// The show.
+    pub show_id: String,
+    /// Seats in all.
+    pub capacity: u32,
+    /// Seats left.
+    pub available: u32,
+    /// Seats of reserved tickets.
+    pub held: u32,
+    /// Seats of confirmed tickets.
+    pub sold: u32,
+    /// Changes replayed.
+    pub changes: u64,
+    /// First verdicts, not what became of them.
+    pub verdicts: AuditedVerdicts,
+    /// Later orders decided before earlier ones of their class and process.
+    pub inversions: u64,
+    /// Broken promises, inversions included.
+    pub violations: u64,
+    /// The first of them.
+    pub examples: Vec<String>,
+}
+
+/// How often each verdict was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedVerdicts {
+    /// Seats held at first.
+    pub reserved: u64,
+    /// Seats sold at once.
+    pub confirmed: u64,
+    /// No seats, by reason.
+    pub rejected: AuditedRejections,
+}
+
+/// How often each reason was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedRejections {
+    /// Too few seats were left.
+    pub sold_out: u64,
+    /// The user had too many.
+    pub limit_exceeded: u64,
+    /// Accepted outside of the sales window.
+    pub sales_closed: u64,
+    /// The user was gone.
+    pub user_not_found: u64,
+}
+
+impl AuditReport {
+    /// Replays every show.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store did not answer.
+    pub async fn of(
+        shows: &dyn ShowRepository,
+        ledger: &dyn TicketLedger,
+    ) -> Result<Self, LedgerError> {
+        let mut audited: Vec<AuditedShow> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = shows
+                .list(after.as_ref(), SHOWS_PER_PAGE)
+                .await
+                .map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.show.id.clone());
+            for standing in &page {
+                audited.push(audit_show(ledger, standing).await?.into());
+            }
+        }
+        Ok(Self {
+            violations: audited.iter().map(|show| show.violations).sum(),
+            shows: audited,
+        })
+    }
+}
+
+impl From<ShowAudit> for AuditedShow {
+    fn from(audit: ShowAudit) -> Self {
+        Self {
+            show_id: audit.show_id.to_string(),
+            capacity: audit.capacity,
+            available: audit.seats.available,
+            held: audit.seats.held,
+            sold: audit.seats.sold,
+            changes: audit.changes,
+            verdicts: audit.verdicts.into(),
+            inversions: audit.inversions,
+            violations: audit.violations,
+            examples: audit.examples.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<VerdictCounts> for AuditedVerdicts {
+    fn from(counts: VerdictCounts) -> Self {
+        let rejected = |reason| counts.rejected_for(reason);
+        Self {
+            reserved: counts.reserved,
+            confirmed: counts.confirmed,
+            rejected: AuditedRejections {
+                sold_out: rejected(RejectionReason::SoldOut),
+                limit_exceeded: rejected(RejectionReason::LimitExceeded),
+                sales_closed: rejected(RejectionReason::SalesClosed),
+                user_not_found: rejected(RejectionReason::UserNotFound),
+            },
+        }
+    }
+}
+
+/// A table, and below it what was found.
+impl fmt::Display for AuditReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
+            "show",
+            "capacity",
+            "available",
+            "held",
+            "sold",
+            "changes",
+            "decided",
+            "sold out",
+            "limited",
+            "inversions",
+            "violations",
+        )?;
+        for show in &self.shows {
+            let AuditedVerdicts {
+                reserved,
+                confirmed,
+                rejected,
+            } = show.verdicts;
+            let decided = reserved
+                + confirmed
+                + rejected.sold_out
+                + rejected.limit_exceeded
+                + rejected.sales_closed
+                + rejected.user_not_found;
+            writeln!(
+                f,
+                "{:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
+                show.show_id,
+                show.capacity,
+                show.available,
+                show.held,
+                show.sold,
+                show.changes,
+                decided,
+                rejected.sold_out,
+                rejected.limit_exceeded,
+                show.inversions,
+                show.violations,
+            )?;
+        }
+        for show in &self.shows {
+            for example in &show.examples {
+                writeln!(f, "show {}: {example}", show.show_id)?;
+            }
+        }
+        write!(
+            f,
+            "{} shows, {} violations",
+            self.shows.len(),
+            self.violations
+        )
+    }
+}

@@ -1,0 +1,446 @@
+//! A client's connection below HTTP: how long a request may take to arrive, how long an answer
+//! may take to be taken, and how much is read before others have their turn.
+//!
+//! The HTTP server has a limit of its own for the time between two requests and none for the
+//! rest: a client that sends a byte now and then would keep its connection, and what waits for
+//! its body, for ever. It also reads on while it answers, so that one client with many requests
+//! at once would keep a thread's other clients waiting.
+
+use std::cell::Cell;
+use std::io::{self, Error, ErrorKind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::open_connections::OpenConnection;
+
+/// What is read of one client before others have their turn, in bytes.
+const TURN: usize = 8 * 1_024;
+/// What is read of a client that has not been answered yet, in bytes: enough to see that it
+/// is gone.
+const AHEAD: usize = 8 * 1_024;
+
+/// Before the head of a request is there, nothing else can tell the client.
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
+    cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+/// How long a client may keep the service waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// From a request's first byte to its last.
+    pub(crate) request: Duration,
+    /// From the moment that the system takes nothing more of an answer until it has taken all.
+    pub(crate) answer: Duration,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A request is to come, or is coming.
+    Receiving,
+    /// A handler waits for the rest of a body.
+    AwaitingBody,
+    /// A request is being answered.
+    Answering,
+    /// A request was answered before its body was there, and the connection ends with that.
+    Draining,
+    /// An answer without end, such as an event stream.
+    Streaming,
+    /// A WebSocket.
+    Upgraded,
+}
+
+/// What a request brought besides its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyKind {
+    /// Nothing, or it is there.
+    None,
+    /// As many bytes as it said.
+    Sized,
+    /// Its end is seen only when it comes.
+    Chunked,
+}
+
+/// How a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerKind {
+    Whole,
+    Stream,
+    Upgrade,
+}
+
+/// One client's connection as the handlers of its requests see it.
+pub(crate) struct Client {
+    pub(crate) connection: OpenConnection,
+    phase: Cell<Phase>,
+    /// When the request that is coming has to be there.
+    due: Cell<Option<Instant>>,
+    unread: Cell<BodyKind>,
+    is_late: Cell<bool>,
+    /// Bytes that came while a request was being answered.
+    ahead: Cell<usize>,
+    patience: Patience,
+}
+
+impl Client {
+    fn new(connection: OpenConnection, patience: Patience) -> Self {
+        Self {
+            connection,
+            phase: Cell::new(Phase::Receiving),
+            due: Cell::new(Some(Instant::now() + patience.request)),
+            unread: Cell::new(BodyKind::None),
+            is_late: Cell::new(false),
+            ahead: Cell::new(0),
+            patience,
+        }
+    }
+
+    /// A request's head is there.
+    pub(crate) fn asks(&self, body: BodyKind) {
+        self.phase.set(Phase::Answering);
+        self.unread.set(body);
+        if body == BodyKind::None {
+            self.due.set(None);
+        }
+    }
+
+    /// A handler needs more of the body than has come.
+    pub(crate) fn awaits_body(&self) {
+        self.phase.set(Phase::AwaitingBody);
+        self.start_clock();
+    }
+
+    /// The handler awaits it no more.
+    pub(crate) fn has_body(&self, is_whole: bool) {
+        self.phase.set(Phase::Answering);
+        if is_whole {
+            self.unread.set(BodyKind::None);
+            self.due.set(None);
+        }
+    }
+
+    /// Whether a body was given up because it did not come in time.
+    pub(crate) fn is_late(&self) -> bool {
+        self.is_late.get()
+    }
+
+    /// The answer is about to be sent. Returns whether the connection has to end with it.
+    pub(crate) fn is_answered(&self, answer: AnswerKind) -> bool {
+        let unread = self.unread.replace(BodyKind::None);
+        match answer {
+            AnswerKind::Upgrade => self.phase.set(Phase::Upgraded),
+            AnswerKind::Stream => self.phase.set(Phase::Streaming),
+            // Whether it has ended is not seen here; the HTTP server reads on until it has.
+            AnswerKind::Whole if unread == BodyKind::Chunked => self.phase.set(Phase::Draining),
+            AnswerKind::Whole => self.phase.set(Phase::Receiving),
+        }
+        if self.phase.get() == Phase::Draining {
+            self.start_clock();
+        } else if self.phase.get() == Phase::Receiving
+            && unread == BodyKind::None
+            && self.ahead.get() > 0
+        {
+            // Of the next request.
+            self.due.set(Some(Instant::now() + self.patience.request));
+        } else {
+            self.due.set(None);
+        }
+        answer == AnswerKind::Stream || unread == BodyKind::Chunked || self.is_late()
+    }
+
+    fn start_clock(&self) {
+        if self.due.get().is_none() {
+            self.due.set(Some(Instant::now() + self.patience.request));
+        }
+    }
+
+    fn receives(&self, bytes: usize) {
+        match self.phase.get() {
+            Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.start_clock(),
+            Phase::Answering | Phase::Streaming => self.ahead.set(self.ahead.get() + bytes),
+            Phase::Upgraded => {}
+        }
+    }
+
+    /// Whether the client said enough for now.
+    fn is_ahead(&self) -> bool {
+        matches!(self.phase.get(), Phase::Answering | Phase::Streaming) && self.ahead.get() >= AHEAD
+    }
+
+    /// When the client is to be given up, if it goes on as it does.
+    fn due(&self) -> Option<Instant> {
+        match self.phase.get() {
+            Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.due.get(),
+            Phase::Answering | Phase::Streaming | Phase::Upgraded => None,
+        }
+    }
+}
+
+/// What the HTTP server reads from and writes to.
+pub(crate) struct ClientStream {
+    tcp: TcpStream,
+    client: Rc<Client>,
+    /// What may still be read in this turn.
+    turn: usize,
+    /// Nothing is read until it is the client's turn again; nobody else would say so.
+    is_held_back: bool,
+    /// The system took less than there was to write.
+    is_blocked: bool,
+    /// When it has to have taken all.
+    answer_due: Option<Instant>,
+    is_given_up: bool,
+    /// Fires at the next time that is due or before: it is not set anew for each request.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientStream {
+    pub(crate) fn new(tcp: TcpStream, connection: OpenConnection, patience: Patience) -> Self {
+        Self {
+            tcp,
+            client: Rc::new(Client::new(connection, patience)),
+            turn: TURN,
+            is_held_back: false,
+            is_blocked: false,
+            answer_due: None,
+            is_given_up: false,
+            timer: None,
+        }
+    }
+
+    pub(crate) const fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+
+    /// Whether `due` is over; if not, the connection is looked at again by then.
+    fn poll_due(&mut self, due: Option<Instant>, context: &mut Context<'_>) -> bool {
+        let Some(due) = due else { return false };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
+        }
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= due {
+                return true;
+            }
+            timer.as_mut().reset(due);
+        }
+        false
+    }
+
+    /// The client was too slow: for the HTTP server that is the end of what it sends. A handler
+    /// that waits for a body still answers.
+    fn give_up(&mut self, context: &mut Context<'_>) {
+        self.is_given_up = true;
+        match self.client.phase.get() {
+            Phase::AwaitingBody => self.client.is_late.set(true),
+            Phase::Receiving if !self.is_blocked => {
+                // Who is gone, or does not read, cannot be told.
+                let _told = Pin::new(&mut self.tcp).poll_write(context, TOO_LATE);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.is_given_up {
+            return Poll::Ready(Ok(()));
+        }
+        if this.client.is_ahead() {
+            this.is_held_back = true;
+            return Poll::Pending;
+        }
+        if this.turn > 0 {
+            let before = buffer.filled().len();
+            let polled = Pin::new(&mut this.tcp).poll_read(context, buffer);
+            let read = buffer.filled().len() - before;
+            if polled.is_ready() {
+                this.turn = this.turn.saturating_sub(read);
+                if read > 0 {
+                    this.client.receives(read);
+                }
+                return polled;
+            }
+        } else if this.is_blocked {
+            // It does not even take what it asked for.
+            this.is_held_back = true;
+        } else {
+            let _after_others = pin!(yield_now()).poll(context);
+        }
+        let due = this.client.due();
+        if this.poll_due(due, context) {
+            this.give_up(context);
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.tcp).poll_write(context, bytes);
+        if polled.is_ready() {
+            return polled;
+        }
+        let phase = this.client.phase.get();
+        if phase == Phase::Upgraded {
+            // Says itself when it has heard enough. It hears, and the turn ends with this.
+            this.turn = TURN;
+            return polled;
+        }
+        this.is_blocked = true;
+        // An event stream looks after its reader itself.
+        if phase != Phase::Streaming {
+            let patience = this.client.patience.answer;
+            let due = *this
+                .answer_due
+                .get_or_insert_with(|| Instant::now() + patience);
+            if this.poll_due(Some(due), context) {
+                return Poll::Ready(Err(Error::from(ErrorKind::TimedOut)));
+            }
+        }
+        polled
+    }
+
+    /// The HTTP server calls it at the end of each turn, unless something is left to write.
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.tcp).poll_flush(context))?;
+        this.is_blocked = false;
+        this.answer_due = None;
+        this.turn = TURN;
+        let is_behind =
+            this.client.phase.get() == Phase::Receiving && this.client.ahead.replace(0) > 0;
+        if is_behind || (this.is_held_back && !this.client.is_ahead()) {
+            this.is_held_back = false;
+            // There may be a whole request in what was read.
+            let _after_others = pin!(yield_now()).poll(context);
+        }
+        let due = this.client.due();
+        if this.poll_due(due, context) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::open_connections::{ConnectionLimits, OpenConnections};
+
+    /// Longer than any test.
+    const NEVER: Duration = Duration::from_secs(3_600);
+    /// What the server asks for at once.
+    const READ: usize = 1_024;
+
+    /// A stream, and its client.
+    async fn connected(request: Duration, answer: Duration) -> (ClientStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let (accepted, peer) = tokio::join!(listener.accept(), peer);
+        let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
+        let patience = Patience { request, answer };
+        let stream = ClientStream::new(accepted.unwrap().0, all.enter(), patience);
+        (stream, peer.unwrap())
+    }
+
+    /// What one turn of the server reads, as it polls: until nothing more comes, then it flushes.
+    async fn turn(stream: &mut ClientStream) -> usize {
+        let mut bytes = 0;
+        poll_fn(|context| {
+            let mut buffer = [0; READ];
+            let mut some = ReadBuf::new(&mut buffer);
+            while let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, &mut some) {
+                read.unwrap();
+                assert_ne!(some.filled().len(), 0, "the end");
+                bytes += some.filled().len();
+                some.clear();
+            }
+            Poll::Ready(())
+        })
+        .await;
+        stream.flush().await.unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_although_there_is_more_and_goes_on_by_itself() {
+        const ALL: usize = 60_000;
+        let (mut stream, mut peer) = connected(NEVER, NEVER).await;
+        peer.write_all(&[b' '; ALL]).await.unwrap();
+        let mut left = ALL;
+        let mut turns = 0;
+        while left > 0 {
+            let read = turn(&mut stream).await;
+            assert!(read < TURN + READ, "{read}");
+            left -= read;
+            turns += usize::from(read > 0);
+            tokio::task::yield_now().await;
+        }
+        assert!(turns >= ALL / (TURN + READ), "{turns}");
+        let mut one = [0];
+        let (read, sent) = tokio::join!(stream.read(&mut one), peer.write_all(b"x"));
+        assert_eq!((read.unwrap(), sent.unwrap()), (1, ()));
+    }
+
+    #[tokio::test]
+    async fn little_is_read_ahead_of_an_answer_and_the_rest_after_it() {
+        const ALL: usize = 60_000;
+        let (mut stream, mut peer) = connected(NEVER, NEVER).await;
+        for answer in [AnswerKind::Whole, AnswerKind::Stream] {
+            peer.write_all(&[b' '; ALL]).await.unwrap();
+            let client = Rc::clone(stream.client());
+            client.asks(BodyKind::None);
+            if answer == AnswerKind::Stream {
+                client.is_answered(answer);
+            }
+            let mut ahead = 0;
+            for _ in 0..100 {
+                ahead += turn(&mut stream).await;
+            }
+            assert!(ahead < AHEAD + READ, "{ahead}");
+            client.is_answered(AnswerKind::Whole);
+            stream.flush().await.unwrap();
+            while ahead < ALL {
+                ahead += turn(&mut stream).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answer_is_given_up() {
+        let (mut stream, _peer) = connected(NEVER, Duration::from_millis(50)).await;
+        let answer = vec![b' '; 1 << 26];
+        let error = stream.write_all(&answer).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}

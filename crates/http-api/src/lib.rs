@@ -1,0 +1,26 @@
+//! The face to the outside: [`serve`] answers requests by use cases of the domain, and [`Live`]
+//! tells buyers over WebSocket and Server-Sent Events.
+
+mod access;
+mod admin_token;
+mod audit_report;
+mod client_stream;
+mod health;
+mod json;
+mod lists;
+mod live;
+mod open_connections;
+mod parameters;
+mod problem;
+mod routes;
+mod server;
+mod state;
+mod traffic;
+mod watch;
+
+pub use self::audit_report::{AuditReport, AuditedRejections, AuditedShow, AuditedVerdicts};
+pub use self::health::Health;
+pub use self::live::{Live, LiveSettings};
+pub use self::open_connections::ConnectionLimits;
+pub use self::server::{Serving, serve};
+pub use self::state::HttpState;

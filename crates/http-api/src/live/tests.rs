@@ -1,0 +1,327 @@
+//! Announcements that never come. Time is the test's own, so that waiting for
+//! the next round takes none.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
+use async_trait::async_trait;
+use domain::claims::Claim;
+use domain::event::Event;
+use domain::gate::SoldOutGate;
+use domain::ids::{ShowId, UserId};
+use domain::journal::HistoryEntry;
+use domain::order::{Lanes, NewOrder, Order, Quantity};
+use domain::ports::{
+    ChangeShowError, Clock, DecideReport, EventFeed, EventFeedError, LedgerError, ShowRepository,
+    TicketEvents, TicketEventsError, TicketLedger, TicketPage, TransitionReport, UserRepository,
+};
+use domain::receipt::{ProcessId, Receipts, TicketId};
+use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
+use domain::schedule::ClassSchedule;
+use domain::show::{ShowChange, ShowStanding};
+use domain::ticket::Ticket;
+use domain::user::PriorityClass;
+use domain::waiting_line::{AcceptTally, WaitingLine};
+use port_contracts::ManualClock;
+use port_contracts::fixtures;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::connection::{Connection, TicketRequest};
+use super::listener::Next;
+use super::message::Dialect;
+use super::*;
+
+/// Announces nothing. Its feeds say that something was missed, or end, when told to.
+#[derive(Default)]
+struct SilentEvents {
+    missed: Arc<Notify>,
+    ended: Arc<Notify>,
+    subscriptions: AtomicUsize,
+}
+
+struct SilentFeed {
+    missed: Arc<Notify>,
+    ended: Arc<Notify>,
+}
+
+#[async_trait]
+impl TicketEvents for SilentEvents {
+    async fn announce(&self, _: Vec<Event>) -> Result<(), TicketEventsError> {
+        Ok(())
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
+        if self.subscriptions.fetch_add(1, Ordering::Relaxed) == 1 {
+            return Err(TicketEventsError::Unavailable("not yet".into()));
+        }
+        Ok(Box::new(SilentFeed {
+            missed: Arc::clone(&self.missed),
+            ended: Arc::clone(&self.ended),
+        }))
+    }
+}
+
+#[async_trait]
+impl EventFeed for SilentFeed {
+    async fn next(&mut self) -> Result<Arc<[Event]>, EventFeedError> {
+        tokio::select! {
+            () = self.missed.notified() => Err(EventFeedError::Gap),
+            () = self.ended.notified() => Err(EventFeedError::Closed(None)),
+        }
+    }
+}
+
+/// A store whose answers can be held back on their way.
+struct SlowLedger {
+    store: Arc<MemoryStore>,
+    /// Closed for as long as it has no permit.
+    way: Semaphore,
+    has_read: Notify,
+}
+
+#[async_trait]
+impl TicketLedger for SlowLedger {
+    async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
+        let found = TicketLedger::find(&*self.store, ids).await;
+        self.has_read.notify_one();
+        let _passed = self.way.acquire().await.unwrap();
+        found
+    }
+
+    async fn decide(
+        &self,
+        orders: &[Order],
+        claim: Option<Claim>,
+    ) -> Result<DecideReport, LedgerError> {
+        self.store.decide(orders, claim).await
+    }
+
+    async fn transition(
+        &self,
+        requests: &[TransitionRequest],
+    ) -> Result<TransitionReport, LedgerError> {
+        self.store.transition(requests).await
+    }
+
+    async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
+        self.store.expire_due(limit).await
+    }
+
+    async fn change_show(
+        &self,
+        id: &ShowId,
+        change: &ShowChange,
+    ) -> Result<ShowStanding, ChangeShowError> {
+        self.store.change_show(id, change).await
+    }
+
+    async fn list_by_user(
+        &self,
+        user: &UserId,
+        page: TicketPage,
+    ) -> Result<Vec<Ticket>, LedgerError> {
+        self.store.list_by_user(user, page).await
+    }
+
+    async fn history(
+        &self,
+        show: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, LedgerError> {
+        self.store.history(show, after_seq, limit).await
+    }
+}
+
+/// A confirmed ticket and show with a client that knows their state.
+struct Scene {
+    live: Arc<Live>,
+    events: Arc<SilentEvents>,
+    ledger: Arc<SlowLedger>,
+    client: Connection,
+    ticket: TicketId,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(fixtures::start()));
+        let process = ProcessId::new(1);
+        let lanes = Lanes::new(4).unwrap();
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let user = UserRepository::create(&*store, &fixtures::user("1")).await;
+        user.unwrap();
+        let show = ShowRepository::create(&*store, &fixtures::show("230920", 50)).await;
+        show.unwrap();
+        let weight = std::num::NonZeroU32::MIN;
+        let queue = MemoryQueueConfig {
+            lanes,
+            capacity: 1,
+            dead_letter_capacity: 1,
+            schedule: ClassSchedule::new(weight, weight),
+        };
+        let queue = Arc::new(MemoryQueue::new(queue, Arc::clone(&clock), process));
+        let events = Arc::new(SilentEvents::default());
+        let ledger = Arc::new(SlowLedger {
+            store: Arc::clone(&store),
+            way: Semaphore::new(1),
+            has_read: Notify::new(),
+        });
+        let now = clock.now();
+        let office = Arc::new(BoxOffice {
+            users: store.clone(),
+            shows: store.clone(),
+            publisher: queue,
+            ledger: ledger.clone(),
+            events: events.clone(),
+            receipts: Arc::new(Receipts::new(["a secret of these tests"], process).unwrap()),
+            lanes,
+            max_quantity: Quantity::ONE,
+            gate: SoldOutGate::default(),
+            line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
+            tally: Arc::new(AcceptTally::new(process, lanes, now)),
+            clock,
+        });
+        let show_id = ShowId::from(230_920);
+        let class = PriorityClass::Standard;
+        let order = NewOrder {
+            ticket_id: office.receipts.issue(now, lanes.of(&show_id), class),
+            show_id: show_id.clone(),
+            user_id: UserId::from(1),
+            quantity: Quantity::ONE,
+            class,
+        };
+        let ticket = order.ticket_id;
+        let decided = office
+            .ledger
+            .decide(&[order.accepted(now, process)], None)
+            .await;
+        decided.unwrap();
+        let live = Arc::new(Live::new(
+            office,
+            LiveSettings {
+                max_connections: 2,
+                max_subscriptions: 2,
+                outgoing_buffer: 9,
+                heartbeat: Duration::from_secs(15),
+                line_interval: Duration::from_secs(2),
+            },
+        ));
+        let stop = CancellationToken::new();
+        for (_, task) in Live::tasks(&live, &stop) {
+            tokio::spawn(task);
+        }
+        let mut client = Connection::open(&live, Dialect::WebSocket).unwrap();
+        let request = TicketRequest {
+            id: ticket,
+            hint: None,
+        };
+        client.subscribe(vec![request], vec![show_id]).await;
+        let mut scene = Self {
+            live,
+            events,
+            ledger,
+            client,
+            ticket,
+            _stop: stop.drop_guard(),
+        };
+        assert_eq!(scene.hear().await["ticket"]["ticket_version"], 1);
+        assert_eq!(scene.hear().await["show"]["seq"], 2);
+        // The round that follows the subscription to events is over as well.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        scene
+    }
+
+    async fn hear(&mut self) -> Value {
+        hear(&self.client).await
+    }
+
+    /// Gives the seat back, and nobody says so.
+    async fn cancel_silently(&self) -> Ticket {
+        let request = TransitionRequest {
+            ticket_id: self.ticket,
+            kind: TransitionKind::Cancel,
+        };
+        let mut report = self.ledger.transition(&[request]).await.unwrap();
+        match report.outcomes.pop() {
+            Some(TransitionOutcome::Changed(ticket)) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How long the client has to wait for the new state.
+    async fn heard_after(&mut self) -> Duration {
+        let started = Instant::now();
+        let mut versions = [self.hear().await, self.hear().await].map(|m| {
+            m["ticket"]["ticket_version"]
+                .as_u64()
+                .or(m["show"]["seq"].as_u64())
+        });
+        versions.sort();
+        assert_eq!(versions, [Some(2), Some(3)]);
+        started.elapsed()
+    }
+}
+
+async fn hear(client: &Connection) -> Value {
+    let next = timeout(Duration::from_secs(60), client.listener().next());
+    match next.await.unwrap() {
+        Next::Message(text) => serde_json::from_str(&text).unwrap(),
+        Next::End(end) => panic!("{end:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_told() {
+    let mut scene = Scene::start().await;
+    let mut newcomer = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let way = scene.ledger.way.acquire().await.unwrap();
+    let request = TicketRequest {
+        id: scene.ticket,
+        hint: None,
+    };
+    tokio::spawn(newcomer.subscribe(vec![request], Vec::new()));
+    // The state of before is on its way to the newcomer.
+    scene.ledger.has_read.notified().await;
+    scene.ledger.has_read.notified().await;
+    let cancelled = scene.cancel_silently().await;
+    scene.live.tell(&Event::Ticket(cancelled));
+    drop(way);
+    for client in [&newcomer, &scene.client] {
+        assert_eq!(hear(client).await["ticket"]["ticket_version"], 2);
+    }
+    assert_eq!(scene.hear().await["show"]["seq"], 3);
+    let more = timeout(Duration::from_secs(30), newcomer.listener().next()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_nobody_announced_is_told_within_ten_seconds() {
+    let mut scene = Scene::start().await;
+    scene.cancel_silently().await;
+    let waited = scene.heard_after().await;
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_gap_the_state_is_read_at_once() {
+    let mut scene = Scene::start().await;
+    scene.cancel_silently().await;
+    scene.events.missed.notify_one();
+    let waited = scene.heard_after().await;
+    assert!(waited < Duration::from_millis(200), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_end_of_a_feed_there_is_another_and_the_state_is_read() {
+    let mut scene = Scene::start().await;
+    scene.events.ended.notify_one();
+    scene.cancel_silently().await;
+    // The second attempt fails.
+    let waited = scene.heard_after().await;
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+    assert_eq!(scene.events.subscriptions.load(Ordering::Relaxed), 3);
+}

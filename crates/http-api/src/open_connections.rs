@@ -1,0 +1,100 @@
+//! How many client connections there are, and the answer to those past the limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many clients may be connected at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Those that are served.
+    pub served: usize,
+    /// Those, and some to whom is only said that they are not (ADR 13).
+    pub accepted: usize,
+}
+
+impl ConnectionLimits {
+    /// A sixteenth, 4 to 256 of them, is not served.
+    #[must_use]
+    pub fn of(accepted: usize) -> Self {
+        Self {
+            served: accepted.saturating_sub((accepted / 16).clamp(4, 256)),
+            accepted,
+        }
+    }
+}
+
+/// All client connections of the process.
+///
+/// Past those that are served a connection is *surplus*: it is accepted all the same, so that
+/// its client hears `503` instead of nothing, and closed after that answer. Past those that are
+/// accepted, connections wait in the system's queue, until surplus ones are closed.
+#[derive(Debug)]
+pub(crate) struct OpenConnections {
+    open: AtomicUsize,
+    limits: ConnectionLimits,
+}
+
+/// The service has as many clients as its limit of open files lets it serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{max} clients are connected; the limit of open files lets this process serve no more")]
+pub(crate) struct TooManyConnections {
+    max: usize,
+}
+
+impl OpenConnections {
+    pub(crate) const fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            limits,
+        }
+    }
+
+    /// Counts a connection until the result is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> OpenConnection {
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        OpenConnection {
+            is_surplus: before >= self.limits.served,
+            all: Arc::clone(self),
+        }
+    }
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct OpenConnection {
+    all: Arc<OpenConnections>,
+    is_surplus: bool,
+}
+
+impl OpenConnection {
+    /// Why nothing but liveness is answered over it.
+    pub(crate) fn refused(&self) -> Option<TooManyConnections> {
+        let max = self.all.limits.served;
+        self.is_surplus.then_some(TooManyConnections { max })
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.all.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_few_are_surplus_until_others_are_closed() {
+        let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
+        let mut served: Vec<_> = (0..28).map(|_| all.enter()).collect();
+        assert!(served.iter().all(|one| one.refused().is_none()));
+        let surplus = all.enter();
+        assert_eq!(surplus.refused(), Some(TooManyConnections { max: 28 }));
+        served.pop();
+        // Surplus ones count until they are closed, too.
+        assert!(all.enter().refused().is_some());
+        drop(surplus);
+        assert!(all.enter().refused().is_none());
+    }
+}

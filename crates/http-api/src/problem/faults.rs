@@ -1,0 +1,119 @@
+//! What is wrong with a request, each with its place.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fault {
+    #[serde(flatten)]
+    place: Place,
+    detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    /// RFC 6901, into the body.
+    Pointer(String),
+    /// Of the path or the query.
+    Parameter(String),
+    Header(String),
+}
+
+impl Fault {
+    /// A field of the body's object; the empty name is the whole body.
+    pub(crate) fn field(name: &str, detail: impl fmt::Display) -> Self {
+        let pointer = if name.is_empty() {
+            String::new()
+        } else {
+            format!("/{}", Self::escaped(name))
+        };
+        Self::at(Place::Pointer(pointer), detail)
+    }
+
+    /// Any place of a JSON text.
+    pub(crate) fn pointer(pointer: &str, detail: impl fmt::Display) -> Self {
+        Self::at(Place::Pointer(pointer.to_owned()), detail)
+    }
+
+    /// A field's name as it stands in a pointer.
+    pub(crate) fn escaped(name: &str) -> String {
+        name.replace('~', "~0").replace('/', "~1")
+    }
+
+    pub(crate) fn parameter(name: &str, detail: impl fmt::Display) -> Self {
+        Self::at(Place::Parameter(name.to_owned()), detail)
+    }
+
+    pub(crate) fn header(name: &str, detail: impl fmt::Display) -> Self {
+        Self::at(Place::Header(name.to_owned()), detail)
+    }
+
+    fn at(place: Place, detail: impl fmt::Display) -> Self {
+        let place = match place {
+            Place::Pointer(pointer) => Place::Pointer(shortened(pointer)),
+            Place::Parameter(name) => Place::Parameter(shortened(name)),
+            Place::Header(name) => Place::Header(name),
+        };
+        let detail = shortened(detail.to_string());
+        Self { place, detail }
+    }
+}
+
+/// A name may be as long as the request that it stands in.
+fn shortened(mut text: String) -> String {
+    const MAX: usize = 200;
+
+    if text.len() > MAX {
+        text.truncate(text.floor_char_boundary(MAX));
+        text.push('…');
+    }
+    text
+}
+
+/// What is wrong with a request: the first faults, and how many more there are, so that no
+/// answer is much larger than its request.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Faults {
+    told: Vec<Fault>,
+    untold: usize,
+}
+
+impl Faults {
+    const MAX_TOLD: usize = 32;
+
+    pub(crate) fn note(&mut self, fault: impl FnOnce() -> Fault) {
+        if self.told.len() < Self::MAX_TOLD {
+            self.told.push(fault());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    pub(crate) fn told(&self) -> &[Fault] {
+        &self.told
+    }
+
+    /// For the end of a sentence that speaks of those that are told.
+    pub(crate) fn and_more(&self) -> String {
+        match self.untold {
+            0 => String::new(),
+            untold => format!(" {untold} more are not listed."),
+        }
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self {
+            told: vec![fault],
+            untold: 0,
+        }
+    }
+}

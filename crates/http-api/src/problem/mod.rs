@@ -1,0 +1,526 @@
+//! Every error as a client sees it: RFC 9457 `application/problem+json`.
+
+mod failure_log;
+mod faults;
+mod request_id;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpResponse, ResponseError};
+use domain::ports::{
+    Cause, ChangeShowError, CreateShowError, CreateUserError, LedgerError, PublishError,
+    ShowRepositoryError, UserRepositoryError,
+};
+use domain::receipt::TicketId;
+use domain::rule::{Refusal, TermsRefused};
+use domain::show::{SalesWindow, TermsError};
+use domain::ticket::Status;
+use domain::use_cases::{
+    ChangeTicketError, ListShowTicketsError, ListTicketsError, PlaceOrderError, ReadTicketError,
+};
+use serde::{Serialize, Serializer};
+
+use crate::open_connections::TooManyConnections;
+
+pub(crate) use self::failure_log::FailureLog;
+pub(crate) use self::faults::{Fault, Faults};
+pub(crate) use self::request_id::RequestId;
+
+/// The most bytes of a body; more than any request of this API needs.
+pub(crate) const MAX_BODY: usize = 16 * 1_024;
+/// When a client that was refused may come again.
+const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
+
+/// Everything that a request can be refused for.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    UnsupportedMediaType,
+    UnsupportedEncoding,
+    BodyTooLarge,
+    BodyIncomplete,
+    RequestTimeout,
+    NotJson { detail: String },
+    InvalidFields(Faults),
+    InvalidParameters(Faults),
+    Unauthorized,
+    RouteNotFound,
+    MethodNotAllowed { allows: Rc<str> },
+    ShowNotFound,
+    UserNotFound,
+    TicketNotFound,
+    ShowExists,
+    UserExists,
+    CapacityInUse { held: u32, sold: u32 },
+    SalesClosed(SalesWindow),
+    SoldOut,
+    IdempotencyConflict,
+    NotDecided,
+    HoldExpired,
+    NotReserved(Status),
+    TicketRejected,
+    ClockOff,
+    QueueUnavailable(PublishError),
+    OutcomeUnknown(TicketId),
+    StoreUnavailable(Cause),
+    NotAWebSocket(String),
+    LiveConnectionsExhausted { max: usize },
+    ConnectionsExhausted(TooManyConnections),
+    ListsExhausted { max: usize },
+    ShuttingDown,
+}
+
+/// An [`ApiError`] as the client gets it, without what is the same for all.
+struct Told {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+fn told(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Told {
+    Told {
+        status,
+        code,
+        detail: detail.into(),
+    }
+}
+
+impl ApiError {
+    /// Status, stable code, and what the client can do.
+    fn told(&self) -> Told {
+        use StatusCode as S;
+        match self {
+            Self::UnsupportedMediaType => told(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as JSON with the header Content-Type: application/json.",
+            ),
+            Self::UnsupportedEncoding => told(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as it is, without compression and the header Content-Encoding.",
+            ),
+            Self::BodyTooLarge => told(
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("Send a body of at most {MAX_BODY} bytes."),
+            ),
+            Self::BodyIncomplete => told(
+                S::BAD_REQUEST,
+                "body_incomplete",
+                "The body broke off or could not be decoded. Send the request again.",
+            ),
+            Self::RequestTimeout => told(
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The body did not come in time (server.request_timeout_ms), so nothing was done. \
+                 Send the request again, all of it at once.",
+            ),
+            Self::NotJson { detail } => told(
+                S::BAD_REQUEST,
+                "not_json",
+                format!("The body is not JSON: {detail}. Send one JSON object."),
+            ),
+            Self::InvalidFields(faults) => told(
+                S::UNPROCESSABLE_ENTITY,
+                "invalid_fields",
+                format!("Correct the fields named in errors.{}", faults.and_more()),
+            ),
+            Self::InvalidParameters(faults) => told(
+                S::BAD_REQUEST,
+                "invalid_parameter",
+                format!(
+                    "Correct the parameters named in errors.{}",
+                    faults.and_more()
+                ),
+            ),
+            Self::Unauthorized => told(
+                S::UNAUTHORIZED,
+                "unauthorized",
+                "Administration needs the header Authorization: Bearer <admin.token>.",
+            ),
+            Self::RouteNotFound => told(
+                S::NOT_FOUND,
+                "route_not_found",
+                "There is nothing at this path.",
+            ),
+            Self::MethodNotAllowed { allows } => told(
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                format!("This path takes {allows}."),
+            ),
+            Self::ShowNotFound => told(
+                S::NOT_FOUND,
+                "show_not_found",
+                "There is no show with this id.",
+            ),
+            Self::UserNotFound => told(
+                S::NOT_FOUND,
+                "user_not_found",
+                "There is no user with this id.",
+            ),
+            Self::TicketNotFound => told(
+                S::NOT_FOUND,
+                "ticket_not_found",
+                "No ticket with this id was ever issued. Use the ticket_id of an order's answer.",
+            ),
+            Self::ShowExists => told(
+                S::CONFLICT,
+                "show_exists",
+                "There is a show with this id; PATCH /shows/{id} changes it.",
+            ),
+            Self::UserExists => told(
+                S::CONFLICT,
+                "user_exists",
+                "There is a user with this id; PATCH /users/{id} changes it.",
+            ),
+            Self::CapacityInUse { held, sold } => told(
+                S::CONFLICT,
+                "capacity_in_use",
+                format!(
+                    "{held} seats are held and {sold} sold; give a capacity of at least {}.",
+                    u64::from(*held) + u64::from(*sold)
+                ),
+            ),
+            Self::SalesClosed(window) => {
+                told(S::CONFLICT, "sales_closed", sales_closed_detail(window))
+            }
+            Self::SoldOut => told(
+                S::CONFLICT,
+                "sold_out",
+                "The show has no seats left. Seats that come back go on sale again at once: \
+                 try again later, or listen to the show over GET /ws.",
+            ),
+            Self::IdempotencyConflict => told(
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_conflict",
+                "This Idempotency-Key belongs to an order with another body. \
+                 Repeat that body, or use a new key.",
+            ),
+            Self::NotDecided => told(
+                S::CONFLICT,
+                "not_decided",
+                "The order still waits for its verdict. Try again when GET /tickets/{id} \
+                 shows another status than processing.",
+            ),
+            Self::HoldExpired => told(
+                S::CONFLICT,
+                "hold_expired",
+                "The hold is over and its seats went back on sale. Place a new order.",
+            ),
+            Self::NotReserved(status) => told(
+                S::CONFLICT,
+                "not_reserved",
+                format!(
+                    "Only a reserved ticket can be confirmed; this one is {}.",
+                    status.as_str()
+                ),
+            ),
+            Self::TicketRejected => told(
+                S::CONFLICT,
+                "ticket_rejected",
+                "The order was rejected, so there are no seats to give back.",
+            ),
+            Self::ClockOff => told(
+                S::SERVICE_UNAVAILABLE,
+                "clock_off",
+                "The clock of this process is not known to be right, so it takes no orders. \
+                 This one was not queued; send it again.",
+            ),
+            Self::QueueUnavailable(PublishError::Full { .. }) => told(
+                S::SERVICE_UNAVAILABLE,
+                "queue_unavailable",
+                "Too many orders wait already. This one was not queued; send it again later.",
+            ),
+            Self::QueueUnavailable(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "queue_unavailable",
+                "The queue cannot be reached. The order was not queued; send it again later.",
+            ),
+            Self::OutcomeUnknown(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "outcome_unknown",
+                "The order may or may not be queued. Poll GET /tickets/{ticket_id}, \
+                 or send it again with the same Idempotency-Key; without one a repeated \
+                 order can be a second order.",
+            ),
+            Self::StoreUnavailable(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "store_unavailable",
+                "The store cannot be reached. Send the request again later.",
+            ),
+            Self::NotAWebSocket(what) => told(
+                S::UPGRADE_REQUIRED,
+                "not_a_websocket",
+                format!("This path is for WebSocket handshakes (RFC 6455, version 13): {what}."),
+            ),
+            Self::LiveConnectionsExhausted { max } => told(
+                S::SERVICE_UNAVAILABLE,
+                "live_connections_exhausted",
+                format!(
+                    "{max} live connections are open on this process (live.max_connections). \
+                     Try again later, or poll GET /tickets/{{id}}."
+                ),
+            ),
+            Self::ConnectionsExhausted(_) => told(
+                S::SERVICE_UNAVAILABLE,
+                "connections_exhausted",
+                "This process has as many connections as it can take, and closes this one. \
+                 Send the request again later.",
+            ),
+            Self::ListsExhausted { max } => told(
+                S::SERVICE_UNAVAILABLE,
+                "lists_exhausted",
+                format!(
+                    "{max} lists are being read on this process, and as many wait as may. \
+                     Send the request again later."
+                ),
+            ),
+            Self::ShuttingDown => told(
+                S::SERVICE_UNAVAILABLE,
+                "shutting_down",
+                "This process stops and takes nothing new any more. Send the request again.",
+            ),
+        }
+    }
+
+    /// Its stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.told().code
+    }
+
+    /// The answer to the client. Nothing from below a port is in it.
+    pub(crate) fn response(&self, request_id: &RequestId) -> HttpResponse {
+        #[derive(Serialize)]
+        struct Problem<'a> {
+            #[serde(rename = "type")]
+            kind: String,
+            title: &'a str,
+            status: u16,
+            code: &'a str,
+            detail: &'a str,
+            request_id: String,
+            #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written")]
+            ticket_id: Option<TicketId>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            errors: &'a [Fault],
+        }
+        let Told {
+            status,
+            code,
+            detail,
+        } = self.told();
+        let mut response = HttpResponse::build(status);
+        response.content_type("application/problem+json");
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // Spread, or all whom one moment refused would come again in one moment.
+            let seconds: u64 = rand::random_range(RETRY_AFTER_SECONDS);
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        match self {
+            Self::Unauthorized => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"administration\""));
+            }
+            Self::MethodNotAllowed { allows } => {
+                response.insert_header((ALLOW, &**allows));
+            }
+            Self::NotAWebSocket(_) => {
+                response.insert_header((UPGRADE, "websocket"));
+                response.insert_header((SEC_WEBSOCKET_VERSION, "13"));
+            }
+            _ => {}
+        }
+        response.json(Problem {
+            kind: format!("urn:tickets:problem:{code}"),
+            title: status.canonical_reason().unwrap_or(code),
+            status: status.as_u16(),
+            code,
+            detail: &detail,
+            request_id: request_id.to_string(),
+            ticket_id: match self {
+                Self::OutcomeUnknown(id) => Some(*id),
+                _ => None,
+            },
+            errors: match self {
+                Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults.told(),
+                _ => &[],
+            },
+        })
+    }
+
+    /// What went wrong on our side, for the log.
+    fn failure(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::StoreUnavailable(cause) => Some(cause.as_ref()),
+            // A full queue is the limit doing its duty.
+            Self::QueueUnavailable(PublishError::Full { .. }) => None,
+            Self::QueueUnavailable(error) => Some(error),
+            Self::ConnectionsExhausted(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn written<S: Serializer>(id: &Option<TicketId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn sales_closed_detail(window: &SalesWindow) -> String {
+    match (window.open_at(), window.close_at()) {
+        (None, None) => "The show takes no orders now.".to_owned(),
+        (Some(open), None) => format!("The sale opens at {open}."),
+        (None, Some(close)) => format!("The sale closed at {close}."),
+        (Some(open), Some(close)) => format!("The show is on sale from {open} until {close}."),
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.told().code)
+    }
+}
+
+/// Only the status: `traffic::watch` writes the rest, because only there the
+/// request's id is known.
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.told().status
+    }
+}
+
+impl From<PlaceOrderError> for ApiError {
+    fn from(error: PlaceOrderError) -> Self {
+        match error {
+            PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(
+                Fault::field(
+                    "quantity",
+                    format_args!("must be at most {} (tickets.max_quantity)", max.seats()),
+                )
+                .into(),
+            ),
+            PlaceOrderError::SoldOut => Self::SoldOut,
+            PlaceOrderError::ShowNotFound => Self::ShowNotFound,
+            PlaceOrderError::UserNotFound => Self::UserNotFound,
+            PlaceOrderError::SalesClosed(window) => Self::SalesClosed(window),
+            PlaceOrderError::KeyConflict => Self::IdempotencyConflict,
+            PlaceOrderError::ClockOff => Self::ClockOff,
+            PlaceOrderError::NotQueued(error) => Self::QueueUnavailable(error),
+            PlaceOrderError::OutcomeUnknown(id) => Self::OutcomeUnknown(id),
+            PlaceOrderError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ReadTicketError> for ApiError {
+    fn from(error: ReadTicketError) -> Self {
+        match error {
+            ReadTicketError::NotFound => Self::TicketNotFound,
+            ReadTicketError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ListTicketsError> for ApiError {
+    fn from(error: ListTicketsError) -> Self {
+        match error {
+            ListTicketsError::UserNotFound => Self::UserNotFound,
+            ListTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ListShowTicketsError> for ApiError {
+    fn from(error: ListShowTicketsError) -> Self {
+        match error {
+            ListShowTicketsError::ShowNotFound => Self::ShowNotFound,
+            ListShowTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ChangeTicketError> for ApiError {
+    fn from(error: ChangeTicketError) -> Self {
+        match error {
+            ChangeTicketError::NotFound => Self::TicketNotFound,
+            ChangeTicketError::NotDecided => Self::NotDecided,
+            ChangeTicketError::Refused(_, Refusal::HoldExpired) => Self::HoldExpired,
+            ChangeTicketError::Refused(ticket, Refusal::NotReserved) => {
+                Self::NotReserved(ticket.status)
+            }
+            ChangeTicketError::Refused(_, Refusal::Rejected) => Self::TicketRejected,
+            ChangeTicketError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<TermsError> for ApiError {
+    fn from(error: TermsError) -> Self {
+        let field = match error {
+            TermsError::CapacityTooLarge { .. } => "capacity",
+            TermsError::HoldTooLong { .. } => "hold_seconds",
+            TermsError::WindowReversed => "sales_close_at",
+        };
+        Self::InvalidFields(Fault::field(field, error).into())
+    }
+}
+
+impl From<ChangeShowError> for ApiError {
+    fn from(error: ChangeShowError) -> Self {
+        match error {
+            ChangeShowError::NotFound => Self::ShowNotFound,
+            ChangeShowError::Refused(TermsRefused::Terms(error)) => error.into(),
+            ChangeShowError::Refused(TermsRefused::BelowHeldAndSold { held, sold }) => {
+                Self::CapacityInUse { held, sold }
+            }
+            ChangeShowError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<CreateShowError> for ApiError {
+    fn from(error: CreateShowError) -> Self {
+        match error {
+            CreateShowError::AlreadyExists => Self::ShowExists,
+            CreateShowError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<CreateUserError> for ApiError {
+    fn from(error: CreateUserError) -> Self {
+        match error {
+            CreateUserError::AlreadyExists => Self::UserExists,
+            CreateUserError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<ShowRepositoryError> for ApiError {
+    fn from(error: ShowRepositoryError) -> Self {
+        match error {
+            ShowRepositoryError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<UserRepositoryError> for ApiError {
+    fn from(error: UserRepositoryError) -> Self {
+        match error {
+            UserRepositoryError::Unavailable(cause) => Self::StoreUnavailable(cause),
+        }
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        Self::StoreUnavailable(Box::new(error))
+    }
+}

@@ -1,0 +1,14 @@
+//! `/admin`.
+
+use actix_web::HttpResponse;
+
+use crate::access::Administration;
+use crate::audit_report::AuditReport;
+use crate::state::{Answer, State};
+
+/// `GET /admin/audit`: replays every show. Takes a second per million changes or so.
+pub(crate) async fn audit(_: Administration, state: State) -> Answer {
+    let _turn = state.lists.audit_turn().await?;
+    let report = AuditReport::of(&*state.office.shows, &*state.office.ledger).await?;
+    Ok(HttpResponse::Ok().json(report))
+}

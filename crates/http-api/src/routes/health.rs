@@ -1,0 +1,51 @@
+//! `/health`.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+
+use crate::access::Anybody;
+use crate::health::DependencyBody;
+use crate::state::{Answer, State};
+
+/// `GET /health` and `GET /health/live`: the process answers.
+pub(crate) async fn up(_: Anybody) -> Answer {
+    #[derive(Serialize)]
+    struct UpBody {
+        status: &'static str,
+        message: &'static str,
+    }
+    Ok(HttpResponse::Ok().json(UpBody {
+        status: "OK",
+        message: "Server UP!",
+    }))
+}
+
+/// `GET /health/ready`: 503 while a dependency is down or the process stops. `degraded`, with
+/// 200, says that this process does its duty and others do not.
+pub(crate) async fn ready(_: Anybody, state: State) -> Answer {
+    #[derive(Serialize)]
+    struct ReadyBody<'a> {
+        status: &'static str,
+        dependencies: Vec<&'a DependencyBody>,
+    }
+    let checked = state.health.check().await;
+    let is_down = |some: &[DependencyBody]| some.iter().any(|one| one.reason.is_some());
+    let status = if state.traffic.is_leaving() {
+        "stopping"
+    } else if is_down(&checked.needed) {
+        "not_ready"
+    } else if is_down(&checked.of_others) {
+        "degraded"
+    } else {
+        "ready"
+    };
+    let mut response = if matches!(status, "ready" | "degraded") {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    Ok(response.json(ReadyBody {
+        status,
+        dependencies: checked.needed.iter().chain(&checked.of_others).collect(),
+    }))
+}

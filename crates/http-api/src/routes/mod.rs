@@ -1,0 +1,64 @@
+//! Routes: parse, call a use case, answer.
+
+mod admin;
+mod health;
+mod show_tickets;
+mod shows;
+mod table;
+mod tickets;
+mod users;
+
+use actix_web::{HttpRequest, web};
+
+use self::table::{delete, get, patch, post, stream};
+use crate::access::Anybody;
+use crate::live;
+use crate::problem::ApiError;
+use crate::state::{Answer, State};
+
+/// Everything that is served; a process that only decides serves its health.
+pub(crate) fn serve(services: &mut web::ServiceConfig, accepts: bool) {
+    let mut endpoints = vec![
+        get("/health", health::up),
+        get("/health/live", health::up),
+        get("/health/ready", health::ready),
+    ];
+    if accepts {
+        endpoints.extend([
+            get("/tickets", tickets::list),
+            post("/tickets", tickets::place),
+            get("/tickets/{id}", tickets::read),
+            stream("/tickets/{id}/events", tickets::events),
+            post("/tickets/{id}/confirm", tickets::confirm),
+            post("/tickets/{id}/cancel", tickets::cancel),
+            stream("/ws", websocket),
+            get("/shows", shows::list),
+            post("/shows", shows::create),
+            get("/shows/{id}", shows::read),
+            patch("/shows/{id}", shows::change),
+            get("/shows/{id}/tickets", show_tickets::list),
+            get("/users", users::list),
+            post("/users", users::create),
+            get("/users/{id}", users::read),
+            patch("/users/{id}", users::change),
+            delete("/users/{id}", users::erase),
+            get("/admin/audit", admin::audit),
+        ]);
+    }
+    table::serve(services, endpoints);
+}
+
+/// `GET /ws`.
+async fn websocket(
+    _: Anybody,
+    state: State,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Answer {
+    live::websocket::accept(&state.live, &request, payload).await
+}
+
+/// For every other path.
+pub(crate) async fn not_found() -> Answer {
+    Err(ApiError::RouteNotFound)
+}

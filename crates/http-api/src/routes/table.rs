@@ -1,0 +1,100 @@
+//! The one table of routes: what of a path is served, and who may. `Allow` follows from it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use actix_web::http::Method;
+use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+
+use crate::access::{Access, Needs};
+use crate::problem::ApiError;
+use crate::state::Answer;
+
+/// The parameters of a handler, of which the first says who may.
+pub(super) trait Guarded {
+    /// What the first one needs.
+    const NEEDS: Needs;
+}
+
+macro_rules! guarded {
+    ($($other:ident)*) => {
+        impl<A: Access, $($other),*> Guarded for (A, $($other,)*) {
+            const NEEDS: Needs = A::NEEDS;
+        }
+    };
+}
+guarded!();
+guarded!(B);
+guarded!(B C);
+guarded!(B C D);
+guarded!(B C D E);
+
+/// What answers one method of a path.
+pub(super) struct Endpoint {
+    path: &'static str,
+    methods: &'static [Method],
+    #[expect(dead_code, reason = "the description of the API tells it")]
+    needs: Needs,
+    handler: Route,
+}
+
+fn endpoint<F, Args>(methods: &'static [Method], path: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    F::Output: Responder + 'static,
+    Args: FromRequest + Guarded + 'static,
+{
+    Endpoint {
+        path,
+        methods,
+        needs: Args::NEEDS,
+        handler: web::to(handler),
+    }
+}
+
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident: $methods:expr;)*) => {$(
+        $(#[$doc])*
+        pub(super) fn $name<F, Args>(path: &'static str, handler: F) -> Endpoint
+        where
+            F: Handler<Args>,
+            F::Output: Responder + 'static,
+            Args: FromRequest + Guarded + 'static,
+        {
+            endpoint($methods, path, handler)
+        }
+    )*};
+}
+
+endpoints! {
+    get: &[Method::GET, Method::HEAD];
+    /// An answer without end, which nobody asks the head of.
+    stream: &[Method::GET];
+    post: &[Method::POST];
+    patch: &[Method::PATCH];
+    delete: &[Method::DELETE];
+}
+
+/// Serves the endpoints; other methods of their paths are answered 405 with `Allow`.
+pub(super) fn serve(services: &mut web::ServiceConfig, endpoints: Vec<Endpoint>) {
+    let mut paths: BTreeMap<&str, Vec<Endpoint>> = BTreeMap::new();
+    for endpoint in endpoints {
+        paths.entry(endpoint.path).or_default().push(endpoint);
+    }
+    for (path, endpoints) in paths {
+        let methods = endpoints.iter().flat_map(|endpoint| endpoint.methods);
+        let allows: Vec<_> = methods.map(Method::as_str).collect();
+        let allows: Rc<str> = allows.join(", ").into();
+        let refuse = move || {
+            let allows = Rc::clone(&allows);
+            async move { Answer::Err(ApiError::MethodNotAllowed { allows }) }
+        };
+        let mut resource = web::resource(path).default_service(web::to(refuse));
+        for endpoint in endpoints {
+            let asked =
+                guard::fn_guard(move |request| endpoint.methods.contains(&request.head().method));
+            resource = resource.route(endpoint.handler.guard(asked));
+        }
+        services.service(resource);
+    }
+}

@@ -1,0 +1,119 @@
+//! What every request passes: it is counted, and what went wrong is written as a problem.
+
+use std::rc::Rc;
+
+use actix_web::Error;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::{ConnectionType, StatusCode};
+use futures_util::future::Either;
+
+use crate::client_stream::{AnswerKind, BodyKind, Client};
+use crate::problem::{ApiError, RequestId};
+use crate::state::State;
+
+/// Counts down also when the client goes away and the handler is dropped.
+struct InFlight(State);
+
+impl InFlight {
+    fn enter(state: State) -> Self {
+        state.traffic.enter();
+        Self(state)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.traffic.leave();
+    }
+}
+
+/// The middleware around every handler.
+pub(crate) fn watch<S, B>(
+    state: State,
+    request: ServiceRequest,
+    inner: &S,
+) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    let in_flight = InFlight::enter(state);
+    let request_id = RequestId::given_by(request.headers());
+    let client = request.conn_data::<Rc<Client>>().cloned();
+    if let Some(client) = &client {
+        client.asks(body_kind(&request));
+    }
+    let refused = client
+        .as_ref()
+        .and_then(|client| client.connection.refused());
+    let answer = match refused {
+        // Whoever asks whether the process lives would end it for having many clients.
+        Some(refused) if !is_liveness(request.path()) => {
+            Either::Left(request.error_response(ApiError::ConnectionsExhausted(refused)))
+        }
+        _ => Either::Right(inner.call(request)),
+    };
+    async move {
+        let response = match answer {
+            Either::Left(response) => response,
+            Either::Right(answer) => answer.await?.map_into_boxed_body(),
+        };
+        let mut response = finish(&in_flight.0, response, request_id);
+        let kind = answer_kind(&response);
+        let ends = client.is_some_and(|client| client.is_answered(kind));
+        let is_upgrade = kind == AnswerKind::Upgrade;
+        if (ends || refused.is_some() || in_flight.0.traffic.is_stopping()) && !is_upgrade {
+            let head = response.response_mut().head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
+        Ok(response)
+    }
+}
+
+fn body_kind(request: &ServiceRequest) -> BodyKind {
+    match request.parts() {
+        (_, Payload::None) => BodyKind::None,
+        (request, _) if request.headers().contains_key(TRANSFER_ENCODING) => BodyKind::Chunked,
+        _ => BodyKind::Sized,
+    }
+}
+
+fn answer_kind(response: &ServiceResponse) -> AnswerKind {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        AnswerKind::Upgrade
+    } else if response.response().body().size() == BodySize::Stream {
+        AnswerKind::Stream
+    } else {
+        AnswerKind::Whole
+    }
+}
+
+/// Whether the path asks only if the process answers.
+fn is_liveness(path: &str) -> bool {
+    matches!(path, "/health" | "/health/live")
+}
+
+/// Writes what went wrong as a problem, and adds what every answer has.
+fn finish(
+    state: &State,
+    mut response: ServiceResponse,
+    request_id: Option<RequestId>,
+) -> ServiceResponse {
+    let failure = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<ApiError>());
+    if let Some(error) = failure {
+        let request_id = request_id.unwrap_or_else(RequestId::random);
+        state.failures.log(error, &request_id);
+        let problem = error.response(&request_id);
+        response = response.into_response(problem);
+    }
+    let headers = response.headers_mut();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

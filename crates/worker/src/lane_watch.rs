@@ -1,0 +1,186 @@
+//! Whether accepted orders are decided, by whoever: watched by every process, so that
+//! somebody says it when nobody does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::claims::{Roster, Watch};
+use domain::order::{Lane, Lanes};
+use domain::ports::{Clock, Dependency, DependencyDown, LaneClaims};
+use domain::user::PriorityClass;
+use domain::waiting_line::WaitingLine;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::held_lanes::HeldLanes;
+
+/// A lane in which nothing happens for so long is said to be undecided.
+const UNDECIDED_AFTER: Duration = Duration::from_secs(10);
+/// Between two looks, and the longest that one may take. Short enough to see each beat.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Where this process hears of accepted and decided orders.
+pub struct Heard {
+    /// Knows what is accepted and decided.
+    pub line: Arc<WaitingLine>,
+    /// Dates orders.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Watches all lanes.
+pub struct LaneWatch {
+    claims: Arc<dyn LaneClaims>,
+    lanes: Lanes,
+    /// `None` in a process that takes no orders and so hears nothing.
+    heard: Option<Heard>,
+    /// What this process has of the lanes; nothing if it decides none.
+    held: Arc<HeldLanes>,
+    /// Lanes without a living worker, since when.
+    unowned: Mutex<BTreeMap<Lane, Instant>>,
+}
+
+impl LaneWatch {
+    /// `held` is empty in a process that decides nothing.
+    #[must_use]
+    pub fn new(
+        claims: Arc<dyn LaneClaims>,
+        lanes: Lanes,
+        heard: Option<Heard>,
+        held: Arc<HeldLanes>,
+    ) -> Self {
+        Self {
+            claims,
+            lanes,
+            heard,
+            held,
+            unowned: Mutex::default(),
+        }
+    }
+
+    /// Looks again and again, and logs when lanes are undecided and when they are not any more.
+    pub async fn watch(&self, stop: &CancellationToken) {
+        let started = Instant::now();
+        let mut watch = Watch::default();
+        let mut is_undecided = false;
+        while !stop.is_cancelled() {
+            // Who cannot read the claims says so as a store that is down, not as lanes.
+            if let Ok(Ok(roster)) = timeout(LOOK, self.claims.roster()).await {
+                let now = started.elapsed();
+                watch.look(&roster, now);
+                self.note(&roster, &watch, now);
+            }
+            match (self.reason(), is_undecided) {
+                (Some(reason), false) => {
+                    warn!(reason, "accepted orders wait undecided");
+                    is_undecided = true;
+                }
+                (None, true) => {
+                    info!("accepted orders are decided again");
+                    is_undecided = false;
+                }
+                (Some(_), true) | (None, false) => {}
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn note(&self, roster: &Roster, watch: &Watch, now: Duration) {
+        let mut unowned = self.unowned.lock();
+        for lane in self.lanes.iter() {
+            let owner = roster.claim(lane).owner;
+            if owner.is_some_and(|owner| watch.is_alive(owner, now)) {
+                unowned.remove(&lane);
+            } else {
+                unowned.entry(lane).or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// Why orders wait undecided, for operators.
+    fn reason(&self) -> Option<String> {
+        let reason = self.nobody().or_else(|| self.not_served());
+        reason.or_else(|| self.no_verdict())
+    }
+
+    /// Of a worker, which does not hear of the orders that others accept.
+    fn not_served(&self) -> Option<String> {
+        let (lane, since, why) = self.held.failing()?;
+        (since >= UNDECIDED_AFTER).then(|| {
+            format!(
+                "lane {lane} could not be served here for {} s: {why}",
+                since.as_secs()
+            )
+        })
+    }
+
+    fn nobody(&self) -> Option<String> {
+        let unowned = self.unowned.lock();
+        let late = unowned
+            .iter()
+            .filter(|(_, since)| since.elapsed() >= UNDECIDED_AFTER);
+        let (lanes, since): (Vec<&Lane>, Vec<&Instant>) = late.unzip();
+        let longest = since.iter().map(|since| since.elapsed()).max()?;
+        Some(format!(
+            "no worker has had {} for {} s; start workers, or see in their logs why they take none",
+            names(&lanes),
+            longest.as_secs()
+        ))
+    }
+
+    fn no_verdict(&self) -> Option<String> {
+        let heard = self.heard.as_ref()?;
+        let now = heard.clock.now();
+        let mut late = Vec::new();
+        let mut longest = Duration::ZERO;
+        for lane in self.lanes.iter() {
+            let waits = PriorityClass::ALL.map(|class| heard.line.undecided_for(lane, class, now));
+            let wait = waits.into_iter().flatten().max().unwrap_or_default();
+            if wait >= UNDECIDED_AFTER {
+                late.push(lane);
+                longest = longest.max(wait);
+            }
+        }
+        if late.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "no verdict for orders of {} for {} s; see the readiness and the logs of the workers",
+            names(&late.iter().collect::<Vec<_>>()),
+            longest.as_secs()
+        ))
+    }
+}
+
+/// `lane 3`, or `lane 3 and 5 others`.
+fn names(lanes: &[&Lane]) -> String {
+    match lanes {
+        [] => String::new(),
+        [lane] => format!("lane {lane}"),
+        [lane, others @ ..] => format!("lane {lane} and {} others", others.len()),
+    }
+}
+
+#[async_trait]
+impl Dependency for LaneWatch {
+    fn name(&self) -> &'static str {
+        "lanes"
+    }
+
+    async fn check(&self) -> Result<(), DependencyDown> {
+        match self.reason() {
+            Some(reason) => Err(DependencyDown {
+                reason,
+                source: None,
+            }),
+            None => Ok(()),
+        }
+    }
+}
