@@ -145,10 +145,13 @@ mod number {
     pub(super) const NOT_MIGRATED: [u16; 2] = [1146, 1054];
     /// Of a login: the server's `max_connections`, or the user's.
     pub(super) const TOO_MANY_CONNECTIONS: [u16; 3] = [1040, 1203, 1226];
-    /// The same row would fail again: NULL where there must be none, a value
-    /// out of range, an incorrect value, one too long, and a CHECK that does
-    /// not hold in MySQL (3819) and MariaDB (4025).
-    pub(super) const UNPROCESSABLE: [u16; 6] = [1048, 1264, 1366, 1406, 3819, 4025];
+    /// The same row would fail again: NULL where there must be none, a key that is there, a value
+    /// out of range, truncated, incorrect or too long, a sum out of range, a foreign key or a
+    /// trigger of somebody else, and a CHECK that does not hold in MySQL (3819) and MariaDB
+    /// (4025).
+    pub(super) const UNPROCESSABLE: [u16; 12] = [
+        1048, 1062, 1264, 1265, 1292, 1366, 1406, 1452, 1644, 1690, 3819, 4025,
+    ];
 }
 
 impl StoreError {
@@ -248,9 +251,10 @@ impl StoreError {
         self.number() == Some(number::DUPLICATE_KEY)
     }
 
-    fn is_unprocessable(&self) -> bool {
-        self.number()
-            .is_some_and(|number| number::UNPROCESSABLE.contains(&number))
+    /// The same request would fail again, because of what is stored.
+    pub(crate) fn is_unprocessable(&self) -> bool {
+        let refuses = |number| number::UNPROCESSABLE.contains(&number);
+        matches!(self, Self::Corrupt { .. }) || self.number().is_some_and(refuses)
     }
 
     pub(crate) fn cause(self) -> Cause {
@@ -262,8 +266,6 @@ impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::ClaimLost => Self::ClaimLost,
-            // The same rows would be read again.
-            error @ StoreError::Corrupt { .. } => Self::Unprocessable(error.cause()),
             error if error.is_unprocessable() => Self::Unprocessable(error.cause()),
             error => Self::Unavailable(error.cause()),
         }

@@ -10,9 +10,11 @@ use domain::order::{Lane, LaneSet, Lanes, MAX_LANES};
 use domain::ports::{LaneClaims, LaneClaimsError};
 use domain::receipt::ProcessId;
 use sqlx::mysql::MySqlConnection;
+use tracing::error;
 
 use crate::MySqlStore;
 use crate::error::StoreError;
+use crate::row::log_once;
 use crate::store::{Database, SERVER_MICROS};
 
 impl From<StoreError> for LaneClaimsError {
@@ -141,12 +143,17 @@ async fn read(db: &Database, connection: &mut MySqlConnection) -> Result<Roster,
             .await?;
     let all = Lanes::new(MAX_LANES);
     for (index, owner, number) in claims {
-        let lane = all.and_then(|all| all.get(index));
+        let Some(lane) = all.and_then(|all| all.get(index)) else {
+            log_once(&format!("lane {index}"), || {
+                error!(
+                    lane = index,
+                    "left out a row of lane_claims that is no lane"
+                );
+            });
+            continue;
+        };
         roster.claims.push(LaneClaim {
-            lane: lane.ok_or_else(|| StoreError::Corrupt {
-                table: "lane_claims",
-                what: format!("lane {index}"),
-            })?,
+            lane,
             owner: owner.map(ProcessId::new),
             number,
         });

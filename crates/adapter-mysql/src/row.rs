@@ -1,9 +1,11 @@
 //! Rows and the domain's values.
 
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use domain::ids::{ShowId, UserId};
-use domain::journal::{Change, JournalEntry, SeatsFrom};
+use domain::journal::{Change, HistoryEntry, JournalEntry, SeatsFrom};
 use domain::order::{Order, Quantity};
 use domain::receipt::{ProcessId, TicketId};
 use domain::rule::ShowLedger;
@@ -14,6 +16,7 @@ use domain::show::{
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use domain::user::{PriorityClass, User, UserName};
+use moka::sync::Cache;
 use sqlx::FromRow;
 use tracing::error;
 
@@ -60,13 +63,33 @@ fn label<T>(
     new(text).or_else(|_| plain()).or_else(|_| new(id))
 }
 
+/// Logs what is wrong with a row at most once in ten minutes: whoever reads it would fill the
+/// log, and anybody may read shows.
+pub(crate) fn log_once(what: &str, log: impl FnOnce()) {
+    const AGAIN: Duration = Duration::from_secs(600);
+    /// More than that are one fault.
+    const MAX: u64 = 1_000;
+    static LOGGED: LazyLock<Cache<String, ()>> = LazyLock::new(|| {
+        Cache::builder()
+            .max_capacity(MAX)
+            .time_to_live(AGAIN)
+            .build()
+    });
+
+    if LOGGED.entry_by_ref(what).or_insert(()).is_fresh() {
+        log();
+    }
+}
+
 /// Those that can be read; of the others the log says why not.
 pub(crate) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
     let rows = rows.into_iter();
     rows.filter_map(|row| match T::try_from(row) {
         Ok(value) => Some(value),
         Err(error) => {
-            error!(%error, "left out a row that cannot be read");
+            log_once(&error.to_string(), || {
+                error!(%error, "left out a row that cannot be read");
+            });
             None
         }
     })
@@ -279,6 +302,38 @@ impl TryFrom<TicketRow> for Ticket {
             })
         };
         read().map_err(|error: StoreError| error.of_row(&row.id))
+    }
+}
+
+impl TicketRow {
+    /// Its place in the lists of a user.
+    pub(crate) fn place(&self) -> (i64, Vec<u8>) {
+        (self.requested_at, self.id.clone())
+    }
+}
+
+/// A step of a show's history, if it can be read or not.
+pub(crate) fn decision(row: TicketRow) -> HistoryEntry {
+    let seq = row.decision_seq.unwrap_or_default();
+    match Ticket::try_from(row) {
+        Ok(ticket) => HistoryEntry::Decided(ticket),
+        Err(error) => unreadable(seq, &error),
+    }
+}
+
+/// Like [`decision`].
+pub(crate) fn change(row: JournalRow) -> HistoryEntry {
+    let seq = row.seq;
+    match JournalEntry::try_from(row) {
+        Ok(entry) => HistoryEntry::Changed(entry),
+        Err(error) => unreadable(seq, &error),
+    }
+}
+
+fn unreadable(seq: u64, error: &StoreError) -> HistoryEntry {
+    HistoryEntry::Unreadable {
+        seq,
+        why: error.to_string(),
     }
 }
 

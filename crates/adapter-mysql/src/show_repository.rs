@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ids::ShowId;
-use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
+use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
 use domain::rule::open_show;
 use domain::show::{Show, ShowStanding};
 use sqlx::Executor;
@@ -129,6 +129,11 @@ impl ShowRepository for MySqlStore {
         reading.await.map_err(unavailable)
     }
 
+    async fn unreadable(&self) -> Result<Vec<UnreadableShow>, ShowRepositoryError> {
+        let reading = self.db.read(unreadable(&self.db));
+        reading.await.map_err(unavailable)
+    }
+
     async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
         match self.db.change(create(&self.db, show)).await {
             Ok(standing) => Ok(standing),
@@ -143,14 +148,61 @@ async fn list(
     after: Option<&ShowId>,
     limit: usize,
 ) -> Result<Vec<ShowStanding>, StoreError> {
+    let mut after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
+    let mut lease = db.lease_reading().await?;
+    let mut shows = Vec::new();
+    // A row that cannot be read makes room for another one.
+    while shows.len() < limit {
+        let missing = limit - shows.len();
+        let rows = rows_after(&mut lease, &after, missing).await?;
+        let is_last = rows.len() < missing;
+        if let Some(last) = rows.last() {
+            after.clone_from(&last.id);
+        }
+        shows.extend(readable(rows));
+        if is_last {
+            break;
+        }
+    }
+    lease.give_back();
+    Ok(shows)
+}
+
+async fn rows_after(
+    lease: &mut Lease,
+    after: &[u8],
+    limit: usize,
+) -> Result<Vec<ShowRow>, StoreError> {
     let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id > ? ORDER BY id LIMIT ?");
     let query = sqlx::query_as::<_, ShowRow>(&sql)
-        .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
+        .bind(after)
         .bind(u64::try_from(limit).unwrap_or(u64::MAX));
+    Ok(query.fetch_all(lease.connection()).await?)
+}
+
+/// Rows of shows that are none, by id.
+async fn unreadable(db: &Database) -> Result<Vec<UnreadableShow>, StoreError> {
+    const ROWS: usize = 1_000;
+
     let mut lease = db.lease_reading().await?;
-    let rows = query.fetch_all(lease.connection()).await?;
+    let (mut after, mut found) = (Vec::new(), Vec::new());
+    loop {
+        let rows = rows_after(&mut lease, &after, ROWS).await?;
+        let is_last = rows.len() < ROWS;
+        for row in rows {
+            after.clone_from(&row.id);
+            let id = String::from_utf8_lossy(&row.id).into_owned();
+            if let Err(error) = ShowStanding::try_from(row) {
+                let why = error.to_string();
+                found.push(UnreadableShow { id, why });
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
     lease.give_back();
-    Ok(readable(rows))
+    Ok(found)
 }
 
 async fn create(db: &Database, show: &Show) -> Result<ShowStanding, StoreError> {

@@ -126,15 +126,29 @@ async fn list(
     after: Option<&UserId>,
     limit: usize,
 ) -> Result<Vec<User>, StoreError> {
-    let query = sqlx::query_as::<_, UserRow>(
-        "SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?",
-    )
-    .bind(after.map_or(&b""[..], |id| id.as_str().as_bytes()))
-    .bind(u64::try_from(limit).unwrap_or(u64::MAX));
+    let mut after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
     let mut lease = db.lease_reading().await?;
-    let rows = query.fetch_all(lease.connection()).await?;
+    let mut users = Vec::new();
+    // A row that cannot be read makes room for another one.
+    while users.len() < limit {
+        let missing = limit - users.len();
+        let query = sqlx::query_as::<_, UserRow>(
+            "SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?",
+        )
+        .bind(after.clone())
+        .bind(u64::try_from(missing).unwrap_or(u64::MAX));
+        let rows = query.fetch_all(lease.connection()).await?;
+        let is_last = rows.len() < missing;
+        if let Some(last) = rows.last() {
+            after.clone_from(&last.id);
+        }
+        users.extend(readable(rows));
+        if is_last {
+            break;
+        }
+    }
     lease.give_back();
-    Ok(readable(rows))
+    Ok(users)
 }
 
 async fn create(db: &Database, user: &User) -> Result<(), StoreError> {

@@ -30,6 +30,14 @@ pub enum Violation {
         /// The number that was there.
         found: u64,
     },
+    /// A step of the history cannot be read, so nothing is known of it.
+    #[error("change {seq} cannot be read: {why}")]
+    Unreadable {
+        /// The change's number.
+        seq: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The history does not start with the terms of sale.
     #[error("change {seq}: the show had no terms of sale yet")]
     NoTerms {
@@ -318,6 +326,9 @@ impl Replay {
         match entry {
             HistoryEntry::Decided(ticket) => self.decision(ticket),
             HistoryEntry::Changed(entry) => self.change(entry),
+            HistoryEntry::Unreadable { seq, why } => {
+                self.report(Violation::Unreadable { seq, why });
+            }
         }
     }
 

@@ -53,6 +53,13 @@ pub enum HistoryEntry {
     Decided(Ticket),
     /// Anything else.
     Changed(JournalEntry),
+    /// A step that is stored in a form which this version does not write.
+    Unreadable {
+        /// The step's number.
+        seq: u64,
+        /// What is wrong with it, for operators.
+        why: String,
+    },
 }
 
 impl HistoryEntry {
@@ -62,6 +69,7 @@ impl HistoryEntry {
         match self {
             Self::Decided(ticket) => ticket.decision_seq.unwrap_or(0),
             Self::Changed(entry) => entry.seq,
+            Self::Unreadable { seq, .. } => *seq,
         }
     }
 }

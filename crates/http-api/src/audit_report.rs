@@ -3,7 +3,7 @@
 use std::fmt;
 
 use domain::audit::{ShowAudit, VerdictCounts, audit_show};
-use domain::ports::{LedgerError, ShowRepository, TicketLedger};
+use domain::ports::{LedgerError, ShowRepository, TicketLedger, UnreadableShow};
 use domain::ticket::RejectionReason;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,10 @@ impl AuditReport {
                 audited.push(audit_show(ledger, standing).await?.into());
             }
         }
+        let unreadable = shows.unreadable().await;
+        let unreadable = unreadable.map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
+        audited.extend(unreadable.into_iter().map(AuditedShow::from));
+        audited.sort_by(|one, other| one.show_id.cmp(&other.show_id));
         Ok(Self {
             violations: audited.iter().map(|show| show.violations).sum(),
             shows: audited,
@@ -110,6 +114,24 @@ impl From<ShowAudit> for AuditedShow {
             inversions: audit.inversions,
             violations: audit.violations,
             examples: audit.examples.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// A show that cannot be read is a violation: an oversale could hide in it.
+impl From<UnreadableShow> for AuditedShow {
+    fn from(show: UnreadableShow) -> Self {
+        Self {
+            show_id: show.id,
+            capacity: 0,
+            available: 0,
+            held: 0,
+            sold: 0,
+            changes: 0,
+            verdicts: VerdictCounts::default().into(),
+            inversions: 0,
+            violations: 1,
+            examples: vec![format!("nothing of it was audited: {}", show.why)],
         }
     }
 }

@@ -12,6 +12,7 @@ use domain::ports::{Clock, Dependency, DependencyDown, LaneClaims};
 use domain::user::PriorityClass;
 use domain::waiting_line::WaitingLine;
 use parking_lot::Mutex;
+use runtime::error_chain;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -41,6 +42,8 @@ pub struct LaneWatch {
     held: Arc<HeldLanes>,
     /// Lanes without a living worker, since when.
     unowned: Mutex<BTreeMap<Lane, Instant>>,
+    /// Since when the claims cannot be read, and why.
+    unread: Mutex<Option<(Instant, String)>>,
 }
 
 impl LaneWatch {
@@ -58,6 +61,7 @@ impl LaneWatch {
             heard,
             held,
             unowned: Mutex::default(),
+            unread: Mutex::default(),
         }
     }
 
@@ -67,12 +71,17 @@ impl LaneWatch {
         let mut watch = Watch::default();
         let mut is_undecided = false;
         while !stop.is_cancelled() {
-            // Who cannot read the claims says so as a store that is down, not as lanes.
-            if let Ok(Ok(roster)) = timeout(LOOK, self.claims.roster()).await {
-                let now = started.elapsed();
-                watch.look(&roster, now);
-                self.note(&roster, &watch, now);
-            }
+            let failed = match timeout(LOOK, self.claims.roster()).await {
+                Ok(Ok(roster)) => {
+                    let now = started.elapsed();
+                    watch.look(&roster, now);
+                    self.note(&roster, &watch, now);
+                    None
+                }
+                Ok(Err(error)) => Some(error_chain(&error)),
+                Err(late) => Some(late.to_string()),
+            };
+            self.note_unread(failed);
             match (self.reason(), is_undecided) {
                 (Some(reason), false) => {
                     warn!(reason, "accepted orders wait undecided");
@@ -92,6 +101,14 @@ impl LaneWatch {
         }
     }
 
+    fn note_unread(&self, failed: Option<String>) {
+        let mut unread = self.unread.lock();
+        *unread = failed.map(|why| match unread.take() {
+            Some((since, _)) => (since, why),
+            None => (Instant::now(), why),
+        });
+    }
+
     fn note(&self, roster: &Roster, watch: &Watch, now: Duration) {
         let mut unowned = self.unowned.lock();
         for lane in self.lanes.iter() {
@@ -107,7 +124,20 @@ impl LaneWatch {
     /// Why orders wait undecided, for operators.
     fn reason(&self) -> Option<String> {
         let reason = self.nobody().or_else(|| self.not_served());
-        reason.or_else(|| self.no_verdict())
+        let reason = reason.or_else(|| self.no_verdict());
+        reason.or_else(|| self.claims_unread())
+    }
+
+    /// Nobody can claim a lane then.
+    fn claims_unread(&self) -> Option<String> {
+        let unread = self.unread.lock();
+        let (since, why) = unread.as_ref()?;
+        (since.elapsed() >= UNDECIDED_AFTER).then(|| {
+            format!(
+                "who decides which lane could not be read for {} s: {why}",
+                since.elapsed().as_secs()
+            )
+        })
     }
 
     /// Of a worker, which does not hear of the orders that others accept.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use domain::ids::ShowId;
 use domain::ports::TransitionReport;
 use domain::rule::{Changes, expire_holds};
+use runtime::error_chain;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use super::locked::Locked;
 use super::until_free;
 use crate::error::StoreError;
-use crate::row::show_id;
+use crate::row::{log_once, show_id};
 use crate::store::Database;
 
 /// Shows of one sweep.
@@ -37,13 +38,13 @@ pub(super) async fn expire_due(
         let free: BTreeSet<ShowId> = locked.shows.keys().cloned().collect();
         Ok((free, expire(locked, limit).await?))
     };
-    // A show that cannot be read must not keep the holds of others.
+    // A show that cannot be read or saved must not keep the holds of others.
     let left: Vec<&ShowId> = match db.change(until_free(attempt)).await {
         Ok((free, expired)) => {
             add(&mut report, expired);
             due.iter().filter(|show| !free.contains(*show)).collect()
         }
-        Err(StoreError::Corrupt { .. }) => due.iter().collect(),
+        Err(error) if error.is_unprocessable() => due.iter().collect(),
         Err(error) => return Err(error),
     };
     for show in left {
@@ -62,9 +63,13 @@ pub(super) async fn expire_due(
         };
         match timeout(BUSY_LIMIT, expiring).await {
             Ok(Ok(expired)) => add(&mut report, expired),
-            Ok(Err(error)) => {
-                warn!(show.id = show.as_str(), %error, "its holds that are over stay for now");
-            }
+            Ok(Err(error)) => log_once(&format!("{show}: {error}"), || {
+                let error = error_chain(&error);
+                warn!(
+                    show.id = show.as_str(),
+                    error, "its holds that are over stay for now"
+                );
+            }),
             // Somebody has it locked: the next sweep tries again.
             Err(_) => {}
         }
@@ -101,7 +106,9 @@ async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> 
     for (id,) in due {
         match show_id("holds", &id) {
             Ok(id) => shows.push(id),
-            Err(error) => error!(%error, "left out holds of something that is no show"),
+            Err(error) => log_once(&error.to_string(), || {
+                error!(%error, "left out holds of something that is no show");
+            }),
         }
     }
     shows.sort_unstable();

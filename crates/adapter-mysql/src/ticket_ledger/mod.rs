@@ -120,7 +120,8 @@ pub(crate) fn transitions(
     ByShow::new(MAX_TRANSITIONS, shows_at_once, CHANGE_LIMIT, run)
 }
 
-/// Does it again while other transactions are in the way, waiting longer each time.
+/// Does it again while other transactions are in the way, waiting longer each time. A key that is
+/// there may be one: the same ticket id was decided for another show in the same moment.
 async fn until_free<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -128,7 +129,9 @@ where
     let mut failed = 0;
     loop {
         match attempt().await {
-            Err(error) if error.is_contention() && failed + 1 < ATTEMPTS => {
+            Err(error)
+                if failed + 1 < ATTEMPTS && (error.is_contention() || error.is_duplicate()) =>
+            {
                 failed += 1;
                 debug!(attempts = failed, "another transaction was in the way");
                 let longest = 1 << failed.min(7);

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use domain::ids::{ShowId, UserId};
-use domain::journal::{HistoryEntry, JournalEntry};
+use domain::journal::HistoryEntry;
 use domain::ports::TicketPage;
 use domain::receipt::TicketId;
 use domain::ticket::Ticket;
 
 use super::locked::tickets;
 use crate::error::StoreError;
-use crate::row::{JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, readable};
+use crate::row::{
+    JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, change, decision, readable,
+};
 use crate::store::Database;
 
 fn rows(limit: usize) -> u64 {
@@ -32,28 +34,39 @@ pub(super) async fn list_by_user(
     user: &UserId,
     page: TicketPage,
 ) -> Result<Vec<Ticket>, StoreError> {
-    // The first bound narrows the index range, the second one is exact.
-    let bounds = if page.after.is_some() {
-        "AND requested_at <= ? AND (requested_at < ? OR id < ?)"
-    } else {
-        ""
-    };
-    let sql = format!(
-        "SELECT {TICKET_COLUMNS} FROM tickets WHERE user_id = ? {bounds} \
-         ORDER BY requested_at DESC, id DESC LIMIT ?"
-    );
-    let mut query = sqlx::query_as::<_, TicketRow>(&sql).bind(user.as_str().as_bytes());
-    if let Some((requested_at, id)) = page.after {
-        query = query
-            .bind(requested_at.as_micros())
-            .bind(requested_at.as_micros())
-            .bind(id.to_bytes().to_vec());
-    }
+    let mut after = page
+        .after
+        .map(|(requested_at, id)| (requested_at.as_micros(), id.to_bytes().to_vec()));
     let mut lease = db.lease_reading().await?;
-    let query = query.bind(rows(page.limit));
-    let found = query.fetch_all(lease.connection()).await?;
+    let mut tickets = Vec::new();
+    // A row that cannot be read makes room for another one.
+    while tickets.len() < page.limit {
+        // The first bound narrows the index range, the second one is exact.
+        let bounds = if after.is_some() {
+            "AND requested_at <= ? AND (requested_at < ? OR id < ?)"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT {TICKET_COLUMNS} FROM tickets WHERE user_id = ? {bounds} \
+             ORDER BY requested_at DESC, id DESC LIMIT ?"
+        );
+        let mut query = sqlx::query_as::<_, TicketRow>(&sql).bind(user.as_str().as_bytes());
+        if let Some((requested_at, id)) = after {
+            query = query.bind(requested_at).bind(requested_at).bind(id);
+        }
+        let missing = page.limit - tickets.len();
+        let found = query.bind(rows(missing));
+        let found = found.fetch_all(lease.connection()).await?;
+        let is_last = found.len() < missing;
+        after = found.last().map(TicketRow::place);
+        tickets.extend(readable(found));
+        if is_last {
+            break;
+        }
+    }
     lease.give_back();
-    Ok(readable(found))
+    Ok(tickets)
 }
 
 /// What the show's number was before both halves are read bounds them: up to
@@ -97,12 +110,8 @@ pub(super) async fn history(
         .await?;
     lease.give_back();
     let mut history = Vec::with_capacity(decided.len() + changed.len());
-    for row in decided {
-        history.push(HistoryEntry::Decided(Ticket::try_from(row)?));
-    }
-    for row in changed {
-        history.push(HistoryEntry::Changed(JournalEntry::try_from(row)?));
-    }
+    history.extend(decided.into_iter().map(decision));
+    history.extend(changed.into_iter().map(change));
     history.sort_by_key(HistoryEntry::seq);
     Ok(history)
 }

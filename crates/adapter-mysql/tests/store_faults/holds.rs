@@ -119,6 +119,26 @@ async fn holds_of_tickets_that_are_not_there_end_no_sweeping() {
     assert_eq!(expired, 3);
 }
 
+/// Counters that somebody has "mended" by hand, and a number behind the history.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_show_that_cannot_be_saved_keeps_no_hold_of_another() {
+    for harm in [
+        "available = available + held, held = 0",
+        "seq = seq - 2",
+        "max_per_user = 0",
+    ] {
+        let store = Store::holding("h", 100, 1).await;
+        store.add_show("other", 100, 1).await;
+        store.reserve("h", 0, 3).await;
+        store.reserve("other", 0, 3).await;
+        let harmed = format!("UPDATE shows SET {harm} WHERE id = 'h'");
+        store.database.execute(&harmed).await;
+        store.clock.advance_seconds(2 * HOLD_SECONDS);
+        let expired = store.store.expire_due(1_000).await.unwrap().outcomes.len();
+        assert_eq!((expired, store.holds().await), (3, 3), "{harm}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_show_keeps_no_hold_and_no_confirmation_of_another_waiting() {
     let store = Store::holding("h", 100, 1).await;

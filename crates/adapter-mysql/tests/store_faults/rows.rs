@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use domain::journal::HistoryEntry;
 use domain::ports::{
-    LedgerError, ShowRepository, TicketLedger, TicketPage, UserRepository, UserRepositoryError,
+    LaneClaims, LedgerError, ShowRepository, TicketLedger, TicketPage, UserRepository,
+    UserRepositoryError,
 };
 use domain::user::PriorityClass;
 use futures_util::future::join_all;
@@ -137,4 +139,70 @@ async fn a_ticket_that_cannot_be_read_is_no_other_tickets_failure() {
     let user = fixtures::user_id(USER);
     let listed = store.store.list_by_user(&user, FIRST_PAGE).await.unwrap();
     assert_eq!(listed.len(), 9);
+    // A page is full although a row of it is left out: else nobody would ask for the next one.
+    let page = TicketPage {
+        after: None,
+        limit: 8,
+    };
+    let listed = store.store.list_by_user(&user, page).await.unwrap();
+    assert_eq!(listed.len(), 8);
+    // The audit says which step it is, and reads on.
+    let show = fixtures::show_id("a");
+    let history = store.store.history(&show, 0, 100).await.unwrap();
+    assert_eq!(history.len(), 11);
+    let unreadable = |entry: &&HistoryEntry| matches!(entry, HistoryEntry::Unreadable { .. });
+    let unreadable: Vec<_> = history.iter().filter(unreadable).collect();
+    assert_eq!(unreadable.len(), 1);
+    assert_eq!(unreadable[0].seq(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_left_out_ends_no_list() {
+    let store = Store::new(Duration::MAX).await;
+    for show in ["c", "d", "e"] {
+        let show = fixtures::show(show, 10);
+        ShowRepository::create(&*store.store, &show).await.unwrap();
+    }
+    let terms = "UPDATE shows SET max_per_user = 0 WHERE id IN ('a', 'c')";
+    store.database.execute(terms).await;
+    let shows = ShowRepository::list(&*store.store, None, 2).await.unwrap();
+    let shows: Vec<_> = shows.iter().map(|one| one.show.id.as_str()).collect();
+    assert_eq!(shows, ["b", "d"]);
+    let unreadable = store.store.unreadable().await.unwrap();
+    let unreadable: Vec<_> = unreadable.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(unreadable, ["a", "c"]);
+
+    store
+        .database
+        .execute(
+            "INSERT INTO users (id, name, priority) VALUES \
+             ('2', 'x', 9), ('3', 'x', 9), ('4', 'x', 1), ('5', 'x', 1)",
+        )
+        .await;
+    let users = UserRepository::list(&*store.store, None, 2).await.unwrap();
+    let users: Vec<_> = users.iter().map(|user| user.id.as_str()).collect();
+    assert_eq!(users, [USER, "4"]);
+}
+
+/// As after a restore of one table. Whoever decides singles the show's orders out by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_show_behind_its_history_fails_alone() {
+    let store = Store::new(Duration::MAX).await;
+    let orders = store.source.orders(4, "a", USER);
+    store.store.decide(&orders[..2], None).await.unwrap();
+    let behind = "UPDATE shows SET seq = 1 WHERE id = 'a'";
+    store.database.execute(behind).await;
+    let error = store.store.decide(&orders[2..], None).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Unprocessable(_)), "{error:?}");
+    let others = store.source.orders(2, "b", USER);
+    store.store.decide(&others, None).await.unwrap();
+}
+
+/// Somebody has deleted a right row, or written a wrong one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_no_lane_hinders_no_other() {
+    let store = Store::new(Duration::MAX).await;
+    let row = "INSERT INTO lane_claims (lane, owner, number) VALUES (99, NULL, 1)";
+    store.database.execute(row).await;
+    store.store.roster().await.unwrap();
 }

@@ -279,7 +279,7 @@ async fn read(world: &Arc<World>, id: TicketId) -> Option<Ticket> {
         Err(ReadTicketError::NotFound) => {
             world.violated(format_args!("{id} was said to be unknown"));
         }
-        Err(ReadTicketError::StoreUnavailable(_)) => {}
+        Err(ReadTicketError::Unreadable(_) | ReadTicketError::StoreUnavailable(_)) => {}
     }
     None
 }

@@ -23,7 +23,7 @@ pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError};
 pub use dependency::{ClocksDiffer, Dependency, DependencyDown};
 pub use examination::{Examination, Finding, Level};
 pub use lane_claims::{LaneClaims, LaneClaimsError};
-pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError};
+pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
 pub use store_identity::{DeploymentId, StoreIdentity};
 pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
 pub use ticket_events::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};

@@ -28,6 +28,15 @@ pub enum CreateShowError {
     Unavailable(#[source] Cause),
 }
 
+/// A row of the store that should be a show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableShow {
+    /// Its id, with `\u{fffd}` for what is no text.
+    pub id: String,
+    /// What is wrong with it, for operators.
+    pub why: String,
+}
+
 /// Keeps shows.
 #[async_trait]
 pub trait ShowRepository: Send + Sync {
@@ -58,6 +67,15 @@ pub trait ShowRepository: Send + Sync {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError>;
+
+    /// What other programs have made of shows, so that they can be neither listed nor sold: for
+    /// the audit. Reads all shows.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`] when the store did not answer.
+    async fn unreadable(&self) -> Result<Vec<UnreadableShow>, ShowRepositoryError> {
+        Ok(Vec::new())
+    }
 
     /// Puts a show on sale, with all its seats available and the first entry
     /// of its journal ([`crate::rule::open_show`]), both or neither, and returns it. Of

@@ -1,6 +1,8 @@
 //! The worker's step: decide what a lane delivered, put aside what cannot be
 //! decided, tell everybody. Acking is the caller's, after this succeeded.
 
+use std::error::Error;
+use std::iter::successors;
 use std::sync::Arc;
 
 use super::announce;
@@ -152,7 +154,7 @@ impl DecidingDesk {
         let mut reports = Vec::new();
         let mut undecidable = Vec::new();
         let mut put_aside =
-            |order: &Order, cause: Cause| undecidable.push((order.clone(), cause.to_string()));
+            |order: &Order, cause: Cause| undecidable.push((order.clone(), reason(&*cause)));
         match self.ledger.decide(orders, claim).await {
             Ok(report) => {
                 reports.push(report);
@@ -185,6 +187,14 @@ impl DecidingDesk {
         }
         Ok((reports, undecidable))
     }
+}
+
+/// An error with its causes: the last of them says which column or constraint it was.
+fn reason(error: &dyn Error) -> String {
+    let causes = successors(error.source(), |cause: &&dyn Error| (*cause).source());
+    causes.fold(error.to_string(), |reason, cause| {
+        format!("{reason}: {cause}")
+    })
 }
 
 /// The orders of each show in their sequence; shows in the sequence of their first order.

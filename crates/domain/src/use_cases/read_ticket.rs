@@ -2,7 +2,7 @@
 
 use super::BoxOffice;
 use crate::ids::{ShowId, UserId};
-use crate::ports::{Cause, TicketPage};
+use crate::ports::{Cause, LedgerError, TicketPage};
 use crate::receipt::TicketId;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
@@ -45,6 +45,9 @@ pub enum ReadTicketError {
     /// No ticket of that id was ever issued.
     #[error("the ticket does not exist")]
     NotFound,
+    /// One of the tickets is stored in a form that this version does not write.
+    #[error("a ticket cannot be read")]
+    Unreadable(#[source] Cause),
     /// The store did not answer.
     #[error("the ledger is unavailable")]
     StoreUnavailable(#[source] Cause),
@@ -86,12 +89,13 @@ impl BoxOffice {
     /// The decided tickets among `ids`, in any sequence.
     ///
     /// # Errors
+    /// [`ReadTicketError::Unreadable`] if that holds for any of them, else
     /// [`ReadTicketError::StoreUnavailable`].
     pub async fn read_tickets(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, ReadTicketError> {
-        self.ledger
-            .find(ids)
-            .await
-            .map_err(|error| ReadTicketError::StoreUnavailable(Box::new(error)))
+        self.ledger.find(ids).await.map_err(|error| match error {
+            LedgerError::Unprocessable(cause) => ReadTicketError::Unreadable(cause),
+            error => ReadTicketError::StoreUnavailable(Box::new(error)),
+        })
     }
 
     /// Where an order that is not decided yet is in its waiting line; `None` if

@@ -51,14 +51,14 @@ fn found(history: Vec<HistoryEntry>, standing: &ShowStanding) -> Vec<Violation> 
 fn ticket(history: &mut [HistoryEntry], step: usize) -> &mut Ticket {
     match &mut history[step] {
         HistoryEntry::Decided(ticket) => ticket,
-        HistoryEntry::Changed(entry) => panic!("{entry:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
 fn change(history: &mut [HistoryEntry], step: usize) -> &mut Change {
     match &mut history[step] {
         HistoryEntry::Changed(entry) => &mut entry.change,
-        HistoryEntry::Decided(ticket) => panic!("{ticket:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -287,7 +287,7 @@ fn both_sides_of_the_end_of_a_hold() {
     let set_time = |step: usize, seconds: i64, micros: i64| {
         after(|history, _| match &mut history[step] {
             HistoryEntry::Changed(entry) => entry.at = at(seconds * SECOND + micros),
-            HistoryEntry::Decided(ticket) => panic!("{ticket:?}"),
+            other => panic!("{other:?}"),
         })
     };
     assert_eq!(set_time(6, 11, -1), []);

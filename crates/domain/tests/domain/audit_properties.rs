@@ -45,11 +45,11 @@ impl Record {
     ) -> Option<&mut Ticket> {
         let (place, ()) = self.pick(index, |entry| match entry {
             HistoryEntry::Decided(ticket) => wanted(ticket).then_some(()),
-            HistoryEntry::Changed(_) => None,
+            HistoryEntry::Changed(_) | HistoryEntry::Unreadable { .. } => None,
         })?;
         match &mut self.history[place] {
             HistoryEntry::Decided(ticket) => Some(ticket),
-            HistoryEntry::Changed(_) => None,
+            HistoryEntry::Changed(_) | HistoryEntry::Unreadable { .. } => None,
         }
     }
 
@@ -60,11 +60,11 @@ impl Record {
     ) -> Option<&mut JournalEntry> {
         let (place, ()) = self.pick(index, |entry| match entry {
             HistoryEntry::Changed(entry) => wanted(&entry.change).then_some(()),
-            HistoryEntry::Decided(_) => None,
+            HistoryEntry::Decided(_) | HistoryEntry::Unreadable { .. } => None,
         })?;
         match &mut self.history[place] {
             HistoryEntry::Changed(entry) => Some(entry),
-            HistoryEntry::Decided(_) => None,
+            HistoryEntry::Decided(_) | HistoryEntry::Unreadable { .. } => None,
         }
     }
 
@@ -76,7 +76,7 @@ impl Record {
                 }
                 Verdict::Confirmed | Verdict::Rejected(_) => None,
             },
-            HistoryEntry::Changed(_) => None,
+            HistoryEntry::Changed(_) | HistoryEntry::Unreadable { .. } => None,
         });
         ends.collect()
     }
@@ -122,7 +122,14 @@ const CORRUPTIONS: &[(&str, Corruption)] = &[
         match &mut record.history[place] {
             HistoryEntry::Decided(ticket) => ticket.decision_seq = Some(seq + 1),
             HistoryEntry::Changed(entry) => entry.seq = seq + 1,
+            HistoryEntry::Unreadable { seq: number, .. } => *number = seq + 1,
         }
+        Some(())
+    }),
+    ("an entry cannot be read", |record, index| {
+        let (place, seq) = record.pick(index, |entry| Some(entry.seq()))?;
+        let why = "a status that there is none of".to_owned();
+        record.history[place] = HistoryEntry::Unreadable { seq, why };
         Some(())
     }),
     ("two entries out of sequence", |record, index| {
@@ -238,7 +245,7 @@ const CORRUPTIONS: &[(&str, Corruption)] = &[
     ("one ticket decided twice", |record, index| {
         let (_, id) = record.pick(index, |entry| match entry {
             HistoryEntry::Decided(ticket) => Some(ticket.order.ticket_id),
-            HistoryEntry::Changed(_) => None,
+            HistoryEntry::Changed(_) | HistoryEntry::Unreadable { .. } => None,
         })?;
         let other = record.pick_ticket(index, |ticket| ticket.order.ticket_id != id)?;
         other.order.ticket_id = id;

@@ -60,7 +60,7 @@ pub(crate) async fn open(
         Err(ReadTicketError::NotFound) => return Err(ApiError::TicketNotFound),
         // A browser would never ask again after an error: the stream starts,
         // and the state follows.
-        Err(ReadTicketError::StoreUnavailable(_)) => {
+        Err(ReadTicketError::Unreadable(_) | ReadTicketError::StoreUnavailable(_)) => {
             live.missed.notify_one();
             connection.fail(&Failure::StoreUnavailable);
         }

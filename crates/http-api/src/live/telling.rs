@@ -90,11 +90,24 @@ impl Live {
         ids: &[TicketId],
         audience: Audience<'_>,
     ) -> Result<(), ReadTicketError> {
-        let decided = self.office.read_tickets(ids).await?;
-        for ticket in &decided {
+        let read = match self.office.read_tickets(ids).await {
+            // Each alone: one that cannot be read must not keep the others from being told.
+            Err(ReadTicketError::Unreadable(_)) if ids.len() > 1 => {
+                for id in ids {
+                    Box::pin(self.tell_tickets(std::slice::from_ref(id), audience)).await?;
+                }
+                return Ok(());
+            }
+            // It is told when somebody has mended it.
+            Err(ReadTicketError::Unreadable(_)) if matches!(audience, Audience::All) => {
+                return Ok(());
+            }
+            read => read?,
+        };
+        for ticket in &read {
             self.tickets.tell(ticket, audience);
         }
-        let decided: HashSet<_> = decided.iter().map(|t| t.order.ticket_id).collect();
+        let decided: HashSet<_> = read.iter().map(|t| t.order.ticket_id).collect();
         for id in ids.iter().filter(|id| !decided.contains(id)) {
             if self.office.receipts.has_issued(*id) {
                 let line = |hint: &_| self.line(*id, hint);
@@ -117,7 +130,11 @@ impl Live {
         }
         let found: HashSet<_> = standings.iter().map(|s| &s.show.id).collect();
         for id in ids.iter().filter(|id| !found.contains(id)) {
-            self.shows.refuse(id, audience);
+            // Among others, one that cannot be read is left out like one that is not there.
+            let alone = self.office.read_standings(std::slice::from_ref(id)).await;
+            if alone.is_ok_and(|alone| alone.is_empty()) {
+                self.shows.refuse(id, audience);
+            }
         }
         Ok(())
     }

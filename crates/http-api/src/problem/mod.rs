@@ -252,7 +252,8 @@ impl ApiError {
             Self::StoreUnavailable(_) => told(
                 S::SERVICE_UNAVAILABLE,
                 "store_unavailable",
-                "The store cannot be reached. Send the request again later.",
+                "The store did not do it: it cannot be reached, or a record in it is damaged. \
+                 Send the request again later.",
             ),
             Self::NotAWebSocket(what) => told(
                 S::UPGRADE_REQUIRED,
@@ -423,7 +424,9 @@ impl From<ReadTicketError> for ApiError {
     fn from(error: ReadTicketError) -> Self {
         match error {
             ReadTicketError::NotFound => Self::TicketNotFound,
-            ReadTicketError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
+            ReadTicketError::Unreadable(cause) | ReadTicketError::StoreUnavailable(cause) => {
+                Self::StoreUnavailable(cause)
+            }
         }
     }
 }

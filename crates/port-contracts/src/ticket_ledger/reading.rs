@@ -249,7 +249,7 @@ pub async fn the_history_comes_in_pages_without_a_gap(h: &StoreHarness) {
         .iter()
         .map(|entry| match entry {
             HistoryEntry::Decided(ticket) => ticket.clone(),
-            HistoryEntry::Changed(_) => panic!("{entry:?}"),
+            HistoryEntry::Changed(_) | HistoryEntry::Unreadable { .. } => panic!("{entry:?}"),
         })
         .collect();
     for (order, ticket) in [&a0, &a1, &a2, &a3].into_iter().zip(decided) {
@@ -260,7 +260,7 @@ pub async fn the_history_comes_in_pages_without_a_gap(h: &StoreHarness) {
         .iter()
         .filter_map(|entry| match entry {
             HistoryEntry::Changed(entry) => Some((entry.at, entry.change.clone())),
-            HistoryEntry::Decided(_) => None,
+            HistoryEntry::Decided(_) | HistoryEntry::Unreadable { .. } => None,
         })
         .collect();
     let show = holding_show("a", 3, 10);
