@@ -36,7 +36,7 @@ impl TicketLedger for MemoryStore {
             let users = self.users.read();
             books.load_batch(orders, |user| users.contains_key(user), now)
         };
-        let outcome = decide_batch(state, orders, now);
+        let outcome = decide_batch(state, orders, now)?;
         RwLockUpgradableReadGuard::upgrade(books).save(&outcome.changes());
         Ok(outcome.into())
     }
@@ -48,7 +48,7 @@ impl TicketLedger for MemoryStore {
         let books = self.books.upgradable_read();
         let ids = requests.iter().map(|request| request.ticket_id);
         let state = books.load_tickets(ids);
-        let outcome = change_tickets(state, requests, self.clock.now());
+        let outcome = change_tickets(state, requests, self.clock.now())?;
         RwLockUpgradableReadGuard::upgrade(books).save(&outcome.changes());
         Ok(outcome.into())
     }
@@ -66,7 +66,7 @@ impl TicketLedger for MemoryStore {
         // In the sequence in which they ran out.
         let mut tickets = state.tickets;
         let due = due.iter().filter_map(|(_, id)| tickets.remove(id));
-        let outcome = expire_holds(state.shows, due.collect(), now);
+        let outcome = expire_holds(state.shows, due.collect(), now)?;
         RwLockUpgradableReadGuard::upgrade(books).save(&outcome.changes());
         Ok(outcome.into())
     }

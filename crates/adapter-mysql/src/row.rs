@@ -8,7 +8,7 @@ use domain::ids::{ShowId, UserId};
 use domain::journal::{Change, HistoryEntry, JournalEntry, SeatsFrom};
 use domain::order::{Order, Quantity};
 use domain::receipt::{ProcessId, TicketId};
-use domain::rule::ShowLedger;
+use domain::rule::{CorruptCounters, ShowLedger};
 use domain::show::{
     Capacity, HoldSeconds, LabelError, MAX_LABEL_LENGTH, SalesWindow, SeatCounts, Show,
     ShowStanding, Terms, Title,
@@ -46,6 +46,12 @@ pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, S
         .ok()
         .and_then(|bytes| TicketId::from_bytes(bytes).ok())
         .ok_or_else(|| corrupt(table)(&"a ticket id"))
+}
+
+impl From<CorruptCounters> for StoreError {
+    fn from(error: CorruptCounters) -> Self {
+        corrupt("shows")(&error)
+    }
 }
 
 /// A title or name, shown to people and of no other use. Another program may have written one
@@ -252,8 +258,7 @@ impl TryFrom<ShowRow> for ShowStanding {
 /// The counters that the rule works on.
 pub(crate) fn show_ledger(standing: &ShowStanding) -> Result<ShowLedger, StoreError> {
     let ShowStanding { show, seats, seq } = standing;
-    ShowLedger::restore(show.id.clone(), show.terms.clone(), *seats, *seq)
-        .map_err(|error| corrupt("shows")(&error))
+    ShowLedger::restore(show.id.clone(), show.terms.clone(), *seats, *seq).map_err(StoreError::from)
 }
 
 pub(crate) const TICKET_COLUMNS: &str = "id, show_id, user_id, quantity, class, requested_at, \

@@ -120,7 +120,7 @@ async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, St
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let due = locked.due_holds(&shows, limit).await?;
     let reserved = locked.reserved(&due.tickets).await?;
-    let outcome = expire_holds(locked.ledgers()?, reserved, locked.now);
+    let outcome = expire_holds(locked.ledgers()?, reserved, locked.now)?;
     let expired = outcome.changed.iter();
     let expired: HashSet<_> = expired.map(|change| change.after.order.ticket_id).collect();
     let idle = due.tickets.iter().filter(|id| !expired.contains(id));

@@ -243,7 +243,7 @@ async fn decide(
 ) -> Result<DecideReport, StoreError> {
     let mut locked = Locked::shows(db, &sorted(orders.iter().map(|order| &order.show_id))).await?;
     let state = load_batch(&mut locked, orders).await?;
-    let outcome = decide_batch(state, orders, locked.now);
+    let outcome = decide_batch(state, orders, locked.now)?;
     locked.commit_under(&outcome.changes(), claim).await?;
     Ok(outcome.into())
 }
@@ -345,7 +345,7 @@ async fn change_all(
 ) -> Result<TransitionReport, StoreError> {
     let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
     let state = load_tickets(&mut locked, &ids).await?;
-    let outcome = change_tickets(state, requests, locked.now);
+    let outcome = change_tickets(state, requests, locked.now)?;
     locked.commit(&outcome.changes()).await?;
     Ok(outcome.into())
 }

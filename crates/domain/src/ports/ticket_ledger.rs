@@ -9,7 +9,8 @@ use crate::journal::HistoryEntry;
 use crate::order::Order;
 use crate::receipt::TicketId;
 use crate::rule::{
-    BatchOutcome, Decision, TermsRefused, TicketsOutcome, TransitionOutcome, TransitionRequest,
+    BatchOutcome, CorruptCounters, Decision, TermsRefused, TicketsOutcome, TransitionOutcome,
+    TransitionRequest,
 };
 use crate::show::{ShowChange, ShowSeats, ShowStanding};
 use crate::ticket::Ticket;
@@ -30,6 +31,12 @@ pub enum LedgerError {
     /// unknown, and asking again is safe.
     #[error("the ledger is unavailable")]
     Unavailable(#[source] Cause),
+}
+
+impl From<CorruptCounters> for LedgerError {
+    fn from(corrupt: CorruptCounters) -> Self {
+        Self::Unprocessable(Box::new(corrupt))
+    }
 }
 
 /// Why a show was not changed.

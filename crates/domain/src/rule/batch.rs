@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::ids::{ShowId, UserId};
 use crate::order::Order;
 use crate::receipt::TicketId;
-use crate::rule::ledger::{ShowLedger, decided};
+use crate::rule::ledger::{CorruptCounters, ShowLedger, decided};
 use crate::rule::saved::{Changes, ShowAfter, TicketChange};
 use crate::ticket::{RejectionReason, Ticket, Verdict};
 use crate::time::Timestamp;
@@ -80,8 +80,14 @@ impl BatchOutcome {
 /// Decides a batch in the given sequence. First the shows' due holds are
 /// released, so that no order is refused for a seat whose hold is over; then
 /// each order gets the verdict that its id has, or else [`ShowLedger::decide`]'s.
-#[must_use]
-pub fn decide_batch(state: BatchState, orders: &[Order], now: Timestamp) -> BatchOutcome {
+///
+/// # Errors
+/// [`CorruptCounters`] of a show whose holds were to be released; nothing is to be saved then.
+pub fn decide_batch(
+    state: BatchState,
+    orders: &[Order],
+    now: Timestamp,
+) -> Result<BatchOutcome, CorruptCounters> {
     let BatchState {
         mut shows,
         mut known,
@@ -90,12 +96,12 @@ pub fn decide_batch(state: BatchState, orders: &[Order], now: Timestamp) -> Batc
     let mut released = Vec::new();
     for show in shows.values_mut() {
         for before in std::mem::take(&mut show.due_holds) {
-            let Some(change) = TicketChange::expire(before, &mut show.ledger, now) else {
+            let Some(change) = TicketChange::expire(before, &mut show.ledger, now)? else {
                 continue;
             };
             let ticket = &change.after;
             if let Some(live) = show.live_seats.get_mut(&ticket.order.user_id) {
-                *live -= ticket.order.quantity.seats();
+                *live = live.saturating_sub(ticket.order.quantity.seats());
             }
             if let Some(ticket_in_batch) = known.get_mut(&ticket.order.ticket_id) {
                 ticket_in_batch.clone_from(ticket);
@@ -135,9 +141,9 @@ pub fn decide_batch(state: BatchState, orders: &[Order], now: Timestamp) -> Batc
             Decision::First(ticket)
         })
         .collect();
-    BatchOutcome {
+    Ok(BatchOutcome {
         decisions,
         released,
         shows: ShowAfter::each(seqs, shows.into_values().map(|show| show.ledger)),
-    }
+    })
 }

@@ -20,14 +20,32 @@ pub struct ShowLedger {
 
 /// Stored counters that no sequence of changes can have led to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "show {show_id}: {} available + {} held + {} sold is not the capacity of {}",
-    seats.available, seats.held, seats.sold, capacity.seats()
-)]
-pub struct CorruptCounters {
-    show_id: ShowId,
-    seats: SeatCounts,
-    capacity: Capacity,
+pub enum CorruptCounters {
+    /// They do not add up.
+    #[error(
+        "show {show_id}: {} available + {} held + {} sold is not the capacity of {}",
+        seats.available, seats.held, seats.sold, capacity.seats()
+    )]
+    Sum {
+        /// The show.
+        show_id: ShowId,
+        /// Its counters.
+        seats: SeatCounts,
+        /// What they should add up to.
+        capacity: Capacity,
+    },
+    /// A ticket has more seats than its show counts.
+    #[error("show {show_id}: a ticket has {seats} of {counted} {counter} seats")]
+    Overdrawn {
+        /// The show.
+        show_id: ShowId,
+        /// `held` or `sold`.
+        counter: &'static str,
+        /// What is counted.
+        counted: u32,
+        /// What the ticket has.
+        seats: u32,
+    },
 }
 
 impl ShowLedger {
@@ -58,7 +76,7 @@ impl ShowLedger {
         seq: u64,
     ) -> Result<Self, CorruptCounters> {
         if seats.total() != u64::from(terms.capacity.seats()) {
-            return Err(CorruptCounters {
+            return Err(CorruptCounters::Sum {
                 show_id,
                 seats,
                 capacity: terms.capacity,
@@ -141,12 +159,19 @@ impl ShowLedger {
     }
 
     /// Sells a reserved ticket's seats, if `now` is before the end of its hold.
-    pub fn confirm(&mut self, ticket: &mut Ticket, now: Timestamp) -> Transition {
-        match ticket.status {
+    ///
+    /// # Errors
+    /// [`CorruptCounters`]; nothing has changed then.
+    pub fn confirm(
+        &mut self,
+        ticket: &mut Ticket,
+        now: Timestamp,
+    ) -> Result<Transition, CorruptCounters> {
+        Ok(match ticket.status {
             Status::Reserved if ticket.is_due(now) => Transition::Refused(Refusal::HoldExpired),
             Status::Reserved => {
                 let seats = ticket.order.quantity.seats();
-                self.seats.held -= seats;
+                self.take_held(seats)?;
                 self.seats.sold += seats;
                 advance(ticket, Status::Confirmed);
                 Transition::Done(self.entry(Change::Confirmed(ticket.order.ticket_id), now))
@@ -154,45 +179,87 @@ impl ShowLedger {
             Status::Confirmed => Transition::AlreadyDone,
             Status::Expired => Transition::Refused(Refusal::HoldExpired),
             Status::Cancelled | Status::Rejected => Transition::Refused(Refusal::NotReserved),
-        }
+        })
     }
 
     /// Gives a reserved or confirmed ticket's seats back. A hold that is over
     /// at `now` can only expire.
-    pub fn cancel(&mut self, ticket: &mut Ticket, now: Timestamp) -> Transition {
+    ///
+    /// # Errors
+    /// [`CorruptCounters`]; nothing has changed then.
+    pub fn cancel(
+        &mut self,
+        ticket: &mut Ticket,
+        now: Timestamp,
+    ) -> Result<Transition, CorruptCounters> {
         let seats = ticket.order.quantity.seats();
         let from = match ticket.status {
             Status::Reserved if ticket.is_due(now) => {
-                return Transition::Refused(Refusal::HoldExpired);
+                return Ok(Transition::Refused(Refusal::HoldExpired));
             }
             Status::Reserved => {
-                self.seats.held -= seats;
+                self.take_held(seats)?;
                 SeatsFrom::Held
             }
             Status::Confirmed => {
-                self.seats.sold -= seats;
+                self.take_sold(seats)?;
                 SeatsFrom::Sold
             }
-            Status::Cancelled => return Transition::AlreadyDone,
-            Status::Expired => return Transition::Refused(Refusal::HoldExpired),
-            Status::Rejected => return Transition::Refused(Refusal::Rejected),
+            Status::Cancelled => return Ok(Transition::AlreadyDone),
+            Status::Expired => return Ok(Transition::Refused(Refusal::HoldExpired)),
+            Status::Rejected => return Ok(Transition::Refused(Refusal::Rejected)),
         };
         self.seats.available += seats;
         advance(ticket, Status::Cancelled);
-        Transition::Done(self.entry(Change::Cancelled(ticket.order.ticket_id, from), now))
+        let change = Change::Cancelled(ticket.order.ticket_id, from);
+        Ok(Transition::Done(self.entry(change, now)))
     }
 
     /// Gives a reserved ticket's seats back if its hold is over at `now`;
     /// `None` if it is not, or if the ticket is not reserved any more.
-    pub fn expire(&mut self, ticket: &mut Ticket, now: Timestamp) -> Option<JournalEntry> {
+    ///
+    /// # Errors
+    /// [`CorruptCounters`]; nothing has changed then.
+    pub fn expire(
+        &mut self,
+        ticket: &mut Ticket,
+        now: Timestamp,
+    ) -> Result<Option<JournalEntry>, CorruptCounters> {
         if !ticket.is_due(now) {
-            return None;
+            return Ok(None);
         }
         let seats = ticket.order.quantity.seats();
-        self.seats.held -= seats;
+        self.take_held(seats)?;
         self.seats.available += seats;
         advance(ticket, Status::Expired);
-        Some(self.entry(Change::Expired(ticket.order.ticket_id), now))
+        Ok(Some(
+            self.entry(Change::Expired(ticket.order.ticket_id), now),
+        ))
+    }
+
+    fn take_held(&mut self, seats: u32) -> Result<(), CorruptCounters> {
+        self.seats.held = self.left("held", self.seats.held, seats)?;
+        Ok(())
+    }
+
+    fn take_sold(&mut self, seats: u32) -> Result<(), CorruptCounters> {
+        self.seats.sold = self.left("sold", self.seats.sold, seats)?;
+        Ok(())
+    }
+
+    fn left(
+        &self,
+        counter: &'static str,
+        counted: u32,
+        seats: u32,
+    ) -> Result<u32, CorruptCounters> {
+        let left = counted.checked_sub(seats);
+        left.ok_or_else(|| CorruptCounters::Overdrawn {
+            show_id: self.show_id.clone(),
+            counter,
+            counted,
+            seats,
+        })
     }
 
     /// Changes the terms of sale; `None` if `change` leaves them as they are.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::ids::{ShowId, UserId};
 use crate::journal::JournalEntry;
-use crate::rule::ledger::ShowLedger;
+use crate::rule::ledger::{CorruptCounters, ShowLedger};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 
@@ -21,14 +21,18 @@ pub struct TicketChange {
 
 impl TicketChange {
     /// `None` if the ticket's hold is not over.
-    pub(super) fn expire(before: Ticket, show: &mut ShowLedger, now: Timestamp) -> Option<Self> {
+    pub(super) fn expire(
+        before: Ticket,
+        show: &mut ShowLedger,
+        now: Timestamp,
+    ) -> Result<Option<Self>, CorruptCounters> {
         let mut after = before.clone();
         let entry = show.expire(&mut after, now)?;
-        Some(Self {
+        Ok(entry.map(|entry| Self {
             before,
             after,
             entry,
-        })
+        }))
     }
 }
 

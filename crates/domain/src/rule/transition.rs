@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::ids::ShowId;
 use crate::journal::JournalEntry;
 use crate::receipt::TicketId;
-use crate::rule::ledger::ShowLedger;
+use crate::rule::ledger::{CorruptCounters, ShowLedger};
 use crate::rule::saved::{Changes, ShowAfter, TicketChange};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
@@ -95,12 +95,14 @@ impl TicketsOutcome {
 }
 
 /// Confirms and cancels in the given sequence; a later request finds what an earlier one left.
-#[must_use]
+///
+/// # Errors
+/// [`CorruptCounters`] of one of the shows; nothing is to be saved then.
 pub fn change_tickets(
     state: TicketsState,
     requests: &[TransitionRequest],
     now: Timestamp,
-) -> TicketsOutcome {
+) -> Result<TicketsOutcome, CorruptCounters> {
     let TicketsState {
         mut tickets,
         mut shows,
@@ -111,18 +113,18 @@ pub fn change_tickets(
         .iter()
         .map(|request| {
             let Some(ticket) = tickets.get_mut(&request.ticket_id) else {
-                return TransitionOutcome::NotDecided;
+                return Ok(TransitionOutcome::NotDecided);
             };
             let before = ticket.clone();
             let transition = match (request.kind, shows.get_mut(&ticket.order.show_id)) {
-                (TransitionKind::Confirm, Some(show)) => show.confirm(ticket, now),
-                (TransitionKind::Cancel, Some(show)) => show.cancel(ticket, now),
+                (TransitionKind::Confirm, Some(show)) => show.confirm(ticket, now)?,
+                (TransitionKind::Cancel, Some(show)) => show.cancel(ticket, now)?,
                 // There was no show to decide about, so the ticket was rejected.
                 (TransitionKind::Confirm, None) => Transition::Refused(Refusal::NotReserved),
                 (TransitionKind::Cancel, None) => Transition::Refused(Refusal::Rejected),
             };
             let after = ticket.clone();
-            match transition {
+            Ok(match transition {
                 Transition::Done(entry) => {
                     changed.push(TicketChange {
                         before,
@@ -133,33 +135,36 @@ pub fn change_tickets(
                 }
                 Transition::AlreadyDone => TransitionOutcome::Unchanged(after),
                 Transition::Refused(refusal) => TransitionOutcome::Refused(after, refusal),
-            }
+            })
         })
-        .collect();
-    TicketsOutcome {
+        .collect::<Result<_, _>>()?;
+    Ok(TicketsOutcome {
         outcomes,
         changed,
         shows: ShowAfter::each(seqs, shows.into_values()),
-    }
+    })
 }
 
 /// Expires those of the tickets whose hold is over at `now`. `shows` are the tickets' shows.
-#[must_use]
+///
+/// # Errors
+/// [`CorruptCounters`] of one of the shows; nothing is to be saved then.
 pub fn expire_holds(
     mut shows: BTreeMap<ShowId, ShowLedger>,
     due: Vec<Ticket>,
     now: Timestamp,
-) -> TicketsOutcome {
+) -> Result<TicketsOutcome, CorruptCounters> {
     let seqs: Vec<_> = shows.values().map(ShowLedger::seq).collect();
     let mut changed = Vec::with_capacity(due.len());
     for ticket in due {
-        let show = shows.get_mut(&ticket.order.show_id);
-        changed.extend(show.and_then(|show| TicketChange::expire(ticket, show, now)));
+        if let Some(show) = shows.get_mut(&ticket.order.show_id) {
+            changed.extend(TicketChange::expire(ticket, show, now)?);
+        }
     }
     let expired = changed.iter().map(|change| change.after.clone());
-    TicketsOutcome {
+    Ok(TicketsOutcome {
         outcomes: expired.map(TransitionOutcome::Changed).collect(),
         changed,
         shows: ShowAfter::each(seqs, shows.into_values()),
-    }
+    })
 }

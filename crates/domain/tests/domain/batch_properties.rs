@@ -64,7 +64,7 @@ impl Shows {
     }
 
     fn decide(&mut self, orders: &[Order], now: Timestamp) -> Vec<Decision> {
-        let outcome = decide_batch(self.load(orders, now), orders, now);
+        let outcome = decide_batch(self.load(orders, now), orders, now).unwrap();
         let released = outcome.released.into_iter().map(|change| change.after);
         let first = outcome.decisions.iter().filter_map(|one| match one {
             Decision::First(ticket) => Some(ticket.clone()),

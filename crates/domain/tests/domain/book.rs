@@ -109,7 +109,7 @@ impl Book {
             shows: BTreeMap::from([(show_id(), show)]),
             known: known.collect(),
         };
-        let outcome = decide_batch(state, orders, now);
+        let outcome = decide_batch(state, orders, now).unwrap();
         for change in outcome.released {
             self.save(change);
         }
@@ -144,7 +144,7 @@ impl Book {
             shows: self.shows(),
         };
         let request = TransitionRequest { ticket_id, kind };
-        let outcome = change_tickets(state, &[request], now);
+        let outcome = change_tickets(state, &[request], now).unwrap();
         for change in outcome.changed {
             self.save(change);
         }
@@ -160,7 +160,7 @@ impl Book {
     }
 
     pub(crate) fn sweep(&mut self, now: Timestamp) -> usize {
-        let outcome = expire_holds(self.shows(), self.due(now), now);
+        let outcome = expire_holds(self.shows(), self.due(now), now).unwrap();
         for change in outcome.changed {
             self.save(change);
         }

@@ -62,7 +62,7 @@ impl TicketLedger for SimStore {
     ) -> Result<TransitionReport, LedgerError> {
         let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
         let (transaction, state) = self.load_tickets(&ids).await.map_err(unavailable)?;
-        let outcome = change_tickets(state, requests, transaction.now);
+        let outcome = change_tickets(state, requests, transaction.now)?;
         for outcome in &outcome.outcomes {
             if let TransitionOutcome::Refused(ticket, Refusal::HoldExpired) = outcome
                 && let Some(hold_expires_at) = ticket.hold_expires_at()
@@ -99,7 +99,7 @@ impl TicketLedger for SimStore {
         }
         let (transaction, mut state) = self.load_tickets(&due).await.map_err(unavailable)?;
         let due = due.iter().filter_map(|id| state.tickets.remove(id));
-        let outcome = expire_holds(state.shows, due.collect(), transaction.now);
+        let outcome = expire_holds(state.shows, due.collect(), transaction.now)?;
         let writes = Writes::from(outcome.changes());
         transaction.commit(writes).await.map_err(unavailable)?;
         Ok(outcome.into())
@@ -200,7 +200,7 @@ impl SimStore {
             .statement("store: has loaded")
             .await
             .map_err(unavailable)?;
-        let outcome = decide_batch(state, orders, now);
+        let outcome = decide_batch(state, orders, now)?;
         let writes = Writes {
             claim,
             ..Writes::from(outcome.changes())
