@@ -108,7 +108,11 @@ impl Lease {
 
     /// For the next one.
     pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
+        if let Some(session) = self.0.take()
+            && let Some(pool) = Object::pool(&session)
+        {
+            pool.manager().servers.hear_of(&session);
+        }
     }
 }
 

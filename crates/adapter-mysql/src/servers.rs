@@ -23,6 +23,11 @@ const STATEMENTS_PREPARED: usize = 256;
 const HEAD_START: Duration = Duration::from_millis(300);
 /// How long others are waited for once one was found: two that can be written are one too many.
 const OTHERS_LIMIT: Duration = Duration::from_millis(300);
+/// The same while none is in use yet: nothing is known of them.
+const OTHERS_LIMIT_AT_START: Duration = Duration::from_millis(900);
+/// A server in use that says nothing may only be slow. It is left for another one that takes
+/// changes once nothing has been heard of it for so long: else two would be written.
+const SILENT_FOR: Duration = Duration::from_secs(5);
 /// Between two attempts to connect to a server that is starting.
 const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 /// How long the server is waited for when a connection is closed. sqlx waits for its answer if
@@ -111,8 +116,15 @@ pub(crate) enum Wanted {
 pub(crate) struct Servers {
     all: Vec<Server>,
     wanted: Wanted,
-    /// The place of the one that led to the last session.
-    used: Mutex<Option<usize>>,
+    used: Mutex<Option<Used>>,
+}
+
+/// The server in use.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    place: usize,
+    /// When it last did what it was asked to do.
+    heard: Instant,
 }
 
 impl Servers {
@@ -153,17 +165,33 @@ impl Servers {
     /// Whether a session is still alive, and its server still one to be used.
     pub(crate) async fn examine(&self, session: &mut Session) -> Result<(), StoreError> {
         let takes_changes = session.takes_changes().await?;
-        if takes_changes || self.wanted == Wanted::Any {
+        if self.wanted == Wanted::Any {
+            return Ok(());
+        }
+        let used = *self.used.lock();
+        // Another one may be used by now.
+        if takes_changes && used.is_none_or(|used| used.place == session.server) {
+            self.hear_of(session);
             Ok(())
         } else {
             Err(StoreError::ReadOnly)
         }
     }
 
+    /// Notes that a session has done what it was asked to do.
+    pub(crate) fn hear_of(&self, session: &Session) {
+        if let Some(used) = &mut *self.used.lock()
+            && used.place == session.server
+        {
+            used.heard = Instant::now();
+        }
+    }
+
     /// The server in use, if it still is the one. Otherwise the only one that takes changes:
     /// of two that do, nobody can say which has the tickets.
     async fn search(&self, all: &[Server]) -> Result<Session, StoreError> {
-        let used = *self.used.lock();
+        let in_use = *self.used.lock();
+        let used = in_use.map(|used| used.place);
         let has_failed = Notify::new();
         let mut asked: FuturesUnordered<_> = all
             .iter()
@@ -181,6 +209,12 @@ impl Servers {
             .collect();
         let mut found: Option<(usize, Session)> = None;
         let mut failed = Vec::new();
+        let others_limit = if used.is_some() {
+            OTHERS_LIMIT
+        } else {
+            OTHERS_LIMIT_AT_START
+        };
+        let mut used_may_answer = used.is_some();
         let mut deadline = None;
         loop {
             let next = match deadline {
@@ -189,29 +223,49 @@ impl Servers {
             };
             match next {
                 None => break,
-                Some((place, Ok(session))) if used == Some(place) => return Ok(session),
+                Some((place, Ok(session))) if used == Some(place) => {
+                    return Ok(self.used_from_now_on(all, place, session));
+                }
                 Some((place, Ok(session))) => {
                     found = Some(match found {
                         None => (place, session),
                         Some(other) => one_of_many(all, other, (place, session)).await?,
                     });
-                    deadline.get_or_insert_with(|| Instant::now() + OTHERS_LIMIT);
+                    let others = Instant::now() + others_limit;
+                    let silence = in_use.filter(|_| used_may_answer);
+                    let silence = silence.map(|used| used.heard + SILENT_FOR);
+                    deadline = Some(deadline.map_or(others, |set: Instant| set.min(others)));
+                    deadline = deadline.max(silence);
                 }
-                Some((place, Err(error))) => failed.push((all[place].address.clone(), error)),
+                Some((place, Err(error))) => {
+                    if used == Some(place) {
+                        used_may_answer = false;
+                        deadline = found.is_some().then(|| Instant::now() + others_limit);
+                    }
+                    failed.push((all[place].address.clone(), error));
+                }
             }
         }
         let Some((place, session)) = found else {
             failed.sort_by(|(one, _), (other, _)| one.cmp(other));
             return Err(StoreError::NoServer(failed));
         };
-        if self.used.lock().replace(place) != Some(place) {
-            let server = &all[place].address;
-            match used {
-                None => info!(server, "this server of mysql.urls is used"),
-                Some(_) => warn!(server, "another server of mysql.urls is used from now on"),
+        Ok(self.used_from_now_on(all, place, session))
+    }
+
+    fn used_from_now_on(&self, all: &[Server], place: usize, mut session: Session) -> Session {
+        session.server = place;
+        let heard = Instant::now();
+        let before = self.used.lock().replace(Used { place, heard });
+        let server = &all[place].address;
+        match before {
+            None => info!(server, "this server of mysql.urls is used"),
+            Some(before) if before.place != place => {
+                warn!(server, "another server of mysql.urls is used from now on");
             }
+            Some(_) => {}
         }
-        Ok(session)
+        session
     }
 }
 

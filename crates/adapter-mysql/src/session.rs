@@ -38,6 +38,8 @@ const TAKES_NO_CHANGES: &str =
 pub(crate) struct Session {
     pub(crate) connection: MySqlConnection,
     pub(crate) examined: Instant,
+    /// The place of its server among those of the configuration.
+    pub(crate) server: usize,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
         Ok(Self {
             connection,
             examined,
+            server: 0,
         })
     }
 

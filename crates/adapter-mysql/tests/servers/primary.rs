@@ -9,7 +9,7 @@ use domain::rule::TransitionOutcome;
 use futures_util::future::join_all;
 use port_contracts::database_server::DatabaseServer;
 use port_contracts::fixtures::OrderSource;
-use port_contracts::proxy::TcpProxy;
+use port_contracts::proxy::{TcpProxy, Weather};
 use port_contracts::{promised, within};
 
 use crate::scene::{DATABASE, confirm, orders, prepare, store};
@@ -233,6 +233,37 @@ async fn of_two_that_take_changes_neither_is_used() {
     after.decide(&orders(&source, 1), None).await.unwrap();
     let count = format!("SELECT COUNT(*) FROM {DATABASE}.tickets");
     assert_eq!(primary.number(&count).await, 1);
+}
+
+/// It still takes changes: whoever went on to another one would sell its seats again there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_primary_that_is_slow_is_not_left_for_another() {
+    let [primary, replica] = pair().await;
+    let proxy = TcpProxy::start(&primary.address()).await.unwrap();
+    let urls = vec![
+        proxy.url(&primary.url_of(DATABASE)),
+        replica.url_of(DATABASE),
+    ];
+    let ours = store(urls);
+    prepare(&ours, SEATS).await;
+    replica.catch_up(&primary).await;
+    // By a mistake.
+    replica.promote().await;
+    let source = OrderSource::new(1);
+    // A login takes several times as long as both are waited for.
+    proxy.set(Weather::Slow(Duration::from_millis(150)));
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let deciding = (0..16).map(|_| async {
+            drop(ours.decide(&orders(&source, 1), None).await);
+        });
+        join_all(deciding).await;
+    }
+    proxy.set(Weather::Fair);
+    within("it goes on", decided_anew(&ours, &source)).await;
+    let decided = format!("SELECT COUNT(*) FROM {DATABASE}.tickets");
+    assert_eq!(replica.number(&decided).await, 0);
+    assert!(primary.number(&decided).await > 0);
 }
 
 /// The driver would look for a host whose name has brackets.
