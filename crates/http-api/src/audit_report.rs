@@ -211,3 +211,75 @@ impl fmt::Display for AuditReport {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use adapter_memory::MemoryStore;
+    use async_trait::async_trait;
+    use domain::ids::ShowId;
+    use domain::ports::{CreateShowError, ShowRepositoryError};
+    use domain::show::{Show, ShowStanding};
+    use port_contracts::{ManualClock, fixtures};
+
+    use super::*;
+
+    /// A store with a row that is no show.
+    struct Damaged(MemoryStore);
+
+    #[async_trait]
+    impl ShowRepository for Damaged {
+        async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
+            ShowRepository::find(&self.0, id).await
+        }
+
+        async fn standings(
+            &self,
+            ids: &[ShowId],
+        ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+            self.0.standings(ids).await
+        }
+
+        async fn list(
+            &self,
+            after: Option<&ShowId>,
+            limit: usize,
+        ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
+            ShowRepository::list(&self.0, after, limit).await
+        }
+
+        async fn unreadable(&self) -> Result<Vec<UnreadableShow>, ShowRepositoryError> {
+            Ok(vec![UnreadableShow {
+                id: "b".to_owned(),
+                why: "max_per_user is 0".to_owned(),
+            }])
+        }
+
+        async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
+            ShowRepository::create(&self.0, show).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_show_that_cannot_be_read_is_a_violation() {
+        let clock = Arc::new(ManualClock::new(fixtures::start()));
+        let store = Damaged(MemoryStore::new(clock));
+        for show in ["a", "c"] {
+            store.create(&fixtures::show(show, 5)).await.unwrap();
+        }
+        let report = AuditReport::of(&store, &store.0).await.unwrap();
+        let shows: Vec<_> = report
+            .shows
+            .iter()
+            .map(|show| (show.show_id.as_str(), show.violations))
+            .collect();
+        assert_eq!(shows, [("a", 0), ("b", 1), ("c", 0)]);
+        let table = report.to_string();
+        assert!(
+            table.contains("show b: ") && table.contains("max_per_user is 0"),
+            "{table}"
+        );
+        assert!(table.ends_with("3 shows, 1 violations"), "{table}");
+    }
+}

@@ -214,3 +214,61 @@ impl Dependency for LaneWatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::claims::{Claim, Presence};
+    use domain::ports::LaneClaimsError;
+    use domain::receipt::ProcessId;
+
+    use super::*;
+
+    /// Somebody has locked its table.
+    struct Locked;
+
+    #[async_trait]
+    impl LaneClaims for Locked {
+        async fn beat(&self, _: &Presence) -> Result<Roster, LaneClaimsError> {
+            Err(LaneClaimsError::Unavailable("locked".into()))
+        }
+
+        async fn take(
+            &self,
+            _: ProcessId,
+            _: Lane,
+            _: u64,
+        ) -> Result<Option<Claim>, LaneClaimsError> {
+            Err(LaneClaimsError::Unavailable("locked".into()))
+        }
+
+        async fn give_back(&self, _: Claim) -> Result<(), LaneClaimsError> {
+            Err(LaneClaimsError::Unavailable("locked".into()))
+        }
+
+        async fn forget(&self, _: ProcessId) -> Result<(), LaneClaimsError> {
+            Err(LaneClaimsError::Unavailable("locked".into()))
+        }
+
+        async fn roster(&self) -> Result<Roster, LaneClaimsError> {
+            Err(LaneClaimsError::Unavailable("locked".into()))
+        }
+    }
+
+    /// Nobody can take a lane then, also where nothing else is wrong.
+    #[tokio::test(start_paused = true)]
+    async fn claims_that_cannot_be_read_are_said() {
+        let lanes = Lanes::new(2).unwrap();
+        let watch = LaneWatch::new(Arc::new(Locked), lanes, None, Arc::default());
+        let stop = CancellationToken::new();
+        let limited = timeout(UNDECIDED_AFTER - LOOK, watch.watch(&stop)).await;
+        assert!(limited.is_err());
+        watch.check().await.unwrap();
+        let limited = timeout(LOOK * 4, watch.watch(&stop)).await;
+        assert!(limited.is_err());
+        let told = watch.check().await.unwrap_err().reason;
+        assert!(
+            told.contains("could not be read for") && told.contains("locked"),
+            "{told}"
+        );
+    }
+}

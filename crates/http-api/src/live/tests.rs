@@ -23,6 +23,7 @@ use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::Ticket;
 use domain::user::PriorityClass;
 use domain::waiting_line::{AcceptTally, WaitingLine};
+use parking_lot::Mutex;
 use port_contracts::ManualClock;
 use port_contracts::fixtures;
 use serde_json::Value;
@@ -80,11 +81,16 @@ struct SlowLedger {
     /// Closed for as long as it has no permit.
     way: Semaphore,
     has_read: Notify,
+    /// Its row is damaged.
+    damaged: Mutex<Option<TicketId>>,
 }
 
 #[async_trait]
 impl TicketLedger for SlowLedger {
     async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
+        if self.damaged.lock().is_some_and(|id| ids.contains(&id)) {
+            return Err(LedgerError::Unprocessable("its row is damaged".into()));
+        }
         let found = TicketLedger::find(&*self.store, ids).await;
         self.has_read.notify_one();
         let _passed = self.way.acquire().await.unwrap();
@@ -169,6 +175,7 @@ impl Scene {
             store: Arc::clone(&store),
             way: Semaphore::new(1),
             has_read: Notify::new(),
+            damaged: Mutex::default(),
         });
         let now = clock.now();
         let office = Arc::new(BoxOffice {
@@ -301,6 +308,34 @@ async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_
 #[tokio::test(start_paused = true)]
 async fn a_change_that_nobody_announced_is_told_within_ten_seconds() {
     let mut scene = Scene::start().await;
+    scene.cancel_silently().await;
+    let waited = scene.heard_after().await;
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+}
+
+/// Somebody listens to a ticket that cannot be read: nobody else has to wait for that.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_ticket_keeps_no_other_from_being_told() {
+    let mut scene = Scene::start().await;
+    let office = &scene.live.office;
+    let lane = office.lanes.of(&ShowId::from(230_920));
+    let damaged = office
+        .receipts
+        .issue(office.clock.now(), lane, PriorityClass::Standard);
+    *scene.ledger.damaged.lock() = Some(damaged);
+    let mut other = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
+    tokio::spawn(other.subscribe(requests.into(), Vec::new()));
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        let message = hear(&other).await;
+        heard.push(message["code"].as_str().map(str::to_owned));
+    }
+    assert!(
+        heard.contains(&Some("store_unavailable".to_owned())),
+        "{heard:?}"
+    );
+    assert!(heard.contains(&None), "the other one is told: {heard:?}");
     scene.cancel_silently().await;
     let waited = scene.heard_after().await;
     assert!(waited < Duration::from_secs(10), "{waited:?}");
