@@ -25,7 +25,8 @@ const BEGIN: &str = "\
         sql_select_limit = 18446744073709551615, sql_big_selects = 1, \
         innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, wait_timeout = 15 \
         /*!80000 , max_execution_time = 0 */ \
-        /*M! , max_statement_time = 0, check_constraint_checks = 1, idle_transaction_timeout = 0, \
+        /*M! , max_statement_time = 0, check_constraint_checks = 1, alter_algorithm = 'DEFAULT', \
+        idle_transaction_timeout = 0, \
         idle_write_transaction_timeout = 0 */";
 
 /// Not 0 if the server takes no changes: a replica, a primary that was demoted, or one whose

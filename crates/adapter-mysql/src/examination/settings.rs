@@ -203,7 +203,7 @@ fn limits(values: &Values) -> Vec<Finding> {
                 "is {}: each connection keeps up to {STATEMENTS_PER_CONNECTION} statements prepared",
                 values.text("max_prepared_stmt_count").unwrap_or_default()
             ),
-            "set it to 100 times the connections of all processes, or leave it at 16382",
+            "set it to 256 times the connections of all processes, or leave it at 16382",
         ));
     }
     findings

@@ -7,10 +7,12 @@ use domain::ids::ShowId;
 use domain::ports::TransitionReport;
 use domain::rule::{Changes, expire_holds};
 use runtime::error_chain;
+use sqlx::mysql::MySqlConnection;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use super::locked::Locked;
+use super::sql::{padded, placeholders};
 use super::until_free;
 use crate::error::StoreError;
 use crate::row::{log_once, show_id};
@@ -101,18 +103,40 @@ async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> 
     .bind(SHOWS_MAX)
     .fetch_all(lease.connection())
     .await?;
-    lease.give_back();
     let mut shows = Vec::with_capacity(due.len());
+    let mut of_no_show = Vec::new();
     for (id,) in due {
         match show_id("holds", &id) {
             Ok(id) => shows.push(id),
-            Err(error) => log_once(&error.to_string(), || {
-                error!(%error, "left out holds of something that is no show");
-            }),
+            Err(error) => of_no_show.push((id, error)),
         }
     }
+    if let Some((_, error)) = of_no_show.first() {
+        error!(shows = of_no_show.len(), first = %error, "removes holds of what is no show");
+        let ids: Vec<_> = of_no_show.iter().map(|(id, _)| id).collect();
+        remove_of_shows(lease.connection(), &ids).await?;
+    }
+    lease.give_back();
     shows.sort_unstable();
     Ok(shows)
+}
+
+/// They would be found again and again, before all others.
+async fn remove_of_shows(
+    connection: &mut MySqlConnection,
+    shows: &[&Vec<u8>],
+) -> Result<(), StoreError> {
+    let shows = padded(shows);
+    let sql = format!(
+        "DELETE FROM holds WHERE show_id IN ({})",
+        placeholders(shows.len())
+    );
+    let mut query = sqlx::query(&sql);
+    for show in shows {
+        query = query.bind(*show);
+    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 /// Up to `limit` due holds of the locked shows.

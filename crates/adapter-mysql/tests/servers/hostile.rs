@@ -24,7 +24,7 @@ const DEFAULTS: &[&str] = &[
 /// Set when the tests' own users have been made.
 const OF_MARIADB: &str = "SET GLOBAL check_constraint_checks = OFF, \
      GLOBAL max_statement_time = 0.05, GLOBAL lock_wait_timeout = 0, \
-     GLOBAL idle_write_transaction_timeout = 1";
+     GLOBAL idle_write_transaction_timeout = 1, GLOBAL alter_algorithm = 'INSTANT'";
 const OF_MYSQL: &str = "SET GLOBAL max_execution_time = 50, GLOBAL lock_wait_timeout = 1";
 
 every_contract!();

@@ -119,6 +119,27 @@ async fn holds_of_tickets_that_are_not_there_end_no_sweeping() {
     assert_eq!(expired, 3);
 }
 
+/// More of them than one sweep looks at.
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_of_what_is_no_show_end_no_sweeping() {
+    let store = Store::holding("h", 100, 1).await;
+    store.reserve("h", 0, 3).await;
+    store
+        .database
+        .execute(
+            "INSERT INTO holds (ticket_id, show_id, expires_at) \
+             SELECT UNHEX(CONCAT('f', LPAD(HEX(SUBSTR(id, 2) + 0), 31, '0'))), \
+             CONCAT('no show ', id), 1 FROM users WHERE id LIKE 'u%' LIMIT 2500",
+        )
+        .await;
+    store.clock.advance_seconds(2 * HOLD_SECONDS);
+    let mut expired = 0;
+    for _ in 0..4 {
+        expired += store.store.expire_due(1_000).await.unwrap().outcomes.len();
+    }
+    assert_eq!((expired, store.holds().await), (3, 0));
+}
+
 /// Counters that somebody has "mended" by hand, and a number behind the history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_show_that_cannot_be_saved_keeps_no_hold_of_another() {
