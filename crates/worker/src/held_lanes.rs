@@ -26,6 +26,8 @@ pub(crate) struct HeldLane {
     pub(crate) claim: Claim,
     /// Says that the lane is to be closed: it was lost, or is for another worker.
     pub(crate) let_go: CancellationToken,
+    /// It could not be served here before: it comes and goes every few seconds, which is no news.
+    pub(crate) was_failing: bool,
 }
 
 struct Entry {
@@ -69,11 +71,12 @@ pub struct HeldLanes {
 
 impl HeldLanes {
     pub(crate) fn add(&self, claim: Claim) {
+        let mut state = self.state.lock();
         let lane = HeldLane {
             claim,
             let_go: CancellationToken::new(),
+            was_failing: state.failing.contains_key(&claim.lane),
         };
-        let mut state = self.state.lock();
         let entry = Entry {
             lane,
             latest_order: None,

@@ -53,7 +53,8 @@ impl Worker {
             if ended != Ended::ClaimLost {
                 self.give_back(held.claim).await;
             }
-            if self.held.is_failing(lane) {
+            // At the level at which it was logged that the lane is owned.
+            if held.was_failing {
                 debug!(queue.lane = %lane, "gave the lane up");
             } else {
                 info!(queue.lane = %lane, "gave the lane up");
