@@ -228,9 +228,9 @@ async fn first_of(servers: &[Server]) -> Result<Session, StoreError> {
     Err(StoreError::NoServer(failed))
 }
 
-/// Two servers that take changes have the same data if they are members of a cluster whose
-/// members all do. Then all processes use the one that is named first: changes of one show
-/// over two members would get in each other's way.
+/// Two servers that take changes have the same data if they are one under two names, or members
+/// of a cluster whose members all do. Then all processes use the one that is named first: changes
+/// of one show over two members would get in each other's way.
 async fn one_of_many(
     all: &[Server],
     one: (usize, Session),
@@ -241,10 +241,11 @@ async fn one_of_many(
     } else {
         (other, one)
     };
-    let are_members = first.1.is_one_of_many().await? && second.1.is_one_of_many().await?;
+    let have_the_same_data = first.1.is_on_the_server_of(&mut second.1).await
+        || (first.1.is_one_of_many().await? && second.1.is_one_of_many().await?);
     let addresses = [first.0, second.0].map(|place| all[place].address.clone());
     close(second.1).await;
-    if are_members {
+    if have_the_same_data {
         return Ok(first);
     }
     close(first.1).await;
