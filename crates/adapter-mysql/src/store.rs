@@ -193,6 +193,23 @@ impl Database {
         within(READ_LIMIT, work).await
     }
 
+    /// The same for what anybody may ask for. A read that has begun continues when its caller is
+    /// dropped, and gives its connection back. A dropped read would close it, so that a client
+    /// that asks and hangs up, again and again, would cost a login each time.
+    pub(crate) async fn read_to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.reading.turn().await?;
+        let db = self.clone();
+        let reading = tokio::spawn(async move {
+            let done = db.read(work).await;
+            drop(turn);
+            done
+        });
+        reading.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Bounds what a caller may wait for a change.
     pub(crate) async fn change<T>(
         &self,
