@@ -84,6 +84,9 @@ impl Connections {
     }
 
     fn late(&self) -> StoreError {
+        if let Some(refused) = self.pool.manager().servers.refusal() {
+            return refused;
+        }
         let limit = self.limit;
         let status = self.pool.status();
         if status.available == 0 && status.size >= status.max_size {

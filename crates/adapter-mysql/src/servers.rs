@@ -25,6 +25,8 @@ const HEAD_START: Duration = Duration::from_millis(300);
 const OTHERS_LIMIT: Duration = Duration::from_millis(300);
 /// Between two attempts to connect to a server that is starting.
 const CONNECT_AGAIN: Duration = Duration::from_millis(50);
+/// How long a refused connection explains that there is none: attempts follow each other faster.
+const REFUSED_JUST_NOW: Duration = Duration::from_secs(1);
 /// How long the server is waited for when a connection is closed. sqlx waits for its answer if
 /// the connection is encrypted (0.8.6), and one that hangs gives none.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -113,6 +115,8 @@ pub(crate) struct Servers {
     wanted: Wanted,
     /// The place of the one that led to the last session.
     used: Mutex<Option<usize>>,
+    /// When nothing listened at any of them.
+    refused: Mutex<Option<Instant>>,
 }
 
 impl Servers {
@@ -126,6 +130,7 @@ impl Servers {
             all,
             wanted,
             used: Mutex::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -144,10 +149,31 @@ impl Servers {
                 (Wanted::Writable, several) => self.search(several).await,
             };
             match connected {
-                Err(error) if error.is_of_a_server_that_starts() => sleep(CONNECT_AGAIN).await,
-                ended => return ended,
+                Err(error) if error.is_of_a_server_that_starts() => {
+                    *self.refused.lock() = Some(Instant::now());
+                    sleep(CONNECT_AGAIN).await;
+                }
+                ended => {
+                    *self.refused.lock() = None;
+                    return ended;
+                }
             }
         }
+    }
+
+    /// `host:port` of all of them, for people.
+    pub(crate) fn addresses(&self) -> String {
+        let all = self.all.iter().map(|server| server.address.as_str());
+        all.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Why nobody has got a session, if that is because nothing listens. Who limits [`connect`]
+    /// does not hear of it otherwise.
+    ///
+    /// [`connect`]: Self::connect
+    pub(crate) fn refusal(&self) -> Option<StoreError> {
+        let refused = (*self.refused.lock())?;
+        (refused.elapsed() < REFUSED_JUST_NOW).then(|| StoreError::Refused(self.addresses()))
     }
 
     /// Whether a session is still alive, and its server still one to be used.

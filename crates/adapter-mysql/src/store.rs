@@ -269,7 +269,9 @@ async fn check_changing(db: &Database, changed: &Mutex<Option<Instant>>) -> Resu
     let is_due = (*changed.lock()).is_none_or(|changed| changed.elapsed() > CHANGE_AGAIN);
     if is_due {
         *changed.lock() = None;
-        let sql = "UPDATE write_check SET checks = checks + 1 WHERE id = 1";
+        // An update would find nothing to change if the row were gone, and say nothing.
+        let sql = "INSERT INTO write_check (id, checks) VALUES (1, 1) \
+            ON DUPLICATE KEY UPDATE checks = checks + 1";
         lease.connection().execute(sql).await?;
         *changed.lock() = Some(Instant::now());
     }

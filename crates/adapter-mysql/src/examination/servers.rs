@@ -160,7 +160,10 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
 }
 
 fn said(error: &StoreError) -> String {
-    error.remedy().unwrap_or_else(|| error.to_string())
+    match error {
+        StoreError::Database(source) if error.remedy().is_none() => source.to_string(),
+        error => error.remedy().unwrap_or_else(|| error.to_string()),
+    }
 }
 
 #[cfg(test)]
