@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use domain::ports::{Finding, Level};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use super::within_limit;
+use super::{LIMIT, within_limit};
 use crate::error::StoreError;
 use crate::servers::{Server, Servers, close};
 use crate::session::Session;
@@ -65,7 +66,7 @@ pub(super) async fn findings(servers: &Servers) -> Vec<Finding> {
     }
     let mut seen = join_all(all.iter().map(|server| within_limit(look(server)))).await;
     // One that hangs now has answered a moment ago.
-    let _late = within_limit(async { Ok(compare(&mut seen).await) }).await;
+    let _late = timeout(LIMIT, compare(&mut seen)).await;
     let mut told = Vec::new();
     for (server, seen) in all.iter().zip(seen) {
         let seen = match seen {
