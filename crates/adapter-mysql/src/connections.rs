@@ -9,6 +9,7 @@ use deadpool::managed::{
 use parking_lot::Mutex;
 use sqlx::mysql::MySqlConnection;
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::error::StoreError;
@@ -30,6 +31,8 @@ const LOOK_FOR_IDLE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct Connections {
     pool: Pool<Connector>,
+    /// As many as connections.
+    turns: Arc<Semaphore>,
     /// How long a connection is waited for.
     limit: Duration,
 }
@@ -46,14 +49,29 @@ impl Connections {
             suspected: Mutex::default(),
             failed: Mutex::default(),
         };
+        let max = usize::try_from(max).unwrap_or(Semaphore::MAX_PERMITS);
         let pool = Pool::builder(connector)
-            .max_size(usize::try_from(max).unwrap_or(usize::MAX))
+            .max_size(max)
             // The same ones again and again, so that these are known to be alive.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without limits");
         close_idle_ones(&pool);
-        Self { pool, limit }
+        Self {
+            pool,
+            turns: Arc::new(Semaphore::new(max)),
+            limit,
+        }
+    }
+
+    /// For work that continues when its caller is dropped: there is no more of it at once than
+    /// there are connections. Who waits for a turn can be dropped.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        match timeout(self.limit, Arc::clone(&self.turns).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) => Err(StoreError::Closed),
+            Err(_) => Err(self.late()),
+        }
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, StoreError> {
@@ -66,6 +84,9 @@ impl Connections {
     }
 
     fn late(&self) -> StoreError {
+        if let Some(refused) = self.pool.manager().servers.refusal() {
+            return refused;
+        }
         let limit = self.limit;
         let status = self.pool.status();
         if status.available == 0 && status.size >= status.max_size {
@@ -157,7 +178,8 @@ impl Manager for Connector {
     type Error = StoreError;
 
     async fn create(&self) -> Result<Session, StoreError> {
-        self.servers.connect().await
+        // Large, and rare beside what is done with connections.
+        Box::pin(self.servers.connect()).await
     }
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<StoreError> {

@@ -39,6 +39,14 @@ pub enum MigrateError {
     /// Wrong user or password.
     #[error("{LOGIN_REFUSED}")]
     LoginRefused(#[source] Cause),
+    /// No session within the time that it may take.
+    #[error("{why}; given up after {limit:?}")]
+    NotReached {
+        /// Which servers are meant, and what they do.
+        why: String,
+        /// How long it was tried.
+        limit: Duration,
+    },
     /// The server did not answer or refused.
     #[error("the database could not be found or created")]
     Database(#[source] Cause),
@@ -88,6 +96,11 @@ pub(crate) enum StoreError {
     TwoPrimaries { addresses: [String; 2] },
     #[error("no server of mysql.urls can be used: {}", listed(.0))]
     NoServer(Vec<(String, StoreError)>),
+    #[error(
+        "nothing listens at {0} (connection refused): start the server, or correct mysql.url or \
+         mysql.urls"
+    )]
+    Refused(String),
     #[error("too many requests wait for the database")]
     Overloaded,
     #[error("the store is closed")]
@@ -216,9 +229,10 @@ impl StoreError {
             Self::ReadOnly => Some(format!(
                 "{self}. Name the primary in mysql.url or mysql.urls, or SET GLOBAL read_only = OFF"
             )),
-            Self::TwoPrimaries { .. } | Self::NoServer(_) | Self::AllBusy { .. } => {
-                Some(self.to_string())
-            }
+            Self::TwoPrimaries { .. }
+            | Self::NoServer(_)
+            | Self::AllBusy { .. }
+            | Self::Refused(_) => Some(self.to_string()),
             Self::Database(source) => {
                 let said = source.as_database_error()?.message();
                 let number = self.number()?;

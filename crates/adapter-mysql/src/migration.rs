@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, Migration};
 use sqlx::{Connection, Executor, MySqlConnection};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::error::{MigrateError, StoreError};
 use crate::servers::{Servers, close};
 use crate::session::Session;
 
+/// How long a server is waited for that is starting, or does not answer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// Between two lines of the log that say what is waited for.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 /// How long another process that migrates is waited for.
 const BUSY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a step tries to get at its table while transactions that use it are open.
@@ -38,11 +42,39 @@ pub(crate) async fn run(servers: &Servers) -> Result<(), MigrateError> {
     apply_missing(servers, &steps).await
 }
 
+/// What `connecting` ends with. Says again and again what it waits for, and for which server.
+async fn in_time<T>(
+    servers: &Servers,
+    limit: Duration,
+    connecting: impl Future<Output = Result<T, StoreError>>,
+) -> Result<Result<T, StoreError>, MigrateError> {
+    let begun = Instant::now();
+    tokio::pin!(connecting);
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        if let Ok(ended) = timeout(left.min(TELL_AGAIN), &mut connecting).await {
+            return Ok(ended);
+        }
+        let why = match servers.refusal() {
+            Some(refused) => refused.to_string(),
+            None => format!("{} did not answer", servers.addresses()),
+        };
+        if begun.elapsed() >= limit {
+            return Err(MigrateError::NotReached { why, limit });
+        }
+        warn!(why, "waiting for the database to migrate it");
+    }
+}
+
+async fn connect(servers: &Servers) -> Result<Session, MigrateError> {
+    Ok(in_time(servers, CONNECT_LIMIT, servers.connect()).await??)
+}
+
 async fn apply_missing(servers: &Servers, steps: &[&Migration]) -> Result<(), MigrateError> {
-    let mut session = match servers.connect().await {
+    let mut session = match in_time(servers, CONNECT_LIMIT, servers.connect()).await? {
         Err(error) if error.is_unknown_database() => {
-            create_database(servers).await?;
-            servers.connect().await?
+            in_time(servers, CONNECT_LIMIT, create_database(servers)).await??;
+            connect(servers).await?
         }
         connected => connected?,
     };
@@ -54,7 +86,7 @@ async fn apply_missing(servers: &Servers, steps: &[&Migration]) -> Result<(), Mi
     }
     let lock = Lock::wait(servers).await?;
     let applying = async {
-        let mut session = servers.connect().await?;
+        let mut session = connect(servers).await?;
         // Perhaps the other one has done it meanwhile.
         let missing_ones = missing(&mut session.connection, steps).await?;
         apply(&mut session.connection, &missing_ones).await?;
@@ -65,7 +97,7 @@ async fn apply_missing(servers: &Servers, steps: &[&Migration]) -> Result<(), Mi
 }
 
 /// On the first server that lets it be done; another process may do it at the same time.
-async fn create_database(servers: &Servers) -> Result<(), MigrateError> {
+async fn create_database(servers: &Servers) -> Result<(), StoreError> {
     let mut last = StoreError::Closed;
     for server in servers.all() {
         let creating = async {
@@ -89,7 +121,7 @@ async fn create_database(servers: &Servers) -> Result<(), MigrateError> {
             Err(error) => last = error,
         }
     }
-    Err(last.into())
+    Err(last)
 }
 
 /// The steps that the database does not say are done.
@@ -161,7 +193,7 @@ struct Lock(Session);
 impl Lock {
     async fn wait(servers: &Servers) -> Result<Self, MigrateError> {
         let begun = Instant::now();
-        let mut session = servers.connect().await?;
+        let mut session = connect(servers).await?;
         let connection = &mut session.connection;
         connection.execute(LOCK_TABLE).await?;
         connection.execute(LOCK_ROW).await?;
@@ -203,6 +235,7 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
+    use std::net::TcpListener;
 
     use port_contracts::proxy::{TcpProxy, host_and_port};
     use port_contracts::services::{self, TestDatabase};
@@ -224,6 +257,26 @@ mod tests {
             Cow::Owned(sql.to_owned()),
             false,
         )
+    }
+
+    /// A server that is not started, and one that hangs.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_that_does_not_answer_is_named_when_the_time_is_over() {
+        const LIMIT: Duration = Duration::from_millis(100);
+
+        let [silent, gone] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [silent_port, gone_port] =
+            [&silent, &gone].map(|listener| listener.local_addr().unwrap().port());
+        drop(gone);
+        for (port, word) in [(gone_port, "refused"), (silent_port, "did not answer")] {
+            let servers = servers(format!("mysql://u:hunter2@127.0.0.1:{port}/tickets"));
+            let connecting = in_time(&servers, LIMIT, servers.connect());
+            let told = within("it is given up", connecting).await.map(drop);
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains(word), "{told}");
+            assert!(told.contains(&format!("127.0.0.1:{port}")), "{told}");
+            assert!(!told.contains("hunter"), "{told}");
+        }
     }
 
     /// Longer than the server keeps a silent session.

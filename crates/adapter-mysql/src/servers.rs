@@ -30,6 +30,8 @@ const OTHERS_LIMIT_AT_START: Duration = Duration::from_millis(900);
 const SILENT_FOR: Duration = Duration::from_secs(5);
 /// Between two attempts to connect to a server that is starting.
 const CONNECT_AGAIN: Duration = Duration::from_millis(50);
+/// How long a refused connection explains that there is none: attempts follow each other faster.
+const REFUSED_JUST_NOW: Duration = Duration::from_secs(1);
 /// How long the server is waited for when a connection is closed. sqlx waits for its answer if
 /// the connection is encrypted (0.8.6), and one that hangs gives none.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -117,6 +119,8 @@ pub(crate) struct Servers {
     all: Vec<Server>,
     wanted: Wanted,
     used: Mutex<Option<Used>>,
+    /// When nothing listened at any of them.
+    refused: Mutex<Option<Instant>>,
 }
 
 /// The server in use.
@@ -138,6 +142,7 @@ impl Servers {
             all,
             wanted,
             used: Mutex::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -156,10 +161,31 @@ impl Servers {
                 (Wanted::Writable, several) => self.search(several).await,
             };
             match connected {
-                Err(error) if error.is_of_a_server_that_starts() => sleep(CONNECT_AGAIN).await,
-                ended => return ended,
+                Err(error) if error.is_of_a_server_that_starts() => {
+                    *self.refused.lock() = Some(Instant::now());
+                    sleep(CONNECT_AGAIN).await;
+                }
+                ended => {
+                    *self.refused.lock() = None;
+                    return ended;
+                }
             }
         }
+    }
+
+    /// `host:port` of all of them, for people.
+    pub(crate) fn addresses(&self) -> String {
+        let all = self.all.iter().map(|server| server.address.as_str());
+        all.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Why nobody has got a session, if that is because nothing listens. Who limits [`connect`]
+    /// does not hear of it otherwise.
+    ///
+    /// [`connect`]: Self::connect
+    pub(crate) fn refusal(&self) -> Option<StoreError> {
+        let refused = (*self.refused.lock())?;
+        (refused.elapsed() < REFUSED_JUST_NOW).then(|| StoreError::Refused(self.addresses()))
     }
 
     /// Whether a session is still alive, and its server still one to be used.
@@ -282,9 +308,9 @@ async fn first_of(servers: &[Server]) -> Result<Session, StoreError> {
     Err(StoreError::NoServer(failed))
 }
 
-/// Two servers that take changes have the same data if they are members of a cluster whose
-/// members all do. Then all processes use the one that is named first: changes of one show
-/// over two members would get in each other's way.
+/// Two servers that take changes have the same data if they are one under two names, or members
+/// of a cluster whose members all do. Then all processes use the one that is named first: changes
+/// of one show over two members would get in each other's way.
 async fn one_of_many(
     all: &[Server],
     one: (usize, Session),
@@ -295,10 +321,11 @@ async fn one_of_many(
     } else {
         (other, one)
     };
-    let are_members = first.1.is_one_of_many().await? && second.1.is_one_of_many().await?;
+    let have_the_same_data = first.1.is_on_the_server_of(&mut second.1).await
+        || (first.1.is_one_of_many().await? && second.1.is_one_of_many().await?);
     let addresses = [first.0, second.0].map(|place| all[place].address.clone());
     close(second.1).await;
-    if are_members {
+    if have_the_same_data {
         return Ok(first);
     }
     close(first.1).await;

@@ -85,6 +85,34 @@ impl Session {
         };
         Ok(is("wsrep_on", "ON") || is("group_replication_single_primary_mode", "OFF"))
     }
+
+    /// Whether both are on one server, whatever names led there: a lock that this one holds by a
+    /// name that nobody else knows is seen by the other. No number or name that a server has of
+    /// itself will do: they are copied with its files or its image. Nobody needs a right for it.
+    pub(crate) async fn is_on_the_server_of(&mut self, other: &mut Self) -> bool {
+        let name = format!("tickets-{:032x}", rand::random::<u128>());
+        self.holds_what_is_seen_by(other, &name)
+            .await
+            // Where there are no such locks (a strict cluster) they are taken for two.
+            .unwrap_or(false)
+    }
+
+    async fn holds_what_is_seen_by(
+        &mut self,
+        other: &mut Self,
+        name: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let seen = |sql| sqlx::query_scalar::<_, Option<i64>>(sql).bind(name);
+        let locking = seen("SELECT CAST(GET_LOCK(?, 0) AS SIGNED)");
+        if locking.fetch_one(&mut self.connection).await? != Some(1) {
+            return Ok(false);
+        }
+        let looking = seen("SELECT CAST(IS_USED_LOCK(?) AS SIGNED)");
+        let holder = looking.fetch_one(&mut other.connection).await?;
+        let releasing = seen("SELECT CAST(RELEASE_LOCK(?) AS SIGNED)");
+        releasing.fetch_one(&mut self.connection).await?;
+        Ok(holder.is_some())
+    }
 }
 
 /// Fails unless the server takes changes. What was not found on one that does not may be

@@ -111,13 +111,15 @@ impl ShowRepository for MySqlStore {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = ids.into_iter().collect();
-        let reading = async {
-            let mut lease = self.db.lease_reading().await?;
+        let db = self.db.clone();
+        let reading = async move {
+            let mut lease = db.lease_reading().await?;
             let found = rows(&mut lease, &ids).await?;
             lease.give_back();
             Ok(readable(found))
         };
-        self.db.read(reading).await.map_err(unavailable)
+        let read = self.db.read_to_the_end(reading).await;
+        read.map_err(unavailable)
     }
 
     async fn list(
@@ -125,8 +127,10 @@ impl ShowRepository for MySqlStore {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        let reading = self.db.read(list(&self.db, after, limit));
-        reading.await.map_err(unavailable)
+        let (db, after) = (self.db.clone(), after.cloned());
+        let reading = async move { list(&db, after.as_ref(), limit).await };
+        let read = self.db.read_to_the_end(reading).await;
+        read.map_err(unavailable)
     }
 
     async fn unreadable(&self) -> Result<Vec<UnreadableShow>, ShowRepositoryError> {

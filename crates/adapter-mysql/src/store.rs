@@ -193,6 +193,23 @@ impl Database {
         within(READ_LIMIT, work).await
     }
 
+    /// The same for what anybody may ask for. A read that has begun continues when its caller is
+    /// dropped, and gives its connection back. A dropped read would close it, so that a client
+    /// that asks and hangs up, again and again, would cost a login each time.
+    pub(crate) async fn read_to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.reading.turn().await?;
+        let db = self.clone();
+        let reading = tokio::spawn(async move {
+            let done = db.read(work).await;
+            drop(turn);
+            done
+        });
+        reading.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Bounds what a caller may wait for a change.
     pub(crate) async fn change<T>(
         &self,
@@ -252,7 +269,9 @@ async fn check_changing(db: &Database, changed: &Mutex<Option<Instant>>) -> Resu
     let is_due = (*changed.lock()).is_none_or(|changed| changed.elapsed() > CHANGE_AGAIN);
     if is_due {
         *changed.lock() = None;
-        let sql = "UPDATE write_check SET checks = checks + 1 WHERE id = 1";
+        // An update would find nothing to change if the row were gone, and say nothing.
+        let sql = "INSERT INTO write_check (id, checks) VALUES (1, 1) \
+            ON DUPLICATE KEY UPDATE checks = checks + 1";
         lease.connection().execute(sql).await?;
         *changed.lock() = Some(Instant::now());
     }

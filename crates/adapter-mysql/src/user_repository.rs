@@ -86,8 +86,10 @@ impl UserRepository for MySqlStore {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<User>, UserRepositoryError> {
-        let reading = self.db.read(list(&self.db, after, limit));
-        reading.await.map_err(unavailable)
+        let (db, after) = (self.db.clone(), after.cloned());
+        let reading = async move { list(&db, after.as_ref(), limit).await };
+        let read = self.db.read_to_the_end(reading).await;
+        read.map_err(unavailable)
     }
 
     async fn create(&self, user: &User) -> Result<(), CreateUserError> {

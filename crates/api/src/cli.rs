@@ -59,8 +59,8 @@ enum Command {
     Health,
     /// Asks queue and store whether they answer with this configuration, and looks for what the
     /// guarantees do not hold with: policies, alarms, missing members or rights, lazy commits.
-    /// Like every process, it declares the broker's queues first. Says what to do; exits 1 if a
-    /// server does not answer or a guarantee is broken.
+    /// Declares nothing in the broker. Says what to do; exits 1 if a server does not answer or a
+    /// guarantee is broken.
     Doctor,
     /// Brings the store's schema up to date, creating its database if there is none.
     Migrate,
@@ -246,9 +246,25 @@ fn ignores_hang_up(status: &str) -> bool {
     ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
+/// A process that says nothing for so long does not answer: it hangs, or is frozen.
+const NO_ANSWER: Duration = Duration::from_secs(5);
+
 /// Past any proxy of the environment: what it asks is on this machine or named.
 fn http_client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().no_proxy().build()?)
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .connect_timeout(NO_ANSWER)
+        .tcp_keepalive(NO_ANSWER)
+        .build()?)
+}
+
+/// The first answer has to be there in time.
+async fn asked(request: reqwest::RequestBuilder, url: &str) -> anyhow::Result<reqwest::Response> {
+    request
+        .timeout(NO_ANSWER)
+        .send()
+        .await
+        .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))
 }
 
 /// Where the process on this machine serves.
@@ -261,11 +277,7 @@ fn own_url(settings: &Settings) -> anyhow::Result<String> {
 
 async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
     let url = format!("{}/health/ready", own_url(settings)?);
-    let answer = http_client()?
-        .get(&url)
-        .send()
-        .await
-        .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))?;
+    let answer = asked(http_client()?.get(&url), &url).await?;
     let is_ready = answer.status().is_success();
     let body = answer.text().await?;
     // The answer is the exit code, whether anybody reads the reasons or not.
@@ -390,8 +402,12 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
 /// # Errors
 /// Says why there was no answer, or not this one.
 pub async fn fetch_audit(url: &str, token: Option<&SecretString>) -> anyhow::Result<AuditReport> {
-    let url = format!("{}/admin/audit", url.trim_end_matches('/'));
-    let mut request = http_client()?.get(&url);
+    let base = url.trim_end_matches('/');
+    let url = format!("{base}/admin/audit");
+    let client = http_client()?;
+    // An audit may take minutes: that nobody answers is seen by what takes none.
+    asked(client.get(format!("{base}/health/live")), &url).await?;
+    let mut request = client.get(&url);
     if let Some(token) = token {
         request = request.bearer_auth(token.expose_secret());
     }
@@ -445,6 +461,8 @@ fn needs_a_server(is_shared: bool, setting: &str) -> anyhow::Result<()> {
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     needs_a_server(settings.store.adapter.is_shared(), "store.adapter")?;
+    // What it waits for is logged.
+    telemetry::start(&settings.log).context("starting the log")?;
     let store = connect_store(settings, StoreUse::Changes)?;
     (store.migrate)().await?;
     print("the schema is up to date")?;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use domain::ports::Dependency;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// A dependency that takes longer is down for all that a client would notice.
@@ -17,16 +18,21 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// What readiness asks.
 pub struct Health {
+    asked: Arc<Asked>,
+    /// Of the last check, which may be under way: callers meanwhile wait for it.
+    latest: Mutex<Option<watch::Receiver<Option<Arc<Checked>>>>>,
+}
+
+struct Asked {
     /// Without one of these the process cannot do its duty.
     needed: Vec<Arc<dyn Dependency>>,
     /// Without one of these others cannot, and the service as a whole does not.
     of_others: Vec<Arc<dyn Dependency>>,
-    /// Held while the dependencies are asked: who comes meanwhile waits for that answer.
-    latest: Mutex<Option<(Instant, Arc<Checked>)>>,
 }
 
 /// What the dependencies answered.
 pub(crate) struct Checked {
+    at: Instant,
     pub(crate) needed: Vec<DependencyBody>,
     pub(crate) of_others: Vec<DependencyBody>,
 }
@@ -37,24 +43,68 @@ impl Health {
     #[must_use]
     pub fn new(needed: Vec<Arc<dyn Dependency>>, of_others: Vec<Arc<dyn Dependency>>) -> Self {
         Self {
-            needed,
-            of_others,
+            asked: Arc::new(Asked { needed, of_others }),
             latest: Mutex::default(),
         }
     }
 
-    /// Asks each dependency, at most once in [`FRESH`] however many want to know.
+    /// Asks each dependency, at most once in [`FRESH`] however many want to know. The check runs in
+    /// a task: it continues when the caller is dropped, gives back the connection of the store
+    /// that it has borrowed, and answers the next caller.
     pub(crate) async fn check(&self) -> Arc<Checked> {
-        let mut latest = self.latest.lock().await;
-        if let Some((at, checked)) = &*latest
-            && at.elapsed() < FRESH
-        {
-            return Arc::clone(checked);
+        let mut answer = {
+            let mut latest = self.latest.lock();
+            match latest.as_ref().filter(|answer| is_fresh(answer)) {
+                Some(answer) => answer.clone(),
+                None => latest.insert(ask(Arc::clone(&self.asked))).clone(),
+            }
+        };
+        let told = answer.wait_for(Option::is_some).await;
+        let told = told.ok().and_then(|told| told.clone());
+        // Its task has ended without an answer: the process stops.
+        told.unwrap_or_else(|| Arc::new(self.asked.nobody_answered()))
+    }
+}
+
+/// Whether the answer is of this moment, or on its way.
+fn is_fresh(answer: &watch::Receiver<Option<Arc<Checked>>>) -> bool {
+    match &*answer.borrow() {
+        Some(checked) => checked.at.elapsed() < FRESH,
+        None => answer.has_changed().is_ok(),
+    }
+}
+
+fn ask(asked: Arc<Asked>) -> watch::Receiver<Option<Arc<Checked>>> {
+    let (tell, answer) = watch::channel(None);
+    tokio::spawn(async move {
+        let (needed, of_others) =
+            tokio::join!(check_all(&asked.needed), check_all(&asked.of_others));
+        tell.send_replace(Some(Arc::new(Checked {
+            at: Instant::now(),
+            needed,
+            of_others,
+        })));
+    });
+    answer
+}
+
+impl Asked {
+    fn nobody_answered(&self) -> Checked {
+        let down = |of: &[Arc<dyn Dependency>]| {
+            let of = of.iter();
+            of.map(|one| DependencyBody {
+                name: one.name(),
+                status: "down",
+                latency_ms: 0.0,
+                reason: Some("could not be asked".to_owned()),
+            })
+            .collect()
+        };
+        Checked {
+            at: Instant::now(),
+            needed: down(&self.needed),
+            of_others: down(&self.of_others),
         }
-        let (needed, of_others) = tokio::join!(check_all(&self.needed), check_all(&self.of_others));
-        let checked = Arc::new(Checked { needed, of_others });
-        *latest = Some((Instant::now(), Arc::clone(&checked)));
-        checked
     }
 }
 
@@ -135,17 +185,39 @@ mod tests {
         assert!(answers.iter().all(|one| one.needed[0].reason.is_none()));
     }
 
-    /// Whoever asked first may be gone before the answer.
+    /// A check that is dropped closes the connection of the store that it has borrowed: a client
+    /// that asks and hangs up, again and again, would cost the database a login each time.
     #[tokio::test]
-    async fn a_check_that_is_given_up_is_done_by_the_next() {
+    async fn a_check_continues_when_its_caller_is_dropped() {
         let slow = Arc::new(Slow {
             asked: AtomicUsize::new(0),
             let_go: Semaphore::new(0),
         });
         let health = Health::new(vec![slow.clone()], Vec::new());
-        let given_up = timeout(Duration::ZERO, health.check()).await;
-        assert!(given_up.is_err());
-        slow.let_go.add_permits(1);
+        for _ in 0..100 {
+            let given_up = timeout(Duration::ZERO, health.check()).await;
+            assert!(given_up.is_err());
+            tokio::task::yield_now().await;
+        }
+        slow.let_go.add_permits(100);
+        let answer = health.check().await;
+        assert!(answer.needed[0].reason.is_none());
+        assert_eq!(slow.asked.load(Ordering::Relaxed), 1);
+    }
+
+    /// An answer that nobody has waited for gets old like any other.
+    #[tokio::test]
+    async fn an_answer_of_before_is_not_that_of_now() {
+        let slow = Arc::new(Slow {
+            asked: AtomicUsize::new(0),
+            let_go: Semaphore::new(2),
+        });
+        let health = Health::new(vec![slow.clone()], Vec::new());
+        drop(timeout(Duration::ZERO, health.check()).await);
+        while slow.asked.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(FRESH).await;
         health.check().await;
         assert_eq!(slow.asked.load(Ordering::Relaxed), 2);
     }

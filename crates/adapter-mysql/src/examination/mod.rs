@@ -53,7 +53,10 @@ impl Examination for MySqlStore {
         };
         match within_limit(looked).await {
             Ok(found) => findings.extend(found),
-            Err(error) => findings.push(unknown("the server", &error)),
+            Err(error) => {
+                let error = db.servers.refusal().unwrap_or(error);
+                findings.push(unknown("the server", &error));
+            }
         }
         findings.sort_by_key(|finding| finding.level);
         findings

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use domain::ports::{Finding, Level};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use super::within_limit;
+use super::{LIMIT, within_limit};
 use crate::error::StoreError;
 use crate::servers::{Server, Servers, close};
+use crate::session::Session;
 
 /// What one server says of itself.
 #[derive(Debug)]
@@ -18,9 +20,11 @@ struct Seen {
     is_one_of_many: bool,
     /// Empty where the schema is not there.
     deployment: Vec<u32>,
+    /// The place of the first that leads to the same server, if that is another one.
+    same_as: Option<usize>,
 }
 
-async fn look(server: &Server) -> Result<Seen, StoreError> {
+async fn look(server: &Server) -> Result<(Seen, Session), StoreError> {
     let mut session = server.session().await?;
     let takes_changes = session.takes_changes().await?;
     let is_one_of_many = session.is_one_of_many().await?;
@@ -28,12 +32,30 @@ async fn look(server: &Server) -> Result<Seen, StoreError> {
         .fetch_all(&mut session.connection)
         .await
         .unwrap_or_default();
-    close(session).await;
-    Ok(Seen {
+    let seen = Seen {
         takes_changes,
         is_one_of_many,
         deployment,
-    })
+        same_as: None,
+    };
+    Ok((seen, session))
+}
+
+/// Finds names that lead to a server that is named before.
+async fn compare(seen: &mut [Result<(Seen, Session), StoreError>]) {
+    for place in 1..seen.len() {
+        let (before, [Ok((seen, session)), ..]) = seen.split_at_mut(place) else {
+            continue;
+        };
+        for (place, other) in before.iter_mut().enumerate() {
+            if let Ok((_, other)) = other
+                && session.is_on_the_server_of(other).await
+            {
+                seen.same_as = Some(place);
+                break;
+            }
+        }
+    }
 }
 
 pub(super) async fn findings(servers: &Servers) -> Vec<Finding> {
@@ -42,21 +64,41 @@ pub(super) async fn findings(servers: &Servers) -> Vec<Finding> {
         // What is the matter with it is said by readiness, and by what else is looked at.
         return Vec::new();
     }
-    let seen = join_all(all.iter().map(|server| within_limit(look(server)))).await;
-    let seen: Vec<_> = all
-        .iter()
-        .map(|server| server.address.clone())
-        .zip(seen)
-        .collect();
-    judge(&seen)
+    let mut seen = join_all(all.iter().map(|server| within_limit(look(server)))).await;
+    // One that hangs now has answered a moment ago.
+    let _late = timeout(LIMIT, compare(&mut seen)).await;
+    let mut told = Vec::new();
+    for (server, seen) in all.iter().zip(seen) {
+        let seen = match seen {
+            Ok((seen, session)) => {
+                close(session).await;
+                Ok(seen)
+            }
+            Err(error) => Err(error),
+        };
+        told.push((server.address.clone(), seen));
+    }
+    judge(&told)
 }
 
-fn judge(seen: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
+fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut writable = Vec::new();
     let mut deployments: BTreeMap<&[u32], Vec<&str>> = BTreeMap::new();
-    for (address, seen) in seen {
+    for (address, seen) in all {
         match seen {
+            Ok(Seen {
+                same_as: Some(place),
+                ..
+            }) => findings.push(Finding::new(
+                Level::Risk,
+                address,
+                format!(
+                    "leads to the same server as {}: neither helps when it fails",
+                    all[*place].0
+                ),
+                "name each server once in mysql.urls, by the name that leads to it alone",
+            )),
             Ok(seen) => {
                 if seen.takes_changes {
                     writable.push((address.as_str(), seen.is_one_of_many));
@@ -119,7 +161,10 @@ fn judge(seen: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
 }
 
 fn said(error: &StoreError) -> String {
-    error.remedy().unwrap_or_else(|| error.to_string())
+    match error {
+        StoreError::Database(source) if error.remedy().is_none() => source.to_string(),
+        error => error.remedy().unwrap_or_else(|| error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +176,7 @@ mod tests {
             takes_changes,
             is_one_of_many,
             deployment: vec![deployment],
+            same_as: None,
         }
     }
 
@@ -161,5 +207,18 @@ mod tests {
         assert_eq!(levels(strangers), [Level::Broken]);
         let alone = vec![Err(StoreError::Closed), Ok(seen(true, false, 1))];
         assert_eq!(levels(alone), [Level::Risk]);
+    }
+
+    /// Told to take changes from one of them, an operator would take them from both.
+    #[test]
+    fn one_server_under_two_names_is_a_risk_and_no_second_primary() {
+        let again = Seen {
+            same_as: Some(0),
+            ..seen(true, false, 1)
+        };
+        assert_eq!(
+            levels(vec![Ok(seen(true, false, 1)), Ok(again)]),
+            [Level::Risk]
+        );
     }
 }

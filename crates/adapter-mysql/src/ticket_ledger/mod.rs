@@ -208,7 +208,9 @@ impl TicketLedger for MySqlStore {
         if let [id] = ids {
             return Ok(self.tickets.call(*id).await??.into_iter().collect());
         }
-        let found = self.db.read(reading::find(&self.db, ids)).await?;
+        let (db, ids) = (self.db.clone(), ids.to_vec());
+        let reading = async move { reading::find(&db, &ids).await };
+        let found = self.db.read_to_the_end(reading).await?;
         Ok(found.into_values().collect())
     }
 
@@ -217,8 +219,9 @@ impl TicketLedger for MySqlStore {
         user: &UserId,
         page: TicketPage,
     ) -> Result<Vec<Ticket>, LedgerError> {
-        let reading = reading::list_by_user(&self.db, user, page);
-        Ok(self.db.read(reading).await?)
+        let (db, user) = (self.db.clone(), user.clone());
+        let reading = async move { reading::list_by_user(&db, &user, page).await };
+        Ok(self.db.read_to_the_end(reading).await?)
     }
 
     async fn history(
@@ -227,8 +230,9 @@ impl TicketLedger for MySqlStore {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, LedgerError> {
-        let reading = reading::history(&self.db, show, after_seq, limit);
-        Ok(self.db.read(reading).await?)
+        let (db, show) = (self.db.clone(), show.clone());
+        let reading = async move { reading::history(&db, &show, after_seq, limit).await };
+        Ok(self.db.read_to_the_end(reading).await?)
     }
 }
 

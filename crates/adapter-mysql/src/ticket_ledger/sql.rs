@@ -201,6 +201,44 @@ pub(super) async fn update_tickets(
     Ok(())
 }
 
+/// Changes the holder of those of the tickets that are a user's. Returns how many these are, and
+/// how many live seats they have.
+pub(super) async fn update_holder(
+    connection: &mut MySqlConnection,
+    ids: &[Vec<u8>],
+    user: &UserId,
+    to: &UserId,
+) -> Result<(u64, i64), StoreError> {
+    let mut count = 0;
+    let mut live = 0;
+    for chunk in chunks(ids) {
+        let those = format!("id IN ({}) AND user_id = ?", placeholders(chunk.len()));
+        let summing = format!(
+            "SELECT CAST(COALESCE(SUM(quantity), 0) AS SIGNED) FROM tickets \
+             WHERE {those} AND status IN (?, ?)"
+        );
+        let mut query = sqlx::query_scalar(&summing);
+        for id in chunk {
+            query = query.bind(id);
+        }
+        let seats: i64 = query
+            .bind(user.as_str().as_bytes())
+            .bind(status_code(Status::Reserved))
+            .bind(status_code(Status::Confirmed))
+            .fetch_one(&mut *connection)
+            .await?;
+        live += seats;
+        let updating = format!("UPDATE tickets SET user_id = ? WHERE {those}");
+        let mut query = sqlx::query(&updating).bind(to.as_str().as_bytes());
+        for id in chunk {
+            query = query.bind(id);
+        }
+        let query = query.bind(user.as_str().as_bytes());
+        count += query.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok((count, live))
+}
+
 /// A ticket's hold on seats of a show until an instant.
 pub(super) type Hold<'a> = (TicketId, &'a ShowId, Timestamp);
 

@@ -9,6 +9,7 @@
 #[macro_use]
 mod every_contract;
 mod galera;
+mod hanging_up;
 mod hostile;
 mod primary;
 mod readiness;

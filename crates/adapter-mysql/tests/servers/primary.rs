@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::ports::{Dependency, TicketLedger};
+use domain::ports::{Dependency, Examination, Level, TicketLedger};
 use domain::receipt::TicketId;
 use domain::rule::TransitionOutcome;
 use futures_util::future::join_all;
@@ -264,6 +264,29 @@ async fn a_primary_that_is_slow_is_not_left_for_another() {
     let decided = format!("SELECT COUNT(*) FROM {DATABASE}.tickets");
     assert_eq!(replica.number(&decided).await, 0);
     assert!(primary.number(&decided).await > 0);
+}
+
+/// An address that follows the primary beside its own, or the same one again: it has the tickets
+/// under each of its names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_server_under_several_names_is_used() {
+    let server = DatabaseServer::start(&[]).await;
+    let virtual_address = TcpProxy::start(&server.address()).await.unwrap();
+    let own = server.url_of(DATABASE);
+    let also = virtual_address.url(&own);
+    let ours = store(vec![own.clone(), also, own]);
+    prepare(&ours, SEATS).await;
+    ours.check().await.unwrap();
+    let source = OrderSource::new(1);
+    ours.decide(&orders(&source, 1), None).await.unwrap();
+    let told: Vec<_> = ours
+        .examine()
+        .await
+        .into_iter()
+        .filter(|finding| finding.what.contains("leads to the same server"))
+        .map(|finding| (finding.level, finding.what.contains(&server.address())))
+        .collect();
+    assert_eq!(told, [(Level::Risk, true), (Level::Risk, true)]);
 }
 
 /// The driver would look for a host whose name has brackets.

@@ -99,3 +99,13 @@ async fn what_reads_keeps_nothing_waiting_that_sells() {
     lock.release().await;
     drop(reading);
 }
+
+/// The row that readiness changes; without it the change would be none.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_changes_its_row_even_if_somebody_has_removed_it() {
+    let store = Store::new(Duration::MAX).await;
+    store.database.execute("DELETE FROM write_check").await;
+    store.store.check().await.unwrap();
+    let rows = "SELECT COUNT(*) FROM write_check WHERE checks > 0";
+    assert_eq!(store.database.number(rows).await, 1);
+}

@@ -1,12 +1,12 @@
 //! Takes settings out of the flat tree and notes what is wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Longest of all configured durations: a day.
 const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -163,5 +163,15 @@ pub(super) fn several_urls(
         Err(what) if urls.len() == 1 => Err(what),
         Err(what) => Err(format!("URL {number} of {} {what}", urls.len())),
     });
-    checked.collect()
+    let checked: Vec<SecretString> = checked.collect::<Result<_, _>>()?;
+    let mut first_places = HashMap::new();
+    for (number, url) in (1..).zip(&checked) {
+        if let Some(first) = first_places.insert(url.expose_secret(), number) {
+            return Err(format!(
+                "URL {number} of {} is URL {first} again; name each server once",
+                checked.len()
+            ));
+        }
+    }
+    Ok(checked)
 }

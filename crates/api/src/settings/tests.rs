@@ -278,6 +278,29 @@ fn urls_that_lead_elsewhere_are_refused_with_their_setting() {
 }
 
 #[test]
+fn a_url_that_is_named_twice_is_refused_with_its_setting() {
+    let faults = load(&[
+        (
+            "APP__MYSQL__URLS",
+            "mysql://u:hunter2@db/tickets,mysql://b/tickets,mysql://u:hunter2@db/tickets/",
+        ),
+        (
+            "APP__RABBITMQ__URLS",
+            "amqp://u:hunter2@mq, amqp://u:hunter2@mq",
+        ),
+    ])
+    .unwrap_err()
+    .to_string();
+    for fault in [
+        "mysql.urls: URL 3 of 3 is URL 1 again",
+        "rabbitmq.urls: URL 2 of 2 is URL 1 again",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    assert!(!faults.contains("hunter2"), "{faults}");
+}
+
+#[test]
 fn a_process_is_reached_where_it_listens() {
     for (host, reached) in [
         ("0.0.0.0", "127.0.0.1:3001"),

@@ -3,6 +3,9 @@
 //!
 //! No message repeats a URL, which holds a password.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use reqwest::Url;
 
 /// What a driver reads of a query.
@@ -20,6 +23,18 @@ const AMQP_PARAMETERS: Parameters = &[
     "auth_mechanism",
 ];
 
+/// As `sqlx` reads them, in either case.
+const SSL_MODES: Parameters = &[
+    "DISABLED",
+    "PREFERRED",
+    "REQUIRED",
+    "VERIFY_CA",
+    "VERIFY_IDENTITY",
+];
+/// As `lapin` reads them, in either case.
+const SASL_MECHANISMS: Parameters = &["plain", "amqplain", "external", "anonymous"];
+const NUMBER: &str = "a whole number that is not too large";
+
 /// `mysql://user:password@host:3306/database`; a slash at its end is left out.
 ///
 /// # Errors
@@ -28,6 +43,9 @@ pub(crate) fn mysql(text: &str) -> Result<String, String> {
     const LIKE: &str = "mysql://user:password@host:3306/database";
     let url = parsed(text, &["mysql", "mariadb"], LIKE)?;
     known_parameters(&url, MYSQL_PARAMETERS)?;
+    for name in ["ssl-mode", "sslmode"] {
+        parameter(&url, name, is_one_of(SSL_MODES), &SSL_MODES.join(", "))?;
+    }
     let database = url.path().trim_matches('/');
     if database.is_empty() {
         return Err(format!("names no database; it must be like {LIKE}"));
@@ -54,6 +72,16 @@ pub(crate) fn amqp(text: &str) -> Result<String, String> {
     const LIKE: &str = "amqp://user:password@host:5672/vhost, or amqps://… for TLS";
     let url = parsed(text, &["amqp", "amqps"], LIKE)?;
     known_parameters(&url, AMQP_PARAMETERS)?;
+    parameter(&url, "frame_max", is_number::<u32>, NUMBER)?;
+    parameter(&url, "channel_max", is_number::<u16>, NUMBER)?;
+    parameter(&url, "connection_timeout", is_number::<u64>, NUMBER)?;
+    let mechanisms = SASL_MECHANISMS.join(", ");
+    parameter(
+        &url,
+        "auth_mechanism",
+        is_one_of(SASL_MECHANISMS),
+        &mechanisms,
+    )?;
     match url.path() {
         // The vhost / is meant by none, and by // out of habit.
         "" | "//" => Ok(text.to_owned()),
@@ -107,7 +135,37 @@ fn parsed(text: &str, schemes: &[&str], like: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Refuses a value that the driver would refuse, without its name or for the whole URL.
+fn parameter(
+    url: &Url,
+    name: &str,
+    is_right: impl Fn(&str) -> bool,
+    values: &str,
+) -> Result<(), String> {
+    let mut values_given = url.query_pairs().filter(|(given, _)| given == name);
+    if values_given.any(|(_, value)| !is_right(&value)) {
+        return Err(format!("has the parameter {name}, which must be {values}"));
+    }
+    Ok(())
+}
+
+fn is_one_of(choices: Parameters) -> impl Fn(&str) -> bool {
+    |value| choices.iter().any(|one| one.eq_ignore_ascii_case(value))
+}
+
+fn is_number<T: FromStr>(value: &str) -> bool {
+    T::from_str(value).is_ok()
+}
+
 fn known_parameters(url: &Url, known: Parameters) -> Result<(), String> {
+    // The driver takes `ssl-mode` and `sslmode` for the same.
+    let plain = |name: &str| name.replace('-', "");
+    let mut given = BTreeSet::new();
+    let mut names = url.query_pairs().map(|(name, _)| name);
+    let twice = names.find(|name| known.contains(&&**name) && !given.insert(plain(name)));
+    if let Some(name) = twice {
+        return Err(format!("has the parameter {name} twice; leave one out"));
+    }
     match url
         .query_pairs()
         .find(|(name, _)| !known.contains(&&**name))
@@ -141,6 +199,7 @@ mod tests {
             "mariadb://u:hunter2@db.example:3306/tickets",
             "mysql://u%40x:hunter%2f%3a%40%24@127.0.0.1:1/tickets?ssl-mode=REQUIRED&ssl-ca=/a/b.pem",
             "mysql://u:p$w@db/%74ickets",
+            "mysql://u:p@db/tickets?sslmode=verify_ca",
         ] {
             assert_eq!(mysql(text).as_deref(), Ok(text));
         }
@@ -170,6 +229,19 @@ mod tests {
             ("mysql://u:hunter2@db/tickets?charset=latin1", "no effect"),
             ("mysql://u:hunter2@a%2db/tickets", "host with %"),
             ("mysql://u:hunter2@db/tickets?sslMode=REQUIRED", "ssl-mode"),
+            (
+                "mysql://u:hunter2@db/tickets?ssl-mode=hunter",
+                "ssl-mode, which must be DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY",
+            ),
+            ("mysql://u:hunter2@db/tickets?sslmode=", "sslmode, which"),
+            (
+                "mysql://u:hunter2@db/tickets?ssl-mode=REQUIRED&ssl-mode=DISABLED",
+                "ssl-mode twice",
+            ),
+            (
+                "mysql://u:hunter2@db/tickets?ssl-mode=REQUIRED&sslmode=REQUIRED",
+                "sslmode twice",
+            ),
         ] {
             refused(mysql, text, word);
         }
@@ -193,6 +265,19 @@ mod tests {
             ("http://u:hunter2@mq", "begins otherwise"),
             ("amqp://u:hunter2@mq?heartbeat=60", "frame_max"),
             ("amqps://u:hunter2@mq?cacertfile=a", "no effect"),
+            ("amqp://u:hunter2@mq?frame_max=hunter", "frame_max, which"),
+            (
+                "amqp://u:hunter2@mq?channel_max=65536",
+                "channel_max, which",
+            ),
+            (
+                "amqp://u:hunter2@mq?auth_mechanism=hunter",
+                "plain, amqplain",
+            ),
+            (
+                "amqp://u:hunter2@mq?frame_max=1&frame_max=2",
+                "frame_max twice",
+            ),
         ] {
             refused(amqp, text, word);
         }

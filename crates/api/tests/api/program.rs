@@ -469,3 +469,19 @@ fn a_limit_of_open_files_that_does_not_fit_is_told_at_the_start() {
         "{stderr}"
     );
 }
+
+/// A process that is frozen: its machine takes the connection, and nobody answers.
+#[test]
+fn a_process_that_does_not_answer_is_not_waited_for() {
+    let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = frozen.local_addr().unwrap().port().to_string();
+    let url = format!("http://127.0.0.1:{port}");
+    for arguments in [&["health"][..], &["audit", "--url", &url]] {
+        let (output, stderr) = ended(arguments, &[("APP__SERVER__PORT", &port)]);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains("no answer from") && stderr.contains(&url),
+            "{stderr}"
+        );
+    }
+}

@@ -52,6 +52,25 @@ async fn a_database_that_is_not_there_or_not_migrated_is_said_with_a_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_started_is_said_to_refuse_with_its_address() {
+    let backend = Backend::start().await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let url = format!("mysql://u:not-the-password@{address}/tickets");
+    for command in ["seed", "audit", "doctor"] {
+        let (is_done, said) = tickets(&backend, command, &[("APP__MYSQL__URL", &url)]);
+        assert!(!is_done, "{said}");
+        assert!(
+            said.contains(&address) && said.contains("refused"),
+            "{command}: {said}"
+        );
+        assert!(!said.contains("not-the-password"), "{command}: {said}");
+        assert!(!said.contains("did not answer"), "{command}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     let backend = Backend::start().await;
     let (is_done, said) = tickets(&backend, "migrate", &[]);
