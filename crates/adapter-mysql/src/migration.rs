@@ -393,7 +393,10 @@ mod tests {
             reading.execute("ROLLBACK").await;
         };
         let applying = apply_missing(&servers, &steps);
-        let (applied, ()) = within("it is done", async { tokio::join!(applying, others) }).await;
+        let (applied, ()) = Box::pin(within("it is done", async {
+            tokio::join!(applying, others)
+        }))
+        .await;
         applied.unwrap();
         database.number("SELECT COUNT(more) FROM used").await;
     }
