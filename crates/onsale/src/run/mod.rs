@@ -1,46 +1,50 @@
 //! `onsale run`: a scenario from the start that everyone waits for to the last
 //! verdict, reconciled with what every client was told.
 
-pub mod administration;
 mod answers;
-pub mod buyers;
-pub mod chaos;
-pub mod fleet;
-pub mod ground;
-pub mod observer;
+mod buyers;
+mod chaos;
+mod clients;
+mod desks;
+mod fleet;
+mod ground;
+mod observer;
 mod pool;
-pub mod target;
-pub mod told;
-pub mod watchers;
+mod subscribers;
+mod usage;
 
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use black_box::database::now_micros;
+use black_box::names::Names;
+use black_box::proof::history::History;
+use black_box::proof::order::PlannedOrder;
+use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::told::{Answer, Told};
+use black_box::servers::Servers;
+use black_box::store::{Asked, Stored};
 use clap::Args;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::buyers::{Buyers, Ending};
-use self::chaos::Chaos;
+use self::buyers::Buyers;
+use self::clients::Clients;
 use self::ground::{Ground, On};
-use self::observer::{Observer, SeatsSample, Usage};
-use self::target::Names;
-use self::told::{Answer, Tally, Told};
-use self::watchers::WatcherFigures;
-use crate::deciding::now_micros;
-use crate::proof::audit::AuditedShow;
-use crate::proof::history::History;
-use crate::proof::store::{Asked, Stored};
-use crate::proof::{Evidence, Findings, reconcile};
-use crate::report::{Report, Setting, html};
+use self::observer::Observer;
+use crate::outcome::tally::Tally;
+use crate::outcome::{Chaos, Ending, Fault, Outcome};
+use crate::provenance::Provenance;
+use crate::report::html;
+use crate::report::result::{Report, Setting};
 use crate::scenario::faults::{PlannedFault, plan_faults};
-use crate::scenario::plan::{PlannedOrder, plan};
-use crate::scenario::{Outline, Scenario};
-use crate::servers::Servers;
+use crate::scenario::plan::plan;
+use crate::scenario::sale::{Outline, Scenario};
 
 /// From the opening of the connections to the start: everyone waits.
 const WAIT: Duration = Duration::from_millis(500);
@@ -49,80 +53,44 @@ const LATE_NEWS: Duration = Duration::from_secs(11);
 
 /// How a scenario is run.
 #[derive(Debug, Clone, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The scenario; docs/LOAD.md explains its fields.
     #[arg(long)]
-    pub scenario: PathBuf,
+    pub(crate) scenario: PathBuf,
     /// A deployment that runs, such as http://localhost:3001. Administration's
     /// token is read from APP__ADMIN__TOKEN. Without it, the service is started.
     #[arg(long)]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// What the service is started on.
     #[arg(long, value_enum, default_value_t = On::Memory, conflicts_with = "url")]
-    pub on: On,
+    pub(crate) on: On,
     /// With --on services: the folder of servers that nobody else uses, as
     /// `SERVICES_STATE=FOLDER deploy/services.sh` leaves them. Faults may kill those.
     #[arg(long, conflicts_with = "url")]
-    pub own_servers: Option<PathBuf>,
+    pub(crate) own_servers: Option<PathBuf>,
     /// With --own-servers: the folder of a broker of three nodes, as
     /// `CLUSTER_STATE=FOLDER deploy/cluster.sh start` leaves it. It is used in place of
     /// that of --own-servers, and faults may break its nodes.
     #[arg(long, requires = "own_servers")]
-    pub own_cluster: Option<PathBuf>,
+    pub(crate) own_cluster: Option<PathBuf>,
     /// Of everything that is drawn; drawn itself and reported unless given.
     #[arg(long)]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Writes the result into this file.
     #[arg(long)]
-    pub json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
     /// Writes a page with plots into this file.
     #[arg(long)]
-    pub html: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
     /// Writes a line a second to stderr even if it is no terminal.
     #[arg(long)]
-    pub progress: bool,
+    pub(crate) progress: bool,
     /// Users that exist, called this and a number from 0 on: none are made.
     #[arg(long, requires = "url")]
-    pub users_exist: Option<String>,
+    pub(crate) users_exist: Option<String>,
     /// The service; the `tickets` beside this binary unless given.
     #[arg(long, conflicts_with = "url")]
-    pub tickets_bin: Option<PathBuf>,
-}
-
-/// All that is known when a sale is over.
-pub struct Outcome {
-    /// Every order, by number.
-    pub plan: Vec<PlannedOrder>,
-    /// What the client of each was told.
-    pub told: Vec<Told>,
-    /// What happened to requests.
-    pub tally: Tally,
-    /// Why it ended.
-    pub ending: Ending,
-    /// When it ended for the clients, in µs from the start.
-    pub ended: u64,
-    /// Connections that were needed.
-    pub connections: usize,
-    /// What happened on WebSocket connections.
-    pub watchers: WatcherFigures,
-    /// What the store says.
-    pub stored: Stored,
-    /// Every change replayed, where the store can be read.
-    pub history: Option<History>,
-    /// The service's own audit, by number of the show.
-    pub audited: Vec<(u32, AuditedShow)>,
-    /// What processes used.
-    pub usage: Vec<Usage>,
-    /// Seats as they were seen.
-    pub seats: Vec<SeatsSample>,
-    /// The start, in µs since 1970.
-    pub started_at: i64,
-    /// How long it took to open the connections before it.
-    pub opening_seconds: f64,
-    /// What was broken meanwhile.
-    pub chaos: Chaos,
-    /// What is wrong.
-    pub findings: Findings,
+    pub(crate) tickets_bin: Option<PathBuf>,
 }
 
 /// What was drawn before the start.
@@ -148,14 +116,21 @@ impl Drawn {
 ///
 /// # Errors
 /// On every violation, on a limit that was not kept, and when there is no run.
-pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (scenario, text) = Scenario::load(&args.scenario)?;
     let seed = args.seed.unwrap_or_else(rand::random);
     let names = Names::new(args.users_exist.as_deref());
     let drawn = Drawn::of(&scenario, seed)?;
     let sell = async |ground: &Ground| {
         let outcome = Box::pin(sell(ground, &scenario, drawn, &names, args.progress)).await?;
-        Ok((outcome, Setting::of(ground, &names, seed)))
+        let setting = Setting {
+            run: names.run().to_owned(),
+            seed,
+            on: ground.on.clone(),
+            users_seconds: ground.users_seconds,
+            provenance: Provenance::of(ground.versions.clone()),
+        };
+        Ok((outcome, setting))
     };
     let program = args.tickets_bin.clone();
     let sold = match (&args.url, args.on) {
@@ -179,10 +154,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     // Printed with the result, which there is none of then.
     let (outcome, setting) = sold.with_context(|| format!("the run of seed {seed}"))?;
     let outline = Outline::of(&scenario, &args.scenario, text);
-    let mut report = Report::of(&scenario, outline, setting, &outcome);
-    let missed = scenario.limits.silences.missed(&report.faults);
-    report.passed &= missed.is_empty();
-    report.missed.extend(missed);
+    let report = Report::of(&scenario, outline, setting, &outcome);
     if let Some(path) = &args.json {
         write_file(path, &serde_json::to_string_pretty(&report)?)?;
     }
@@ -201,6 +173,7 @@ fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
+/// From the opening of the connections to the proof.
 async fn sell(
     ground: &Ground,
     scenario: &Scenario,
@@ -209,14 +182,10 @@ async fn sell(
     progress: bool,
 ) -> anyhow::Result<Outcome> {
     let Drawn { orders, faults } = drawn;
-    let buyers = Buyers::new(
-        scenario.clone(),
-        orders,
-        names.clone(),
-        ground.target.clone(),
-    )?;
-    let watched = ground.watched.clone();
-    let observer = Observer::new(buyers.clone(), names.clone(), watched, progress);
+    let (names, target) = (names.clone(), ground.target.clone());
+    let clients = Rc::new(Clients::new(scenario.clone(), orders, names, target)?);
+    let buyers = Buyers::new(Rc::clone(&clients));
+    let observer = Observer::new(Rc::clone(&buyers), ground.watched.clone(), progress);
     let set = LocalSet::new();
     let opened = set.run_until(async {
         let opening = Instant::now();
@@ -229,87 +198,110 @@ async fn sell(
     let start = Instant::now() + WAIT;
     let started_at = now_micros()? + i64::try_from(WAIT.as_micros())?;
     observer.start(start);
-    let selling = async {
-        let sale = async { (buyers.sell(start).await, buyers.now()) };
-        let breaking = async {
-            let Some(fleet) = &ground.fleet else {
-                return Chaos::default();
-            };
-            Chaos::carry_out(fleet, &faults, start, |fault| {
-                observer.tell(&fault.to_string())
-            })
-            .await
-        };
-        let ((ending, ended), chaos) = tokio::join!(sale, breaking);
-        let known = Known::of(&buyers.plan, &buyers.told.borrow());
-        let asked = Asked {
-            target: &ground.target,
-            names,
-            accepted: &known.accepted,
-            uncertain: &known.uncertain,
-            doubtful: &known.doubtful,
-            hold_seconds: scenario.shows.hold_seconds,
-            patience: Duration::from_secs(scenario.limits.patience_seconds),
-        };
-        let stored = ground.store.read(&asked).await?;
-        buyers.wait_for_news(LATE_NEWS).await;
-        observer.see_after(&ground.store).await;
-        anyhow::Ok((ending, ended, chaos, stored))
-    };
-    let observed = set.run_until(async {
+    let selling = set.run_until(async {
         tokio::select! {
-            sold = selling => sold,
+            sold = sell_from(start, ground, &faults, &buyers, &observer) => sold,
             () = observer.watch(&ground.store) => bail!("nobody looks on any more"),
         }
     });
-    let (ending, ended, chaos, stored) = observed.await?;
+    let sold = selling.await?;
     observer.end_line();
     let (usage, seats) = (observer.usage(), observer.seats());
-    let connections = buyers.connections();
-    let watchers = buyers.watchers.figures();
-    let told = std::mem::take(&mut *buyers.told.borrow_mut());
-    let tally = std::mem::replace(&mut *buyers.tally.borrow_mut(), Tally::new()?);
-    let plan = buyers.plan.clone();
-    drop(observer);
+    // Ends the connections.
     drop(set);
 
-    let journal = stored.journal.as_deref();
-    let history = journal.map(|journal| History::replay(&stored.tickets, journal));
+    let told = std::mem::take(&mut *clients.told.borrow_mut());
+    let tally = std::mem::replace(&mut *clients.tally.borrow_mut(), Tally::new()?);
+    let journal = sold.stored.journal.as_deref();
+    let history = journal.map(|journal| History::replay(&sold.stored.tickets, journal));
     let audit = ground.audit().await?;
     let of_run = audit.shows.into_iter().filter_map(|show| {
-        let number = names.show_number(&show.show_id)?;
+        let number = clients.names.show_number(&show.show_id)?;
         Some((number, show))
     });
     let audited: Vec<_> = of_run.collect();
     let findings = reconcile(&Evidence {
-        plan: &plan,
+        plan: &clients.plan,
         told: &told,
         contradictions: (tally.contradicted, &tally.contradictions),
-        stored: &stored.tickets,
-        stored_is_all: history.is_some(),
+        stored: &sold.stored.tickets,
+        read: if history.is_some() {
+            Read::All
+        } else {
+            Read::Named
+        },
         history: history.as_ref(),
         audited: &audited,
         shows: scenario.shows.number,
         hold_seconds: scenario.shows.hold_seconds,
         started_at,
     });
+    let watchers = clients.desks.figures.borrow().clone();
     Ok(Outcome {
-        plan,
+        plan: clients.plan.clone(),
         told,
         tally,
-        ending,
-        ended,
-        connections,
+        ending: sold.ending,
+        ended: sold.ended,
+        connections: buyers.connections(),
         watchers,
-        stored,
+        stored: sold.stored,
         history,
         audited,
         usage,
         seats,
         started_at,
         opening_seconds,
-        chaos,
+        chaos: sold.chaos,
         findings,
+    })
+}
+
+/// What came of a sale while it was looked at.
+struct Sold {
+    ending: Ending,
+    ended: u64,
+    chaos: Chaos,
+    stored: Stored,
+}
+
+/// Sells and breaks what is to be broken, and reads what the store says of it.
+async fn sell_from(
+    start: Instant,
+    ground: &Ground,
+    faults: &[Vec<PlannedFault>],
+    buyers: &Rc<Buyers>,
+    observer: &Observer,
+) -> anyhow::Result<Sold> {
+    let clients = &buyers.clients;
+    let sale = async { (buyers.sell(start).await, clients.now()) };
+    let breaking = async {
+        let Some(fleet) = &ground.fleet else {
+            return Chaos::default();
+        };
+        let tell = |fault: &Fault| observer.tell(&fault.to_string());
+        chaos::carry_out(fleet, faults, start, tell).await
+    };
+    let ((ending, ended), chaos) = tokio::join!(sale, breaking);
+    let known = Known::of(&clients.plan, &clients.told.borrow());
+    let limits = &clients.scenario.limits;
+    let asked = Asked {
+        target: &ground.target,
+        names: &clients.names,
+        accepted: &known.accepted,
+        uncertain: &known.uncertain,
+        doubtful: &known.doubtful,
+        hold_seconds: clients.scenario.shows.hold_seconds,
+        patience: Duration::from_secs(limits.patience_seconds),
+    };
+    let stored = ground.store.read(&asked).await?;
+    buyers.wait_for_news(LATE_NEWS).await;
+    observer.see_after(&ground.store).await;
+    Ok(Sold {
+        ending,
+        ended,
+        chaos,
+        stored,
     })
 }
 
@@ -343,18 +335,5 @@ impl Known {
             uncertain: named(false),
             doubtful: doubtful.collect(),
         }
-    }
-}
-
-impl Buyers {
-    /// Waits a while for subscriptions to be told of what has happened by now.
-    async fn wait_for_news(&self, at_most: Duration) {
-        let told = async {
-            while self.watchers.awaited() > 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        // What was not told by then is found missing.
-        let _told_in_time = timeout(at_most, told).await;
     }
 }

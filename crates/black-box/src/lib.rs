@@ -1,0 +1,22 @@
+//! The service as its buyers and operators see it: over HTTP and WebSocket, by its
+//! command line, its processes, its database and its broker. Nothing here knows how
+//! it is built, so that what it did is proven by other code than did it.
+//!
+//! Start reading at [`proof`].
+
+pub mod administration;
+pub mod body;
+pub mod broker;
+pub mod database;
+pub mod deployment;
+pub mod http;
+pub mod load;
+pub mod names;
+pub mod process;
+pub mod program;
+pub mod proof;
+pub mod servers;
+pub mod store;
+pub mod target;
+pub mod waiting;
+pub mod websocket;
