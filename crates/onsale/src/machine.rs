@@ -20,7 +20,6 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// This one; what cannot be read is `unknown` or 0.
-    #[must_use]
     pub(crate) fn here() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpu = read("/proc/cpuinfo");

@@ -28,7 +28,6 @@ pub(crate) struct Provenance {
 
 impl Provenance {
     /// Of what this process measures now, on services of these versions.
-    #[must_use]
     pub(crate) fn of(mut versions: BTreeMap<String, String>) -> Self {
         let client = format!("onsale {}", env!("CARGO_PKG_VERSION"));
         versions.insert("client".to_owned(), client);

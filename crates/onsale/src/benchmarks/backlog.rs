@@ -27,7 +27,6 @@ pub(crate) struct Decided {
 
 impl Decided {
     /// Of the orders decided at each instant, in sequence; `None` of fewer than two.
-    #[must_use]
     pub(crate) fn of(by_instant: &[(i64, u64)]) -> Option<Self> {
         let [(first, _), .., (last, decided_last)] = by_instant else {
             return None;
@@ -46,9 +45,6 @@ impl Decided {
     }
 
     /// Of what was decided since an instant of [`now_micros`].
-    ///
-    /// # Errors
-    /// When it was not enough to measure.
     pub(crate) async fn since(deployment: &Deployment, since_micros: i64) -> anyhow::Result<Self> {
         let by_instant = deployment.database.decided_at(since_micros).await?;
         Self::of(&by_instant).context("all was decided in one batch: more orders are needed")
@@ -57,9 +53,6 @@ impl Decided {
 
 /// Starts a worker on a backlog of `orders`, the only ones that are undecided,
 /// and waits until it is decided. `beside` are processes to be watched too.
-///
-/// # Errors
-/// When the worker does not start or orders stay undecided.
 pub(crate) async fn decide_backlog(
     deployment: &Deployment,
     orders: u64,

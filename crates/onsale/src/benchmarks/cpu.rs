@@ -35,9 +35,6 @@ impl Meter {
     }
 
     /// Reads what they and this process have spent so far.
-    ///
-    /// # Errors
-    /// When one of them is gone.
     pub(crate) fn start(watched: impl IntoIterator<Item = Watched>) -> anyhow::Result<Self> {
         let before = watched
             .into_iter()
@@ -56,9 +53,6 @@ impl Meter {
     }
 
     /// What each has spent since, in µs, by `count`.
-    ///
-    /// # Errors
-    /// When one of them is gone.
     pub(crate) fn per(&self, count: u64) -> anyhow::Result<CpuMicros> {
         let count = ratio(count, 1.0);
         self.before
@@ -79,13 +73,11 @@ pub(crate) struct CpuMicros(BTreeMap<String, f64>);
 
 impl CpuMicros {
     /// That of one process; 0 for one that was not watched.
-    #[must_use]
     pub(crate) fn of(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or_default()
     }
 
     /// This, but with that of another reading for the processes of `names`.
-    #[must_use]
     pub(crate) fn with(mut self, names: &[&str], other: &Self) -> Self {
         for name in names {
             self.0.insert((*name).to_owned(), other.of(name));

@@ -80,10 +80,6 @@ struct Level {
 }
 
 /// Measures, prints and audits.
-///
-/// # Errors
-/// When an accepted order was not decided, the audit finds a violation, or a
-/// ratio is below the limit.
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let mut out = io::stdout();
     let program = Program::in_memory(args.tickets_bin.clone())?;

@@ -29,7 +29,6 @@ impl Round {
     }
 
     /// Orders answered with `status`, with what they cost.
-    #[must_use]
     pub(crate) fn answered(
         status: u16,
         measured: &Measured,
@@ -55,7 +54,6 @@ impl Round {
     }
 
     /// The round in the middle by rate; `None` of no round.
-    #[must_use]
     pub(crate) fn median(mut turns: Vec<Self>) -> Option<Self> {
         turns.sort_by(|a, b| a.accepted_per_second.total_cmp(&b.accepted_per_second));
         let middle = turns.len() / 2;
@@ -76,7 +74,6 @@ pub(crate) struct Ratio {
 
 impl Ratio {
     /// Of rates, `side` by `beside`; `None` of no round.
-    #[must_use]
     pub(crate) fn of(side: &[Round], beside: &[Round]) -> Option<Self> {
         let rounds = side.iter().zip(beside);
         let mut ratios: Vec<f64> = rounds

@@ -34,9 +34,6 @@ pub(crate) struct SoakArgs {
 }
 
 /// Runs the soak and prints what happened.
-///
-/// # Errors
-/// When memory grew or an answer was not the expected one.
 pub(crate) async fn run(args: SoakArgs) -> anyhow::Result<()> {
     ensure!(args.seconds >= 6, "--seconds must be at least 6");
     let program = Program::in_memory(args.tickets_bin)?;

@@ -25,7 +25,6 @@ impl Step {
     pub(crate) const ALL: [Self; 4] = [Self::Order, Self::Poll, Self::Confirm, Self::Cancel];
 
     /// As reports call it.
-    #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Order => "order",
@@ -69,18 +68,12 @@ pub(crate) struct Tally {
 const LONGEST: u64 = 3_600_000_000;
 
 /// A histogram of µs with three digits.
-///
-/// # Errors
-/// Never: three digits are possible.
 pub(crate) fn histogram() -> anyhow::Result<Histogram<u64>> {
     Histogram::new_with_max(LONGEST, 3).context("histogram")
 }
 
 impl Tally {
     /// Of nothing yet.
-    ///
-    /// # Errors
-    /// Never.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let by_step = || {
             let all = Step::ALL.into_iter();

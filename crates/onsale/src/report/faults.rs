@@ -111,7 +111,6 @@ fn seconds(micros: u64) -> f64 {
 }
 
 /// Faults by their kind, in the sequence of [`FaultKind::ALL`].
-#[must_use]
 pub(crate) fn by_kind(faults: &[FaultFigures]) -> Vec<KindFigures> {
     let mut kinds: BTreeMap<FaultKind, Vec<&FaultFigures>> = BTreeMap::new();
     for fault in faults {

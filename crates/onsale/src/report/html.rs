@@ -20,7 +20,6 @@ pub fn page_of(result: serde_json::Value) -> serde_json::Result<String> {
 }
 
 /// The page of a result.
-#[must_use]
 pub(crate) fn page(report: &Report) -> String {
     let name = escaped(&report.scenario.name);
     let body = [

@@ -39,7 +39,6 @@ pub(crate) struct Percentiles {
 
 impl Percentiles {
     /// Of a histogram.
-    #[must_use]
     pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile);
         Self {
@@ -65,7 +64,6 @@ impl Percentiles {
     }
 
     /// The quantiles of plots with their values.
-    #[must_use]
     pub(crate) const fn quantiles(&self) -> [(&'static str, u64); 8] {
         [
             ("50", self.p50),

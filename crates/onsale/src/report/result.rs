@@ -244,7 +244,6 @@ pub(crate) struct ProcessFigures {
 
 impl Report {
     /// Of a sale that is over.
-    #[must_use]
     pub(crate) fn of(
         scenario: &Scenario,
         outline: Outline,
@@ -298,7 +297,6 @@ impl Report {
     }
 
     /// Everything for which the run failed, in words.
-    #[must_use]
     pub(crate) fn failures(&self) -> Vec<String> {
         let violations = self.violations.iter().filter(|(_, count)| **count > 0);
         violations

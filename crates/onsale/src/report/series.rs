@@ -137,7 +137,6 @@ impl Series {
     }
 
     /// The end of each interval, in seconds from the start.
-    #[must_use]
     pub(crate) fn instants(&self) -> Vec<f64> {
         (1..=self.arrivals_per_second.len())
             .map(|point| point as f64 * self.interval_seconds)

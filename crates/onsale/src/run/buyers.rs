@@ -41,9 +41,6 @@ impl Buyers {
 
     /// Opens the connections that wait for the start. Must be called within a
     /// [`tokio::task::LocalSet`], like [`Self::sell`].
-    ///
-    /// # Errors
-    /// When one of them is refused.
     pub(crate) async fn open_connections(self: &Rc<Self>) -> anyhow::Result<()> {
         let Clients {
             target, scenario, ..
@@ -127,13 +124,11 @@ impl Buyers {
     }
 
     /// Connections there are.
-    #[must_use]
     pub(crate) const fn connections(&self) -> usize {
         self.pool.connections()
     }
 
     /// Requests that wait for a connection or their answer.
-    #[must_use]
     pub(crate) const fn unfinished(&self) -> usize {
         self.pool.unfinished()
     }

@@ -24,9 +24,6 @@ pub(crate) struct Way {
 
 impl Way {
     /// To the server of this URL, whose answers come so much later.
-    ///
-    /// # Errors
-    /// When no port can be had.
     pub(crate) async fn to(url: &str, latency: Duration) -> anyhow::Result<Self> {
         let way = Self {
             proxy: TcpProxy::start(&host_and_port(url)).await?,
@@ -41,7 +38,6 @@ impl Way {
     }
 
     /// The URL with this way in it.
-    #[must_use]
     pub(crate) fn url(&self, url: &str) -> String {
         self.proxy.url(url)
     }
@@ -90,25 +86,16 @@ impl Member {
     }
 
     /// SIGKILL.
-    ///
-    /// # Errors
-    /// When the system refuses.
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
         self.service.process.kill().await
     }
 
     /// SIGTERM, and the end that follows.
-    ///
-    /// # Errors
-    /// When it does not end in time, or not with 0.
     pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
         self.service.process.stop().await
     }
 
     /// Stands still for a while.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub(crate) async fn freeze(&self, lasts: Duration) -> anyhow::Result<()> {
         self.service.process.signal("STOP").await?;
         sleep(lasts).await;
@@ -116,9 +103,6 @@ impl Member {
     }
 
     /// Another process takes its place, on its port.
-    ///
-    /// # Errors
-    /// When it does not start or is not ready in time.
     pub(crate) async fn start_again(&mut self, program: &Program) -> anyhow::Result<()> {
         self.service = program.serve_on(self.port, self.role).await?;
         self.watch.becomes(self.service.process.id());
@@ -152,9 +136,6 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Starts an api process and so many workers, whose configuration leads over
     /// these ways to these servers.
-    ///
-    /// # Errors
-    /// When one of them does not start.
     pub(crate) async fn start(
         program: Program,
         workers: u32,
@@ -206,21 +187,16 @@ impl Fleet {
     }
 
     /// To each node of the broker.
-    #[must_use]
     pub(crate) fn broker(&self) -> &[Way] {
         &self.ways.broker
     }
 
     /// To the store.
-    #[must_use]
     pub(crate) fn store(&self) -> &[Way] {
         &self.ways.store
     }
 
     /// Breaks a node of the broker for a while, and waits until it is a member again.
-    ///
-    /// # Errors
-    /// When the broker has no nodes that may be broken, or does not get whole.
     pub(crate) async fn break_node(
         &self,
         number: u32,
@@ -237,9 +213,6 @@ impl Fleet {
     }
 
     /// SIGKILL of a server, which is started again on its data after a while.
-    ///
-    /// # Errors
-    /// When others may use it, or it does not start again.
     pub(crate) async fn kill_server(&self, server: Server, down: Duration) -> anyhow::Result<()> {
         self.servers.kill(server).await?;
         sleep(down).await;
@@ -276,9 +249,6 @@ impl Fleet {
     }
 
     /// Stops everything, workers first.
-    ///
-    /// # Errors
-    /// When one of them does not end in time, or not with 0.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         for worker in self.workers {
             worker.into_inner().end().await?;
@@ -287,9 +257,6 @@ impl Fleet {
     }
 
     /// The worker of this number.
-    ///
-    /// # Errors
-    /// When there is none.
     pub(crate) fn worker(&self, number: u32) -> anyhow::Result<&Mutex<Member>> {
         let worker = self.workers.get(usize::try_from(number)?);
         worker.with_context(|| format!("there is no worker {number}"))

@@ -56,9 +56,6 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// Asks for the service's own audit.
-    ///
-    /// # Errors
-    /// When there is none.
     pub(crate) async fn audit(&self) -> anyhow::Result<AuditReport> {
         match &self.auditor {
             // Not in a process whose memory is looked at.
@@ -68,9 +65,6 @@ impl Ground {
     }
 
     /// Sells on a deployment that runs.
-    ///
-    /// # Errors
-    /// Those of the work, and of making shows and users.
     pub(crate) async fn at_url<T>(
         url: &str,
         scenario: &Scenario,
@@ -103,9 +97,6 @@ impl Ground {
     }
 
     /// Starts the service in memory, sells, and stops it.
-    ///
-    /// # Errors
-    /// Those of the work, and of starting and stopping it.
     pub(crate) async fn in_memory<T>(
         program: Option<PathBuf>,
         scenario: &Scenario,
@@ -138,9 +129,6 @@ impl Ground {
     }
 
     /// Starts the service on real servers, sells, and removes all of it.
-    ///
-    /// # Errors
-    /// Those of the work, and of starting and removing it.
     pub(crate) async fn on_services<T>(
         servers: &Servers,
         program: Option<PathBuf>,

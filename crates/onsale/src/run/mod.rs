@@ -113,9 +113,6 @@ impl Drawn {
 }
 
 /// Runs a scenario, writes what is asked for, and prints what happened.
-///
-/// # Errors
-/// On every violation, on a limit that was not kept, and when there is no run.
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (scenario, text) = Scenario::load(&args.scenario)?;
     let seed = args.seed.unwrap_or_else(rand::random);

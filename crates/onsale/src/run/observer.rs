@@ -54,7 +54,6 @@ enum Lines {
 impl Observer {
     /// Of the clients and some processes. Lines are written to a terminal, or
     /// wherever stderr leads if they are asked for.
-    #[must_use]
     pub(crate) fn new(buyers: Rc<Buyers>, watched: Vec<Watch>, asked: bool) -> Self {
         let lines = match (io::stderr().is_terminal(), asked) {
             (true, _) => Lines::Terminal,
@@ -74,9 +73,6 @@ impl Observer {
     }
 
     /// Sees how the shows stand before the sale.
-    ///
-    /// # Errors
-    /// When there is no answer: without it plots would start in the middle.
     pub(crate) async fn see_before(&self, store: &Store) -> anyhow::Result<()> {
         let asked = Instant::now();
         self.see_seats(store, 0)
@@ -225,7 +221,6 @@ impl Observer {
     }
 
     /// What was seen of the processes up to now.
-    #[must_use]
     pub(crate) fn usage(&self) -> Vec<Usage> {
         self.look();
         let watching = self.watching.borrow();
@@ -233,7 +228,6 @@ impl Observer {
     }
 
     /// Seats that were seen.
-    #[must_use]
     pub(crate) fn seats(&self) -> Vec<SeatsSample> {
         self.seats.borrow().clone()
     }

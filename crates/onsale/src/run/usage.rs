@@ -18,7 +18,6 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Of a process by the system's number.
-    #[must_use]
     pub(crate) fn new(name: impl Into<String>, id: u32) -> Self {
         Self {
             name: name.into(),

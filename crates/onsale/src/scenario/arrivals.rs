@@ -75,7 +75,6 @@ impl Phase {
     }
 
     /// The highest rate of the phase, in orders per second.
-    #[must_use]
     pub(crate) fn peak_rate(&self) -> f64 {
         let mean = self.orders as f64 / self.seconds;
         match self.shape {
@@ -91,7 +90,6 @@ impl Phase {
 }
 
 /// The instants of all orders, in µs from the start, in sequence.
-#[must_use]
 pub(crate) fn instants(phases: &[Phase], spacing: Spacing, random: &mut StdRng) -> Vec<u64> {
     let mut instants = Vec::new();
     let mut start = 0.0;

@@ -103,7 +103,6 @@ impl FaultKind {
     ];
 
     /// As scenarios and reports call it.
-    #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::WorkerKilled => "worker_killed",
@@ -127,19 +126,16 @@ impl FaultKind {
     }
 
     /// The kind of that name.
-    #[must_use]
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// Whether it ends a server, which nobody else may use then.
-    #[must_use]
     pub(crate) const fn kills_a_server(self) -> bool {
         matches!(self, Self::BrokerKilled | Self::StoreKilled)
     }
 
     /// Whether it happens to one node of a broker of several.
-    #[must_use]
     pub(crate) const fn breaks_a_node(self) -> bool {
         matches!(
             self,
@@ -148,7 +144,6 @@ impl FaultKind {
     }
 
     /// What it happens to.
-    #[must_use]
     pub(crate) const fn part(self) -> Part {
         match self {
             Self::WorkerKilled
@@ -246,7 +241,6 @@ pub(crate) struct PlannedFault {
 
 impl FaultTerms {
     /// How often each kind happens: as the weights say, to within one.
-    #[must_use]
     pub(crate) fn counts(&self) -> Vec<(FaultKind, u32)> {
         let all: f64 = self.kinds.iter().map(|(_, weight)| weight).sum();
         let share = |weight: f64| f64::from(self.number) * weight / all;
@@ -273,7 +267,6 @@ impl FaultTerms {
     }
 
     /// The time that all of them take if each is as long as it can be.
-    #[must_use]
     pub(crate) fn longest_ms(&self) -> u64 {
         let counts = self.counts();
         let longest = |is_in: &dyn Fn(FaultKind) -> bool| {
@@ -306,7 +299,6 @@ impl FaultTerms {
 /// starts when the one before is over, what it ended is there again, and
 /// [`FaultTerms::quiet_ms`] have passed. What time is left is spread between them as chance
 /// has it, so that nobody can get used to a rhythm.
-#[must_use]
 pub(crate) fn plan_faults(
     terms: &FaultTerms,
     seconds: f64,

@@ -11,9 +11,6 @@ use super::arrivals::instants;
 use super::sale::{Popularity, Scenario};
 
 /// All orders, in the sequence in which they are to be sent.
-///
-/// # Errors
-/// Distributions that cannot be: the scenario's checks leave none.
 pub(crate) fn plan(scenario: &Scenario, seed: u64) -> anyhow::Result<Vec<PlannedOrder>> {
     let mut random = StdRng::seed_from_u64(seed);
     let instants = instants(&scenario.arrivals, scenario.spacing, &mut random);

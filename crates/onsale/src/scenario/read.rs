@@ -45,9 +45,6 @@ impl fmt::Display for ScenarioFaults {
 
 impl Scenario {
     /// Reads a file.
-    ///
-    /// # Errors
-    /// Every fault of it, by the field's name.
     pub(crate) fn load(path: &Path) -> anyhow::Result<(Self, String)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("reading the scenario {}", path.display()))?;
@@ -57,9 +54,6 @@ impl Scenario {
     }
 
     /// Reads the text of a file.
-    ///
-    /// # Errors
-    /// Every fault, by the field's name; if it is no TOML, where it stops to be.
     pub(crate) fn parse(text: &str) -> Result<Self, ScenarioFaults> {
         let table: Table = text
             .parse()

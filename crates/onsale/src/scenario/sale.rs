@@ -162,13 +162,11 @@ pub(crate) struct Limits {
 
 impl Scenario {
     /// Orders in all.
-    #[must_use]
     pub(crate) fn orders(&self) -> u64 {
         self.arrivals.iter().map(|phase| phase.orders).sum()
     }
 
     /// How long orders come.
-    #[must_use]
     pub(crate) fn seconds(&self) -> f64 {
         self.arrivals.iter().map(|phase| phase.seconds).sum()
     }
@@ -208,7 +206,6 @@ fn null_is_infinite<'de, D: Deserializer<'de>>(rate: D) -> Result<f64, D::Error>
 
 impl Outline {
     /// Of a scenario that was read from `path`.
-    #[must_use]
     pub(crate) fn of(scenario: &Scenario, path: &Path, text: String) -> Self {
         let stem = path.file_stem().unwrap_or_default();
         let peaks = scenario.arrivals.iter().map(Phase::peak_rate);

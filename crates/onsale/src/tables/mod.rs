@@ -106,10 +106,6 @@ impl Source {
 
 /// Reads results and writes tables and pictures. Those of one result are written
 /// whatever is wrong with another.
-///
-/// # Errors
-/// When a result is missing or malformed, when the document has no place for a
-/// table, and when a result missed what was required of it.
 pub(crate) fn run(args: TablesArgs) -> anyhow::Result<()> {
     let document = fs::read_to_string(&args.into)
         .with_context(|| format!("reading {}", args.into.display()))?;
