@@ -97,11 +97,19 @@ impl Database {
         pool.execute(format!("CREATE DATABASE {name}").as_str())
             .await?;
         pool.close().await;
-        let url = format!("{server}/{name}");
+        Self::at(&format!("{server}/{name}"))
+    }
+
+    /// One that is there.
+    ///
+    /// # Errors
+    /// When this is no URL of a database.
+    pub fn at(url: &str) -> anyhow::Result<Self> {
+        let (_, name) = url.rsplit_once('/').context("no database in the URL")?;
         Ok(Self {
-            pool: MySqlPoolOptions::new().connect_lazy(&url)?,
-            name,
-            url,
+            pool: MySqlPoolOptions::new().connect_lazy(url)?,
+            name: name.to_owned(),
+            url: url.to_owned(),
         })
     }
 

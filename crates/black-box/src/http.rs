@@ -42,12 +42,13 @@ impl Connection {
         })
     }
 
-    /// Whether the other side has closed it, or said something unasked: it is
-    /// of no use then.
+    /// Gives it back unless the other side has closed it, or said something unasked: it
+    /// is of no use then.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub fn still_open(self) -> Option<Self> {
         let read = self.stream.try_read(&mut [0]);
-        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let is_quiet = matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        is_quiet.then_some(self)
     }
 
     /// Sends a whole request and waits for its whole answer.
@@ -212,9 +213,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let connection = Connection::open(address).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        assert!(!connection.is_closed());
+        let connection = connection.still_open().unwrap();
         drop(server);
         connection.stream.readable().await.unwrap();
-        assert!(connection.is_closed());
+        assert!(connection.still_open().is_none());
     }
 }

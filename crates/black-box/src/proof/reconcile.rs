@@ -137,8 +137,8 @@ pub struct Evidence<'a> {
     pub history: Option<&'a History>,
     /// The audit of the run's shows, by number.
     pub audited: &'a [(u32, AuditedShow)],
-    /// Shows of the run.
-    pub shows: u32,
+    /// Shows of the sale.
+    pub shows: &'a [u32],
     /// Time to confirm.
     pub hold_seconds: u32,
     /// The start, in µs since 1970.
@@ -292,7 +292,7 @@ impl Proof<'_> {
             *accepted.entry(order.show).or_default() += 1;
         }
         let known: HashSet<u32> = audited.iter().map(|(show, _)| *show).collect();
-        for missing in (0..*shows).filter(|show| !known.contains(show)) {
+        for missing in shows.iter().filter(|show| !known.contains(show)) {
             self.found.add(Kind::Audit, || {
                 format!("the audit does not know show {missing}")
             });
@@ -684,7 +684,7 @@ mod tests {
                 read: Read::All,
                 history: Some(&history),
                 audited: &self.audited,
-                shows: 2,
+                shows: &[0, 1],
                 hold_seconds: 5,
                 started_at: STARTED_AT,
             })
@@ -915,7 +915,7 @@ mod tests {
                 read: Read::None,
                 history: None,
                 audited: &sale.audited,
-                shows: 2,
+                shows: &[0, 1],
                 hold_seconds: 0,
                 started_at: STARTED_AT,
             })

@@ -102,7 +102,7 @@ impl Sold {
             },
             history,
             audited: &audited,
-            shows,
+            shows: &(0..shows).collect::<Vec<_>>(),
             // Holds go on when a benchmark is over.
             hold_seconds: 0,
             started_at: 0,

@@ -105,7 +105,7 @@ fn outcome() -> Outcome {
         read: Read::Named,
         history: None,
         audited: &audited,
-        shows: 1,
+        shows: &[0],
         hold_seconds: 0,
         started_at: STARTED_AT,
     });

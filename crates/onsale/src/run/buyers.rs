@@ -165,11 +165,10 @@ impl Buyers {
         let patience = self.patience(job);
         let now = Instant::now();
         let deadline = now + patience;
-        let is_fresh = |(open, used): &(Connection, Instant)| {
-            now.saturating_duration_since(*used) < MAX_IDLE && !open.is_closed()
-        };
-        let opened = match connection.take().filter(is_fresh) {
-            Some((open, _)) => Ok(open),
+        let is_fresh = |used: Instant| now.saturating_duration_since(used) < MAX_IDLE;
+        let kept = connection.take().filter(|(_, used)| is_fresh(*used));
+        let opened = match kept.and_then(|(open, _)| open.still_open()) {
+            Some(open) => Ok(open),
             None => match timeout_at(deadline, Connection::open(clients.target.address)).await {
                 Ok(opened) => opened,
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),

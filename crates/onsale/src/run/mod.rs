@@ -217,6 +217,7 @@ async fn sell(
         Some((number, show))
     });
     let audited: Vec<_> = of_run.collect();
+    let shows: Vec<u32> = (0..scenario.shows.number).collect();
     let findings = reconcile(&Evidence {
         plan: &clients.plan,
         told: &told,
@@ -229,7 +230,7 @@ async fn sell(
         },
         history: history.as_ref(),
         audited: &audited,
-        shows: scenario.shows.number,
+        shows: &shows,
         hold_seconds: scenario.shows.hold_seconds,
         started_at,
     });
