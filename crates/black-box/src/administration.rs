@@ -59,9 +59,6 @@ pub struct Seats {
 
 impl Target {
     /// Puts so many shows on sale.
-    ///
-    /// # Errors
-    /// When one of them is refused.
     pub async fn put_on_sale(
         &self,
         names: &Names,
@@ -78,9 +75,6 @@ impl Target {
     }
 
     /// Creates so many users, one request each, of whom a share is of the class `high`.
-    ///
-    /// # Errors
-    /// When one of them is refused.
     pub async fn create_users(&self, names: &Names, number: u32, high: f64) -> anyhow::Result<()> {
         let body = |number| {
             let is_high = is_high(number, high);
@@ -138,9 +132,6 @@ impl Target {
     }
 
     /// How the shows of a run stand.
-    ///
-    /// # Errors
-    /// When there is no answer.
     pub async fn seats(&self, names: &Names) -> anyhow::Result<Vec<Seats>> {
         #[derive(Deserialize)]
         struct Page {
@@ -179,9 +170,6 @@ impl Target {
     }
 
     /// `GET /admin/audit`
-    ///
-    /// # Errors
-    /// When there is no answer.
     pub async fn audit(&self) -> anyhow::Result<AuditReport> {
         let body = self.get("/admin/audit", AUDIT_DEADLINE).await?;
         serde_json::from_slice(&body).context("the audit is not of this version")

@@ -26,9 +26,6 @@ pub struct Broker {
 
 impl Broker {
     /// Connects.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default())
             .await
@@ -41,9 +38,6 @@ impl Broker {
     }
 
     /// Deletes every queue and exchange of a deployment; what is not there is no fault.
-    ///
-    /// # Errors
-    /// When the broker refuses.
     pub async fn delete_topology(&self, prefix: &str) -> anyhow::Result<()> {
         for queue in queues(prefix) {
             self.delete_queue(&queue).await?;
@@ -59,9 +53,6 @@ impl Broker {
     }
 
     /// Deletes a queue with all that is in it.
-    ///
-    /// # Errors
-    /// When the broker refuses.
     pub async fn delete_queue(&self, name: &str) -> anyhow::Result<()> {
         let options = QueueDeleteOptions::default();
         self.channel.queue_delete(name.into(), options).await?;
@@ -78,9 +69,6 @@ impl Broker {
     }
 
     /// Lane queues of a deployment that somebody consumes, of [`LANE_QUEUES`].
-    ///
-    /// # Errors
-    /// When one of them is not declared.
     pub async fn consumed_lane_queues(&self, prefix: &str) -> anyhow::Result<u64> {
         let mut consumed = 0;
         for queue in lane_queues(prefix) {
@@ -90,9 +78,6 @@ impl Broker {
     }
 
     /// Messages in the lane queues of a deployment that nobody has fetched.
-    ///
-    /// # Errors
-    /// When one of them is not declared.
     pub async fn queued_messages(&self, prefix: &str) -> anyhow::Result<u64> {
         let mut queued = 0;
         for queue in lane_queues(prefix) {
@@ -113,9 +98,6 @@ impl Broker {
     }
 
     /// Ends the connection.
-    ///
-    /// # Errors
-    /// When the broker is gone.
     pub async fn close(self) -> anyhow::Result<()> {
         self.connection.close(200, "OK".into()).await?;
         Ok(())

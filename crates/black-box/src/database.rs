@@ -56,9 +56,6 @@ fn text(id: &[u8]) -> &str {
 }
 
 /// The time in µs since 1970, as the service writes it.
-///
-/// # Errors
-/// When the clock is before 1970.
 pub fn now_micros() -> anyhow::Result<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(i64::try_from(now.as_micros())?)
@@ -83,9 +80,6 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// Creates one on the server at `url`.
-    ///
-    /// # Errors
-    /// When the server does not answer or refuses.
     pub async fn create(url: &str) -> anyhow::Result<Self> {
         let name = format!("bench_{:016x}", rand::random::<u64>());
         let server = url.trim_end_matches('/');
@@ -101,9 +95,6 @@ impl Database {
     }
 
     /// One that is there.
-    ///
-    /// # Errors
-    /// When this is no URL of a database.
     pub fn at(url: &str) -> anyhow::Result<Self> {
         let (_, name) = url.rsplit_once('/').context("no database in the URL")?;
         Ok(Self {
@@ -126,9 +117,6 @@ impl Database {
     }
 
     /// Drops it with all that is in it.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub async fn drop(self) -> anyhow::Result<()> {
         let drop = format!("DROP DATABASE {}", self.name);
         self.pool.execute(drop.as_str()).await?;
@@ -138,9 +126,6 @@ impl Database {
 
     /// Inserts so many users, of whom a share is of the class `high`. Asking the service
     /// for each of them takes longer than what is measured.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub async fn insert_users(&self, names: &Names, number: u32, high: f64) -> anyhow::Result<()> {
         let mut first = 0;
         while first < number {
@@ -159,9 +144,6 @@ impl Database {
     }
 
     /// How the shows of a run stand.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn seats(&self, names: &Names) -> anyhow::Result<Vec<Seats>> {
         let sql = "SELECT id, available, held, sold, seq FROM shows";
         let rows: Vec<(Vec<u8>, u32, u32, u32, u64)> =
@@ -179,9 +161,6 @@ impl Database {
     }
 
     /// Orders that are decided: every change that is not in the journal is a decision.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn decided(&self) -> anyhow::Result<u64> {
         let sql = "SELECT CAST((SELECT COALESCE(SUM(seq), 0) FROM shows) \
                    - (SELECT COUNT(*) FROM journal) AS UNSIGNED)";
@@ -227,9 +206,6 @@ impl Database {
     }
 
     /// Every change of a run's shows that is not a decision.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn journal(&self, names: &Names) -> anyhow::Result<Vec<Journaled>> {
         let sql = "SELECT show_id, seq, at, kind, ticket_id, capacity FROM journal";
         let mut rows = sqlx::query_as::<_, JournalRow>(sql).fetch(&self.pool);
@@ -255,9 +231,6 @@ impl Database {
     }
 
     /// Changes that all shows have had.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn changes(&self) -> anyhow::Result<u64> {
         let sql = "SELECT CAST(COALESCE(SUM(seq), 0) AS UNSIGNED) FROM shows";
         Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
@@ -274,9 +247,6 @@ impl Database {
     }
 
     /// How many tickets there are.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn tickets(&self) -> anyhow::Result<u64> {
         let sql = "SELECT CAST(COUNT(*) AS UNSIGNED) FROM tickets";
         Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
@@ -284,9 +254,6 @@ impl Database {
 
     /// Orders decided at each instant since `since_micros`, in sequence; the
     /// orders of a show in one batch have one instant.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn decided_at(&self, since_micros: i64) -> anyhow::Result<Vec<(i64, u64)>> {
         let sql = "SELECT decided_at, CAST(COUNT(*) AS UNSIGNED) FROM tickets \
                    WHERE decided_at >= ? GROUP BY decided_at ORDER BY decided_at";
@@ -295,18 +262,12 @@ impl Database {
     }
 
     /// From the acceptance of each order to its decision, in µs.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn waits_micros(&self) -> anyhow::Result<Vec<i64>> {
         let sql = "SELECT decided_at - requested_at FROM tickets";
         Ok(sqlx::query_scalar(sql).fetch_all(&self.pool).await?)
     }
 
     /// What server this is and how durably it commits.
-    ///
-    /// # Errors
-    /// When the server does not answer.
     pub async fn server(&self) -> anyhow::Result<StoreServer> {
         let version: String = sqlx::query_scalar("SELECT VERSION()")
             .fetch_one(&self.pool)

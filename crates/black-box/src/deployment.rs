@@ -99,9 +99,6 @@ impl Deployment {
     }
 
     /// Waits until every lane has a worker.
-    ///
-    /// # Errors
-    /// When one gets none.
     pub async fn wait_for_owners(&self) -> anyhow::Result<()> {
         let broker = Broker::connect(&self.servers.rabbitmq_url).await?;
         let consumed = async || broker.consumed_lane_queues(&self.prefix).await;
@@ -112,9 +109,6 @@ impl Deployment {
     }
 
     /// What service and servers say that they are, by name.
-    ///
-    /// # Errors
-    /// When one of them does not answer.
     pub async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let broker = broker::greeting(&host_and_port(&self.servers.rabbitmq_url)).await?;
         let store = self.database.server().await?.to_string();

@@ -30,9 +30,6 @@ pub struct Connection {
 
 impl Connection {
     /// Connects without Nagle's delay.
-    ///
-    /// # Errors
-    /// What the system says.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

@@ -4,6 +4,11 @@
 //!
 //! Start reading at [`proof`].
 
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "errors are for people and say themselves what failed; the others are explained"
+)]
+
 pub mod administration;
 pub mod body;
 pub mod broker;

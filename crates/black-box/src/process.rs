@@ -63,9 +63,6 @@ impl Process {
     }
 
     /// Starts what will listen on this port, and does not wait.
-    ///
-    /// # Errors
-    /// When it does not start.
     pub fn spawn(mut command: Command, port: u16) -> anyhow::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command
@@ -127,17 +124,11 @@ impl Process {
     }
 
     /// Resident memory now, in KiB.
-    ///
-    /// # Errors
-    /// When the process is gone.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
         resident_kib(self.id())
     }
 
     /// The most resident memory it ever had, in KiB.
-    ///
-    /// # Errors
-    /// When the process is gone.
     pub fn peak_resident_kib(&self) -> anyhow::Result<u64> {
         status_kib(self.id(), "VmHWM:")
     }
@@ -156,9 +147,6 @@ impl Process {
     }
 
     /// Ends it by SIGKILL, and waits until it is gone.
-    ///
-    /// # Errors
-    /// When the system refuses.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         let killed = self.child.kill();
         killed.with_context(|| format!("killing {}", self.name))?;
@@ -177,9 +165,6 @@ impl Process {
     }
 
     /// Sends a signal such as `STOP`, `CONT` or `TERM`.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
         send_signal(self.id(), signal)
             .await
@@ -187,9 +172,6 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    ///
-    /// # Errors
-    /// When the system does not say.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
@@ -204,9 +186,6 @@ impl Drop for Process {
 }
 
 /// Sends a signal to a process.
-///
-/// # Errors
-/// When it is gone.
 pub async fn send_signal(id: u32, signal: &str) -> anyhow::Result<()> {
     let (signal, id) = (format!("-{signal}"), id.to_string());
     let mut kill = tokio::process::Command::new("kill");
@@ -216,9 +195,6 @@ pub async fn send_signal(id: u32, signal: &str) -> anyhow::Result<()> {
 }
 
 /// A port that is free now.
-///
-/// # Errors
-/// When there is none.
 pub fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
@@ -227,9 +203,6 @@ pub fn free_port() -> anyhow::Result<u16> {
 /// A free port that the system gives to no outgoing connection, so that it is
 /// still free when a process that listened on it is started again: Linux takes
 /// those from 32768 on.
-///
-/// # Errors
-/// When there is none.
 pub fn lasting_port() -> anyhow::Result<u16> {
     (0..MAX_PORT_TRIES)
         .map(|_| rand::random_range(LASTING_PORTS))
@@ -238,9 +211,6 @@ pub fn lasting_port() -> anyhow::Result<u16> {
 }
 
 /// Resident memory of a process now, in KiB.
-///
-/// # Errors
-/// When the process is gone.
 pub fn resident_kib(id: u32) -> anyhow::Result<u64> {
     status_kib(id, "VmRSS:")
 }
@@ -260,9 +230,6 @@ fn status_kib(id: u32, field: &str) -> anyhow::Result<u64> {
 }
 
 /// CPU time of all threads of a process, user and system, in µs.
-///
-/// # Errors
-/// When the process is gone.
 pub fn cpu_micros(id: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{id}/stat");
     let stat = fs::read_to_string(&path)?;
@@ -282,9 +249,6 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 }
 
 /// A binary beside the running one.
-///
-/// # Errors
-/// When the running one cannot be found.
 pub fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }

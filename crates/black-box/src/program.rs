@@ -29,9 +29,6 @@ pub struct Program {
 
 impl Program {
     /// At `path`, or the `tickets` beside this binary, with everything in memory.
-    ///
-    /// # Errors
-    /// When this binary cannot be found.
     pub fn in_memory(path: Option<PathBuf>) -> anyhow::Result<Self> {
         Ok(Self {
             path: match path {
@@ -44,9 +41,6 @@ impl Program {
     }
 
     /// The same with the queue in a broker and the store in a database.
-    ///
-    /// # Errors
-    /// When this binary cannot be found.
     pub fn on_services(
         path: Option<PathBuf>,
         rabbitmq_urls: &str,
@@ -79,18 +73,12 @@ impl Program {
     }
 
     /// What the program says that it is.
-    ///
-    /// # Errors
-    /// When it does not run.
     pub async fn version(&self) -> anyhow::Result<String> {
         let version = self.run(&["--version"]).await?;
         Ok(String::from_utf8_lossy(&version).trim().to_owned())
     }
 
     /// `tickets audit`, whatever it finds.
-    ///
-    /// # Errors
-    /// When it does not run.
     pub async fn audit(&self) -> anyhow::Result<AuditReport> {
         let output = self.output(&["audit", "--json"]).await?;
         serde_json::from_slice(&output.stdout).with_context(|| {
@@ -114,17 +102,11 @@ impl Program {
     }
 
     /// Starts a process of a role (`all`, `api` or `worker`) and waits until it is ready.
-    ///
-    /// # Errors
-    /// When it does not start.
     pub async fn serve(&self, role: &str) -> anyhow::Result<Service> {
         self.serve_on(free_port()?, role).await
     }
 
     /// As [`Self::serve`], on this port.
-    ///
-    /// # Errors
-    /// As above.
     pub async fn serve_on(&self, port: u16, role: &str) -> anyhow::Result<Service> {
         let mut command = self.command();
         command
@@ -141,9 +123,6 @@ impl Program {
     }
 
     /// Runs another command to its end and returns what it printed.
-    ///
-    /// # Errors
-    /// When it fails.
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
         let output = self.output(arguments).await?;
         ensure!(

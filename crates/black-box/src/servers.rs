@@ -56,9 +56,6 @@ impl Cluster {
     }
 
     /// Has the script do something to a node, numbered from 0 on, or to all.
-    ///
-    /// # Errors
-    /// When it fails.
     pub async fn tell(&self, what: &str, node: Option<u32>) -> anyhow::Result<()> {
         let node = node.map(|number| (number + 1).to_string());
         let mut command = Command::new(CLUSTER_SCRIPT);
@@ -122,9 +119,6 @@ impl Servers {
 
     /// Those that `SERVICES_STATE=folder deploy/services.sh` has started; the broker is that of
     /// `CLUSTER_STATE=cluster deploy/cluster.sh start` if there is one.
-    ///
-    /// # Errors
-    /// When there are none.
     pub fn own(folder: &Path, cluster: Option<&Path>) -> anyhow::Result<Self> {
         let start = || {
             format!(
@@ -205,9 +199,6 @@ impl Servers {
     }
 
     /// Those of the two that are processes of this machine.
-    ///
-    /// # Errors
-    /// When /proc cannot be read.
     pub fn local_processes(&self) -> anyhow::Result<Vec<Watched>> {
         let mysql = local_process(&self.mysql_url, &["mariadbd", "mysqld"])?;
         let rabbitmq = local_process(&self.rabbitmq_url, &["beam.smp"])?;

@@ -51,9 +51,6 @@ impl Store {
     }
 
     /// How the shows of a run stand.
-    ///
-    /// # Errors
-    /// When there is no answer.
     pub async fn seats(&self, target: &Target, names: &Names) -> anyhow::Result<Vec<Seats>> {
         match self {
             Self::Database(database) => database.seats(names).await,
@@ -62,9 +59,6 @@ impl Store {
     }
 
     /// Orders that are decided; `None` where only the tickets themselves tell.
-    ///
-    /// # Errors
-    /// When there is no answer.
     pub async fn decided(&self) -> anyhow::Result<Option<u64>> {
         match self {
             Self::Database(database) => database.decided().await.map(Some),
@@ -75,9 +69,6 @@ impl Store {
     /// Waits until every one of these tickets is decided and every hold has
     /// ended, or nothing has happened for as long as the patience lasts, and reads
     /// all there is.
-    ///
-    /// # Errors
-    /// When there is no answer.
     pub async fn read(&self, asked: &Asked<'_>) -> anyhow::Result<Stored> {
         match self {
             Self::Database(database) => self.read_database(database, asked).await,

@@ -53,17 +53,11 @@ pub async fn open(target: &Target) -> anyhow::Result<(Subscriptions, News)> {
 
 impl Subscriptions {
     /// Asks for the tickets' states, present and to come.
-    ///
-    /// # Errors
-    /// When the connection broke.
     pub async fn subscribe(&mut self, tickets: &[Uuid]) -> anyhow::Result<()> {
         self.send("subscribe", tickets).await
     }
 
     /// Wants to hear no more of these.
-    ///
-    /// # Errors
-    /// When the connection broke.
     pub async fn unsubscribe(&mut self, tickets: &[Uuid]) -> anyhow::Result<()> {
         self.send("unsubscribe", tickets).await
     }
@@ -76,9 +70,6 @@ impl Subscriptions {
 
 impl News {
     /// The next message; nothing is lost when this is dropped while it waits.
-    ///
-    /// # Errors
-    /// When the connection has ended.
     pub async fn next(&mut self) -> anyhow::Result<Utf8Bytes> {
         loop {
             match self.0.next().await.context("closed")?? {

@@ -65,10 +65,7 @@ pub(crate) async fn prove(deployment: &Deployment, url: &str, mut orders: Orders
     let audit = deployment.run(&["audit", "--json"]);
     let report: AuditReport =
         serde_json::from_slice(&audit.stdout).unwrap_or_else(|error| panic!("{error}: {audit:?}"));
-    let of_sale = report.shows.into_iter();
-    let audited: Vec<_> = of_sale
-        .filter_map(|show| Some((names.show_number(&show.show_id)?, show)))
-        .collect();
+    let audited = report.numbered(&names);
     let found = reconcile(&Evidence {
         plan: &orders.plan,
         told: &orders.told,

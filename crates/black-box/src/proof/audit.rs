@@ -2,11 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::Names;
+
 /// What the replay of every show found.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AuditReport {
     /// One per show.
     pub shows: Vec<AuditedShow>,
+}
+
+impl AuditReport {
+    /// Of the shows that have these names, by their number.
+    #[must_use]
+    pub fn numbered(self, names: &Names) -> Vec<(u32, AuditedShow)> {
+        let shows = self.shows.into_iter();
+        shows
+            .filter_map(|show| Some((names.show_number(&show.show_id)?, show)))
+            .collect()
+    }
 }
 
 /// What the replay of one show found.

@@ -58,12 +58,6 @@ impl State {
         !matches!(self, Self::Processing | Self::Reserved)
     }
 
-    /// Whether a ticket that stands there has seats.
-    #[must_use]
-    pub const fn has_seats(self) -> bool {
-        matches!(self, Self::Reserved | Self::Confirmed)
-    }
-
     const fn bit(self) -> u16 {
         1 << self as u16
     }

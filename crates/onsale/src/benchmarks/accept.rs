@@ -217,10 +217,7 @@ impl<'a> Sides<'a> {
 
         let accepted = orders.accepted.len() as u64;
         self.deployment.wait_for_changes(accepted + 1).await?;
-        let expected = Expected {
-            confirmed: accepted,
-            ..Expected::default()
-        };
+        let expected = Expected::confirmed(orders.accepted.len());
         let sold = Sold::of(&orders.accepted);
         sold.prove(self.deployment, 1, &expected).await?;
         all.stop().await?;

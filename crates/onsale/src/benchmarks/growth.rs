@@ -196,10 +196,7 @@ async fn grow(
         step.print(&mut io::stdout())?;
         steps.push(step);
     }
-    let expected = Expected {
-        confirmed: accepted.len() as u64,
-        ..Expected::default()
-    };
+    let expected = Expected::confirmed(accepted.len());
     let sold = Sold::of(&accepted);
     sold.prove(deployment, shows, &expected).await?;
     worker.stop().await?;

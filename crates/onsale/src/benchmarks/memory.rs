@@ -172,10 +172,7 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
     }
     let audit = service.target.audit().await?;
     let accepted = orders.accepted.len() as u64;
-    let expected = Expected {
-        confirmed: accepted,
-        ..Expected::default()
-    };
+    let expected = Expected::confirmed(orders.accepted.len());
     Sold::of(&orders.accepted).prove_counts(audit, &expected)?;
     let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
     service.stop().await?;

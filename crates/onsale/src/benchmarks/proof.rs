@@ -85,21 +85,13 @@ impl Sold {
         shows: u32,
         expected: &Expected,
     ) -> anyhow::Result<()> {
-        let names = names();
-        let numbered = audit.shows.into_iter();
-        let audited: Vec<_> = numbered
-            .filter_map(|show| Some((names.show_number(&show.show_id)?, show)))
-            .collect();
+        let audited = audit.numbered(&names());
         let found = reconcile(&Evidence {
             plan: &self.plan,
             told: &self.told,
             contradictions: (0, &[]),
             stored,
-            read: if history.is_some() {
-                Read::All
-            } else {
-                Read::None
-            },
+            read: history.map_or(Read::None, |_| Read::All),
             history,
             audited: &audited,
             shows: &(0..shows).collect::<Vec<_>>(),
@@ -127,6 +119,16 @@ impl Sold {
             "clients expect {expected:?}, the audit counts {counted:?}"
         );
         Ok(())
+    }
+}
+
+impl Expected {
+    /// All of them sold at once.
+    pub(super) fn confirmed(orders: usize) -> Self {
+        Self {
+            confirmed: orders as u64,
+            ..Self::default()
+        }
     }
 }
 
@@ -162,10 +164,7 @@ mod tests {
             ticket: Uuid::from_u128(number),
         });
         let sold = |count: usize| Sold::of(&accepted[..count]);
-        let confirmed = Expected {
-            confirmed: 2,
-            ..Expected::default()
-        };
+        let confirmed = Expected::confirmed(2);
         sold(2).prove_counts(audit(3), &confirmed).unwrap();
         let lost = sold(3).prove_counts(audit(3), &confirmed).unwrap_err();
         assert!(lost.to_string().starts_with("lost: "), "{lost}");

@@ -279,6 +279,7 @@ fn violations(report: &Report) -> String {
     table(Columns::Figures, &["violation", "count"], rows) + &more
 }
 
+/// A list: each row with its name.
 fn outcome(report: &Report) -> String {
     let (orders, verdicts, holds) = (&report.orders, &report.verdicts, &report.holds);
     let (pace, readers) = (&report.pace, &report.readers);

@@ -88,7 +88,7 @@ pub(super) fn lateness(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
         .collect()
 }
 
-/// Every latency of the run, in µs.
+/// Every latency of the run, in µs: a list, of which each entry is one by its name.
 pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
     let by_id: HashMap<Uuid, &StoredTicket> = outcome
         .stored

@@ -16,6 +16,7 @@ pub(crate) fn of(report: &Report) -> String {
     tables
 }
 
+/// A list: each row with its name.
 fn outcome(report: &Report) -> Table {
     let (scenario, orders, verdicts) = (&report.scenario, &report.orders, &report.verdicts);
     let pace = &report.pace;

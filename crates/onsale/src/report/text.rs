@@ -8,6 +8,17 @@ use crate::digits::millis;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_sale(f)?;
+        self.write_latencies(f)?;
+        self.write_processes(f)?;
+        self.write_faults(f)?;
+        self.write_answers(f)
+    }
+}
+
+impl Report {
+    /// What became of orders and seats, and how fast.
+    fn write_sale(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scenario, setting, orders) = (&self.scenario, &self.setting, &self.orders);
         let (pace, verdicts) = (&self.pace, &self.verdicts);
         writeln!(
@@ -73,6 +84,10 @@ impl fmt::Display for Report {
             self.connections.used,
             self.connections.limit
         )?;
+        Ok(())
+    }
+
+    fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "  {:<30} {:>9} {:>9} {:>9} {:>9}",
@@ -92,6 +107,10 @@ impl fmt::Display for Report {
                 millis(figures.max)
             )?;
         }
+        Ok(())
+    }
+
+    fn write_processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "  {:<30} {:>9} {:>9} {:>9} {:>9}",
@@ -108,7 +127,11 @@ impl fmt::Display for Report {
                 process.cpu_micros_per_order
             )?;
         }
-        self.write_faults(f)?;
+        Ok(())
+    }
+
+    /// What was not as it should be, and the violations.
+    fn write_answers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for answer in self.answers.iter().filter(|answer| answer.status >= 300) {
             let request = answer.request.name();
             writeln!(
@@ -128,9 +151,7 @@ impl fmt::Display for Report {
             .collect();
         writeln!(f, "  violations            {}", violations.join(", "))
     }
-}
 
-impl Report {
     /// A line for each kind of fault, if there were any.
     fn write_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.faults.is_empty() {

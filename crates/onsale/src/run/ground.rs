@@ -11,7 +11,7 @@ use black_box::administration::Terms;
 use black_box::deployment::Deployment;
 use black_box::names::Names;
 use black_box::program::Program;
-use black_box::proof::audit::AuditReport;
+use black_box::proof::audit::AuditedShow;
 use black_box::servers::Servers;
 use black_box::store::Store;
 use black_box::target::Target;
@@ -55,13 +55,14 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Asks for the service's own audit.
-    pub(crate) async fn audit(&self) -> anyhow::Result<AuditReport> {
-        match &self.auditor {
+    /// Asks for the service's own audit of the run's shows, by their number.
+    pub(crate) async fn audit(&self, names: &Names) -> anyhow::Result<Vec<(u32, AuditedShow)>> {
+        let report = match &self.auditor {
             // Not in a process whose memory is looked at.
             Some(program) => program.audit().await,
             None => self.target.audit().await,
-        }
+        };
+        Ok(report?.numbered(names))
     }
 
     /// Sells on a deployment that runs.

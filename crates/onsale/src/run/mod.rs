@@ -211,26 +211,16 @@ async fn sell(
     let tally = std::mem::replace(&mut *clients.tally.borrow_mut(), Tally::new()?);
     let journal = sold.stored.journal.as_deref();
     let history = journal.map(|journal| History::replay(&sold.stored.tickets, journal));
-    let audit = ground.audit().await?;
-    let of_run = audit.shows.into_iter().filter_map(|show| {
-        let number = clients.names.show_number(&show.show_id)?;
-        Some((number, show))
-    });
-    let audited: Vec<_> = of_run.collect();
-    let shows: Vec<u32> = (0..scenario.shows.number).collect();
+    let audited = ground.audit(&clients.names).await?;
     let findings = reconcile(&Evidence {
         plan: &clients.plan,
         told: &told,
         contradictions: (tally.contradicted, &tally.contradictions),
         stored: &sold.stored.tickets,
-        read: if history.is_some() {
-            Read::All
-        } else {
-            Read::Named
-        },
+        read: history.as_ref().map_or(Read::Named, |_| Read::All),
         history: history.as_ref(),
         audited: &audited,
-        shows: &shows,
+        shows: &(0..scenario.shows.number).collect::<Vec<_>>(),
         hold_seconds: scenario.shows.hold_seconds,
         started_at,
     });
