@@ -24,8 +24,8 @@ async fn connections_to_the_broker_cut_twenty_times() {
         sleep(chance.millis(50, 900)).await;
         scene.deployment.broker.cut();
     }
-    scene.sells_again().await;
-    scene.buyers.have_accepted(500).await;
+    scene.wait_until_it_sells().await;
+    scene.buyers.wait_for_accepted(500).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
@@ -41,7 +41,7 @@ async fn a_broker_that_stalls() {
         scene.deployment.broker.set(Weather::Stalled);
         sleep(Duration::from_secs(stalled)).await;
         scene.deployment.broker.set(Weather::Fair);
-        scene.sells_again().await;
+        scene.wait_until_it_sells().await;
     }
     scene.end().await;
 }
@@ -60,7 +60,7 @@ async fn a_slow_broker_loses_nothing() {
     })
     .await;
     scene.deployment.broker.set(Weather::Fair);
-    scene.sells_again().await;
+    scene.wait_until_it_sells().await;
     let proof = scene.end().await;
     assert!(proof.unknown > 0, "{proof:?}");
 }

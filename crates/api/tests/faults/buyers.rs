@@ -129,7 +129,7 @@ impl Buyers {
     }
 
     /// Waits until so many orders are accepted: a busy machine takes fewer in a time.
-    pub(crate) async fn have_accepted(&self, orders: usize) {
+    pub(crate) async fn wait_for_accepted(&self, orders: usize) {
         eventually("enough orders are accepted", async || {
             self.accepted() > orders
         })

@@ -178,7 +178,7 @@ async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Orde
     let sale = Sale::default();
     set_up(&api.url, sale).await;
     let buyers = Buyers::start(&[&api.url], sale, &mut Chance::new());
-    buyers.have_accepted(orders).await;
+    buyers.wait_for_accepted(orders).await;
     let orders = buyers.stop().await;
     (deployment, api, orders)
 }

@@ -58,7 +58,7 @@ async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
 
     worker.signal("CONT").await;
     sleep(Duration::from_secs(3)).await;
-    scene.buyers.have_accepted(1_000).await;
+    scene.buyers.wait_for_accepted(1_000).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 1_000, "{proof:?}");
 }

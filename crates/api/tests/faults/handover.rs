@@ -66,7 +66,7 @@ async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
     .await;
     measured("lanes shared with a newcomer", shared);
     sleep(Duration::from_millis(500)).await;
-    buyers.have_accepted(500).await;
+    buyers.wait_for_accepted(500).await;
     let mut orders = buyers.stop().await;
     for (show, id) in placed {
         orders.add_accepted(ONE_MORE, show, id);

@@ -38,7 +38,7 @@ async fn a_worker_killed_thirty_times_in_a_sale() {
         worker.kill().await;
     }
     let _worker = deployment.start("worker").await;
-    buyers.have_accepted(1_000).await;
+    buyers.wait_for_accepted(1_000).await;
     let orders = buyers.stop().await;
     let not_answered = [Answer::Unanswered, Answer::OutcomeUnknown];
     assert_eq!(not_answered.map(|answer| orders.count(answer)), [0, 0]);
@@ -58,7 +58,7 @@ async fn an_api_process_killed_ten_times_in_a_sale() {
     for _ in 0..10 {
         let mut doomed = deployment.start_ready("api").await;
         let buyers = Buyers::start(&[&steady.url, &doomed.url], sale, &mut chance);
-        buyers.have_accepted(150).await;
+        buyers.wait_for_accepted(150).await;
         sleep(chance.millis(0, 600)).await;
         doomed.kill().await;
         // Whoever had a key asks again, of the other process in the end.

@@ -163,10 +163,10 @@ async fn no_primary_for_a_while() {
     let stage = Stage::start(deployment, &mut chance).await;
     let [primary, _] = &pair.servers;
     primary.demote().await;
-    stage.everybody_says(503).await;
+    stage.wait_until_everybody_says(503).await;
     primary.take_changes_again().await;
-    stage.everybody_says(200).await;
-    stage.have_accepted(1_000).await;
+    stage.wait_until_everybody_says(200).await;
+    stage.wait_for_accepted(1_000).await;
     stage
         .go_home(&pair.primary())
         .await

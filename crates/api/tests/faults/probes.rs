@@ -237,17 +237,17 @@ impl Stage {
                 .all(|worker| !worker.lanes().is_empty())
         })
         .await;
-        stage.have_accepted(200).await;
+        stage.wait_for_accepted(200).await;
         stage
     }
 
     /// Waits until buyers got so many orders accepted.
-    pub(crate) async fn have_accepted(&self, orders: usize) {
-        self.buyers.have_accepted(orders).await;
+    pub(crate) async fn wait_for_accepted(&self, orders: usize) {
+        self.buyers.wait_for_accepted(orders).await;
     }
 
     /// Waits until readiness of each process has this status.
-    pub(crate) async fn everybody_says(&self, status: u16) {
+    pub(crate) async fn wait_until_everybody_says(&self, status: u16) {
         for process in self.apis.iter().chain(&self.workers) {
             eventually(
                 "everybody says whether it is ready",

@@ -31,7 +31,7 @@ impl Scene {
     }
 
     /// Waits until buyers get orders accepted again.
-    pub(crate) async fn sells_again(&self) {
+    pub(crate) async fn wait_until_it_sells(&self) {
         let before = self.buyers.accepted();
         eventually("orders are accepted again", async || {
             self.buyers.accepted() > before + 50

@@ -70,7 +70,7 @@ impl Clients {
     }
 
     /// No connection could be had: surely nobody got the request.
-    pub(super) fn was_not_sent(&self, job: Job) {
+    pub(super) fn send_failed(&self, job: Job) {
         let mut tally = self.tally.borrow_mut();
         *tally.unreachable.entry(job.step).or_default() += 1;
         drop(tally);
@@ -85,7 +85,7 @@ impl Clients {
     }
 
     /// The request was sent, and no answer came: it may have been taken.
-    pub(super) fn was_not_answered(&self, job: Job, timed_out: bool) {
+    pub(super) fn answer_failed(&self, job: Job, timed_out: bool) {
         let mut tally = self.tally.borrow_mut();
         let count = if timed_out {
             &mut tally.timed_out

@@ -175,7 +175,7 @@ impl Buyers {
             },
         };
         let Ok(mut open) = opened else {
-            clients.was_not_sent(job);
+            clients.send_failed(job);
             return;
         };
         request.clear();
@@ -188,8 +188,8 @@ impl Buyers {
                 *connection = Some((open, Instant::now()));
             }
             // The answer may come after all: the connection is of no use any more.
-            Ok(Err(_)) => clients.was_not_answered(job, false),
-            Err(_) => clients.was_not_answered(job, true),
+            Ok(Err(_)) => clients.answer_failed(job, false),
+            Err(_) => clients.answer_failed(job, true),
         }
     }
 
