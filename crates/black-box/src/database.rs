@@ -1,6 +1,5 @@
 //! The database of one run: made, filled with users, read past the service, dropped.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +13,7 @@ use crate::administration::Seats;
 use crate::names::{Names, is_high};
 use crate::proof::history::{Change, Journaled};
 use crate::proof::ticket::{State, StoredTicket};
+use crate::store_server::StoreServer;
 
 /// Rows of one statement.
 const USERS_PER_STATEMENT: u32 = 1_000;
@@ -269,72 +269,6 @@ impl Database {
 
     /// What server this is and how durably it commits.
     pub async fn server(&self) -> anyhow::Result<StoreServer> {
-        let version: String = sqlx::query_scalar("SELECT VERSION()")
-            .fetch_one(&self.pool)
-            .await?;
-        let settings: Vec<(String, String)> = sqlx::query_as(
-            "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-             ('innodb_flush_log_at_trx_commit', 'sync_binlog', 'log_bin', 'innodb_doublewrite', \
-              'innodb_flush_method', 'innodb_buffer_pool_size', 'innodb_log_file_size', \
-              'innodb_redo_log_capacity')",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(StoreServer {
-            version,
-            settings: settings.into_iter().collect(),
-        })
-    }
-}
-
-/// A database server, as it says itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreServer {
-    /// Such as `10.11.14-MariaDB-0+deb12u2`.
-    pub version: String,
-    /// What decides how durable a commit is and what it costs.
-    pub settings: BTreeMap<String, String>,
-}
-
-impl StoreServer {
-    /// Whether it is MariaDB rather than MySQL.
-    #[must_use]
-    pub fn is_mariadb(&self) -> bool {
-        self.version.contains("MariaDB")
-    }
-}
-
-impl fmt::Display for StoreServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let product = if self.is_mariadb() {
-            "MariaDB"
-        } else {
-            "MySQL"
-        };
-        write!(f, "{product} {}", self.version)?;
-        for (name, value) in &self.settings {
-            write!(f, ", {name}={value}")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_tells_its_product_and_settings() {
-        let server = StoreServer {
-            version: "10.11.14-MariaDB-log".to_owned(),
-            settings: [("sync_binlog".to_owned(), "0".to_owned())].into(),
-        };
-        assert!(server.is_mariadb());
-        assert_eq!(
-            server.to_string(),
-            "MariaDB 10.11.14-MariaDB-log, sync_binlog=0"
-        );
-        let version = "8.4.6".to_owned();
-        assert!(!StoreServer { version, ..server }.is_mariadb());
+        StoreServer::ask(&self.pool).await
     }
 }

@@ -9,9 +9,9 @@ use tcp_proxy::host_and_port;
 
 use crate::broker::{self, Broker, LANE_QUEUES};
 use crate::database::Database;
-use crate::process::Watched;
 use crate::program::{Program, Service};
 use crate::servers::Servers;
+use crate::usage::Watched;
 use crate::waiting::wait_for;
 
 /// A migrated database, and queues that nobody else uses.

@@ -22,6 +22,8 @@ pub mod program;
 pub mod proof;
 pub mod servers;
 pub mod store;
+pub mod store_server;
 pub mod target;
+pub mod usage;
 pub mod waiting;
 pub mod websocket;

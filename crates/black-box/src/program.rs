@@ -11,9 +11,10 @@ use rand::random;
 use uuid::Uuid;
 
 use crate::broker::LANES;
-use crate::process::{Process, Watched, free_port, sibling};
+use crate::process::{Process, free_port, sibling};
 use crate::proof::audit::AuditReport;
 use crate::target::Target;
+use crate::usage::Watched;
 
 /// Where a process says that it is ready.
 const READY: &str = "/health/ready";

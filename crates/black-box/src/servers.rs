@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use tcp_proxy::host_and_port;
 use tokio::process::Command;
 
-use crate::process::Watched;
+use crate::usage::Watched;
 
 /// Written by `make services`; variables of the same names come first.
 const FILE: &str = ".local/services.env";

@@ -11,8 +11,9 @@ use black_box::administration::Terms;
 use black_box::broker::{Broker, publish_each_queue};
 use black_box::deployment::Deployment;
 use black_box::load::drive;
-use black_box::process::{Process, Watched, sibling};
+use black_box::process::{Process, sibling};
 use black_box::program::Service;
+use black_box::usage::Watched;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 

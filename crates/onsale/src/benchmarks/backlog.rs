@@ -5,7 +5,7 @@ use anyhow::Context;
 use black_box::database::now_micros;
 use black_box::deployment::Deployment;
 use black_box::load::ratio;
-use black_box::process::Watched;
+use black_box::usage::Watched;
 use serde::{Deserialize, Serialize};
 
 use super::cpu::{CpuMicros, Meter};

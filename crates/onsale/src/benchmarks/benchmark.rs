@@ -3,9 +3,9 @@
 use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 
-use black_box::database::StoreServer;
 use black_box::deployment::Deployment;
 use black_box::servers::Servers;
+use black_box::store_server::StoreServer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use black_box::deployment::Deployment;
 use black_box::load::ratio;
-use black_box::process::{Watched, cpu_micros};
+use black_box::usage::{Watched, cpu_micros};
 use serde::{Deserialize, Serialize};
 
 use crate::labels::CLIENT;

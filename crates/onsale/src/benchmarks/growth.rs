@@ -11,7 +11,7 @@ use black_box::administration::Terms;
 use black_box::database::now_micros;
 use black_box::deployment::Deployment;
 use black_box::load::{drive, ratio};
-use black_box::process::{Watched, resident_kib};
+use black_box::usage::{Watched, resident_kib};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 

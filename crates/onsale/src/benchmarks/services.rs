@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
-use black_box::database::StoreServer;
 use black_box::deployment::Deployment;
 use black_box::servers::Servers;
+use black_box::store_server::StoreServer;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 

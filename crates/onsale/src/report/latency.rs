@@ -21,17 +21,11 @@ pub(crate) struct Percentiles {
     pub(crate) mean: f64,
     /// Half of them are at most that.
     pub(crate) p50: u64,
-    /// As above, of 75 %.
     pub(crate) p75: u64,
-    /// As above, of 90 %.
     pub(crate) p90: u64,
-    /// As above, of 95 %.
     pub(crate) p95: u64,
-    /// As above, of 99 %.
     pub(crate) p99: u64,
-    /// As above, of 99.9 %.
     pub(crate) p999: u64,
-    /// As above, of 99.99 %.
     pub(crate) p9999: u64,
     /// The largest.
     pub(crate) max: u64,

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use black_box::process::{cpu_micros, resident_kib};
+use black_box::usage::{cpu_micros, resident_kib};
 
 use crate::outcome::Usage;
 
