@@ -1,30 +1,23 @@
-//! Puts the service under load and checks what came of it: a lean client, a
-//! bare handler and other baselines to compare with, and runs that start the
-//! release binary, in memory or on real servers, drive it and reconcile what the
-//! client was told with the service's own audit.
+//! Puts the service under load and checks what came of it: benchmarks beside baselines,
+//! and scenarios in which clients come whatever is answered, everything is broken
+//! meanwhile, and every ticket is accounted for. What it knows of the service is in
+//! `black-box`; what it makes of it is here.
 
-pub mod baseline;
-pub mod bench;
-pub mod broker;
-pub mod client;
-pub mod cpu;
-pub mod database;
-pub mod deciding;
-pub mod deployment;
-pub mod listener;
-pub mod load;
-pub mod one_by_one;
-pub mod process;
-pub mod proof;
-pub mod reconcile;
-pub mod redis_recipe;
-pub mod redis_server;
-pub mod report;
-pub mod run;
-pub mod sale;
-pub mod scenario;
-pub mod servers;
-pub mod services;
-pub mod soak;
-pub mod tables;
-pub mod turn;
+pub mod baselines;
+mod benchmarks;
+mod cli;
+mod digits;
+mod labels;
+mod machine;
+mod markdown;
+mod outcome;
+mod provenance;
+mod report;
+mod run;
+mod scenario;
+mod svg;
+mod tables;
+
+pub use cli::run;
+pub use report::html::page_of;
+pub use scenario::faults::kinds_of_faults;

@@ -15,8 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use onsale::report::{Report, html};
-use onsale::scenario::faults::FaultKind;
+use onsale::{kinds_of_faults, page_of};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -146,10 +145,7 @@ async fn reports() -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let report = run(&folder).await;
     [("a run", report.clone()), ("all that can be", full(report))]
-        .map(|(name, report)| {
-            let report: Report = serde_json::from_value(report).unwrap();
-            (name.to_owned(), html::page(&report))
-        })
+        .map(|(name, report)| (name.to_owned(), page_of(report).unwrap()))
         .into()
 }
 
@@ -237,14 +233,17 @@ fn full(mut report: Value) -> Value {
         })
     });
     report["processes"] = processes.collect();
-    let faults = FaultKind::ALL.iter().enumerate().map(|(place, kind)| {
-        json!({
-            "kind": kind, "target": format!("tickets worker {place}"),
-            "at_seconds": 50.0 + 85.0 * place as f64, "lasted_seconds": 3.5 * place as f64,
-            "without_verdict_seconds": 1_234.567, "show_without_verdict_seconds": 1_234.567,
-            "without_acceptance_seconds": 0.0
-        })
-    });
+    let faults = kinds_of_faults()
+        .into_iter()
+        .enumerate()
+        .map(|(place, kind)| {
+            json!({
+                "kind": kind, "target": format!("tickets worker {place}"),
+                "at_seconds": 50.0 + 85.0 * place as f64, "lasted_seconds": 3.5 * place as f64,
+                "without_verdict_seconds": 1_234.567, "show_without_verdict_seconds": 1_234.567,
+                "without_acceptance_seconds": 0.0
+            })
+        });
     report["faults"] = faults.collect();
     report
 }

@@ -281,6 +281,14 @@ mod tests {
         address
     }
 
+    #[test]
+    fn host_and_port_are_behind_the_password() {
+        let with_path = host_and_port("amqp://guest:a@b@127.0.0.1:35672/%2f");
+        assert_eq!(with_path, "127.0.0.1:35672");
+        assert_eq!(host_and_port("mysql://[::1]:3306"), "[::1]:3306");
+        assert_eq!(host_and_port("mysql://u:p@db"), "db");
+    }
+
     /// In simulated time, which a busy machine does not change. What arrives while an
     /// answer is on its way would arrive a whole distance after it.
     #[tokio::test(start_paused = true)]

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use black_box::proof::told::Answer;
 use port_contracts::proxy::Weather;
 use port_contracts::{DEADLINE, measured};
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::buyers::{Buyers, Sale, set_up, shows};
+use crate::buyers::{Buyers, ONE_MORE, Sale, set_up, shows};
 use crate::deployment::{Deployment, eventually};
+use crate::orders::names;
 use crate::proof::prove;
 use crate::scene::Scene;
 use crate::seed::Chance;
@@ -22,8 +24,8 @@ async fn connections_to_the_broker_cut_twenty_times() {
         sleep(chance.millis(50, 900)).await;
         scene.deployment.broker.cut();
     }
-    scene.sells_again().await;
-    scene.buyers.have_accepted(500).await;
+    scene.wait_until_it_sells().await;
+    scene.buyers.wait_for_accepted(500).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
@@ -39,7 +41,7 @@ async fn a_broker_that_stalls() {
         scene.deployment.broker.set(Weather::Stalled);
         sleep(Duration::from_secs(stalled)).await;
         scene.deployment.broker.set(Weather::Fair);
-        scene.sells_again().await;
+        scene.wait_until_it_sells().await;
     }
     scene.end().await;
 }
@@ -54,11 +56,11 @@ async fn a_slow_broker_loses_nothing() {
     scene.deployment.broker.set(Weather::Slow(delay));
     sleep(Duration::from_secs(6)).await;
     eventually("an outcome is unknown", async || {
-        !scene.buyers.told.lock().unknown.is_empty()
+        scene.buyers.orders.lock().count(Answer::OutcomeUnknown) > 0
     })
     .await;
     scene.deployment.broker.set(Weather::Fair);
-    scene.sells_again().await;
+    scene.wait_until_it_sells().await;
     let proof = scene.end().await;
     assert!(proof.unknown > 0, "{proof:?}");
 }
@@ -75,7 +77,8 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
     deployment.broker.set(Weather::Down);
     deployment.broker.cut();
     let client = Client::new();
-    let order = json!({"show_id": shows()[0], "user_id": "user-1"});
+    let show = shows()[0];
+    let order = json!({"show_id": names().show(show), "user_id": names().user(ONE_MORE)});
     for _ in 0..5 {
         let asked = Instant::now();
         let request = client.post(format!("{}/tickets", api.url)).json(&order);
@@ -106,7 +109,7 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
         let answer = request.send().await.unwrap();
         if answer.status() == 202 {
             let ticket: serde_json::Value = answer.json().await.unwrap();
-            break ticket["ticket_id"].as_str().unwrap().to_owned();
+            break ticket["ticket_id"].as_str().unwrap().parse().unwrap();
         }
         assert_eq!(answer.status(), 503);
         assert!(back.elapsed() < DEADLINE, "still {answer:?}");
@@ -118,9 +121,9 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
     measured("both ready again", back.elapsed());
     let buyers = Buyers::start(&[&api.url], sale, &mut chance);
     sleep(Duration::from_millis(500)).await;
-    let mut told = buyers.stop().await;
-    told.accepted.insert(id, back);
-    prove(&deployment, &api.url, told).await;
+    let mut orders = buyers.stop().await;
+    orders.add_accepted(ONE_MORE, show, id);
+    prove(&deployment, &api.url, orders).await;
 }
 
 /// A dependency that is not there yet is no reason to end.
@@ -146,7 +149,7 @@ async fn processes_start_before_broker_and_database() {
         // Ten in two seconds, and more if the machine let more time pass.
         let some = 10 * (1 + usize::try_from(started.elapsed().as_secs()).unwrap() / 2);
         assert!(warnings.count() < some, "it complains too often");
-        assert!(!process.has_ended());
+        assert_eq!(process.ended(), None);
     }
     deployment.broker.set(Weather::Fair);
     deployment.database.set(Weather::Fair);
@@ -157,6 +160,6 @@ async fn processes_start_before_broker_and_database() {
     set_up(&api.url, sale).await;
     let buyers = Buyers::start(&[&api.url], sale, &mut chance);
     eventually("orders are accepted", async || buyers.accepted() > 50).await;
-    let told = buyers.stop().await;
-    prove(&deployment, &api.url, told).await;
+    let orders = buyers.stop().await;
+    prove(&deployment, &api.url, orders).await;
 }

@@ -1,9 +1,10 @@
 //! Buyers that order all the time, and remember all that they were told.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use black_box::proof::order::Intent;
+use black_box::proof::told::{Answer, ChangeAnswer};
 use domain::ids::ShowId;
 use domain::order::Lanes;
 use parking_lot::Mutex;
@@ -13,14 +14,21 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::deployment::eventually;
+use crate::orders::{Orders, holds, names};
 use crate::seed::Chance;
 
 pub(crate) const LANES: u8 = 4;
-const USERS: u64 = 60;
+/// Of shows that hold.
+pub(crate) const HOLD_SECONDS: u32 = 2;
+/// Who orders.
+const USERS: u32 = 60;
+/// Another one, of tests that order by themselves.
+pub(crate) const ONE_MORE: u32 = USERS;
 /// A user of the class high.
-const HIGH: u64 = 5;
+const HIGH: u32 = 5;
 
 /// What is sold.
 #[derive(Clone, Copy)]
@@ -43,46 +51,19 @@ impl Default for Sale {
     }
 }
 
-/// What all buyers were told.
-#[derive(Default, Clone)]
-pub(crate) struct Told {
-    /// Ids of orders that were answered `202` or `200`, with the time of the answer.
-    pub(crate) accepted: BTreeMap<String, Instant>,
-    /// The shows of those.
-    pub(crate) shows: BTreeMap<String, String>,
-    /// Ids of orders of which nobody knows.
-    pub(crate) unknown: BTreeSet<String>,
-    /// Orders that were sent and got no answer at all, so not even an id.
-    pub(crate) unanswered: u64,
-    /// Orders that were refused and not queued.
-    pub(crate) refused: u64,
-    /// Tickets of which a change was promised, and the status that it leads to.
-    pub(crate) changed: BTreeMap<String, &'static str>,
-}
-
-impl Told {
-    /// Adds what others were told.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.accepted.extend(other.accepted);
-        self.shows.extend(other.shows);
-        self.unknown.extend(other.unknown);
-        self.unanswered += other.unanswered;
-        self.refused += other.refused;
-        self.changed.extend(other.changed);
-    }
-}
-
 /// Shows of a sale by lane, in each one without a hold and one with.
-pub(crate) fn shows() -> Vec<String> {
+pub(crate) fn shows() -> Vec<u32> {
     let lanes = Lanes::new(LANES).unwrap();
-    let name = |lane: u8, kind: &str| {
-        (0..)
-            .map(|n| format!("{kind}-{n}"))
-            .find(|name| lanes.of(&ShowId::new(name.as_str()).unwrap()).index() == lane)
-            .unwrap()
+    let is_of = |show: u32, lane: u8| {
+        let id = ShowId::new(&names().show(show)).unwrap();
+        lanes.of(&id).index() == lane
+    };
+    let first = |lane: u8, holding: bool| {
+        let mut shows = (0..).filter(|show| holds(*show) == holding);
+        shows.find(|show| is_of(*show, lane)).unwrap()
     };
     (0..LANES)
-        .flat_map(|lane| [name(lane, "sold"), name(lane, "held")])
+        .flat_map(|lane| [first(lane, false), first(lane, true)])
         .collect()
 }
 
@@ -95,14 +76,17 @@ pub(crate) async fn set_up(url: &str, sale: Sale) {
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
     };
     for show in shows() {
-        let hold_seconds = if show.starts_with("held") { 2 } else { 0 };
-        let body = json!({"id": show, "title": show, "capacity": sale.capacity,
+        let (id, hold_seconds) = (
+            names().show(show),
+            if holds(show) { HOLD_SECONDS } else { 0 },
+        );
+        let body = json!({"id": id, "title": id, "capacity": sale.capacity,
             "max_per_user": 400, "hold_seconds": hold_seconds});
         post("/shows", body).await;
     }
-    for user in 0..USERS {
+    for user in 0..=ONE_MORE {
         let priority = if user % HIGH == 0 { "high" } else { "standard" };
-        let id = format!("user-{user}");
+        let id = names().user(user);
         let body = json!({"id": id, "name": id, "priority": priority});
         post("/users", body).await;
     }
@@ -110,7 +94,7 @@ pub(crate) async fn set_up(url: &str, sale: Sale) {
 
 /// Buyers at work.
 pub(crate) struct Buyers {
-    pub(crate) told: Arc<Mutex<Told>>,
+    pub(crate) orders: Arc<Mutex<Orders>>,
     over: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -118,7 +102,7 @@ pub(crate) struct Buyers {
 impl Buyers {
     /// Sends them to the processes at `urls`, which share the orders.
     pub(crate) fn start(urls: &[&str], sale: Sale, chance: &mut Chance) -> Self {
-        let told = Arc::new(Mutex::new(Told::default()));
+        let orders: Arc<Mutex<Orders>> = Arc::default();
         let over = CancellationToken::new();
         let client = Client::builder().timeout(DEADLINE).build().unwrap();
         let mut tasks = JoinSet::new();
@@ -129,19 +113,23 @@ impl Buyers {
                 pause: sale.pause,
                 client: client.clone(),
                 chance: chance.another(),
-                told: Arc::clone(&told),
+                orders: Arc::clone(&orders),
             };
             tasks.spawn(buyer.buy_until(over.clone()));
         }
-        Self { told, over, tasks }
+        Self {
+            orders,
+            over,
+            tasks,
+        }
     }
 
     pub(crate) fn accepted(&self) -> usize {
-        self.told.lock().accepted.len()
+        self.orders.lock().count(Answer::Accepted)
     }
 
     /// Waits until so many orders are accepted: a busy machine takes fewer in a time.
-    pub(crate) async fn have_accepted(&self, orders: usize) {
+    pub(crate) async fn wait_for_accepted(&self, orders: usize) {
         eventually("enough orders are accepted", async || {
             self.accepted() > orders
         })
@@ -149,26 +137,26 @@ impl Buyers {
     }
 
     /// Ends them and returns what they were told.
-    pub(crate) async fn stop(mut self) -> Told {
+    pub(crate) async fn stop(mut self) -> Orders {
         self.over.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
-        self.told.lock().clone()
+        self.orders.lock().clone()
     }
 }
 
 struct Buyer {
     urls: Vec<String>,
-    shows: Vec<String>,
+    shows: Vec<u32>,
     pause: Duration,
     client: Client,
     chance: Chance,
-    told: Arc<Mutex<Told>>,
+    orders: Arc<Mutex<Orders>>,
 }
 
 /// What became of a request.
-enum Answer {
+enum Outcome {
     Said(u16, Value),
     /// The connection broke, or nothing came in time.
     Nothing,
@@ -177,21 +165,23 @@ enum Answer {
 impl Buyer {
     async fn buy_until(mut self, over: CancellationToken) {
         while !over.is_cancelled() {
-            let show = self.chance.pick(&self.shows).clone();
-            let user = format!("user-{}", self.chance.below(USERS));
-            let quantity = 1 + self.chance.below(2);
-            let body = json!({"show_id": show, "user_id": user, "quantity": quantity});
+            let show = *self.chance.pick(&self.shows);
+            let user = u32::try_from(self.chance.below(u64::from(USERS))).unwrap();
+            let quantity = 1 + u32::try_from(self.chance.below(2)).unwrap();
             let key = if self.chance.one_in(4) {
                 Some(self.chance.below(u64::MAX).to_string())
             } else {
                 None
             };
-            let id = self.order(&body, key.as_deref()).await;
+            let order = self.orders.lock().send(user, show, quantity);
+            let body = json!({"show_id": names().show(show), "user_id": names().user(user),
+                "quantity": quantity});
+            let id = self.order(order, &body, key.as_deref()).await;
             if let Some(id) = id
-                && show.starts_with("held")
+                && holds(show)
                 && self.chance.one_in(2)
             {
-                self.change(&id, &over).await;
+                self.change(order, id, &over).await;
             }
             sleep(self.pause).await;
         }
@@ -201,31 +191,27 @@ impl Buyer {
         self.chance.pick(&self.urls).clone()
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Answer {
+    async fn answer(&self, request: RequestBuilder) -> Outcome {
         let Ok(response) = request.send().await else {
-            return Answer::Nothing;
+            return Outcome::Nothing;
         };
         let status = response.status().as_u16();
         match response.json().await {
-            Ok(body) => Answer::Said(status, body),
-            Err(_) => Answer::Nothing,
+            Ok(body) => Outcome::Said(status, body),
+            Err(_) => Outcome::Nothing,
         }
     }
 
     /// The id of an order that was taken. With a key it is repeated until it is.
-    async fn order(&mut self, body: &Value, key: Option<&str>) -> Option<String> {
-        let mut named: Option<String> = None;
+    async fn order(&mut self, order: usize, body: &Value, key: Option<&str>) -> Option<Uuid> {
         loop {
             let url = self.url();
             let mut request = self.client.post(format!("{url}/tickets")).json(body);
             if let Some(key) = key {
                 request = request.header("Idempotency-Key", key);
             }
-            let answer = self.answer(request).await;
-            if matches!(answer, Answer::Nothing) && key.is_none() {
-                self.told.lock().unanswered += 1;
-            }
-            if let Some(id) = self.remember(body, answer, &mut named) {
+            let outcome = self.answer(request).await;
+            if let Some(id) = self.remember(order, &outcome) {
                 return Some(id);
             }
             key?;
@@ -234,32 +220,26 @@ impl Buyer {
     }
 
     /// The id, if the order was taken.
-    fn remember(&self, body: &Value, answer: Answer, named: &mut Option<String>) -> Option<String> {
-        let Answer::Said(status, answer) = answer else {
+    fn remember(&self, order: usize, outcome: &Outcome) -> Option<Uuid> {
+        let orders = &mut *self.orders.lock();
+        let Outcome::Said(status, answer) = outcome else {
+            orders.answer(order, Answer::Unanswered, None);
             return None;
         };
-        let told = &mut *self.told.lock();
-        let id = || answer["ticket_id"].as_str().unwrap().to_owned();
+        let id = || {
+            let id = answer["ticket_id"].as_str().unwrap();
+            Some(id.parse::<Uuid>().unwrap())
+        };
         match (status, answer["code"].as_str()) {
             (202 | 200, _) => {
-                let id = id();
-                if let Some(named) = named {
-                    assert_eq!(*named, id, "one key has two tickets");
-                }
-                told.unknown.remove(&id);
-                told.accepted.insert(id.clone(), Instant::now());
-                let show = body["show_id"].as_str().unwrap().to_owned();
-                told.shows.insert(id.clone(), show);
-                return Some(id);
+                orders.answer(order, Answer::Accepted, id());
+                return id();
             }
-            (503, Some("outcome_unknown")) => {
-                told.unknown.insert(id());
-                *named = Some(id());
-            }
-            (409, Some("sold_out"))
-            | (503, Some("queue_unavailable" | "store_unavailable" | "clock_off")) => {
+            (503, Some("outcome_unknown")) => orders.answer(order, Answer::OutcomeUnknown, id()),
+            (409, Some("sold_out")) => orders.answer(order, Answer::SoldOutByGate, None),
+            (503, Some("queue_unavailable" | "store_unavailable" | "clock_off")) => {
                 assert_eq!(answer.get("ticket_id"), None);
-                told.refused += 1;
+                orders.answer(order, Answer::Refused, None);
             }
             _ => panic!("{status} {answer}"),
         }
@@ -267,10 +247,11 @@ impl Buyer {
     }
 
     /// Confirms or cancels the hold, if there is one before the buyer loses patience.
-    async fn change(&mut self, id: &str, over: &CancellationToken) {
-        let (verb, status) = *self
-            .chance
-            .pick(&[("confirm", "confirmed"), ("cancel", "cancelled")]);
+    async fn change(&mut self, order: usize, id: Uuid, over: &CancellationToken) {
+        let (verb, status, intent) = *self.chance.pick(&[
+            ("confirm", "confirmed", Intent::Confirm),
+            ("cancel", "cancelled", Intent::Cancel),
+        ]);
         for _ in 0..10 {
             if over.is_cancelled() {
                 return;
@@ -278,23 +259,35 @@ impl Buyer {
             let url = self.url();
             let request = self.client.post(format!("{url}/tickets/{id}/{verb}"));
             match self.answer(request).await {
-                Answer::Said(200, ticket) => {
+                Outcome::Said(200, ticket) => {
                     assert_eq!(ticket["status"], status);
-                    self.told.lock().changed.insert(id.to_owned(), status);
+                    self.changes(order, intent, ChangeAnswer::Done);
                     return;
                 }
-                Answer::Said(409, problem) if problem["code"] != "not_decided" => {
-                    let code = problem["code"].as_str().unwrap();
-                    assert!(
-                        ["hold_expired", "not_reserved", "ticket_rejected"].contains(&code),
-                        "{problem}"
-                    );
+                Outcome::Said(409, problem) if problem["code"] != "not_decided" => {
+                    match problem["code"].as_str().unwrap() {
+                        "hold_expired" => {
+                            self.changes(order, intent, ChangeAnswer::HoldExpired);
+                        }
+                        // What was asked for before may have happened, or not.
+                        "not_reserved" | "ticket_rejected" => {}
+                        _ => panic!("{problem}"),
+                    }
                     return;
                 }
-                Answer::Said(409 | 503, _) | Answer::Nothing => {}
-                Answer::Said(status, body) => panic!("{verb}: {status} {body}"),
+                Outcome::Said(409, _) => {}
+                Outcome::Said(503, _) | Outcome::Nothing => {
+                    self.changes(order, intent, ChangeAnswer::Unknown);
+                }
+                Outcome::Said(status, body) => panic!("{verb}: {status} {body}"),
             }
             sleep(self.chance.millis(20, 120)).await;
         }
+    }
+
+    fn changes(&self, order: usize, intent: Intent, change: ChangeAnswer) {
+        let orders = &mut *self.orders.lock();
+        orders.plan[order].intent = intent;
+        orders.told[order].change = change;
     }
 }

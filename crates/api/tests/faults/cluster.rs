@@ -12,8 +12,9 @@ use std::{env, fs};
 use port_contracts::promised;
 use tokio::time::{sleep, timeout};
 
-use crate::buyers::{Buyers, Sale, Told, set_up};
+use crate::buyers::{Buyers, Sale, set_up};
 use crate::deployment::{Deployment, Process, eventually};
+use crate::orders::Orders;
 use crate::probes::{AVAILABLE_AGAIN, Stage};
 use crate::proof::prove;
 use crate::seed::Chance;
@@ -45,7 +46,7 @@ impl Cluster {
     }
 
     /// Has `deploy/cluster.sh` do something to each of the nodes.
-    async fn told(&self, verb: &'static str, nodes: &[u8]) {
+    async fn tell(&self, verb: &'static str, nodes: &[u8]) {
         for node in nodes {
             Self::run([verb, &node.to_string()]).await;
         }
@@ -54,7 +55,7 @@ impl Cluster {
     /// Waits until all trust each other again. RabbitMQ with Mnesia keeps the nodes apart
     /// that lost each other while neither stopped, until an operator starts one again; so
     /// does this.
-    async fn is_mended(&self) {
+    async fn mend(&self) {
         sleep(Duration::from_secs(3)).await;
         self.reset().await;
         sleep(Duration::from_secs(3)).await;
@@ -91,7 +92,8 @@ impl Scene {
     /// Everybody goes home, all nodes are there again; what was promised is compared with
     /// what is. Nothing was silent for longer than `most`.
     async fn end(self, fault: &str, most: Duration) {
-        let ended = self.stage.go_home().await;
+        let store = self.stage.deployment.store.clone();
+        let ended = self.stage.go_home(&store).await;
         self.cluster.reset().await;
         ended.prove(fault, most).await;
     }
@@ -102,7 +104,7 @@ async fn each_node_killed() {
     let mut chance = Chance::new();
     let scene = Scene::start(&mut chance).await;
     for node in 1..=3 {
-        scene.cluster.told("kill", &[node]).await;
+        scene.cluster.tell("kill", &[node]).await;
         sleep(Duration::from_secs(6)).await;
         // One that starts now needs no more nodes than those that run.
         let started = Instant::now();
@@ -111,7 +113,7 @@ async fn each_node_killed() {
         promised(&what, started.elapsed(), AVAILABLE_AGAIN);
         drop(late);
         sleep(Duration::from_secs(6)).await;
-        scene.cluster.told("run", &[node]).await;
+        scene.cluster.tell("run", &[node]).await;
         sleep(chance.millis(500, 3_000)).await;
     }
     scene.end("node killed", AVAILABLE_AGAIN).await;
@@ -122,8 +124,8 @@ async fn a_rolling_restart() {
     let mut chance = Chance::new();
     let scene = Scene::start(&mut chance).await;
     for node in 1..=3 {
-        scene.cluster.told("stop", &[node]).await;
-        scene.cluster.told("run", &[node]).await;
+        scene.cluster.tell("stop", &[node]).await;
+        scene.cluster.tell("run", &[node]).await;
         sleep(chance.millis(500, 3_000)).await;
     }
     scene.end("rolling restart", AVAILABLE_AGAIN).await;
@@ -134,10 +136,10 @@ async fn each_node_frozen() {
     let mut chance = Chance::new();
     let scene = Scene::start(&mut chance).await;
     for node in 1..=3 {
-        scene.cluster.told("freeze", &[node]).await;
+        scene.cluster.tell("freeze", &[node]).await;
         sleep(Duration::from_secs(15)).await;
-        scene.cluster.told("thaw", &[node]).await;
-        scene.cluster.is_mended().await;
+        scene.cluster.tell("thaw", &[node]).await;
+        scene.cluster.mend().await;
     }
     scene.end("node frozen", AVAILABLE_AGAIN).await;
 }
@@ -147,10 +149,10 @@ async fn each_node_vanished() {
     let mut chance = Chance::new();
     let scene = Scene::start(&mut chance).await;
     for node in 1..=3 {
-        scene.cluster.told("vanish", &[node]).await;
+        scene.cluster.tell("vanish", &[node]).await;
         sleep(Duration::from_secs(15)).await;
-        scene.cluster.told("heal", &[node]).await;
-        scene.cluster.is_mended().await;
+        scene.cluster.tell("heal", &[node]).await;
+        scene.cluster.mend().await;
     }
     scene.end("node vanished", AVAILABLE_AGAIN).await;
 }
@@ -161,24 +163,24 @@ async fn each_node_cut_off_from_the_others() {
     let mut chance = Chance::new();
     let scene = Scene::start(&mut chance).await;
     for node in 1..=3 {
-        scene.cluster.told("cut", &[node]).await;
+        scene.cluster.tell("cut", &[node]).await;
         sleep(Duration::from_secs(15)).await;
-        scene.cluster.told("heal", &[node]).await;
-        scene.cluster.is_mended().await;
+        scene.cluster.tell("heal", &[node]).await;
+        scene.cluster.mend().await;
     }
     scene.end("node cut off", AVAILABLE_AGAIN).await;
 }
 
 /// At least so many orders that no worker decides.
-async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Told) {
+async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Orders) {
     let deployment = Deployment::on_cluster(&cluster.urls).await;
     let api = deployment.start_ready("api").await;
     let sale = Sale::default();
     set_up(&api.url, sale).await;
     let buyers = Buyers::start(&[&api.url], sale, &mut Chance::new());
-    buyers.have_accepted(orders).await;
-    let told = buyers.stop().await;
-    (deployment, api, told)
+    buyers.wait_for_accepted(orders).await;
+    let orders = buyers.stop().await;
+    (deployment, api, orders)
 }
 
 /// A broker in an alarm reads nothing more from a connection that publishes. If the backlog is
@@ -186,12 +188,12 @@ async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Told
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_decided_during_an_alarm() {
     let cluster = Cluster::whole().await;
-    let (deployment, api, told) = backlog(&cluster, 2_000).await;
+    let (deployment, api, orders) = backlog(&cluster, 2_000).await;
     let watermark = ["ctl", "1", "set_vm_memory_high_watermark", "absolute"];
     let [ctl, node, set, absolute] = watermark;
     Cluster::run([ctl, node, set, absolute, "1"]).await;
     let _worker = deployment.start("worker").await;
-    let decided = timeout(AVAILABLE_AGAIN * 6, prove(&deployment, &api.url, told)).await;
+    let decided = timeout(AVAILABLE_AGAIN * 6, prove(&deployment, &api.url, orders)).await;
     Cluster::run([ctl, node, set, absolute, "1GiB"]).await;
     let proof = decided.unwrap_or_else(|_| panic!("not decided during the alarm"));
     assert!(proof.accepted > 1_000, "{proof:?}");
@@ -201,14 +203,14 @@ async fn a_backlog_is_decided_during_an_alarm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_are_not_set_while_the_broker_cannot_tell_what_is_in_them() {
     let cluster = Cluster::whole().await;
-    let (deployment, api, told) = backlog(&cluster, 300).await;
+    let (deployment, api, orders) = backlog(&cluster, 300).await;
     drop(api);
-    cluster.told("kill", &[1, 2]).await;
+    cluster.tell("kill", &[1, 2]).await;
     for _ in 0..2 {
         let set = deployment.run(&["lanes", "set", "8"]);
         assert!(!set.status.success(), "{set:?}");
     }
-    cluster.told("run", &[1]).await;
+    cluster.tell("run", &[1]).await;
     // Two of three choose the lanes' leaders first; until then they cannot tell.
     eventually("lanes are refused for their orders", async || {
         let set = deployment.run(&["lanes", "set", "8"]);
@@ -219,5 +221,5 @@ async fn lanes_are_not_set_while_the_broker_cannot_tell_what_is_in_them() {
     cluster.reset().await;
     let api = deployment.start_ready("api").await;
     let _worker = deployment.start_ready("worker").await;
-    prove(&deployment, &api.url, told).await;
+    prove(&deployment, &api.url, orders).await;
 }

@@ -17,8 +17,8 @@ async fn connections_to_the_database_cut_twenty_times() {
         sleep(chance.millis(50, 700)).await;
         scene.deployment.database.cut();
     }
-    scene.sells_again().await;
-    scene.buyers.have_accepted(500).await;
+    scene.wait_until_it_sells().await;
+    scene.buyers.wait_for_accepted(500).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
@@ -38,7 +38,7 @@ async fn a_database_that_is_down_for_ten_seconds() {
     }
     sleep(Duration::from_secs(10)).await;
     scene.deployment.database.set(Weather::Fair);
-    scene.sells_again().await;
+    scene.wait_until_it_sells().await;
     scene.end().await;
 }
 
@@ -52,7 +52,7 @@ async fn a_database_that_stalls() {
         scene.deployment.database.set(Weather::Stalled);
         sleep(Duration::from_secs(stalled)).await;
         scene.deployment.database.set(Weather::Fair);
-        scene.sells_again().await;
+        scene.wait_until_it_sells().await;
     }
     scene.end().await;
 }

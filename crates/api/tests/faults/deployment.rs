@@ -5,15 +5,17 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use black_box::process::{self, lasting_port};
 use port_contracts::proxy::{TcpProxy, host_and_port};
 use port_contracts::{DEADLINE, services};
 use reqwest::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::backend::Backend;
 
@@ -26,6 +28,8 @@ pub(crate) struct Deployment {
     variables: Vec<(String, String)>,
     logs: Option<TempDir>,
     started: Cell<u32>,
+    /// URL of the database, past the proxy.
+    pub(crate) store: String,
     pub(crate) backend: Backend,
 }
 
@@ -99,10 +103,9 @@ impl Deployment {
         for (name, value) in [
             ("APP__QUEUE__PUBLISH_TIMEOUT_MS", &*publish_timeout_ms),
             ("APP__SERVER__SHUTDOWN_DEADLINE_SECONDS", "600"),
-            ("APP__SERVER__PORT", "0"),
             ("APP__LOG__FORMAT", "json"),
             ("APP__LOG__LEVEL", "info"),
-            ("APP__STORE__SEED_DEMO", "true"),
+            ("APP__STORE__SEED_DEMO", "false"),
         ] {
             variables.push((name.to_owned(), value.to_owned()));
         }
@@ -112,6 +115,7 @@ impl Deployment {
             variables,
             logs: Some(TempDir::new().unwrap()),
             started: Cell::new(0),
+            store: backend.database().url(),
             backend,
         }
     }
@@ -151,21 +155,21 @@ impl Deployment {
         self.started.set(number + 1);
         let folder = self.logs.as_ref().unwrap().path();
         let log = folder.join(format!("{number}-{role}.log"));
-        let child = self
-            .command(&["serve", "--role", role])
+        let port = lasting_port().unwrap();
+        let mut command = self.command(&["serve", "--role", role]);
+        command
             .envs(variables.iter().copied())
+            .env("APP__SERVER__PORT", port.to_string())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let mut process = Process {
-            child,
+            .stderr(File::create(&log).unwrap());
+        let mut process = process::Process::spawn(command, port).unwrap();
+        let listens = process.wait_for_answer("/health", DEADLINE, |_| true).await;
+        listens.unwrap();
+        Process {
+            url: format!("http://{}", process.address),
+            process,
             log,
-            url: String::new(),
-        };
-        let built = process.logged("tickets is built").await;
-        process.url = format!("http://{}", built["address"].as_str().unwrap());
-        process
+        }
     }
 
     /// As [`Self::start`], and waits until it is ready.
@@ -190,30 +194,24 @@ impl Drop for Deployment {
 
 /// A serving process; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    process: process::Process,
     log: PathBuf,
     pub(crate) url: String,
 }
 
 impl Process {
     /// SIGKILL, and waits until it is gone.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
     }
 
     /// `STOP`, `CONT`, `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &id])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+    pub(crate) async fn signal(&self, name: &str) {
+        self.process.signal(name).await.unwrap();
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended().unwrap()
     }
 
     /// What it has logged so far.
@@ -222,21 +220,6 @@ impl Process {
         // The last line may be half written.
         let lines = text.lines().map(serde_json::from_str);
         lines.filter_map(Result::ok).collect()
-    }
-
-    /// The first line with this message.
-    async fn logged(&mut self, message: &str) -> Value {
-        let started = Instant::now();
-        loop {
-            let lines = self.log_lines();
-            if let Some(line) = lines.into_iter().find(|line| line["message"] == message) {
-                return line;
-            }
-            let text = fs::read_to_string(&self.log).unwrap();
-            assert!(!self.has_ended(), "ended before `{message}`: {text}");
-            assert!(started.elapsed() < DEADLINE, "no `{message}` in {text}");
-            sleep(LOOK_AGAIN).await;
-        }
     }
 
     /// Status and body of its readiness.
@@ -272,17 +255,9 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended already in most tests.
-        let _killed = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
 /// The ticket, as the api process at `url` has it. Asked for again while the store is
 /// too busy to answer in time.
-pub(crate) async fn ticket(client: &Client, url: &str, id: &str) -> Value {
+pub(crate) async fn ticket(client: &Client, url: &str, id: Uuid) -> Value {
     let mut ticket = Value::Null;
     eventually("a ticket is read", async || {
         let answer = client.get(format!("{url}/tickets/{id}")).send().await;

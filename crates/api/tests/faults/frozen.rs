@@ -29,7 +29,7 @@ async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
     let database = deployment.backend.database();
     let mut attempts = 0;
     loop {
-        worker.signal("STOP");
+        worker.signal("STOP").await;
         let locking = database.locking_transactions().await;
         // The api process's own transactions are over by then.
         sleep(Duration::from_secs(1)).await;
@@ -37,7 +37,7 @@ async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
         if !locking.is_disjoint(&still_locking) {
             break;
         }
-        worker.signal("CONT");
+        worker.signal("CONT").await;
         attempts += 1;
         assert!(attempts < 100, "never caught in a transaction");
         sleep(chance.millis(1, 300)).await;
@@ -56,9 +56,9 @@ async fn a_worker_frozen_in_a_transaction_for_thirty_seconds() {
     })
     .await;
 
-    worker.signal("CONT");
+    worker.signal("CONT").await;
     sleep(Duration::from_secs(3)).await;
-    scene.buyers.have_accepted(1_000).await;
+    scene.buyers.wait_for_accepted(1_000).await;
     let proof = scene.end().await;
     assert!(proof.accepted > 1_000, "{proof:?}");
 }

@@ -7,24 +7,25 @@ use port_contracts::proxy::Weather;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use uuid::Uuid;
 
-use crate::buyers::{Buyers, LANES, Sale, set_up, shows};
+use crate::buyers::{Buyers, LANES, ONE_MORE, Sale, set_up, shows};
 use crate::deployment::{Deployment, Process, eventually, ticket};
-
+use crate::orders::names;
 use crate::proof::prove;
 use crate::seed::Chance;
 
 /// Places an order for the show and waits for its verdict.
-async fn decided(client: &Client, url: &str, show: &str) -> String {
-    let body = json!({"show_id": show, "user_id": "user-1"});
+async fn decided(client: &Client, url: &str, show: u32) -> (u32, Uuid) {
+    let body = json!({"show_id": names().show(show), "user_id": names().user(ONE_MORE)});
     let request = client.post(format!("{url}/tickets")).json(&body);
     let placed: Value = request.send().await.unwrap().json().await.unwrap();
-    let id = placed["ticket_id"].as_str().unwrap().to_owned();
+    let id = placed["ticket_id"].as_str().unwrap().parse().unwrap();
     eventually("an order for each lane is decided", async || {
-        ticket(client, url, &id).await["status"] != "processing"
+        ticket(client, url, id).await["status"] != "processing"
     })
     .await;
-    id
+    (show, id)
 }
 
 fn have(workers: &[&Process], expected: usize) -> bool {
@@ -50,12 +51,12 @@ async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
     // Busy with the lanes that they have.
     sleep(chance.millis(500, 1_500)).await;
 
-    first.kill();
+    first.kill().await;
     let killed = Instant::now();
     let client = Client::new();
     let shows = shows();
-    let verdicts = shows.iter().map(|show| decided(&client, &api.url, show));
-    let ids = futures_util::future::join_all(verdicts).await;
+    let verdicts = shows.iter().map(|show| decided(&client, &api.url, *show));
+    let placed = futures_util::future::join_all(verdicts).await;
     measured("lanes taken over", killed.elapsed());
 
     let third = deployment.start_ready("worker").await;
@@ -65,10 +66,12 @@ async fn a_killed_workers_lanes_are_taken_over_and_a_newcomer_gets_its_share() {
     .await;
     measured("lanes shared with a newcomer", shared);
     sleep(Duration::from_millis(500)).await;
-    buyers.have_accepted(500).await;
-    let mut told = buyers.stop().await;
-    told.accepted.extend(ids.into_iter().map(|id| (id, killed)));
-    let proof = prove(&deployment, &api.url, told).await;
+    buyers.wait_for_accepted(500).await;
+    let mut orders = buyers.stop().await;
+    for (show, id) in placed {
+        orders.add_accepted(ONE_MORE, show, id);
+    }
+    let proof = prove(&deployment, &api.url, orders).await;
     assert!(proof.accepted > 500, "{proof:?}");
 }
 
@@ -92,8 +95,8 @@ async fn a_worker_that_alone_has_no_database_gives_its_lanes_to_others() {
         have(&[&cut_off, &other], 4)
     })
     .await;
-    let told = buyers.stop().await;
-    prove(&deployment, &api.url, told).await;
+    let orders = buyers.stop().await;
+    prove(&deployment, &api.url, orders).await;
 }
 
 /// In order: nothing is lost when a worker is told to end either.
@@ -109,11 +112,11 @@ async fn a_worker_that_is_told_to_stop_gives_its_lanes_up_at_once() {
     for _ in 0..3 {
         let next = deployment.start_ready("worker").await;
         eventually("two lanes each", async || have(&[&first, &next], 4)).await;
-        first.signal("TERM");
-        eventually("the old one ends", async || first.has_ended()).await;
+        first.signal("TERM").await;
+        eventually("the old one ends", async || first.ended().is_some()).await;
         eventually("the new one has all", async || have(&[&next], 4)).await;
         first = next;
     }
-    let told = buyers.stop().await;
-    prove(&deployment, &api.url, told).await;
+    let orders = buyers.stop().await;
+    prove(&deployment, &api.url, orders).await;
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use black_box::proof::told::Answer;
 use tokio::time::sleep;
 
-use crate::buyers::{Buyers, Sale, Told, set_up};
+use crate::buyers::{Buyers, Sale, set_up};
 use crate::deployment::{Deployment, eventually};
-
+use crate::orders::Orders;
 use crate::proof::prove;
 use crate::seed::Chance;
 
@@ -34,13 +35,14 @@ async fn a_worker_killed_thirty_times_in_a_sale() {
             .await;
         }
         sleep(chance.millis(0, 400)).await;
-        worker.kill();
+        worker.kill().await;
     }
     let _worker = deployment.start("worker").await;
-    buyers.have_accepted(1_000).await;
-    let told = buyers.stop().await;
-    assert_eq!((told.unanswered, told.unknown.len()), (0, 0));
-    let proof = prove(&deployment, &api.url, told).await;
+    buyers.wait_for_accepted(1_000).await;
+    let orders = buyers.stop().await;
+    let not_answered = [Answer::Unanswered, Answer::OutcomeUnknown];
+    assert_eq!(not_answered.map(|answer| orders.count(answer)), [0, 0]);
+    let proof = prove(&deployment, &api.url, orders).await;
     assert!(proof.accepted > 1_000, "{proof:?}");
 }
 
@@ -52,17 +54,17 @@ async fn an_api_process_killed_ten_times_in_a_sale() {
     let _worker = deployment.start_ready("worker").await;
     let sale = Sale::default();
     set_up(&steady.url, sale).await;
-    let mut told = Told::default();
+    let mut orders = Orders::default();
     for _ in 0..10 {
         let mut doomed = deployment.start_ready("api").await;
         let buyers = Buyers::start(&[&steady.url, &doomed.url], sale, &mut chance);
-        buyers.have_accepted(150).await;
+        buyers.wait_for_accepted(150).await;
         sleep(chance.millis(0, 600)).await;
-        doomed.kill();
+        doomed.kill().await;
         // Whoever had a key asks again, of the other process in the end.
         sleep(Duration::from_millis(100)).await;
-        told.extend(buyers.stop().await);
+        orders.extend(buyers.stop().await);
     }
-    let proof = prove(&deployment, &steady.url, told).await;
+    let proof = prove(&deployment, &steady.url, orders).await;
     assert!(proof.accepted > 1_000, "{proof:?}");
 }

@@ -5,23 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use black_box::proof::ticket::State;
+use black_box::target::Target;
+use black_box::websocket::{self, Notice};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::buyers::Told;
+use crate::orders::Orders;
 
 /// Tickets of one connection.
 const TICKETS: usize = 50;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The latest status of each ticket that was told.
-pub(crate) type Heard = Arc<Mutex<BTreeMap<String, Value>>>;
+/// The latest state of each ticket that was told.
+pub(crate) type Heard = Arc<Mutex<BTreeMap<Uuid, State>>>;
 
 /// Connections at work.
 pub(crate) struct Listeners {
@@ -31,24 +31,24 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Listens to every order that `told` has and will have, at the processes
+    /// Listens to every order that there is and will be, at the processes
     /// at `urls`: at the first until its connection ends, then at the next.
-    pub(crate) fn start(urls: &[&str], told: Arc<Mutex<Told>>) -> Self {
-        let urls: Vec<_> = urls
-            .iter()
-            .map(|url| format!("{}/ws", url.replacen("http", "ws", 1)))
-            .collect();
+    pub(crate) async fn start(urls: &[&str], orders: Arc<Mutex<Orders>>) -> Self {
+        let mut targets = Vec::new();
+        for url in urls {
+            targets.push(Target::of(url, None).await.unwrap());
+        }
         let heard = Heard::default();
         let over = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow(urls, told, Arc::clone(&heard), over.clone()));
+        tasks.spawn(follow(targets, orders, Arc::clone(&heard), over.clone()));
         Self { heard, over, tasks }
     }
 
     /// How many tickets are known to be decided.
     pub(crate) fn decided(&self) -> usize {
         let heard = self.heard.lock();
-        let decided = heard.values().filter(|ticket| is_decided(ticket));
+        let decided = heard.values().filter(|state| **state != State::Processing);
         decided.count()
     }
 
@@ -61,27 +61,23 @@ impl Listeners {
     }
 }
 
-pub(crate) fn is_decided(ticket: &Value) -> bool {
-    ticket["status"] != "processing"
-}
-
 /// Gives each new order to a connection.
-async fn follow(urls: Vec<String>, told: Arc<Mutex<Told>>, heard: Heard, over: CancellationToken) {
+async fn follow(
+    targets: Vec<Target>,
+    orders: Arc<Mutex<Orders>>,
+    heard: Heard,
+    over: CancellationToken,
+) {
     let mut known = BTreeSet::new();
     let mut connections = JoinSet::new();
-    let mut open: Option<Arc<Mutex<Vec<String>>>> = None;
+    let mut open: Option<Arc<Mutex<Vec<Uuid>>>> = None;
     while !over.is_cancelled() {
-        let mut new: Vec<String> = Vec::new();
-        for id in told.lock().accepted.keys() {
-            if known.insert(id.clone()) {
-                new.push(id.clone());
-            }
-        }
-        for id in new {
+        let accepted: Vec<_> = orders.lock().accepted().map(|(_, id)| id).collect();
+        for id in accepted.into_iter().filter(|id| known.insert(*id)) {
             let tickets = open.get_or_insert_with(|| {
                 let tickets = Arc::default();
                 let listening = listen(
-                    urls.clone(),
+                    targets.clone(),
                     Arc::clone(&tickets),
                     Arc::clone(&heard),
                     over.clone(),
@@ -105,36 +101,28 @@ async fn follow(urls: Vec<String>, told: Arc<Mutex<Told>>, heard: Heard, over: C
 
 /// One buyer's connection, opened again when it ends.
 async fn listen(
-    urls: Vec<String>,
-    tickets: Arc<Mutex<Vec<String>>>,
+    targets: Vec<Target>,
+    tickets: Arc<Mutex<Vec<Uuid>>>,
     heard: Heard,
     over: CancellationToken,
 ) {
-    for url in urls.iter().cycle() {
+    for target in targets.iter().cycle() {
         if over.is_cancelled() {
             return;
         }
-        if let Ok((mut socket, _)) = connect_async(url).await {
+        if let Ok((mut subscriptions, mut news)) = websocket::open(target).await {
             let mut subscribed = 0;
             let mut versions = BTreeMap::new();
             while !over.is_cancelled() {
                 let new = tickets.lock()[subscribed..].to_vec();
-                if !new.is_empty() {
-                    subscribed += new.len();
-                    let subscribe = json!({"type": "subscribe", "tickets": new});
-                    if socket
-                        .send(Message::text(subscribe.to_string()))
-                        .await
-                        .is_err()
-                    {
-                        break;
-                    }
+                subscribed += new.len();
+                if !new.is_empty() && subscriptions.subscribe(&new).await.is_err() {
+                    break;
                 }
                 tokio::select! {
-                    message = socket.next() => match message {
-                        Some(Ok(Message::Text(text))) => hear(&text, &mut versions, &heard),
-                        Some(Ok(_)) => {}
-                        Some(Err(_)) | None => break,
+                    message = news.next() => match message {
+                        Ok(text) => hear(&text, &mut versions, &heard),
+                        Err(_) => break,
                     },
                     () = sleep(LOOK_AGAIN) => {}
                 }
@@ -144,27 +132,25 @@ async fn listen(
     }
 }
 
-fn hear(text: &str, versions: &mut BTreeMap<String, u64>, heard: &Heard) {
-    let message: Value = serde_json::from_str(text).unwrap();
-    match message["type"].as_str().unwrap() {
+fn hear(text: &str, versions: &mut BTreeMap<Uuid, u64>, heard: &Heard) {
+    let notice = Notice::read(text).unwrap();
+    match notice.kind {
         "ticket" => {
-            let ticket = &message["ticket"];
-            let id = ticket["ticket_id"].as_str().unwrap().to_owned();
-            let version = ticket["ticket_version"].as_u64().unwrap();
-            let before = versions.insert(id.clone(), version);
+            let ticket = notice.ticket.unwrap();
+            let (id, version) = (ticket.ticket_id, ticket.ticket_version.unwrap());
+            let before = versions.insert(id, version);
             assert!(
                 before.is_none_or(|before| before < version),
                 "{text} after {before:?}"
             );
-            heard.lock().insert(id, ticket.clone());
+            heard.lock().insert(id, ticket.state().unwrap());
         }
         "waiting_line" => {}
         // The store may be away for a while; the state comes when it is back.
-        "error" => assert_eq!(message["code"], "store_unavailable", "{text}"),
+        "error" => assert_eq!(notice.code, Some("store_unavailable"), "{text}"),
         // On a busy machine a client may read too late; it connects again.
         "closing" => assert!(
-            ["shutting_down", "slow_reader", "no_heartbeat"]
-                .contains(&message["code"].as_str().unwrap()),
+            ["shutting_down", "slow_reader", "no_heartbeat"].contains(&notice.code.unwrap()),
             "{text}"
         ),
         other => panic!("{other}: {text}"),

@@ -22,6 +22,7 @@ mod handover;
 mod killed;
 mod listeners;
 mod listening;
+mod orders;
 mod pair;
 mod poison;
 mod priorities;

@@ -1,11 +1,12 @@
 //! A primary and its replica, which change their roles while buyers order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use port_contracts::database_server::DatabaseServer;
 use tokio::time::sleep;
 
 use crate::deployment::Deployment;
+use crate::orders::now;
 use crate::probes::{AVAILABLE_AGAIN, Stage};
 use crate::seed::Chance;
 
@@ -42,6 +43,10 @@ impl Pair {
     fn urls(&self) -> Vec<String> {
         let servers = self.servers.iter();
         servers.map(|server| server.url_of(DATABASE)).collect()
+    }
+
+    fn primary(&self) -> String {
+        self.servers[0].url_of(DATABASE)
     }
 
     /// The second one follows the first, which waits for it from then on.
@@ -89,7 +94,8 @@ async fn planned(is_semi_synchronous: bool, name: &str) {
         pair.switch().await;
         sleep(Duration::from_secs(4)).await;
     }
-    stage.go_home().await.prove(name, AVAILABLE_AGAIN).await;
+    let ended = stage.go_home(&pair.primary()).await;
+    ended.prove(name, AVAILABLE_AGAIN).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +120,7 @@ async fn killed_primaries_with_semi_synchronous_replication() {
         pair.fail_over().await;
         sleep(Duration::from_secs(4)).await;
     }
-    let ended = stage.go_home().await;
+    let ended = stage.go_home(&pair.primary()).await;
     ended
         .prove("primary killed, semi-synchronous", AVAILABLE_AGAIN)
         .await;
@@ -132,11 +138,11 @@ async fn killed_primaries_with_asynchronous_replication() {
     let mut killed = Vec::new();
     for _ in 0..switches() {
         sleep(chance.millis(2_000, 4_000)).await;
-        killed.push(Instant::now());
+        killed.push(now());
         pair.fail_over().await;
         sleep(Duration::from_secs(4)).await;
     }
-    let mut ended = stage.go_home().await;
+    let mut ended = stage.go_home(&pair.primary()).await;
     let lost = ended.forget_lost(&killed, Duration::from_secs(2)).await;
     eprintln!(
         "measured: {lost} orders lost with {} primaries",
@@ -157,12 +163,12 @@ async fn no_primary_for_a_while() {
     let stage = Stage::start(deployment, &mut chance).await;
     let [primary, _] = &pair.servers;
     primary.demote().await;
-    stage.everybody_says(503).await;
+    stage.wait_until_everybody_says(503).await;
     primary.take_changes_again().await;
-    stage.everybody_says(200).await;
-    stage.have_accepted(1_000).await;
+    stage.wait_until_everybody_says(200).await;
+    stage.wait_for_accepted(1_000).await;
     stage
-        .go_home()
+        .go_home(&pair.primary())
         .await
         .prove("no primary", Duration::from_secs(30))
         .await;

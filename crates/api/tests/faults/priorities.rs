@@ -4,9 +4,11 @@
 use futures_util::stream::{self, StreamExt};
 use reqwest::Client;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::buyers::{Told, set_up};
+use crate::buyers::{Sale, set_up};
 use crate::deployment::{Deployment, eventually, ticket};
+use crate::orders::{Orders, names};
 use crate::proof::prove;
 use crate::seed::Chance;
 
@@ -18,7 +20,9 @@ const SHARE_OF_HIGH: f64 = 0.8;
 const TOLERANCE: f64 = 0.05;
 
 /// Users 0 and 1 of [`set_up`] are high and standard.
-const CLASSES: [&str; 2] = ["user-0", "user-1"];
+const CLASSES: [u32; 2] = [0, 1];
+/// Beside those of [`set_up`]; sells at once.
+const SHOW: u32 = 1_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
@@ -28,16 +32,17 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
         deployment.start_ready("api").await,
         deployment.start_ready("api").await,
     ];
-    let sale = crate::buyers::Sale::default();
+    let sale = Sale::default();
     set_up(&apis[0].url, sale).await;
     let client = Client::new();
-    let show = json!({"id": "backlog", "title": "Backlog", "capacity": 100_000,
+    let show = json!({"id": names().show(SHOW), "title": "Backlog", "capacity": 100_000,
         "max_per_user": 100_000, "hold_seconds": 0});
     let created = client.post(format!("{}/shows", apis[0].url)).json(&show);
     assert_eq!(created.send().await.unwrap().status(), 201);
 
     let orders = (0..2 * ORDERS).map(|number| {
-        let body = json!({"show_id": "backlog", "user_id": CLASSES[number % 2]});
+        let user = CLASSES[number % 2];
+        let body = json!({"show_id": names().show(SHOW), "user_id": names().user(user)});
         // Both classes come to both processes.
         let url = &apis[(number / 2) % 2].url;
         let request = client.post(format!("{url}/tickets")).json(&body);
@@ -45,16 +50,17 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
             let answer = request.send().await.unwrap();
             assert_eq!(answer.status(), 202);
             let ticket: Value = answer.json().await.unwrap();
-            ticket["ticket_id"].as_str().unwrap().to_owned()
+            let id: Uuid = ticket["ticket_id"].as_str().unwrap().parse().unwrap();
+            (user, id)
         }
     });
-    let placed: Vec<String> = stream::iter(orders)
+    let placed: Vec<(u32, Uuid)> = stream::iter(orders)
         .buffer_unordered(AT_A_TIME)
         .collect()
         .await;
-    let ids = placed.clone();
+    let show = format!("{}/shows/{}", apis[0].url, names().show(SHOW));
     let seq = async || -> u64 {
-        let answer = client.get(format!("{}/shows/backlog", apis[0].url)).send();
+        let answer = client.get(&show).send();
         let show: Value = answer.await.unwrap().json().await.unwrap();
         show["seq"].as_u64().unwrap()
     };
@@ -74,7 +80,7 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
         let spared = chance.below(3);
         for (number, worker) in (0..).zip(&mut workers) {
             if number != spared {
-                worker.kill();
+                worker.kill().await;
             }
         }
         workers = vec![
@@ -84,15 +90,15 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
     }
     eventually("the backlog is decided", async || seq().await == all).await;
 
-    let mut decided: Vec<(u64, bool)> = stream::iter(placed)
-        .map(|id| {
+    let mut decided: Vec<(u64, bool)> = stream::iter(placed.clone())
+        .map(|(user, id)| {
             let (client, url) = (&client, &apis[1].url);
             async move {
-                let ticket = ticket(client, url, &id).await;
+                let ticket = ticket(client, url, id).await;
                 let seq = ticket["decision_seq"]
                     .as_u64()
                     .unwrap_or_else(|| panic!("{ticket}"));
-                (seq, ticket["user_id"] == CLASSES[0])
+                (seq, user == CLASSES[0])
             }
         })
         .buffer_unordered(AT_A_TIME)
@@ -110,12 +116,11 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
         both_waited.len()
     );
 
-    let now = std::time::Instant::now();
-    let told = Told {
-        accepted: ids.into_iter().map(|id| (id, now)).collect(),
-        ..Told::default()
-    };
+    let mut orders = Orders::default();
+    for (user, id) in placed {
+        orders.add_accepted(user, SHOW, id);
+    }
     // The audit counts inversions by class and accepting process.
-    let proof = prove(&deployment, &apis[0].url, told).await;
-    assert_eq!(proof.accepted, 2 * ORDERS as u64);
+    let proof = prove(&deployment, &apis[0].url, orders).await;
+    assert_eq!(proof.accepted, 2 * ORDERS);
 }

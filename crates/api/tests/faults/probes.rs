@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use black_box::proof::order::Intent;
+use black_box::proof::told::{Answer, ChangeAnswer};
 use parking_lot::Mutex;
 use port_contracts::promised;
 use reqwest::Client;
@@ -12,9 +14,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::buyers::{Buyers, Sale, Told, set_up, shows};
+use crate::buyers::{Buyers, ONE_MORE, Sale, set_up, shows};
 use crate::deployment::{Deployment, Process, eventually, ticket};
+use crate::orders::{Orders, holds, names};
 use crate::proof::prove;
 use crate::seed::Chance;
 
@@ -40,7 +44,7 @@ impl Silence {
 /// Places orders all the time, of each lane and at each api process.
 struct Probes {
     silences: Arc<Mutex<BTreeMap<String, Silence>>>,
-    told: Arc<Mutex<Told>>,
+    orders: Arc<Mutex<Orders>>,
     over: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -49,12 +53,12 @@ impl Probes {
     fn start(urls: &[String]) -> Self {
         let mut probes = Self {
             silences: Arc::default(),
-            told: Arc::default(),
+            orders: Arc::default(),
             over: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
         // Shows without holds stand one per lane.
-        let lanes = shows().into_iter().filter(|show| show.starts_with("sold"));
+        let lanes = shows().into_iter().filter(|show| !holds(*show));
         for (lane, show) in lanes.enumerate() {
             let (probe, urls) = (probes.probe(format!("verdict, lane {lane}")), urls.to_vec());
             probes.tasks.spawn(probe.decide(urls, show));
@@ -75,7 +79,7 @@ impl Probes {
         Probe {
             what,
             silences: Arc::clone(&self.silences),
-            told: Arc::clone(&self.told),
+            orders: Arc::clone(&self.orders),
             over: self.over.clone(),
             client: Client::builder()
                 .timeout(Duration::from_secs(5))
@@ -85,7 +89,7 @@ impl Probes {
     }
 
     /// What was silent for how long at most, and what became of the orders.
-    async fn stop(mut self) -> (BTreeMap<String, Duration>, Told) {
+    async fn stop(mut self) -> (BTreeMap<String, Duration>, Orders) {
         self.over.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
@@ -95,14 +99,14 @@ impl Probes {
             let longest = silence.longest.max(silence.latest.elapsed());
             (what.clone(), longest)
         });
-        (longest.collect(), self.told.lock().clone())
+        (longest.collect(), self.orders.lock().clone())
     }
 }
 
 struct Probe {
     what: String,
     silences: Arc<Mutex<BTreeMap<String, Silence>>>,
-    told: Arc<Mutex<Told>>,
+    orders: Arc<Mutex<Orders>>,
     over: CancellationToken,
     client: Client,
 }
@@ -114,27 +118,32 @@ impl Probe {
         }
     }
 
-    async fn place(&self, url: &str, show: &str) -> Option<String> {
-        let body = json!({"show_id": show, "user_id": "probe"});
+    async fn place(&self, url: &str, show: u32) -> Option<Uuid> {
+        let body = json!({"show_id": names().show(show), "user_id": names().user(ONE_MORE)});
         let request = self.client.post(format!("{url}/tickets")).json(&body);
-        let Ok(answer) = request.send().await else {
-            self.told.lock().unanswered += 1;
+        let order = self.orders.lock().send(ONE_MORE, show, 1);
+        let answered = async {
+            let answer = request.send().await.ok()?;
+            let status = answer.status();
+            Some((status, answer.json::<Value>().await.ok()?))
+        };
+        let answered = answered.await;
+        let orders = &mut *self.orders.lock();
+        let Some((status, ticket)) = answered else {
+            orders.answer(order, Answer::Unanswered, None);
             return None;
         };
-        let is_accepted = answer.status() == 202;
-        let ticket: Value = answer.json().await.ok()?;
-        let id = ticket["ticket_id"].as_str()?.to_owned();
-        let told = &mut *self.told.lock();
-        if is_accepted {
-            told.accepted.insert(id.clone(), Instant::now());
+        let id: Uuid = ticket["ticket_id"].as_str()?.parse().unwrap();
+        if status == 202 {
+            orders.answer(order, Answer::Accepted, Some(id));
             Some(id)
         } else {
-            told.unknown.insert(id);
+            orders.answer(order, Answer::OutcomeUnknown, Some(id));
             None
         }
     }
 
-    async fn is_decided(&self, url: &str, id: &str) -> bool {
+    async fn is_decided(&self, url: &str, id: Uuid) -> bool {
         let answer = self.client.get(format!("{url}/tickets/{id}")).send().await;
         let Ok(answer) = answer else {
             return false;
@@ -145,13 +154,13 @@ impl Probe {
 
     /// One order after the other at whichever process takes it; an order that is not
     /// decided soon has another one placed beside it.
-    async fn decide(self, urls: Vec<String>, show: String) {
-        let mut open: Vec<String> = Vec::new();
+    async fn decide(self, urls: Vec<String>, show: u32) {
+        let mut open: Vec<Uuid> = Vec::new();
         let mut placed = Instant::now();
         while !self.over.is_cancelled() {
             if open.is_empty() || placed.elapsed() > Duration::from_secs(1) {
                 for url in &urls {
-                    if let Some(id) = self.place(url, &show).await {
+                    if let Some(id) = self.place(url, show).await {
                         open.push(id);
                         break;
                     }
@@ -160,7 +169,7 @@ impl Probe {
             }
             let mut still = Vec::new();
             for id in open {
-                if self.is_decided(&urls[0], &id).await || self.is_decided(&urls[1], &id).await {
+                if self.is_decided(&urls[0], id).await || self.is_decided(&urls[1], id).await {
                     self.heard();
                 } else {
                     still.push(id);
@@ -177,7 +186,7 @@ impl Probe {
             if self.over.is_cancelled() {
                 return;
             }
-            if self.place(&url, show).await.is_some() {
+            if self.place(&url, *show).await.is_some() {
                 self.heard();
             }
             sleep(Duration::from_millis(50)).await;
@@ -210,10 +219,6 @@ impl Stage {
             pause: Duration::from_millis(30),
         };
         set_up(&apis[0].url, sale).await;
-        let client = Client::new();
-        let probe = json!({"id": "probe", "name": "probe"});
-        let added = client.post(format!("{}/users", apis[0].url)).json(&probe);
-        assert_eq!(added.send().await.unwrap().status(), 201);
         let urls: Vec<_> = apis.iter().map(|api| api.url.clone()).collect();
         let references: Vec<_> = urls.iter().map(String::as_str).collect();
         let buyers = Buyers::start(&references, sale, chance);
@@ -232,17 +237,17 @@ impl Stage {
                 .all(|worker| !worker.lanes().is_empty())
         })
         .await;
-        stage.have_accepted(200).await;
+        stage.wait_for_accepted(200).await;
         stage
     }
 
     /// Waits until buyers got so many orders accepted.
-    pub(crate) async fn have_accepted(&self, orders: usize) {
-        self.buyers.have_accepted(orders).await;
+    pub(crate) async fn wait_for_accepted(&self, orders: usize) {
+        self.buyers.wait_for_accepted(orders).await;
     }
 
     /// Waits until readiness of each process has this status.
-    pub(crate) async fn everybody_says(&self, status: u16) {
+    pub(crate) async fn wait_until_everybody_says(&self, status: u16) {
         for process in self.apis.iter().chain(&self.workers) {
             eventually(
                 "everybody says whether it is ready",
@@ -252,17 +257,19 @@ impl Stage {
         }
     }
 
-    /// Buyers and probes end.
-    pub(crate) async fn go_home(self) -> Ended {
+    /// Buyers and probes end; what the store has is at this URL now.
+    pub(crate) async fn go_home(self, store: &str) -> Ended {
         let (silences, probed) = self.probes.stop().await;
-        let mut told = self.buyers.stop().await;
-        told.extend(probed);
+        let mut orders = self.buyers.stop().await;
+        orders.extend(probed);
+        let mut deployment = self.deployment;
+        store.clone_into(&mut deployment.store);
         Ended {
             silences,
-            told,
+            orders,
             apis: self.apis,
             workers: self.workers,
-            deployment: self.deployment,
+            deployment,
         }
     }
 }
@@ -270,7 +277,7 @@ impl Stage {
 /// A sale that is over, and what buyers were told.
 pub(crate) struct Ended {
     silences: BTreeMap<String, Duration>,
-    pub(crate) told: Told,
+    orders: Orders,
     apis: Vec<Process>,
     workers: Vec<Process>,
     deployment: Deployment,
@@ -279,26 +286,28 @@ pub(crate) struct Ended {
 impl Ended {
     /// Takes back what buyers were told within so long before one of these moments and what is not
     /// so any more; says of how many orders.
-    pub(crate) async fn forget_lost(&mut self, killed: &[Instant], before: Duration) -> usize {
-        let mut late = Vec::new();
-        for (id, told) in &self.told.accepted {
-            let is_late = |killed: &Instant| *told <= *killed && *killed - *told < before;
-            if killed.iter().any(is_late) {
-                late.push(id.clone());
-            }
-        }
+    pub(crate) async fn forget_lost(&mut self, killed: &[u64], before: Duration) -> usize {
+        let before = u64::try_from(before.as_micros()).unwrap();
         let client = Client::new();
         let mut lost = 0;
-        for id in late {
+        let orders = self.orders.plan.iter().zip(&mut self.orders.told);
+        for (planned, told) in orders {
+            let is_late = |killed: &u64| (killed - before..=*killed).contains(&told.answered);
+            let Some(id) = told.ticket.filter(|_| killed.iter().any(is_late)) else {
+                continue;
+            };
             // What is not lost is decided long since, with all that is waiting.
-            let ticket = ticket(&client, &self.apis[0].url, &id).await;
-            let changed = self.told.changed.get(&id);
-            if changed.is_some_and(|changed| ticket["status"] != *changed) {
-                self.told.changed.remove(&id);
+            let ticket = ticket(&client, &self.apis[0].url, id).await;
+            let wanted = match planned.intent {
+                Intent::Confirm => "confirmed",
+                _ => "cancelled",
+            };
+            if told.change == ChangeAnswer::Done && ticket["status"] != wanted {
+                told.change = ChangeAnswer::Unknown;
                 lost += 1;
             }
             if ticket["status"] == "processing" {
-                self.told.accepted.remove(&id);
+                told.answer = Answer::OutcomeUnknown;
                 lost += 1;
             }
         }
@@ -307,7 +316,7 @@ impl Ended {
 
     /// What was promised is compared with what is. Nothing was silent for longer than `most`.
     pub(crate) async fn prove(self, fault: &str, most: Duration) {
-        let proof = prove(&self.deployment, &self.apis[0].url, self.told).await;
+        let proof = prove(&self.deployment, &self.apis[0].url, self.orders).await;
         assert!(proof.accepted > 500, "{proof:?}");
         for process in self.apis.iter().chain(&self.workers) {
             process.wait_until_ready().await;

@@ -1,106 +1,100 @@
 //! What must be true after every fault.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
-use futures_util::stream::{self, StreamExt};
-use port_contracts::measured;
-use reqwest::Client;
-use serde_json::Value;
+use black_box::database::Database;
+use black_box::proof::audit::AuditReport;
+use black_box::proof::history::History;
+use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::ticket::State;
+use black_box::proof::told::Answer;
+use black_box::store::{Asked, Store};
+use black_box::target::Target;
+use port_contracts::{DEADLINE, measured};
+use uuid::Uuid;
 
-use crate::buyers::Told;
-use crate::deployment::{Deployment, eventually, ticket};
-
-const READERS: usize = 16;
+use crate::buyers::{HOLD_SECONDS, shows};
+use crate::deployment::{Deployment, eventually};
+use crate::orders::{Orders, names};
 
 /// What was proven, in numbers.
 #[derive(Debug)]
 pub(crate) struct Proof {
     /// Orders that were accepted, each with one verdict.
-    pub(crate) accepted: u64,
+    pub(crate) accepted: usize,
     /// Orders whose buyers were told `outcome_unknown` in the end.
-    pub(crate) unknown: u64,
+    pub(crate) unknown: usize,
 }
 
-/// Waits until every accepted order is decided, then compares what buyers were
-/// told with tickets and audit. Reads through the api process at `url`.
+/// Waits until every accepted order is decided, as the api process at `url` says, and
+/// every hold has ended; then compares what buyers were told with store and audit.
 #[expect(clippy::print_stderr, reason = "shown with a failed test")]
-pub(crate) async fn prove(deployment: &Deployment, url: &str, told: Told) -> Proof {
-    let client = Client::new();
-    let mut open: Vec<String> = told.accepted.keys().cloned().collect();
-    let mut tickets = BTreeMap::new();
-    let decided = eventually("all accepted orders are decided", async || {
-        let read = read(&client, url, std::mem::take(&mut open)).await;
-        for (id, ticket) in read {
-            if ticket["status"] == "processing" {
-                open.push(id);
-            } else {
-                tickets.insert(id, ticket);
-            }
-        }
-        open.is_empty()
+pub(crate) async fn prove(deployment: &Deployment, url: &str, mut orders: Orders) -> Proof {
+    let names = names();
+    let started = Instant::now();
+    let accepted: Vec<Uuid> = orders.accepted().map(|(_, id)| id).collect();
+    let asked = Asked {
+        target: &Target::of(url, None).await.unwrap(),
+        names: &names,
+        accepted: &accepted,
+        uncertain: &[],
+        doubtful: &HashSet::new(),
+        hold_seconds: HOLD_SECONDS,
+        patience: DEADLINE,
+    };
+    let told = Store::Http.read(&asked).await.unwrap().tickets;
+    measured("all accepted orders decided", started.elapsed());
+    let told: HashMap<Uuid, State> = told
+        .iter()
+        .map(|ticket| (ticket.id, ticket.state))
+        .collect();
+    for order in &mut orders.told {
+        let state = order.ticket.and_then(|id| told.get(&id));
+        order.states.extend(state.copied());
+    }
+    let database = Database::at(&deployment.store).unwrap();
+    eventually("all holds have ended", async || {
+        let seats = database.seats(&names).await.unwrap();
+        seats.iter().all(|seats| seats.held == 0)
     })
     .await;
-    measured("all accepted orders decided", decided);
-    for (id, status) in &told.changed {
-        assert_eq!(tickets[id]["status"], *status, "{:?}", tickets[id]);
-    }
 
-    let unknown = told.unknown.iter().cloned().collect::<Vec<_>>();
-    let unknown_count = unknown.len() as u64;
+    let stored = database.stored_tickets(&names).await.unwrap();
+    let history = History::replay(&stored, &database.journal(&names).await.unwrap());
     let audit = deployment.run(&["audit", "--json"]);
-    let report = String::from_utf8_lossy(&audit.stdout);
-    assert!(audit.status.success(), "{report} {audit:?}");
-    let report: Value = serde_json::from_str(&report).unwrap();
-    let mut decided = 0;
-    for show in report["shows"].as_array().unwrap() {
-        assert_eq!(show["inversions"], 0, "{show}");
-        assert_eq!(show["violations"], 0, "{show}");
-        decided += decisions(&show["verdicts"]);
-    }
-    let unknown_decided = read(&client, url, unknown)
-        .await
-        .iter()
-        .filter(|(_, ticket)| ticket["status"] != "processing")
-        .count() as u64;
-    let accepted = told.accepted.len() as u64;
-    // Who got no answer and no id may have been served all the same. The audit
-    // ran before the unknown were read, so it may know of fewer of them.
-    let most = accepted + unknown_decided + told.unanswered;
-    assert!(
-        (accepted..=most).contains(&decided),
-        "{accepted} accepted, {decided} decided, {unknown_decided} of {unknown_count} unknown \
-         decided, {} unanswered",
-        told.unanswered
-    );
+    let report: AuditReport =
+        serde_json::from_slice(&audit.stdout).unwrap_or_else(|error| panic!("{error}: {audit:?}"));
+    let audited = report.numbered(&names);
+    let found = reconcile(&Evidence {
+        plan: &orders.plan,
+        told: &orders.told,
+        contradictions: (0, &[]),
+        stored: &stored,
+        read: Read::All,
+        history: Some(&history),
+        audited: &audited,
+        shows: &shows(),
+        hold_seconds: HOLD_SECONDS,
+        started_at: 0,
+    });
+    assert_eq!(found.total(), 0, "{found:#?}");
+    assert!(audit.status.success(), "{audit:?}");
     let letters = deployment.run(&["dead-letters", "list"]);
     assert!(letters.status.success(), "{letters:?}");
     assert_eq!(String::from_utf8_lossy(&letters.stdout), "");
+    let unknown = orders.count(Answer::OutcomeUnknown);
     eprintln!(
-        "proven: {accepted} accepted, each with one verdict; {} refused; {unknown_decided} of \
-         {unknown_count} unknown decided; {} unanswered; {decided} decided in all",
-        told.refused, told.unanswered
+        "proven: {} accepted, each with one verdict; {} refused, {} by the gate; {unknown} \
+         unknown; {} unanswered; {} decided in all",
+        accepted.len(),
+        orders.count(Answer::Refused),
+        orders.count(Answer::SoldOutByGate),
+        orders.count(Answer::Unanswered),
+        stored.len()
     );
     Proof {
-        accepted,
-        unknown: unknown_count,
+        accepted: accepted.len(),
+        unknown,
     }
-}
-
-fn decisions(verdicts: &Value) -> u64 {
-    match verdicts {
-        Value::Number(count) => count.as_u64().unwrap(),
-        Value::Object(fields) => fields.values().map(decisions).sum(),
-        other => panic!("{other}"),
-    }
-}
-
-async fn read(client: &Client, url: &str, ids: Vec<String>) -> Vec<(String, Value)> {
-    stream::iter(ids)
-        .map(|id| async move {
-            let ticket = ticket(client, url, &id).await;
-            (id, ticket)
-        })
-        .buffer_unordered(READERS)
-        .collect()
-        .await
 }

@@ -1,5 +1,7 @@
 //! A sale at work: an api process, a worker, and buyers that order.
 
+use black_box::proof::told::Answer;
+
 use crate::buyers::{Buyers, Sale, set_up};
 use crate::deployment::{Deployment, Process, eventually};
 use crate::proof::{Proof, prove};
@@ -29,7 +31,7 @@ impl Scene {
     }
 
     /// Waits until buyers get orders accepted again.
-    pub(crate) async fn sells_again(&self) {
+    pub(crate) async fn wait_until_it_sells(&self) {
         let before = self.buyers.accepted();
         eventually("orders are accepted again", async || {
             self.buyers.accepted() > before + 50
@@ -40,8 +42,9 @@ impl Scene {
     /// Sends the buyers home and proves what must be true. Nobody may have
     /// waited for an answer without end.
     pub(crate) async fn end(self) -> Proof {
-        let told = self.buyers.stop().await;
-        assert_eq!(told.unanswered, 0, "an order waited without end");
-        prove(&self.deployment, &self.api.url, told).await
+        let orders = self.buyers.stop().await;
+        let unanswered = orders.count(Answer::Unanswered);
+        assert_eq!(unanswered, 0, "an order waited without end");
+        prove(&self.deployment, &self.api.url, orders).await
     }
 }

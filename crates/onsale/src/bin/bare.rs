@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Parser;
-use onsale::baseline::{Order, Ticket};
+use onsale::baselines::{Order, Ticket};
 
 #[derive(Debug, Parser)]
 struct Cli {

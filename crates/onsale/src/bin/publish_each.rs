@@ -13,7 +13,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::protocol::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Confirmation, Connection, ConnectionProperties};
-use onsale::baseline::{Order, Ticket};
+use onsale::baselines::{Order, Ticket};
 
 const PERSISTENT: u8 = 2;
 

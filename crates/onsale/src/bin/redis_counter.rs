@@ -1,12 +1,12 @@
-//! The usual recipe for a flash sale, see [`onsale::redis_recipe`]: a counter in
+//! The usual recipe for a flash sale, see [`onsale::baselines::redis_counter`]: a counter in
 //! Redis decides before the answer, the store is written afterwards.
 
 use std::sync::Arc;
 
 use clap::Parser;
-use onsale::baseline::serve;
-use onsale::one_by_one::connect;
-use onsale::redis_recipe::RedisCounter;
+use onsale::baselines::redis_counter::RedisCounter;
+use onsale::baselines::serve;
+use onsale::baselines::transactions::connect;
 
 #[derive(Debug, Parser)]
 struct Cli {

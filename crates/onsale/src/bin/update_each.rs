@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clap::Parser;
-use onsale::baseline::{Seller, serve};
-use onsale::one_by_one::{connect, sell_one};
+use onsale::baselines::transactions::{connect, sell_one};
+use onsale::baselines::{Seller, serve};
 use sqlx::mysql::MySqlPool;
 use uuid::Uuid;
 

@@ -3,47 +3,47 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use black_box::proof::told::Answer;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::run::Outcome;
-use crate::run::told::Answer;
+use crate::outcome::Outcome;
 use crate::scenario::faults::FaultKind;
 
 /// A fault and what it cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FaultFigures {
+pub(crate) struct FaultFigures {
     /// What.
-    pub kind: FaultKind,
+    pub(crate) kind: FaultKind,
     /// To what.
-    pub target: String,
+    pub(crate) target: String,
     /// When it began, in seconds from the start.
-    pub at_seconds: f64,
+    pub(crate) at_seconds: f64,
     /// Until it was over and what it had ended was ready again.
-    pub lasted_seconds: f64,
+    pub(crate) lasted_seconds: f64,
     /// The longest time in which accepted orders waited and none got its verdict.
-    pub without_verdict_seconds: f64,
+    pub(crate) without_verdict_seconds: f64,
     /// The same of the orders for one show, of the show where it was longest:
     /// others may have gone on.
-    pub show_without_verdict_seconds: f64,
+    pub(crate) show_without_verdict_seconds: f64,
     /// The longest time in which orders were due that were accepted in the end,
     /// and none was.
-    pub without_acceptance_seconds: f64,
+    pub(crate) without_acceptance_seconds: f64,
 }
 
 /// All faults of one kind.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KindFigures {
+pub(crate) struct KindFigures {
     /// What.
-    pub kind: FaultKind,
+    pub(crate) kind: FaultKind,
     /// How many.
-    pub number: usize,
+    pub(crate) number: usize,
     /// The longest and the median of each cost, in the sequence of [`COSTS`].
-    pub costs: [(f64, f64); 3],
+    pub(crate) costs: [(f64, f64); 3],
 }
 
 /// What is measured of a fault, as tables call it.
-pub const COSTS: [&str; 3] = ["no verdict", "none for a show", "no acceptance"];
+pub(crate) const COSTS: [&str; 3] = ["no verdict", "none for a show", "no acceptance"];
 
 impl FaultFigures {
     const fn costs(&self) -> [f64; 3] {
@@ -111,8 +111,7 @@ fn seconds(micros: u64) -> f64 {
 }
 
 /// Faults by their kind, in the sequence of [`FaultKind::ALL`].
-#[must_use]
-pub fn by_kind(faults: &[FaultFigures]) -> Vec<KindFigures> {
+pub(crate) fn by_kind(faults: &[FaultFigures]) -> Vec<KindFigures> {
     let mut kinds: BTreeMap<FaultKind, Vec<&FaultFigures>> = BTreeMap::new();
     for fault in faults {
         kinds.entry(fault.kind).or_default().push(fault);

@@ -3,15 +3,24 @@
 use std::cmp::Reverse;
 use std::fmt::Display;
 
-use super::svg::{self, Line, Mark, Plot, Style, escaped, over_time, percentiles, short};
-use super::text::{grouped, millis};
-use super::{COSTS, Percentiles, Report, by_kind};
+use super::faults::{COSTS, by_kind};
+use super::latency::Percentiles;
+use super::result::Report;
+use crate::digits::{grouped, millis};
+use crate::svg::{self, Line, Mark, Plot, Style, escaped, over_time, percentiles, short};
 
 const STYLE: &str = include_str!("page.css");
 
+/// The page of a run whose result is this JSON.
+///
+/// # Errors
+/// When it is no result of a run.
+pub fn page_of(result: serde_json::Value) -> serde_json::Result<String> {
+    serde_json::from_value(result).map(|report| page(&report))
+}
+
 /// The page of a result.
-#[must_use]
-pub fn page(report: &Report) -> String {
+pub(crate) fn page(report: &Report) -> String {
     let name = escaped(&report.scenario.name);
     let body = [
         head(report),
@@ -270,6 +279,7 @@ fn violations(report: &Report) -> String {
     table(Columns::Figures, &["violation", "count"], rows) + &more
 }
 
+/// A list: each row with its name.
 fn outcome(report: &Report) -> String {
     let (orders, verdicts, holds) = (&report.orders, &report.verdicts, &report.holds);
     let (pace, readers) = (&report.pace, &report.readers);

@@ -1,10 +1,9 @@
 //! What happened over time, in intervals of equal length.
 
+use black_box::proof::told::{Answer, NEVER};
 use serde::{Deserialize, Serialize};
 
-use crate::run::Outcome;
-use crate::run::observer::SeatsSample;
-use crate::run::told::{Answer, NEVER};
+use crate::outcome::{Outcome, SeatsSample};
 
 /// Intervals at most.
 const MAX_POINTS: u64 = 150;
@@ -25,43 +24,43 @@ const LENGTHS: [u64; 11] = [
 
 /// Everything that is plotted over time: one value per interval.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Series {
+pub(crate) struct Series {
     /// Length of an interval.
-    pub interval_seconds: f64,
+    pub(crate) interval_seconds: f64,
     /// Orders that were due, per second.
-    pub arrivals_per_second: Vec<f64>,
+    pub(crate) arrivals_per_second: Vec<f64>,
     /// Orders that were first sent, per second.
-    pub sent_per_second: Vec<f64>,
+    pub(crate) sent_per_second: Vec<f64>,
     /// Orders that were accepted, per second.
-    pub accepted_per_second: Vec<f64>,
+    pub(crate) accepted_per_second: Vec<f64>,
     /// Orders that the gate refused, per second.
-    pub refused_by_gate_per_second: Vec<f64>,
+    pub(crate) refused_by_gate_per_second: Vec<f64>,
     /// Verdicts per second.
-    pub verdicts_per_second: Vec<f64>,
+    pub(crate) verdicts_per_second: Vec<f64>,
     /// Buyers who heard their verdict, per second.
-    pub heard_per_second: Vec<f64>,
+    pub(crate) heard_per_second: Vec<f64>,
     /// Orders that are accepted and not decided, at the end of the interval.
-    pub backlog: Vec<u64>,
+    pub(crate) backlog: Vec<u64>,
     /// How all seats stood before the first order.
     #[serde(default)]
-    pub seats_before: Option<Seats>,
+    pub(crate) seats_before: Option<Seats>,
     /// Seats that are left, at the end of the interval.
-    pub available: Vec<u64>,
+    pub(crate) available: Vec<u64>,
     /// Seats of reserved tickets.
-    pub held: Vec<u64>,
+    pub(crate) held: Vec<u64>,
     /// Seats of confirmed tickets.
-    pub sold: Vec<u64>,
+    pub(crate) sold: Vec<u64>,
 }
 
 /// How all seats stood at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seats {
+pub(crate) struct Seats {
     /// Seats that are left.
-    pub available: u64,
+    pub(crate) available: u64,
     /// Seats of reserved tickets.
-    pub held: u64,
+    pub(crate) held: u64,
     /// Seats of confirmed tickets.
-    pub sold: u64,
+    pub(crate) sold: u64,
 }
 
 impl From<SeatsSample> for Seats {
@@ -138,8 +137,7 @@ impl Series {
     }
 
     /// The end of each interval, in seconds from the start.
-    #[must_use]
-    pub fn instants(&self) -> Vec<f64> {
+    pub(crate) fn instants(&self) -> Vec<f64> {
         (1..=self.arrivals_per_second.len())
             .map(|point| point as f64 * self.interval_seconds)
             .collect()

@@ -1,9 +1,10 @@
 //! The result as tables of a document.
 
-use super::text::{grouped, millis, rate};
-use super::{COSTS, Report, by_kind};
-use crate::tables::markdown::Column::{Figure, Text};
-use crate::tables::markdown::Table;
+use super::faults::{COSTS, by_kind};
+use super::result::Report;
+use crate::digits::{grouped, millis, rate};
+use crate::markdown::Column::{Figure, Text};
+use crate::markdown::Table;
 
 /// What happened, and how long it took.
 pub(crate) fn of(report: &Report) -> String {
@@ -15,6 +16,7 @@ pub(crate) fn of(report: &Report) -> String {
     tables
 }
 
+/// A list: each row with its name.
 fn outcome(report: &Report) -> Table {
     let (scenario, orders, verdicts) = (&report.scenario, &report.orders, &report.verdicts);
     let pace = &report.pace;

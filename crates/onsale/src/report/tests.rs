@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use black_box::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
+use black_box::proof::order::{Intent, PlannedOrder, Reader};
+use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::ticket::{State, StoredTicket};
+use black_box::proof::told::{Answer, Told};
+use black_box::store::Stored;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::*;
-use crate::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
-use crate::proof::ticket::StoredTicket;
-use crate::proof::{Evidence, reconcile};
-use crate::run::chaos::{Chaos, Fault};
-use crate::run::observer::{SeatsSample, Usage};
-use crate::run::told::{Tally, Told};
+use super::html;
+use super::result::{Report, Setting};
+use crate::machine::Machine;
+use crate::outcome::tally::{Step, Tally};
+use crate::outcome::{Chaos, Ending, Fault, Outcome, SeatsSample, Usage, WatcherFigures};
+use crate::provenance::Provenance;
 use crate::scenario::faults::FaultKind;
-use crate::scenario::plan::PlannedOrder;
+use crate::scenario::sale::{Outline, Scenario};
+use crate::svg;
 
 const STARTED_AT: i64 = 1_700_000_000_000_000;
 
@@ -96,10 +102,10 @@ fn outcome() -> Outcome {
         told: &told,
         contradictions: (0, &[]),
         stored: &tickets,
-        stored_is_all: false,
+        read: Read::Named,
         history: None,
         audited: &audited,
-        shows: 1,
+        shows: &[0],
         hold_seconds: 0,
         started_at: STARTED_AT,
     });
@@ -111,7 +117,7 @@ fn outcome() -> Outcome {
         ended: 1_600_000,
         connections: 1,
         watchers: WatcherFigures::default(),
-        stored: crate::proof::store::Stored {
+        stored: Stored {
             tickets,
             journal: None,
         },
@@ -335,7 +341,7 @@ fn selects(css: &str, name: &str) -> bool {
 /// `tests/browser.rs` looks at what they do; this needs no browser.
 #[test]
 fn everything_on_the_page_has_a_style() {
-    let (page_css, plot_css) = (include_str!("page.css"), include_str!("plot.css"));
+    let (page_css, plot_css) = (include_str!("page.css"), include_str!("../plot.css"));
     let mut report = report();
     let more = (0..11).map(|_| report.processes[0].clone());
     report.processes = more.collect();

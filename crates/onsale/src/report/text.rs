@@ -2,10 +2,23 @@
 
 use std::fmt;
 
-use super::{COSTS, Report, by_kind};
+use super::faults::{COSTS, by_kind};
+use super::result::Report;
+use crate::digits::millis;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_sale(f)?;
+        self.write_latencies(f)?;
+        self.write_processes(f)?;
+        self.write_faults(f)?;
+        self.write_answers(f)
+    }
+}
+
+impl Report {
+    /// What became of orders and seats, and how fast.
+    fn write_sale(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scenario, setting, orders) = (&self.scenario, &self.setting, &self.orders);
         let (pace, verdicts) = (&self.pace, &self.verdicts);
         writeln!(
@@ -71,6 +84,10 @@ impl fmt::Display for Report {
             self.connections.used,
             self.connections.limit
         )?;
+        Ok(())
+    }
+
+    fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "  {:<30} {:>9} {:>9} {:>9} {:>9}",
@@ -90,6 +107,10 @@ impl fmt::Display for Report {
                 millis(figures.max)
             )?;
         }
+        Ok(())
+    }
+
+    fn write_processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "  {:<30} {:>9} {:>9} {:>9} {:>9}",
@@ -106,7 +127,11 @@ impl fmt::Display for Report {
                 process.cpu_micros_per_order
             )?;
         }
-        self.write_faults(f)?;
+        Ok(())
+    }
+
+    /// What was not as it should be, and the violations.
+    fn write_answers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for answer in self.answers.iter().filter(|answer| answer.status >= 300) {
             let request = answer.request.name();
             writeln!(
@@ -126,9 +151,7 @@ impl fmt::Display for Report {
             .collect();
         writeln!(f, "  violations            {}", violations.join(", "))
     }
-}
 
-impl Report {
     /// A line for each kind of fault, if there were any.
     fn write_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.faults.is_empty() {
@@ -151,66 +174,5 @@ impl Report {
             writeln!(f)?;
         }
         Ok(())
-    }
-}
-
-/// µs as ms with the digits that matter.
-pub(crate) fn millis(micros: u64) -> String {
-    let millis = micros as f64 / 1e3;
-    match micros {
-        0..10_000 => format!("{millis:.2}"),
-        10_000..1_000_000 => format!("{millis:.1}"),
-        _ => format!("{millis:.0}"),
-    }
-}
-
-/// `1,234,567`
-pub(crate) fn grouped(number: u64) -> String {
-    grouped_digits(&number.to_string())
-}
-
-/// A rate with the three digits that matter on a machine that does other things
-/// too: `45,600`.
-pub(crate) fn rate(per_second: f64) -> String {
-    let digits = per_second.abs().max(1.0).log10().floor();
-    let unit = 10.0_f64.powf((digits - 2.0).max(0.0));
-    grouped_digits(&format!("{:.0}", (per_second / unit).round() * unit))
-}
-
-/// One figure by another, with the digits that matter.
-pub(crate) fn factor(ratio: f64) -> String {
-    if ratio < 10.0 {
-        format!("{ratio:.2}")
-    } else {
-        format!("{ratio:.1}")
-    }
-}
-
-fn grouped_digits(digits: &str) -> String {
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_the_digits_that_matter() {
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
-        assert_eq!(
-            [0.0, 7.4, 996.0, 1_234.0, 45_678.9, 999_999.0].map(rate),
-            ["0", "7", "996", "1,230", "45,700", "1,000,000"]
-        );
-        assert_eq!([0.456, 9.99, 13.74].map(factor), ["0.46", "9.99", "13.7"]);
     }
 }

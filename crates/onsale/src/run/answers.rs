@@ -1,13 +1,15 @@
 //! What a client makes of an answer, and what it does next.
 
+use black_box::body::{TicketBody, ticket_id};
+use black_box::http::Response;
+use black_box::proof::order::{Intent, Reader};
+use black_box::proof::ticket::State;
+use black_box::proof::told::{Answer, ChangeAnswer, NEVER};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::buyers::{Buyers, Job};
-use super::told::{Answer, ChangeAnswer, NEVER, Step, Told};
-use crate::client::Response;
-use crate::proof::ticket::State;
-use crate::scenario::plan::{Intent, Reader};
+use super::clients::{Clients, Job};
+use crate::outcome::tally::Step;
 
 /// Confirmations and cancellations that are repeated after `503`.
 const CHANGE_REPEATS: u8 = 5;
@@ -15,18 +17,10 @@ const MICROS_PER_MILLI: u64 = 1_000;
 /// Examples that are kept in words.
 const MAX_WORDS: usize = 1_000;
 
-#[derive(Deserialize)]
-struct TicketBody<'a> {
-    ticket_id: Uuid,
-    status: &'a str,
-    reason: Option<&'a str>,
-}
-
-impl TicketBody<'_> {
-    fn read(body: &[u8]) -> Option<(Uuid, State)> {
-        let ticket: TicketBody<'_> = serde_json::from_slice(body).ok()?;
-        Some((ticket.ticket_id, State::read(ticket.status, ticket.reason)?))
-    }
+/// A ticket's id, and where it stands.
+fn read(body: &[u8]) -> Option<(Uuid, State)> {
+    let ticket = TicketBody::read(body)?;
+    Some((ticket.ticket_id, ticket.state()?))
 }
 
 #[derive(Deserialize, Default)]
@@ -36,7 +30,7 @@ struct Problem {
     ticket_id: Option<Uuid>,
 }
 
-impl Buyers {
+impl Clients {
     /// A request is sent now.
     pub(super) fn sends(&self, job: Job, now: u64) {
         let late_by = now.saturating_sub(job.due);
@@ -76,7 +70,7 @@ impl Buyers {
     }
 
     /// No connection could be had: surely nobody got the request.
-    pub(super) fn was_not_sent(&self, job: Job) {
+    pub(super) fn send_failed(&self, job: Job) {
         let mut tally = self.tally.borrow_mut();
         *tally.unreachable.entry(job.step).or_default() += 1;
         drop(tally);
@@ -91,7 +85,7 @@ impl Buyers {
     }
 
     /// The request was sent, and no answer came: it may have been taken.
-    pub(super) fn was_not_answered(&self, job: Job, timed_out: bool) {
+    pub(super) fn answer_failed(&self, job: Job, timed_out: bool) {
         let mut tally = self.tally.borrow_mut();
         let count = if timed_out {
             &mut tally.timed_out
@@ -126,7 +120,7 @@ impl Buyers {
                 Some(id) => self.accepted(job, now, id, State::Processing),
                 None => self.contradiction(job, "202 without a ticket_id"),
             },
-            (200, _) => match TicketBody::read(response.body) {
+            (200, _) => match read(response.body) {
                 Some((id, state)) => self.accepted(job, now, id, state),
                 None => self.contradiction(job, "200 without a ticket"),
             },
@@ -189,7 +183,7 @@ impl Buyers {
         }
         match order.reader {
             Reader::Poll if follow => self.poll_later(job.order),
-            Reader::WebSocket if follow => self.watchers.follow(job.order, id),
+            Reader::WebSocket if follow => self.desks.follow(job.order, id),
             Reader::Absent | Reader::Poll | Reader::WebSocket => {}
         }
         if !is_heard && state != State::Processing {
@@ -228,7 +222,7 @@ impl Buyers {
             self.poll_later(job.order);
             return;
         }
-        match TicketBody::read(response.body) {
+        match read(response.body) {
             Some((id, state)) if Some(id) == self.told.borrow()[job.order].ticket => {
                 if state == State::Processing {
                     self.poll_later(job.order);
@@ -238,12 +232,6 @@ impl Buyers {
             }
             _ => self.contradiction(job, "GET was answered with another ticket"),
         }
-    }
-
-    /// Changes what the client of an order knows. Nothing else may be asked of
-    /// it meanwhile.
-    pub(super) fn remember<R>(&self, order: usize, change: impl FnOnce(&mut Told) -> R) -> R {
-        change(&mut self.told.borrow_mut()[order])
     }
 
     /// A client hears where its ticket stands; the first verdict makes it act.
@@ -288,7 +276,7 @@ impl Buyers {
                     State::Cancelled
                 };
                 let ticket = self.told.borrow()[job.order].ticket;
-                match TicketBody::read(response.body) {
+                match read(response.body) {
                     Some((id, state)) if Some(id) == ticket && state == wanted => {
                         self.hears(job.order, state, now);
                     }
@@ -334,13 +322,4 @@ impl Buyers {
                 .push(format!("order {order}{ticket}: {what}"));
         }
     }
-}
-
-/// The `ticket_id` of an order's answer, of which it is the first field.
-fn ticket_id(body: &[u8]) -> Option<Uuid> {
-    const PREFIX: &[u8] = br#"{"ticket_id":""#;
-    let fast = body
-        .strip_prefix(PREFIX)
-        .and_then(|rest| Uuid::try_parse_ascii(rest.get(..36)?).ok());
-    fast.or_else(|| TicketBody::read(body).map(|(id, _)| id))
 }

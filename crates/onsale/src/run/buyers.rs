@@ -1,28 +1,22 @@
-//! The clients of a sale. Orders are sent at their planned instants, whether
-//! earlier ones are answered or not, and every latency counts from the instant
-//! at which a request was due: what waits in the client, because it cannot keep
-//! up, is late and reported so.
+//! The clients of a sale at work. Orders are sent at their planned instants, whether
+//! earlier ones are answered or not.
 
-use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fmt::Write;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
+use black_box::http::{Connection, Head};
 use futures_util::future::try_join_all;
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use super::clients::{Clients, Job, whole_micros};
 use super::pool::Pool;
-use super::target::{Names, Target};
-use super::told::{Step, Tally, Told};
-use super::watchers::Watchers;
-use crate::client::{Connection, Head};
-use crate::scenario::Scenario;
-use crate::scenario::plan::PlannedOrder;
+use super::subscribers;
+use crate::outcome::Ending;
+use crate::outcome::tally::Step;
+use crate::scenario::sale::Scenario;
 
 /// A connection that was idle for longer is not used again: servers close those
 /// (this service after 5 s), and an order that meets the end of its connection
@@ -30,111 +24,59 @@ use crate::scenario::plan::PlannedOrder;
 const MAX_IDLE: Duration = Duration::from_secs(3);
 /// How often the end of the sale is looked for, at least.
 const TICK: Duration = Duration::from_millis(100);
+const LOOK_FOR_NEWS: Duration = Duration::from_millis(50);
 
-/// A request that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Job {
-    /// When, in µs from the start.
-    pub(super) due: u64,
-    /// Number of the order that it is about.
-    pub(super) order: usize,
-    pub(super) step: Step,
-    /// How often it was sent before.
-    pub(super) sent_before: u8,
-}
-
-/// Why the sale ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// All that clients wanted has happened.
-    Complete,
-    /// Nothing has happened for as long as the clients are patient.
-    OutOfPatience,
-    /// It took longer than it may.
-    OutOfTime,
-}
-
-/// Everything that the clients of a sale share.
-pub struct Buyers {
-    pub(super) scenario: Scenario,
-    pub(super) plan: Vec<PlannedOrder>,
-    pub(super) names: Names,
-    pub(super) target: Target,
-    /// The start; everyone waits for it.
-    started: Cell<Instant>,
-    /// By number of the order.
-    pub(super) told: RefCell<Vec<Told>>,
-    pub(super) tally: RefCell<Tally>,
-    pub(super) watchers: Watchers,
+/// Clients with their connections.
+pub(super) struct Buyers {
+    pub(super) clients: Rc<Clients>,
     pool: Pool<Job>,
-    due: RefCell<BinaryHeap<Reverse<Job>>>,
-    /// Something is due earlier than what the dispatcher waits for.
-    earlier: Notify,
-    waits_until: Cell<u64>,
-    /// When something last happened.
-    latest: Cell<u64>,
 }
 
 impl Buyers {
     /// Of a sale that starts later.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn new(
-        scenario: Scenario,
-        plan: Vec<PlannedOrder>,
-        names: Names,
-        target: Target,
-    ) -> anyhow::Result<Rc<Self>> {
-        Ok(Rc::new(Self {
-            told: RefCell::new(vec![Told::default(); plan.len()]),
-            tally: RefCell::new(Tally::new()?),
-            watchers: Watchers::new(scenario.readers.websocket_connections),
-            pool: Pool::new(scenario.client.max_connections),
-            due: RefCell::new(BinaryHeap::new()),
-            earlier: Notify::new(),
-            waits_until: Cell::new(0),
-            latest: Cell::new(0),
-            started: Cell::new(Instant::now()),
-            scenario,
-            plan,
-            names,
-            target,
-        }))
+    pub(super) fn new(clients: Rc<Clients>) -> Rc<Self> {
+        let pool = Pool::new(clients.scenario.client.max_connections);
+        Rc::new(Self { clients, pool })
     }
 
     /// Opens the connections that wait for the start. Must be called within a
     /// [`tokio::task::LocalSet`], like [`Self::sell`].
-    ///
-    /// # Errors
-    /// When one of them is refused.
-    pub async fn open_connections(self: &Rc<Self>) -> anyhow::Result<()> {
-        let address = self.target.address;
-        let opening = (0..self.scenario.client.connections).map(|_| Connection::open(address));
+    pub(crate) async fn open_connections(self: &Rc<Self>) -> anyhow::Result<()> {
+        let Clients {
+            target, scenario, ..
+        } = &*self.clients;
+        let opening = (0..scenario.client.connections).map(|_| Connection::open(target.address));
         let opened = try_join_all(opening)
             .await
-            .with_context(|| format!("connecting to {}", self.target.host))?;
+            .with_context(|| format!("connecting to {}", target.host))?;
         for connection in opened {
             self.start_connection(Some(connection));
         }
-        if self.scenario.readers.websocket > 0.0 {
-            self.watchers.open(self).await?;
+        if scenario.readers.websocket > 0.0 {
+            let number = scenario.readers.websocket_connections;
+            subscribers::open(&self.clients, number).await?;
         }
         Ok(())
     }
 
     /// Sells from `start` on until nobody waits for anything, or gives up.
-    pub async fn sell(self: &Rc<Self>, start: Instant) -> Ending {
-        self.started.set(start);
+    pub(crate) async fn sell(self: &Rc<Self>, start: Instant) -> Ending {
+        let clients = &self.clients;
+        clients.started.set(start);
         sleep_until(start).await;
-        let patience = Duration::from_secs(self.scenario.limits.patience_seconds)
-            + Duration::from_secs(u64::from(self.scenario.shows.hold_seconds));
+        let limits = &clients.scenario.limits;
+        let hold_seconds = u64::from(clients.scenario.shows.hold_seconds);
+        let patience = Duration::from_secs(limits.patience_seconds + hold_seconds);
         let patience = whole_micros(patience);
-        let most = whole_micros(Duration::from_secs(self.scenario.limits.run_seconds));
+        let most = whole_micros(Duration::from_secs(limits.run_seconds));
         let mut next = 0;
         loop {
-            let now = self.now();
-            while let Some(order) = self.plan.get(next).filter(|order| order.at_micros <= now) {
+            let now = clients.now();
+            while let Some(order) = clients
+                .plan
+                .get(next)
+                .filter(|order| order.at_micros <= now)
+            {
                 self.dispatch(Job {
                     due: order.at_micros,
                     order: next,
@@ -143,71 +85,52 @@ impl Buyers {
                 });
                 next += 1;
             }
-            while let Some(job) = self.due_by(now) {
+            while let Some(job) = clients.take_due(now) {
                 self.dispatch(job);
             }
-            let scheduled = self.due.borrow().peek().map(|Reverse(job)| job.due);
-            if next == self.plan.len() {
-                let is_quiet = self.pool.unfinished() == 0 && self.watchers.awaited() == 0;
+            let scheduled = clients.next_due();
+            if next == clients.plan.len() {
+                let is_quiet = self.pool.unfinished() == 0 && clients.desks.awaited() == 0;
                 if is_quiet && scheduled.is_none() {
                     return Ending::Complete;
                 }
-                if now.saturating_sub(self.latest.get()) > patience {
+                if now.saturating_sub(clients.latest.get()) > patience {
                     return Ending::OutOfPatience;
                 }
             }
             if now > most {
                 return Ending::OutOfTime;
             }
-            let arrival = self.plan.get(next).map(|order| order.at_micros);
+            let arrival = clients.plan.get(next).map(|order| order.at_micros);
             let earliest = arrival.into_iter().chain(scheduled).min();
             let until = earliest.unwrap_or(u64::MAX).min(now + whole_micros(TICK));
-            self.waits_until.set(until);
+            clients.waits_until.set(until);
             tokio::select! {
-                () = sleep_until(self.instant(until)) => {}
-                () = self.earlier.notified() => {}
+                () = sleep_until(start + Duration::from_micros(until)) => {}
+                () = clients.earlier.notified() => {}
             }
         }
     }
 
-    /// µs from the start.
-    pub(super) fn now(&self) -> u64 {
-        whole_micros(Instant::now().saturating_duration_since(self.started.get()))
-    }
-
-    fn instant(&self, micros: u64) -> Instant {
-        self.started.get() + Duration::from_micros(micros)
+    /// Waits a while for subscriptions to be told of what has happened by now.
+    pub(super) async fn wait_for_news(&self, at_most: Duration) {
+        let told = async {
+            while self.clients.desks.awaited() > 0 {
+                sleep(LOOK_FOR_NEWS).await;
+            }
+        };
+        // What was not told by then is found missing.
+        let _told_in_time = timeout(at_most, told).await;
     }
 
     /// Connections there are.
-    #[must_use]
-    pub const fn connections(&self) -> usize {
+    pub(crate) const fn connections(&self) -> usize {
         self.pool.connections()
     }
 
     /// Requests that wait for a connection or their answer.
-    #[must_use]
-    pub const fn unfinished(&self) -> usize {
+    pub(crate) const fn unfinished(&self) -> usize {
         self.pool.unfinished()
-    }
-
-    /// Something happened that a client waited for.
-    pub(super) fn happened(&self, now: u64) {
-        self.latest.set(self.latest.get().max(now));
-    }
-
-    /// Has a request sent when it is due.
-    pub(super) fn schedule(&self, job: Job) {
-        self.due.borrow_mut().push(Reverse(job));
-        if job.due < self.waits_until.get() {
-            self.earlier.notify_one();
-        }
-    }
-
-    fn due_by(&self, now: u64) -> Option<Job> {
-        let mut due = self.due.borrow_mut();
-        due.peek().filter(|Reverse(job)| job.due <= now)?;
-        due.pop().map(|Reverse(job)| job)
     }
 
     fn dispatch(self: &Rc<Self>, job: Job) {
@@ -238,35 +161,35 @@ impl Buyers {
         connection: &mut Option<(Connection, Instant)>,
         request: &mut Vec<u8>,
     ) {
+        let clients = &self.clients;
         let patience = self.patience(job);
         let now = Instant::now();
         let deadline = now + patience;
-        let is_fresh = |(open, used): &(Connection, Instant)| {
-            now.saturating_duration_since(*used) < MAX_IDLE && !open.is_closed()
-        };
-        let opened = match connection.take().filter(is_fresh) {
-            Some((open, _)) => Ok(open),
-            None => match timeout_at(deadline, Connection::open(self.target.address)).await {
+        let is_fresh = |used: Instant| now.saturating_duration_since(used) < MAX_IDLE;
+        let kept = connection.take().filter(|(_, used)| is_fresh(*used));
+        let opened = match kept.and_then(|(open, _)| open.still_open()) {
+            Some(open) => Ok(open),
+            None => match timeout_at(deadline, Connection::open(clients.target.address)).await {
                 Ok(opened) => opened,
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             },
         };
         let Ok(mut open) = opened else {
-            self.was_not_sent(job);
+            clients.send_failed(job);
             return;
         };
         request.clear();
         self.write(job, request);
-        let sent = self.now();
-        self.sends(job, sent);
+        let sent = clients.now();
+        clients.sends(job, sent);
         match timeout(patience, open.exchange(request)).await {
             Ok(Ok(response)) => {
-                self.answered(job, sent, response);
+                clients.answered(job, sent, response);
                 *connection = Some((open, Instant::now()));
             }
             // The answer may come after all: the connection is of no use any more.
-            Ok(Err(_)) => self.was_not_answered(job, false),
-            Err(_) => self.was_not_answered(job, true),
+            Ok(Err(_)) => clients.answer_failed(job, false),
+            Err(_) => clients.answer_failed(job, true),
         }
     }
 
@@ -274,9 +197,9 @@ impl Buyers {
     fn patience(&self, job: Job) -> Duration {
         let Scenario {
             retries, client, ..
-        } = &self.scenario;
+        } = &self.clients.scenario;
         let can_repeat = job.step == Step::Order
-            && self.plan[job.order].keyed
+            && self.clients.plan[job.order].keyed
             && job.sent_before < retries.at_most;
         Duration::from_millis(if can_repeat {
             retries.timeout_ms
@@ -286,38 +209,40 @@ impl Buyers {
     }
 
     fn write(&self, job: Job, request: &mut Vec<u8>) {
-        let order = self.plan[job.order];
+        let Clients {
+            plan,
+            names,
+            target,
+            told,
+            ..
+        } = &*self.clients;
+        let order = plan[job.order];
         if job.step == Step::Order {
-            let key = format!("{}-{}", self.names.run(), job.order);
+            let key = format!("{}-{}", names.run(), job.order);
             let head = Head {
                 idempotency_key: order.keyed.then_some(&key),
-                ..self.target.head("POST", "/tickets")
+                ..target.head("POST", "/tickets")
             };
             let mut body = String::with_capacity(96);
             // Writing into a text does not fail.
             let _written = write!(
                 body,
                 r#"{{"show_id":"{}","user_id":"{}","quantity":{}}}"#,
-                self.names.show(order.show),
-                self.names.user(order.user),
+                names.show(order.show),
+                names.user(order.user),
                 order.quantity
             );
             head.write(request, &body);
             return;
         }
         // Only tickets that were named are asked for.
-        let id = self.told.borrow()[job.order].ticket.unwrap_or_default();
+        let id = told.borrow()[job.order].ticket.unwrap_or_default();
         let (method, action) = match job.step {
             Step::Confirm => ("POST", "/confirm"),
             Step::Cancel => ("POST", "/cancel"),
             Step::Order | Step::Poll => ("GET", ""),
         };
         let path = format!("/tickets/{id}{action}");
-        self.target.head(method, &path).write(request, "");
+        target.head(method, &path).write(request, "");
     }
-}
-
-/// µs of a run.
-pub(super) fn whole_micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

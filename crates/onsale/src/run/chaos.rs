@@ -1,106 +1,88 @@
 //! Carries a schedule of faults out while a sale runs. Whatever it ends it
 //! starts again, as a supervisor would, and when it is through everything runs.
 
-use std::fmt;
 use std::time::Duration;
 
+use anyhow::ensure;
+use black_box::program::Program;
+use black_box::servers::{Server, Servers};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::buyers::whole_micros;
+use super::clients::whole_micros;
 use super::fleet::{Fleet, Member, Way};
-use crate::sale::Tickets;
+use crate::outcome::{Chaos, Fault};
 use crate::scenario::faults::{FaultKind, PlannedFault};
-use crate::servers::Server;
 
-/// A fault that has happened. Instants are µs from the start of the sale.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What.
-    pub kind: FaultKind,
-    /// To what.
-    pub target: String,
-    /// When it began.
-    pub at: u64,
-    /// When it was over and what it had ended was ready again.
-    pub ended: u64,
+/// Whether faults of this kind may happen to these servers.
+pub(super) fn check(servers: &Servers, kind: FaultKind) -> anyhow::Result<()> {
+    let name = kind.name();
+    ensure!(
+        servers.are_own() || !kind.kills_a_server(),
+        "{name} kills a server that others may use: name servers of your own by \
+         --own-servers, or leave it out of faults.kinds"
+    );
+    ensure!(
+        servers.have_nodes() || !kind.breaks_a_node(),
+        "{name} breaks a node of a broker of several: name one of your own by \
+         --own-cluster, or leave it out of faults.kinds"
+    );
+    ensure!(
+        !servers.have_nodes() || kind != FaultKind::BrokerKilled,
+        "{name} is for a broker of one node: leave out --own-cluster, or name node_killed \
+         in faults.kinds"
+    );
+    Ok(())
 }
 
-/// `12.3 s  worker_killed of tickets worker 1, 0.8 s`
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        write!(
-            f,
-            "{:.1} s  {} of {}, {:.1} s",
-            seconds(self.at),
-            self.kind.name(),
-            self.target,
-            seconds(self.ended.saturating_sub(self.at))
-        )
+/// Does to the fleet what was planned, counted from `start`; each fault is
+/// told when it is over.
+pub(super) async fn carry_out(
+    fleet: &Fleet,
+    planned: &[Vec<PlannedFault>],
+    start: Instant,
+    tell: impl Fn(&Fault),
+) -> Chaos {
+    let sequences = planned
+        .iter()
+        .map(|sequence| one_after_the_other(fleet, sequence, start, &tell));
+    let mut chaos = Chaos::default();
+    for part in join_all(sequences).await {
+        chaos.faults.extend(part.faults);
+        chaos.wrong.extend(part.wrong);
     }
+    chaos.faults.sort_by_key(|fault| fault.at);
+    chaos.wrong.extend(fleet.supervise().await);
+    chaos
 }
 
-/// What came of a schedule.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Chaos {
-    /// Every fault, in sequence.
-    pub faults: Vec<Fault>,
-    /// What went wrong although a fault does not explain it: processes that
-    /// ended by themselves, did not end when told to, or did not start again.
-    pub wrong: Vec<String>,
-}
-
-impl Chaos {
-    /// Does to the fleet what was planned, counted from `start`; each fault is
-    /// told when it is over.
-    pub async fn carry_out(
-        fleet: &Fleet,
-        planned: &[Vec<PlannedFault>],
-        start: Instant,
-        tell: impl Fn(&Fault),
-    ) -> Self {
-        let sequences = planned
-            .iter()
-            .map(|sequence| Self::one_after_the_other(fleet, sequence, start, &tell));
-        let mut chaos = Self::default();
-        for part in join_all(sequences).await {
-            chaos.faults.extend(part.faults);
-            chaos.wrong.extend(part.wrong);
-        }
-        chaos.faults.sort_by_key(|fault| fault.at);
+async fn one_after_the_other(
+    fleet: &Fleet,
+    planned: &[PlannedFault],
+    start: Instant,
+    tell: &impl Fn(&Fault),
+) -> Chaos {
+    let now = || whole_micros(Instant::now().saturating_duration_since(start));
+    let mut chaos = Chaos::default();
+    for planned in planned {
+        sleep_until(start + Duration::from_micros(planned.at_micros)).await;
         chaos.wrong.extend(fleet.supervise().await);
-        chaos
-    }
-
-    async fn one_after_the_other(
-        fleet: &Fleet,
-        planned: &[PlannedFault],
-        start: Instant,
-        tell: &impl Fn(&Fault),
-    ) -> Self {
-        let now = || whole_micros(Instant::now().saturating_duration_since(start));
-        let mut chaos = Self::default();
-        for planned in planned {
-            sleep_until(start + Duration::from_micros(planned.at_micros)).await;
-            chaos.wrong.extend(fleet.supervise().await);
-            let at = now();
-            let target = target(fleet, planned).await;
-            if let Err(error) = suffer(fleet, planned).await {
-                let kind = planned.kind.name();
-                chaos.wrong.push(format!("{kind} of {target}: {error:#}"));
-            }
-            let fault = Fault {
-                kind: planned.kind,
-                target,
-                at,
-                ended: now(),
-            };
-            tell(&fault);
-            chaos.faults.push(fault);
+        let at = now();
+        let target = target(fleet, planned).await;
+        if let Err(error) = suffer(fleet, planned).await {
+            let kind = planned.kind.name();
+            chaos.wrong.push(format!("{kind} of {target}: {error:#}"));
         }
-        chaos
+        let fault = Fault {
+            kind: planned.kind,
+            target,
+            at,
+            ended: now(),
+        };
+        tell(&fault);
+        chaos.faults.push(fault);
     }
+    chaos
 }
 
 /// What it happens to, as reports call it.
@@ -130,19 +112,19 @@ async fn target(fleet: &Fleet, planned: &PlannedFault) -> String {
 
 async fn suffer(fleet: &Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
     let lasts = Duration::from_micros(planned.lasts_micros);
-    let tickets = &fleet.tickets;
+    let program = &fleet.program;
     let number = planned.number;
     let node = async |breaks, mends| fleet.break_node(number, breaks, lasts, mends).await;
     match planned.kind {
         FaultKind::WorkerKilled => {
-            killed(&mut *fleet.worker(number)?.lock().await, tickets, lasts).await?;
+            killed(&mut *fleet.worker(number)?.lock().await, program, lasts).await?;
         }
         FaultKind::WorkerFrozen => fleet.worker(number)?.lock().await.freeze(lasts).await?,
         FaultKind::WorkerRestarted => {
-            restarted(&mut *fleet.worker(number)?.lock().await, tickets).await?;
+            restarted(&mut *fleet.worker(number)?.lock().await, program).await?;
         }
-        FaultKind::ApiKilled => killed(&mut *fleet.api.lock().await, tickets, lasts).await?,
-        FaultKind::ApiRestarted => restarted(&mut *fleet.api.lock().await, tickets).await?,
+        FaultKind::ApiKilled => killed(&mut *fleet.api.lock().await, program, lasts).await?,
+        FaultKind::ApiRestarted => restarted(&mut *fleet.api.lock().await, program).await?,
         FaultKind::BrokerCut => fleet.broker().iter().for_each(Way::cut),
         FaultKind::StoreCut => fleet.store().iter().for_each(Way::cut),
         FaultKind::BrokerStalled => for_a_while(fleet.broker(), Way::stall, lasts).await,
@@ -159,16 +141,16 @@ async fn suffer(fleet: &Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn killed(member: &mut Member, tickets: &Tickets, down: Duration) -> anyhow::Result<()> {
+async fn killed(member: &mut Member, program: &Program, down: Duration) -> anyhow::Result<()> {
     member.kill().await?;
     sleep(down).await;
-    member.start_again(tickets).await
+    member.start_again(program).await
 }
 
-async fn restarted(member: &mut Member, tickets: &Tickets) -> anyhow::Result<()> {
+async fn restarted(member: &mut Member, program: &Program) -> anyhow::Result<()> {
     let ended = member.end().await;
     // Started again however it ended.
-    member.start_again(tickets).await?;
+    member.start_again(program).await?;
     ended
 }
 
@@ -176,4 +158,33 @@ async fn for_a_while(ways: &[Way], breaks: fn(&Way), lasts: Duration) {
     ways.iter().for_each(breaks);
     sleep(lasts).await;
     ways.iter().for_each(Way::mend);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn servers_suffer_only_what_nobody_else_notices() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("chaos");
+        let urls = "TICKETS_TEST_MYSQL_URL=mysql://u:p@h:1\nTICKETS_TEST_RABBITMQ_URL=amqp://h:2\n";
+        fs::write(folder.path().join("chaos.env"), urls).unwrap();
+        let servers = Servers::own(&state, None).unwrap();
+        check(&servers, FaultKind::BrokerKilled).unwrap();
+        assert!(check(&servers, FaultKind::NodeKilled).is_err());
+
+        let urls = "TICKETS_CLUSTER_URLS=amqp://a,amqp://b\n";
+        fs::write(folder.path().join("nodes.env"), urls).unwrap();
+        let nodes = folder.path().join("nodes");
+        let servers = Servers::own(&state, Some(&nodes)).unwrap();
+        check(&servers, FaultKind::NodeKilled).unwrap();
+        assert!(check(&servers, FaultKind::BrokerKilled).is_err());
+
+        let shared = Servers::at("mysql://u:p@h:1", "amqp://h:2");
+        assert!(check(&shared, FaultKind::StoreKilled).is_err());
+        check(&shared, FaultKind::StoreCut).unwrap();
+    }
 }

@@ -1,22 +1,22 @@
 //! The processes that a run has started, and the ways from them to their
 //! servers: what faults happen to.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use black_box::process::lasting_port;
+use black_box::program::{Program, Service};
+use black_box::servers::{Server, Servers};
+use black_box::target::Target;
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::observer::Watch;
-use crate::deployment::{API, WORKER};
-use crate::process::lasting_port;
-use crate::sale::{Service, Tickets};
-use crate::servers::{Server, Servers};
+use super::usage::Watch;
+use crate::labels::{API, WORKER};
 
 /// The way from the service's processes to a server.
-pub struct Way {
+pub(crate) struct Way {
     proxy: TcpProxy,
     /// Of every day.
     weather: Weather,
@@ -24,10 +24,7 @@ pub struct Way {
 
 impl Way {
     /// To the server of this URL, whose answers come so much later.
-    ///
-    /// # Errors
-    /// When no port can be had.
-    pub async fn to(url: &str, latency: Duration) -> anyhow::Result<Self> {
+    pub(crate) async fn to(url: &str, latency: Duration) -> anyhow::Result<Self> {
         let way = Self {
             proxy: TcpProxy::start(&host_and_port(url)).await?,
             weather: if latency.is_zero() {
@@ -41,46 +38,45 @@ impl Way {
     }
 
     /// The URL with this way in it.
-    #[must_use]
-    pub fn url(&self, url: &str) -> String {
+    pub(crate) fn url(&self, url: &str) -> String {
         self.proxy.url(url)
     }
 
     /// Ends every connection; new ones are taken.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.proxy.cut();
     }
 
     /// Nothing passes any more, and no connection ends.
-    pub fn stall(&self) {
+    pub(crate) fn stall(&self) {
         self.proxy.set(Weather::Stalled);
     }
 
     /// Ends every connection and takes no new one.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.proxy.set(Weather::Down);
         self.proxy.cut();
     }
 
     /// As every day.
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.proxy.set(self.weather);
     }
 }
 
 /// A process with the port and the name that it keeps when it is replaced.
-pub struct Member {
+pub(crate) struct Member {
     role: &'static str,
     port: u16,
     service: Service,
     /// What reports call it, and which process it is now.
-    pub watch: Watch,
+    pub(crate) watch: Watch,
 }
 
 impl Member {
-    async fn start(tickets: &Tickets, role: &'static str, name: String) -> anyhow::Result<Self> {
+    async fn start(program: &Program, role: &'static str, name: String) -> anyhow::Result<Self> {
         let port = lasting_port()?;
-        let service = tickets.serve_on(port, role).await?;
+        let service = program.serve_on(port, role).await?;
         Ok(Self {
             role,
             port,
@@ -90,37 +86,25 @@ impl Member {
     }
 
     /// SIGKILL.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub async fn kill(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
         self.service.process.kill().await
     }
 
     /// SIGTERM, and the end that follows.
-    ///
-    /// # Errors
-    /// When it does not end in time, or not with 0.
-    pub async fn end(&mut self) -> anyhow::Result<()> {
-        self.service.process.end().await
+    pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
+        self.service.process.stop().await
     }
 
     /// Stands still for a while.
-    ///
-    /// # Errors
-    /// When it is gone.
-    pub async fn freeze(&self, lasts: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn freeze(&self, lasts: Duration) -> anyhow::Result<()> {
         self.service.process.signal("STOP").await?;
         sleep(lasts).await;
         self.service.process.signal("CONT").await
     }
 
     /// Another process takes its place, on its port.
-    ///
-    /// # Errors
-    /// When it does not start or is not ready in time.
-    pub async fn start_again(&mut self, tickets: &Tickets) -> anyhow::Result<()> {
-        self.service = tickets.serve_on(self.port, self.role).await?;
+    pub(crate) async fn start_again(&mut self, program: &Program) -> anyhow::Result<()> {
+        self.service = program.serve_on(self.port, self.role).await?;
         self.watch.becomes(self.service.process.id());
         Ok(())
     }
@@ -128,40 +112,37 @@ impl Member {
 
 /// The ways that there are; without one, processes connect to the server itself.
 #[derive(Default)]
-pub struct Ways {
+pub(crate) struct Ways {
     /// To each node of the broker.
-    pub broker: Vec<Way>,
+    pub(crate) broker: Vec<Way>,
     /// To the store.
-    pub store: Vec<Way>,
+    pub(crate) store: Vec<Way>,
 }
 
 /// An api process and workers. What happens to one of them takes its lock for that time.
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// The program with its configuration.
-    pub tickets: Tickets,
+    pub(crate) program: Program,
     /// Takes the orders.
-    pub api: Mutex<Member>,
+    pub(crate) api: Mutex<Member>,
     /// Decide them.
-    pub workers: Vec<Mutex<Member>>,
+    pub(crate) workers: Vec<Mutex<Member>>,
     ways: Ways,
     servers: Servers,
     /// Of those that are processes of this machine.
-    pub server_watches: Vec<Watch>,
+    pub(crate) server_watches: Vec<Watch>,
 }
 
 impl Fleet {
     /// Starts an api process and so many workers, whose configuration leads over
     /// these ways to these servers.
-    ///
-    /// # Errors
-    /// When one of them does not start.
-    pub async fn start(
-        tickets: Tickets,
+    pub(crate) async fn start(
+        program: Program,
         workers: u32,
         ways: Ways,
         servers: Servers,
     ) -> anyhow::Result<Self> {
-        let api = Member::start(&tickets, "api", API.to_owned()).await?;
+        let api = Member::start(&program, "api", API.to_owned()).await?;
         let mut started = Vec::new();
         for number in 1..=workers {
             let name = if workers > 1 {
@@ -169,10 +150,10 @@ impl Fleet {
             } else {
                 WORKER.to_owned()
             };
-            started.push(Mutex::new(Member::start(&tickets, "worker", name).await?));
+            started.push(Mutex::new(Member::start(&program, "worker", name).await?));
         }
         Ok(Self {
-            tickets,
+            program,
             api: Mutex::new(api),
             workers: started,
             ways,
@@ -186,8 +167,8 @@ impl Fleet {
     }
 
     /// Where orders are taken.
-    pub async fn address(&self) -> SocketAddr {
-        self.api.lock().await.service.address()
+    pub(crate) async fn target(&self) -> Target {
+        self.api.lock().await.service.target.clone()
     }
 
     /// All processes.
@@ -196,7 +177,7 @@ impl Fleet {
     }
 
     /// What reports call the processes, and which they are now.
-    pub async fn watches(&self) -> Vec<Watch> {
+    pub(crate) async fn watches(&self) -> Vec<Watch> {
         let mut watches = Vec::new();
         for member in self.members() {
             watches.push(member.lock().await.watch.clone());
@@ -206,22 +187,17 @@ impl Fleet {
     }
 
     /// To each node of the broker.
-    #[must_use]
-    pub fn broker(&self) -> &[Way] {
+    pub(crate) fn broker(&self) -> &[Way] {
         &self.ways.broker
     }
 
     /// To the store.
-    #[must_use]
-    pub fn store(&self) -> &[Way] {
+    pub(crate) fn store(&self) -> &[Way] {
         &self.ways.store
     }
 
     /// Breaks a node of the broker for a while, and waits until it is a member again.
-    ///
-    /// # Errors
-    /// When the broker has no nodes that may be broken, or does not get whole.
-    pub async fn break_node(
+    pub(crate) async fn break_node(
         &self,
         number: u32,
         breaks: &'static str,
@@ -237,10 +213,7 @@ impl Fleet {
     }
 
     /// SIGKILL of a server, which is started again on its data after a while.
-    ///
-    /// # Errors
-    /// When others may use it, or it does not start again.
-    pub async fn kill_server(&self, server: Server, down: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn kill_server(&self, server: Server, down: Duration) -> anyhow::Result<()> {
         self.servers.kill(server).await?;
         sleep(down).await;
         self.servers.start(server).await?;
@@ -255,7 +228,7 @@ impl Fleet {
 
     /// Starts again what has ended, as a supervisor would, and says what that
     /// was: nothing ends by itself.
-    pub async fn supervise(&self) -> Vec<String> {
+    pub(crate) async fn supervise(&self) -> Vec<String> {
         let mut found = Vec::new();
         for member in self.members() {
             // To one that is locked happens what was planned.
@@ -268,7 +241,7 @@ impl Fleet {
                 Err(error) => format!("{error:#}"),
             };
             found.push(format!("{}: {ended}", member.watch.name));
-            if let Err(error) = member.start_again(&self.tickets).await {
+            if let Err(error) = member.start_again(&self.program).await {
                 found.push(format!("{}: {error:#}", member.watch.name));
             }
         }
@@ -276,10 +249,7 @@ impl Fleet {
     }
 
     /// Stops everything, workers first.
-    ///
-    /// # Errors
-    /// When one of them does not end in time, or not with 0.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         for worker in self.workers {
             worker.into_inner().end().await?;
         }
@@ -287,10 +257,7 @@ impl Fleet {
     }
 
     /// The worker of this number.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn worker(&self, number: u32) -> anyhow::Result<&Mutex<Member>> {
+    pub(crate) fn worker(&self, number: u32) -> anyhow::Result<&Mutex<Member>> {
         let worker = self.workers.get(usize::try_from(number)?);
         worker.with_context(|| format!("there is no worker {number}"))
     }

@@ -7,25 +7,28 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use black_box::administration::Terms;
+use black_box::deployment::Deployment;
+use black_box::names::Names;
+use black_box::program::Program;
+use black_box::proof::audit::AuditedShow;
+use black_box::servers::Servers;
+use black_box::store::Store;
+use black_box::target::Target;
 use clap::ValueEnum;
 
+use super::chaos;
 use super::fleet::{Fleet, Way, Ways};
-use super::observer::Watch;
-use super::target::{Names, Target};
-use crate::cpu::CLIENT;
-use crate::deployment::{ALL, Deployment};
-use crate::proof::audit::AuditReport;
-use crate::proof::store::Store;
-use crate::sale::Tickets;
-use crate::scenario::Scenario;
-use crate::servers::Servers;
+use super::usage::Watch;
+use crate::labels::{ALL, CLIENT};
+use crate::scenario::sale::Scenario;
 
 /// The token of another deployment's administration.
 const TOKEN_VARIABLE: &str = "APP__ADMIN__TOKEN";
 
 /// What a run starts the service on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum On {
+pub(crate) enum On {
     /// One process with everything in memory.
     Memory,
     /// An api process and workers, on RabbitMQ and MySQL.
@@ -33,42 +36,37 @@ pub enum On {
 }
 
 /// A deployment that is ready, with everything on sale.
-pub struct Ground {
+pub(crate) struct Ground {
     /// Where it listens.
-    pub target: Target,
+    pub(crate) target: Target,
     /// Where its tickets are read.
-    pub store: Store,
+    pub(crate) store: Store,
     /// Its processes on this machine, and this one.
-    pub watched: Vec<Watch>,
+    pub(crate) watched: Vec<Watch>,
     /// As reports say it: `memory`, `services` or the URL.
-    pub on: String,
+    pub(crate) on: String,
     /// What runs, by name.
-    pub versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
     /// How long it took to make the users, in seconds; `None` for existing ones.
-    pub users_seconds: Option<f64>,
+    pub(crate) users_seconds: Option<f64>,
     /// What faults happen to, on real servers.
-    pub fleet: Option<Fleet>,
-    auditor: Option<Tickets>,
+    pub(crate) fleet: Option<Fleet>,
+    auditor: Option<Program>,
 }
 
 impl Ground {
-    /// Asks for the service's own audit.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn audit(&self) -> anyhow::Result<AuditReport> {
-        match &self.auditor {
+    /// Asks for the service's own audit of the run's shows, by their number.
+    pub(crate) async fn audit(&self, names: &Names) -> anyhow::Result<Vec<(u32, AuditedShow)>> {
+        let report = match &self.auditor {
             // Not in a process whose memory is looked at.
-            Some(tickets) => tickets.audit_report().await,
+            Some(program) => program.audit().await,
             None => self.target.audit().await,
-        }
+        };
+        Ok(report?.numbered(names))
     }
 
     /// Sells on a deployment that runs.
-    ///
-    /// # Errors
-    /// Those of the work, and of making shows and users.
-    pub async fn at_url<T>(
+    pub(crate) async fn at_url<T>(
         url: &str,
         scenario: &Scenario,
         names: &Names,
@@ -85,7 +83,7 @@ impl Ground {
         } else {
             Some(create_users(&target, scenario, names).await?)
         };
-        target.put_on_sale(names, &scenario.shows).await?;
+        put_on_sale(&target, scenario, names).await?;
         let ground = Self {
             target,
             store: Store::Http,
@@ -100,10 +98,7 @@ impl Ground {
     }
 
     /// Starts the service in memory, sells, and stops it.
-    ///
-    /// # Errors
-    /// Those of the work, and of starting and stopping it.
-    pub async fn in_memory<T>(
+    pub(crate) async fn in_memory<T>(
         program: Option<PathBuf>,
         scenario: &Scenario,
         names: &Names,
@@ -114,31 +109,28 @@ impl Ground {
             "service.store_latency_ms and service.workers are for --on services"
         );
         ensure!(scenario.faults.is_none(), "faults are for --on services");
-        let tickets = Tickets::in_memory(program)?.with_settings(&scenario.service.settings);
-        let service = tickets.serve("all").await?;
-        let target = Target::local(service.address(), tickets.token());
+        let program = Program::in_memory(program)?.with_settings(&scenario.service.settings);
+        let service = program.serve("all").await?;
+        let target = service.target.clone();
         let users_seconds = create_users(&target, scenario, names).await?;
-        target.put_on_sale(names, &scenario.shows).await?;
+        put_on_sale(&target, scenario, names).await?;
         let ground = Self {
             target,
             store: Store::Http,
             watched: vec![Watch::new(ALL, service.process.id()), client()],
             on: "memory".to_owned(),
-            versions: BTreeMap::from([("tickets".to_owned(), tickets.version().await?)]),
+            versions: BTreeMap::from([("tickets".to_owned(), program.version().await?)]),
             users_seconds: Some(users_seconds),
             fleet: None,
             auditor: None,
         };
         let result = work(&ground).await?;
-        service.process.stop().await?;
+        service.stop().await?;
         Ok(result)
     }
 
     /// Starts the service on real servers, sells, and removes all of it.
-    ///
-    /// # Errors
-    /// Those of the work, and of starting and removing it.
-    pub async fn on_services<T>(
+    pub(crate) async fn on_services<T>(
         servers: &Servers,
         program: Option<PathBuf>,
         scenario: &Scenario,
@@ -147,12 +139,12 @@ impl Ground {
     ) -> anyhow::Result<T> {
         let terms = scenario.faults.iter();
         for (kind, _) in terms.flat_map(|terms| &terms.kinds) {
-            servers.suffer(*kind)?;
+            chaos::check(servers, *kind)?;
         }
         let on = async |deployment: &Deployment| {
             Self::with_processes(deployment, scenario, names, work).await
         };
-        Deployment::with(servers, program, 0, on).await
+        Deployment::with(servers, program, on).await
     }
 
     async fn with_processes<T>(
@@ -163,13 +155,16 @@ impl Ground {
     ) -> anyhow::Result<T> {
         let started = Instant::now();
         let database = &deployment.database;
-        database.insert_users_of(names, &scenario.users).await?;
+        let users = &scenario.users;
+        database
+            .insert_users(names, users.number, users.high_priority)
+            .await?;
         let users_seconds = started.elapsed().as_secs_f64();
         let fleet = start_fleet(deployment, scenario).await?;
         deployment.wait_for_owners().await?;
-        let tickets = fleet.tickets.clone();
-        let target = Target::local(fleet.address().await, tickets.token());
-        target.put_on_sale(names, &scenario.shows).await?;
+        let program = fleet.program.clone();
+        let target = fleet.target().await;
+        put_on_sale(&target, scenario, names).await?;
 
         let mut watched = fleet.watches().await;
         watched.push(client());
@@ -181,7 +176,7 @@ impl Ground {
             versions: deployment.versions().await?,
             users_seconds: Some(users_seconds),
             fleet: Some(fleet),
-            auditor: Some(tickets),
+            auditor: Some(program),
         };
         let result = work(&ground).await?;
         if let Some(fleet) = ground.fleet {
@@ -194,7 +189,7 @@ impl Ground {
 /// Starts the processes of a scenario. Only they are slowed down and broken:
 /// users are inserted and tickets read past the proxies.
 async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Result<Fleet> {
-    let mut tickets = deployment.tickets.with_settings(&scenario.service.settings);
+    let mut program = deployment.program.with_settings(&scenario.service.settings);
     let latency = Duration::from_millis(scenario.service.store_latency_ms);
     let has_faults = scenario.faults.is_some();
     let mut lead = async |setting: &str, urls: &str, latency: Duration| {
@@ -205,7 +200,7 @@ async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Re
             ways.push(way);
         }
         let through = BTreeMap::from([(setting.to_owned(), through.join(","))]);
-        tickets = tickets.with_settings(&through);
+        program = program.with_settings(&through);
         anyhow::Ok(ways)
     };
     let mut ways = Ways::default();
@@ -218,16 +213,27 @@ async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Re
         ways.store = lead("mysql.url", url, latency).await?;
     }
     let servers = deployment.servers.clone();
-    Fleet::start(tickets, scenario.service.workers, ways, servers).await
+    Fleet::start(program, scenario.service.workers, ways, servers).await
 }
 
 async fn create_users(target: &Target, scenario: &Scenario, names: &Names) -> anyhow::Result<f64> {
     let started = Instant::now();
+    let users = &scenario.users;
     target
-        .create_users(names, &scenario.users)
+        .create_users(names, users.number, users.high_priority)
         .await
         .context("making users; --users-exist names some that are there")?;
     Ok(started.elapsed().as_secs_f64())
+}
+
+async fn put_on_sale(target: &Target, scenario: &Scenario, names: &Names) -> anyhow::Result<()> {
+    let shows = &scenario.shows;
+    let terms = Terms {
+        seats: shows.seats,
+        max_per_user: shows.max_per_user,
+        hold_seconds: shows.hold_seconds,
+    };
+    target.put_on_sale(names, shows.number, terms).await
 }
 
 fn client() -> Watch {

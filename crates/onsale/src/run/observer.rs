@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
+use black_box::administration::Seats;
+use black_box::store::Store;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::buyers::Buyers;
-use super::target::Names;
-use crate::process::{cpu_micros, resident_kib};
-use crate::proof::store::Store;
+use super::usage::{Watch, Watching};
+use crate::outcome::{SeatsSample, Usage};
 
 /// Between two looks at memory.
 const LOOK: Duration = Duration::from_millis(500);
@@ -29,109 +30,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Clears the rest of a terminal's line.
 const CLEAR: &str = "\x1b[K";
 
-/// A process whose memory and CPU time are reported, and whichever takes its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
-    /// What reports call it.
-    pub name: String,
-    /// The system's number of the one that it is now. Shared by all clones.
-    id: Rc<Cell<u32>>,
-}
-
-impl Watch {
-    /// Of a process by the system's number.
-    #[must_use]
-    pub fn new(name: impl Into<String>, id: u32) -> Self {
-        Self {
-            name: name.into(),
-            id: Rc::new(Cell::new(id)),
-        }
-    }
-
-    /// Another process has taken its place.
-    pub fn becomes(&self, id: u32) {
-        self.id.set(id);
-    }
-}
-
-/// What a process used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage {
-    /// What reports call it.
-    pub name: String,
-    /// Resident memory by instant in µs from the start, in KiB; 0 while there is
-    /// no such process.
-    pub resident_kib: Vec<(i64, u64)>,
-    /// CPU time from the start to the end, in µs. Of one that was replaced, what
-    /// it spent after the last look at it is missing.
-    pub cpu_micros: u64,
-}
-
-/// Seats of all shows of the run at an instant, in µs from the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeatsSample {
-    /// When.
-    pub at: u64,
-    /// Seats left.
-    pub available: u64,
-    /// Seats of reserved tickets.
-    pub held: u64,
-    /// Seats of confirmed tickets.
-    pub sold: u64,
-}
-
-struct Watching {
-    watch: Watch,
-    /// The process that was looked at last.
-    id: u32,
-    /// CPU time of it that does not count.
-    cpu_before: u64,
-    /// CPU time of it when it was looked at last.
-    cpu_seen: u64,
-    /// CPU time of those before it.
-    cpu_of_others: u64,
-    resident_kib: Vec<(i64, u64)>,
-}
-
-impl Watching {
-    fn of(watch: Watch) -> Self {
-        Self {
-            id: watch.id.get(),
-            watch,
-            cpu_before: 0,
-            cpu_seen: 0,
-            cpu_of_others: 0,
-            resident_kib: Vec::new(),
-        }
-    }
-
-    fn start(&mut self) {
-        // One that is gone has used nothing.
-        self.cpu_before = cpu_micros(self.id).unwrap_or_default();
-        self.cpu_seen = self.cpu_before;
-    }
-
-    fn look(&mut self, now: i64) {
-        let id = self.watch.id.get();
-        if id != self.id {
-            self.cpu_of_others = self.spent();
-            (self.id, self.cpu_before, self.cpu_seen) = (id, 0, 0);
-        }
-        self.cpu_seen = cpu_micros(id).unwrap_or(self.cpu_seen).max(self.cpu_seen);
-        // Kept of every look, so that those of all processes are beside each other.
-        let resident = resident_kib(id).unwrap_or_default();
-        self.resident_kib.push((now, resident));
-    }
-
-    const fn spent(&self) -> u64 {
-        self.cpu_of_others + self.cpu_seen.saturating_sub(self.cpu_before)
-    }
-}
-
 /// Looks on.
-pub struct Observer {
+pub(crate) struct Observer {
     buyers: Rc<Buyers>,
-    names: Names,
     watching: RefCell<Vec<Watching>>,
     seats: RefCell<Vec<SeatsSample>>,
     decided: Cell<Option<u64>>,
@@ -153,8 +54,7 @@ enum Lines {
 impl Observer {
     /// Of the clients and some processes. Lines are written to a terminal, or
     /// wherever stderr leads if they are asked for.
-    #[must_use]
-    pub fn new(buyers: Rc<Buyers>, names: Names, watched: Vec<Watch>, asked: bool) -> Self {
+    pub(crate) fn new(buyers: Rc<Buyers>, watched: Vec<Watch>, asked: bool) -> Self {
         let lines = match (io::stderr().is_terminal(), asked) {
             (true, _) => Lines::Terminal,
             (false, true) => Lines::Log,
@@ -163,7 +63,6 @@ impl Observer {
         let watching = watched.into_iter().map(Watching::of);
         Self {
             buyers,
-            names,
             watching: RefCell::new(watching.collect()),
             seats: RefCell::default(),
             decided: Cell::new(None),
@@ -174,10 +73,7 @@ impl Observer {
     }
 
     /// Sees how the shows stand before the sale.
-    ///
-    /// # Errors
-    /// When there is no answer: without it plots would start in the middle.
-    pub async fn see_before(&self, store: &Store) -> anyhow::Result<()> {
+    pub(crate) async fn see_before(&self, store: &Store) -> anyhow::Result<()> {
         let asked = Instant::now();
         self.see_seats(store, 0)
             .await
@@ -187,13 +83,13 @@ impl Observer {
     }
 
     /// Sees how the shows stand when the sale is over.
-    pub async fn see_after(&self, store: &Store) {
+    pub(crate) async fn see_after(&self, store: &Store) {
         // A store that does not answer now is the audit's to tell.
         let _in_time = timeout(STORE_PATIENCE, self.ask(store)).await;
     }
 
     /// Counts from the start of the sale, which is to come.
-    pub fn start(&self, start: Instant) {
+    pub(crate) fn start(&self, start: Instant) {
         self.started.set(start);
         for watching in self.watching.borrow_mut().iter_mut() {
             watching.start();
@@ -202,7 +98,7 @@ impl Observer {
     }
 
     /// Looks on for ever, once it has been told the start.
-    pub async fn watch(&self, store: &Store) {
+    pub(crate) async fn watch(&self, store: &Store) {
         let looks = every(LOOK, || self.look());
         let lines = every(LINE, || self.line());
         // One that is down must not keep it from looking.
@@ -237,8 +133,9 @@ impl Observer {
     }
 
     async fn see_seats(&self, store: &Store, at: u64) -> anyhow::Result<()> {
-        let seats = store.seats(&self.buyers.target, &self.names).await?;
-        let total = |of: fn(&super::administration::Seats) -> u64| seats.iter().map(of).sum();
+        let clients = &self.buyers.clients;
+        let seats = store.seats(&clients.target, &clients.names).await?;
+        let total = |of: fn(&Seats) -> u64| seats.iter().map(of).sum();
         let sample = SeatsSample {
             at,
             available: total(|seats| seats.available),
@@ -277,7 +174,7 @@ impl Observer {
     }
 
     /// A line that stays, where lines are written.
-    pub fn tell(&self, line: &str) {
+    pub(crate) fn tell(&self, line: &str) {
         let mut err = io::stderr();
         let _written = match self.lines {
             Lines::Terminal => writeln!(err, "\r{line}{CLEAR}"),
@@ -287,12 +184,10 @@ impl Observer {
     }
 
     fn text(&self, now: u64) -> String {
-        let tally = self.buyers.tally.borrow();
-        let orders = self.buyers.plan.len();
-        let due = self
-            .buyers
-            .plan
-            .partition_point(|order| order.at_micros <= now);
+        let clients = &self.buyers.clients;
+        let tally = clients.tally.borrow();
+        let orders = clients.plan.len();
+        let due = clients.plan.partition_point(|order| order.at_micros <= now);
         let seconds = Duration::from_micros(now).as_secs();
         let decided = self.decided.get().map_or_else(String::new, |decided| {
             let backlog = tally.accepted.saturating_sub(decided);
@@ -319,28 +214,21 @@ impl Observer {
     }
 
     /// Ends the line, if there is one.
-    pub fn end_line(&self) {
+    pub(crate) fn end_line(&self) {
         if self.lines == Lines::Terminal {
             let _written = writeln!(io::stderr());
         }
     }
 
     /// What was seen of the processes up to now.
-    #[must_use]
-    pub fn usage(&self) -> Vec<Usage> {
+    pub(crate) fn usage(&self) -> Vec<Usage> {
         self.look();
         let watching = self.watching.borrow();
-        let usage = watching.iter().map(|watching| Usage {
-            name: watching.watch.name.clone(),
-            resident_kib: watching.resident_kib.clone(),
-            cpu_micros: watching.spent(),
-        });
-        usage.collect()
+        watching.iter().map(Watching::usage).collect()
     }
 
     /// Seats that were seen.
-    #[must_use]
-    pub fn seats(&self) -> Vec<SeatsSample> {
+    pub(crate) fn seats(&self) -> Vec<SeatsSample> {
         self.seats.borrow().clone()
     }
 }
@@ -393,8 +281,6 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::send_signal;
-    use tokio::process::Command;
 
     const MILLI: Duration = Duration::from_millis(1);
 
@@ -445,32 +331,5 @@ mod tests {
             let asked = questions_within(20_000 * MILLI, pace, 200 * MILLI).await;
             assert!((5..=6).contains(&asked), "{asked}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_process_that_took_anothers_place_is_looked_at_under_its_name() {
-        let mut first = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut second = Command::new("sleep").arg("60").spawn().unwrap();
-        let (one, other) = (first.id().unwrap(), second.id().unwrap());
-        let watch = Watch::new("sleeper", one);
-        let mut watching = Watching::of(watch.clone());
-        watching.start();
-        watching.look(1);
-        // As if it had spent something.
-        watching.cpu_seen += 70_000;
-        send_signal(one, "KILL").await.unwrap();
-        first.wait().await.unwrap();
-        watching.look(2);
-        watch.becomes(other);
-        watching.look(3);
-        second.kill().await.unwrap();
-        let there: Vec<bool> = watching
-            .resident_kib
-            .iter()
-            .map(|(_, kib)| *kib > 0)
-            .collect();
-        assert_eq!(there, [true, false, true]);
-        assert!(watching.spent() >= 70_000, "{}", watching.spent());
-        assert_eq!((watching.id, watching.cpu_before), (other, 0));
     }
 }

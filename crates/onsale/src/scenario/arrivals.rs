@@ -7,18 +7,18 @@ use rand_distr::{Distribution, Exp1};
 
 /// A stretch of time in which orders come.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// How the rate goes.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Orders in all.
-    pub orders: u64,
+    pub(crate) orders: u64,
     /// How long it takes.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// How the rate of a phase goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// The same all the time.
     Flat,
     /// From one rate to another along a line; only their ratio matters, because
@@ -38,7 +38,7 @@ pub enum Shape {
 
 /// How the orders of a phase are spread along its curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spacing {
+pub(crate) enum Spacing {
     /// As strangers come, who know nothing of each other: a Poisson process of
     /// the curve's rate, given the number of orders.
     Random,
@@ -75,8 +75,7 @@ impl Phase {
     }
 
     /// The highest rate of the phase, in orders per second.
-    #[must_use]
-    pub fn peak_rate(&self) -> f64 {
+    pub(crate) fn peak_rate(&self) -> f64 {
         let mean = self.orders as f64 / self.seconds;
         match self.shape {
             Shape::Flat => mean,
@@ -91,8 +90,7 @@ impl Phase {
 }
 
 /// The instants of all orders, in µs from the start, in sequence.
-#[must_use]
-pub fn instants(phases: &[Phase], spacing: Spacing, random: &mut StdRng) -> Vec<u64> {
+pub(crate) fn instants(phases: &[Phase], spacing: Spacing, random: &mut StdRng) -> Vec<u64> {
     let mut instants = Vec::new();
     let mut start = 0.0;
     for phase in phases {

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 const STREAM: u64 = 0xFA_0175;
 const MICROS_PER_MILLI: u64 = 1_000;
 /// Of the broker that `deploy/cluster.sh` starts.
-pub const NODES: u32 = 3;
+pub(crate) const NODES: u32 = 3;
 
 /// What can be done to a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FaultKind {
+pub(crate) enum FaultKind {
     /// A worker gets SIGKILL and is started again.
     WorkerKilled,
     /// A worker gets SIGSTOP, and SIGCONT later.
@@ -56,7 +56,7 @@ pub enum FaultKind {
 
 /// What faults happen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The processes of the service.
     Service,
     /// The broker, and the way to it.
@@ -82,7 +82,7 @@ enum Length {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::WorkerKilled,
         Self::WorkerFrozen,
         Self::WorkerRestarted,
@@ -103,8 +103,7 @@ impl FaultKind {
     ];
 
     /// As scenarios and reports call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::WorkerKilled => "worker_killed",
             Self::WorkerFrozen => "worker_frozen",
@@ -127,20 +126,17 @@ impl FaultKind {
     }
 
     /// The kind of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// Whether it ends a server, which nobody else may use then.
-    #[must_use]
-    pub const fn kills_a_server(self) -> bool {
+    pub(crate) const fn kills_a_server(self) -> bool {
         matches!(self, Self::BrokerKilled | Self::StoreKilled)
     }
 
     /// Whether it happens to one node of a broker of several.
-    #[must_use]
-    pub const fn breaks_a_node(self) -> bool {
+    pub(crate) const fn breaks_a_node(self) -> bool {
         matches!(
             self,
             Self::NodeKilled | Self::NodeFrozen | Self::NodeCut | Self::NodeVanished
@@ -148,8 +144,7 @@ impl FaultKind {
     }
 
     /// What it happens to.
-    #[must_use]
-    pub const fn part(self) -> Part {
+    pub(crate) const fn part(self) -> Part {
         match self {
             Self::WorkerKilled
             | Self::WorkerFrozen
@@ -208,40 +203,45 @@ impl FaultKind {
     }
 }
 
+/// As scenarios and reports call them.
+#[must_use]
+pub fn kinds_of_faults() -> [&'static str; 17] {
+    FaultKind::ALL.map(FaultKind::name)
+}
+
 /// What a scenario says of faults.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FaultTerms {
+pub(crate) struct FaultTerms {
     /// How many.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Kinds with their weights.
-    pub kinds: Vec<(FaultKind, f64)>,
+    pub(crate) kinds: Vec<(FaultKind, f64)>,
     /// How long what lasts lasts.
-    pub lasts_ms: (u64, u64),
+    pub(crate) lasts_ms: (u64, u64),
     /// How long a process that was killed is not started again.
-    pub down_ms: (u64, u64),
+    pub(crate) down_ms: (u64, u64),
     /// From the end of a fault to the start of the next, at least.
-    pub quiet_ms: u64,
+    pub(crate) quiet_ms: u64,
     /// Whether those of different parts take no notice of each other.
-    pub overlapping: bool,
+    pub(crate) overlapping: bool,
 }
 
 /// A fault that will happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlannedFault {
+pub(crate) struct PlannedFault {
     /// When, in µs from the start.
-    pub at_micros: u64,
+    pub(crate) at_micros: u64,
     /// What.
-    pub kind: FaultKind,
+    pub(crate) kind: FaultKind,
     /// How long it is in force, without the start of what was killed.
-    pub lasts_micros: u64,
+    pub(crate) lasts_micros: u64,
     /// Number of the worker or node that it happens to, if it happens to one, from 0 on.
-    pub number: u32,
+    pub(crate) number: u32,
 }
 
 impl FaultTerms {
     /// How often each kind happens: as the weights say, to within one.
-    #[must_use]
-    pub fn counts(&self) -> Vec<(FaultKind, u32)> {
+    pub(crate) fn counts(&self) -> Vec<(FaultKind, u32)> {
         let all: f64 = self.kinds.iter().map(|(_, weight)| weight).sum();
         let share = |weight: f64| f64::from(self.number) * weight / all;
         let mut counts: Vec<(FaultKind, u32, f64)> = self
@@ -267,8 +267,7 @@ impl FaultTerms {
     }
 
     /// The time that all of them take if each is as long as it can be.
-    #[must_use]
-    pub fn longest_ms(&self) -> u64 {
+    pub(crate) fn longest_ms(&self) -> u64 {
         let counts = self.counts();
         let longest = |is_in: &dyn Fn(FaultKind) -> bool| {
             let faults = counts.iter().filter(|(kind, _)| is_in(*kind));
@@ -300,8 +299,7 @@ impl FaultTerms {
 /// starts when the one before is over, what it ended is there again, and
 /// [`FaultTerms::quiet_ms`] have passed. What time is left is spread between them as chance
 /// has it, so that nobody can get used to a rhythm.
-#[must_use]
-pub fn plan_faults(
+pub(crate) fn plan_faults(
     terms: &FaultTerms,
     seconds: f64,
     workers: u32,

@@ -1,5 +1,6 @@
 //! Every order of a run, drawn from the scenario and a seed before the start.
 
+use black_box::proof::order::{Intent, PlannedOrder, Reader};
 use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -7,58 +8,10 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Zipf};
 
 use super::arrivals::instants;
-use super::{Popularity, Scenario};
-
-/// An order that will be placed, and what its buyer will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlannedOrder {
-    /// When it is to be sent, in µs from the start.
-    pub at_micros: u64,
-    /// Number of its user.
-    pub user: u32,
-    /// Number of its show.
-    pub show: u32,
-    /// Seats.
-    pub quantity: u32,
-    /// From the verdict to a confirmation or cancellation.
-    pub think_ms: u32,
-    /// How its buyer learns the verdict.
-    pub reader: Reader,
-    /// What its buyer does with a hold.
-    pub intent: Intent,
-    /// Whether it has an `Idempotency-Key`.
-    pub keyed: bool,
-    /// Whether it is sent once more after its answer.
-    pub repeated: bool,
-}
-
-/// How a buyer learns a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    /// Not at all.
-    Absent,
-    /// By asking again and again.
-    Poll,
-    /// By a subscription.
-    WebSocket,
-}
-
-/// What a buyer does with a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intent {
-    /// Buys.
-    Confirm,
-    /// Gives it back.
-    Cancel,
-    /// Lets it lapse.
-    Lapse,
-}
+use super::sale::{Popularity, Scenario};
 
 /// All orders, in the sequence in which they are to be sent.
-///
-/// # Errors
-/// Distributions that cannot be: the scenario's checks leave none.
-pub fn plan(scenario: &Scenario, seed: u64) -> anyhow::Result<Vec<PlannedOrder>> {
+pub(crate) fn plan(scenario: &Scenario, seed: u64) -> anyhow::Result<Vec<PlannedOrder>> {
     let mut random = StdRng::seed_from_u64(seed);
     let instants = instants(&scenario.arrivals, scenario.spacing, &mut random);
     let users = scenario.users.number;
@@ -126,13 +79,6 @@ fn rank(rank: f64, shows: u32) -> u32 {
     let from_zero = std::time::Duration::try_from_secs_f64((rank - 1.0).max(0.0));
     let number = from_zero.map_or(0, |number| number.as_secs());
     u32::try_from(number).unwrap_or(shows).min(shows - 1)
-}
-
-/// Whether the user of this number is of the class `high`: as many as the share
-/// says, evenly among the others.
-#[must_use]
-pub fn is_high(user: u32, share: f64) -> bool {
-    (f64::from(user + 1) * share).floor() > (f64::from(user) * share).floor()
 }
 
 #[cfg(test)]
@@ -233,12 +179,5 @@ mod tests {
         );
         let uniform = TEXT.replace("\"zipf\"", "\"uniform\"");
         near(of_first(&uniform.replace("zipf_exponent = 1.0", "")), 0.01);
-    }
-
-    #[test]
-    fn priority_is_spread_evenly() {
-        let high: Vec<_> = (0..8).filter(|user| is_high(*user, 0.25)).collect();
-        assert_eq!(high, [3, 7]);
-        assert!((0..100).all(|user| is_high(user, 1.0) && !is_high(user, 0.0)));
     }
 }

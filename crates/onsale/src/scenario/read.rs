@@ -1,17 +1,19 @@
 //! From TOML to a scenario.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
 
+use anyhow::Context;
 use toml::{Table, Value};
 
 use super::arrivals::{Phase, Shape, Spacing};
 use super::faults::{FaultKind, FaultTerms};
 use super::fields::{Faults, Fields, number};
-use super::silences::SilenceLimits;
-use super::{
-    Client, Holds, Limits, Popularity, Readers, Retries, Scenario, ScenarioFaults, Service, Shows,
-    Users,
+use super::sale::{
+    Client, Holds, Limits, Popularity, Readers, Retries, Scenario, Service, Shows, Users,
 };
+use super::silences::SilenceLimits;
 
 /// Orders of a run: what the client remembers of each fits into its memory.
 const MAX_ORDERS: u64 = 10_000_000;
@@ -28,12 +30,31 @@ const MAX_FAULTS: u64 = 10_000;
 /// Shares are written with a few digits.
 const TOLERANCE: f64 = 1e-6;
 
+/// Every fault of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScenarioFaults(pub Vec<String>);
+
+impl std::error::Error for ScenarioFaults {}
+
+/// One per line.
+impl fmt::Display for ScenarioFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.join("\n"))
+    }
+}
+
 impl Scenario {
+    /// Reads a file.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<(Self, String)> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("reading the scenario {}", path.display()))?;
+        let scenario =
+            Self::parse(&text).with_context(|| format!("scenario {}", path.display()))?;
+        Ok((scenario, text))
+    }
+
     /// Reads the text of a file.
-    ///
-    /// # Errors
-    /// Every fault, by the field's name; if it is no TOML, where it stops to be.
-    pub fn parse(text: &str) -> Result<Self, ScenarioFaults> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ScenarioFaults> {
         let table: Table = text
             .parse()
             .map_err(|error: toml::de::Error| ScenarioFaults(vec![error.to_string()]))?;

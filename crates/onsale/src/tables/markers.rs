@@ -34,10 +34,6 @@ fn marker(line: &str) -> Option<Marker<'_>> {
 
 /// The document with each table in its place; what is not between markers of one
 /// of them stays as it is.
-///
-/// # Errors
-/// When a marker has no name of `known`, no partner, or is there twice; when a
-/// table has no place.
 pub(super) fn replaced(
     document: &str,
     tables: &BTreeMap<&'static str, String>,

@@ -4,7 +4,7 @@
 //! The JSON is read into the types that wrote it. Fields that these do not have
 //! are passed over: a result that can tell more is no fault.
 
-pub(crate) mod markdown;
+mod footing;
 mod markers;
 #[cfg(test)]
 mod tests;
@@ -18,16 +18,17 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 
-use self::markdown::footing;
+use self::footing::footing;
 use self::markers::replaced;
-use crate::bench;
-use crate::report::svg::{Plot, picture};
-use crate::report::{Provenance, Report, html, table};
-use crate::services;
+use crate::benchmarks::{memory, services};
+use crate::provenance::Provenance;
+use crate::report::result::Report;
+use crate::report::{html, table};
+use crate::svg::{Plot, picture};
 
 /// A file of results, `NAME.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Source {
+pub(crate) enum Source {
     /// Of `onsale bench`.
     Memory,
     /// Of `onsale bench-services`.
@@ -46,16 +47,16 @@ pub enum Source {
 
 /// What is read and written.
 #[derive(Debug, Clone, Args)]
-pub struct TablesArgs {
+pub(crate) struct TablesArgs {
     /// The folder with the results.
     #[arg(long, default_value = "target/bench")]
-    pub from: PathBuf,
+    pub(crate) from: PathBuf,
     /// The document whose tables are replaced; pictures are written beside it.
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
-    pub into: PathBuf,
+    pub(crate) into: PathBuf,
     /// Only the tables of these; all unless given, of stadium and both chaos if they are there.
     #[arg(long, value_enum, value_delimiter = ',')]
-    pub only: Vec<Source>,
+    pub(crate) only: Vec<Source>,
 }
 
 /// Everything that results come to.
@@ -70,7 +71,7 @@ struct Written {
 }
 
 impl Source {
-    /// Its file, and the marker of its table if it has one.
+    /// Its file.
     const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -83,16 +84,19 @@ impl Source {
         }
     }
 
-    fn markers(self) -> &'static [&'static str] {
+    /// The places of its tables; that of a scenario is called like its file.
+    fn markers(self) -> Vec<&'static str> {
         match self {
-            Self::Memory => &[bench::MARKER],
-            Self::Services => &services::Report::MARKERS,
-            Self::FlashSale => &["flash-sale"],
-            Self::FlashSaleOpenGate => &["flash-sale-open-gate"],
-            Self::Stadium => &["stadium"],
-            Self::Chaos => &["chaos"],
-            Self::ChaosCluster => &["chaos-cluster"],
+            Self::Memory => vec![memory::MARKER],
+            Self::Services => services::Report::markers().collect(),
+            _ => vec![self.name()],
         }
+    }
+
+    /// The places of all tables.
+    fn all_markers() -> Vec<&'static str> {
+        let sources = Self::value_variants().iter();
+        sources.flat_map(|source| source.markers()).collect()
     }
 
     const fn may_be_missing(self) -> bool {
@@ -102,11 +106,7 @@ impl Source {
 
 /// Reads results and writes tables and pictures. Those of one result are written
 /// whatever is wrong with another.
-///
-/// # Errors
-/// When a result is missing or malformed, when the document has no place for a
-/// table, and when a result missed what was required of it.
-pub fn run(args: TablesArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: TablesArgs) -> anyhow::Result<()> {
     let document = fs::read_to_string(&args.into)
         .with_context(|| format!("reading {}", args.into.display()))?;
     let mut written = Written::default();
@@ -121,12 +121,7 @@ pub fn run(args: TablesArgs) -> anyhow::Result<()> {
             written.missed.push(format!("{error:#}"));
         }
     }
-    let known: Vec<&str> = Source::value_variants()
-        .iter()
-        .flat_map(|source| source.markers())
-        .copied()
-        .collect();
-    let new = replaced(&document, &written.tables, &known)
+    let new = replaced(&document, &written.tables, &Source::all_markers())
         .with_context(|| args.into.display().to_string())?;
     write_file(&args.into, &new)?;
     for (name, picture) in &written.pictures {
@@ -159,8 +154,8 @@ impl Written {
     fn add(&mut self, source: Source, path: &Path) -> anyhow::Result<()> {
         match source {
             Source::Memory => {
-                let report: bench::Report = read(path)?;
-                self.add_table(bench::MARKER, &report.table(), &report.setting);
+                let report: memory::Report = read(path)?;
+                self.add_table(memory::MARKER, &report.table(), &report.setting);
                 self.add_missed(source, report.missed);
             }
             Source::Services => {

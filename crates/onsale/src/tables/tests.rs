@@ -8,9 +8,7 @@ use crate::report::tests::{provenance, report};
 
 /// A document with a place for every table, and prose around them.
 fn empty_document() -> String {
-    let markers = Source::value_variants()
-        .iter()
-        .flat_map(|source| source.markers());
+    let markers = Source::all_markers().into_iter();
     let places = markers.map(|name| format!("About {name}.\n<!-- {name} -->\n<!-- /{name} -->\n"));
     places.collect()
 }
@@ -279,11 +277,7 @@ fn a_document_that_is_wrong_is_not_touched() {
 #[test]
 fn the_document_has_a_place_for_every_table() {
     let document = include_str!("../../../../docs/BENCHMARKS.md");
-    let known: Vec<_> = Source::value_variants()
-        .iter()
-        .flat_map(|source| source.markers())
-        .copied()
-        .collect();
+    let known = Source::all_markers();
     let tables = known.iter().map(|name| (*name, String::new())).collect();
     replaced(document, &tables, &known).unwrap();
 }

@@ -1,0 +1,29 @@
+//! The service as its buyers and operators see it: over HTTP and WebSocket, by its
+//! command line, its processes, its database and its broker. Nothing here knows how
+//! it is built, so that what it did is proven by other code than did it.
+//!
+//! Start reading at [`proof`].
+
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "errors are for people and say themselves what failed; the others are explained"
+)]
+
+pub mod administration;
+pub mod body;
+pub mod broker;
+pub mod database;
+pub mod deployment;
+pub mod http;
+pub mod load;
+pub mod names;
+pub mod process;
+pub mod program;
+pub mod proof;
+pub mod servers;
+pub mod store;
+pub mod store_server;
+pub mod target;
+pub mod usage;
+pub mod waiting;
+pub mod websocket;

@@ -1,0 +1,180 @@
+//! The program `tickets` with the configuration of a deployment, and its processes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rand::random;
+use uuid::Uuid;
+
+use crate::broker::LANES;
+use crate::process::{Process, free_port, sibling};
+use crate::proof::audit::AuditReport;
+use crate::target::Target;
+use crate::usage::Watched;
+
+/// Where a process says that it is ready.
+const READY: &str = "/health/ready";
+const START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The program with the configuration that all its processes of a deployment have.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    token: String,
+    variables: Vec<(String, String)>,
+}
+
+impl Program {
+    /// At `path`, or the `tickets` beside this binary, with everything in memory.
+    pub fn in_memory(path: Option<PathBuf>) -> anyhow::Result<Self> {
+        Ok(Self {
+            path: match path {
+                Some(path) => path,
+                None => sibling("tickets")?,
+            },
+            token: secret(),
+            variables: Vec::new(),
+        })
+    }
+
+    /// The same with the queue in a broker and the store in a database.
+    pub fn on_services(
+        path: Option<PathBuf>,
+        rabbitmq_urls: &str,
+        prefix: &str,
+        mysql_url: &str,
+    ) -> anyhow::Result<Self> {
+        let settings = [
+            ("queue.adapter", "rabbitmq".to_owned()),
+            ("queue.lanes", LANES.to_string()),
+            ("rabbitmq.urls", rabbitmq_urls.to_owned()),
+            ("rabbitmq.prefix", prefix.to_owned()),
+            ("store.adapter", "mysql".to_owned()),
+            ("mysql.url", mysql_url.to_owned()),
+            ("tickets.id_secrets", secret()),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value));
+        Ok(Self::in_memory(path)?.with_settings(&settings.into()))
+    }
+
+    /// The same with more settings, such as `queue.capacity`.
+    #[must_use]
+    pub fn with_settings(&self, settings: &BTreeMap<String, String>) -> Self {
+        let mut program = self.clone();
+        let settings = settings.iter().map(|(name, value)| {
+            let name = name.replace('.', "__").to_uppercase();
+            (format!("APP__{name}"), value.clone())
+        });
+        program.variables.extend(settings);
+        program
+    }
+
+    /// What the program says that it is.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        let version = self.run(&["--version"]).await?;
+        Ok(String::from_utf8_lossy(&version).trim().to_owned())
+    }
+
+    /// `tickets audit`, whatever it finds.
+    pub async fn audit(&self) -> anyhow::Result<AuditReport> {
+        let output = self.output(&["audit", "--json"]).await?;
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            format!("tickets audit ended with {}: {error}", output.status)
+        })
+    }
+
+    /// The program with its configuration and nothing to do yet.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command
+            .env("APP__STORE__SEED_DEMO", "false")
+            // Where it is set there would be two lists of addresses.
+            .env_remove("APP__RABBITMQ__URL")
+            .env("APP__LOG__LEVEL", "error")
+            .env("APP__ADMIN__TOKEN", &self.token)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts a process of a role (`all`, `api` or `worker`) and waits until it is ready.
+    pub async fn serve(&self, role: &str) -> anyhow::Result<Service> {
+        self.serve_on(free_port()?, role).await
+    }
+
+    /// As [`Self::serve`], on this port.
+    pub async fn serve_on(&self, port: u16, role: &str) -> anyhow::Result<Service> {
+        let mut command = self.command();
+        command
+            .args(["serve", "--role", role])
+            .env("APP__SERVER__PORT", port.to_string());
+        let mut process = Process::spawn(command, port)?;
+        process
+            .wait_for_answer(READY, START_DEADLINE, |status| status == 200)
+            .await?;
+        Ok(Service {
+            target: Target::local(process.address, &self.token),
+            process,
+        })
+    }
+
+    /// Runs another command to its end and returns what it printed.
+    pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+        let output = self.output(arguments).await?;
+        ensure!(
+            output.status.success(),
+            "tickets {} ended with {}: {}{}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(output.stdout)
+    }
+
+    async fn output(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = self.command();
+        command.args(arguments);
+        Ok(tokio::process::Command::from(command).output().await?)
+    }
+}
+
+/// Long enough for the configuration's checks.
+fn secret() -> String {
+    Uuid::from_u128(random()).simple().to_string()
+}
+
+/// A process of the service. It may hold administration's token, so that it has no `Debug`.
+pub struct Service {
+    /// Its process.
+    pub process: Process,
+    /// Where it listens.
+    pub target: Target,
+}
+
+impl Service {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.target.address
+    }
+
+    /// Its process, under the name that figures shall have.
+    #[must_use]
+    pub fn watched(&self, name: &'static str) -> Watched {
+        self.process.watched(name)
+    }
+
+    /// Ends it by SIGTERM, as an operator would.
+    ///
+    /// # Errors
+    /// When it does not end within a minute, or not with 0.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.process.stop().await
+    }
+}

@@ -1,0 +1,128 @@
+//! A buyer's WebSocket: tickets are subscribed to, and news of them come.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use uuid::Uuid;
+
+use crate::body::TicketBody;
+use crate::target::Target;
+
+const OPEN_DEADLINE: Duration = Duration::from_secs(10);
+/// Subscriptions and states are small; thousands of sockets share this process.
+const BUFFER: usize = 4 * 1_024;
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// The sending half of a connection.
+pub struct Subscriptions(SplitSink<Socket, Message>);
+
+/// The receiving half of a connection.
+pub struct News(SplitStream<Socket>);
+
+/// Connects to `GET /ws`.
+///
+/// # Errors
+/// When the service does not take the connection in time.
+pub async fn open(target: &Target) -> anyhow::Result<(Subscriptions, News)> {
+    let url = format!("ws://{}/ws", target.host);
+    let opening = async {
+        let stream = TcpStream::connect(target.address).await?;
+        stream.set_nodelay(true)?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(0);
+        anyhow::Ok(client_async_with_config(url.as_str(), stream, Some(config)).await?)
+    };
+    let Ok(opened) = timeout(OPEN_DEADLINE, opening).await else {
+        bail!("{url} does not answer");
+    };
+    let (socket, _) = opened.with_context(|| format!("{url} takes no WebSocket"))?;
+    let (sending, receiving) = socket.split();
+    Ok((Subscriptions(sending), News(receiving)))
+}
+
+impl Subscriptions {
+    /// Asks for the tickets' states, present and to come.
+    pub async fn subscribe(&mut self, tickets: &[Uuid]) -> anyhow::Result<()> {
+        self.send("subscribe", tickets).await
+    }
+
+    /// Wants to hear no more of these.
+    pub async fn unsubscribe(&mut self, tickets: &[Uuid]) -> anyhow::Result<()> {
+        self.send("unsubscribe", tickets).await
+    }
+
+    async fn send(&mut self, kind: &str, tickets: &[Uuid]) -> anyhow::Result<()> {
+        let message = json!({"type": kind, "tickets": tickets}).to_string();
+        Ok(self.0.send(Message::text(message)).await?)
+    }
+}
+
+impl News {
+    /// The next message; nothing is lost when this is dropped while it waits.
+    pub async fn next(&mut self) -> anyhow::Result<Utf8Bytes> {
+        loop {
+            match self.0.next().await.context("closed")?? {
+                Message::Text(text) => return Ok(text),
+                Message::Close(frame) => return Err(anyhow!("closed: {frame:?}")),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What a message says.
+#[derive(Debug, Deserialize)]
+pub struct Notice<'a> {
+    /// Such as `ticket` or `error`.
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    /// A ticket, as it stands.
+    #[serde(borrow)]
+    pub ticket: Option<TicketBody<'a>>,
+    /// Of an error, or of the connection's end.
+    pub code: Option<&'a str>,
+    /// The ticket that an error is about.
+    pub ticket_id: Option<Uuid>,
+}
+
+impl<'a> Notice<'a> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// When it is none: it is told whole.
+    pub fn read(text: &'a str) -> anyhow::Result<Self> {
+        serde_json::from_str(text).with_context(|| text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::ticket::State;
+
+    #[test]
+    fn messages_are_read_by_what_matters() {
+        let text = r#"{"version":1,"type":"ticket","ticket":{"ticket_id":
+            "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"x","status":"rejected",
+            "reason":"sold_out","ticket_version":1,"waiting_line":{"stalled":false}}}"#;
+        let notice = Notice::read(text).unwrap();
+        let ticket = notice.ticket.unwrap();
+        assert_eq!((notice.kind, ticket.ticket_version), ("ticket", Some(1)));
+        assert_eq!(ticket.state(), Some(State::SoldOut));
+        assert_eq!(ticket.decided_at(), None);
+        let error = r#"{"version":1,"type":"error","code":"store_unavailable","detail":"x"}"#;
+        let notice = Notice::read(error).unwrap();
+        assert_eq!(notice.code, Some("store_unavailable"));
+    }
+}

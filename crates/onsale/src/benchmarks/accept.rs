@@ -1,0 +1,305 @@
+//! Orders accepted durably, in turns with a handler that stores nothing and one
+//! that publishes each order by itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use black_box::administration::Terms;
+use black_box::broker::{Broker, publish_each_queue};
+use black_box::deployment::Deployment;
+use black_box::load::drive;
+use black_box::process::{Process, sibling};
+use black_box::program::Service;
+use black_box::usage::Watched;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::backlog::{Decided, decide_backlog};
+use super::bare::{self, BARE, drive_untold};
+use super::benchmark::{Benchmark, Setting, below};
+use super::cpu::{CpuMicros, Meter};
+use super::orders::{Orders, names};
+use super::proof::{Expected, Sold};
+use super::rounds::{Ratio, Round};
+use crate::digits::grouped;
+use crate::labels::{ALL, API};
+use crate::markdown::Column::{Figure, Text};
+use crate::markdown::Table;
+
+/// More than any run can sell.
+const SEATS: u32 = 10_000_000;
+const WARM_UP: Duration = Duration::from_secs(1);
+const PUBLISH_EACH: &str = "publish_each";
+
+/// How accepting is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AcceptArgs {
+    /// Turns of service, bare handler and one publish per order.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) accept_rounds: usize,
+    /// Length of each turn, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) accept_seconds: f64,
+    /// Broker connections of the baseline.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) publish_each_connections: usize,
+    /// Channels of each of them. One was never slower than several.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) publish_each_channels: usize,
+    /// Required: accepted orders by those of the bare handler.
+    #[arg(long, default_value_t = 0.6)]
+    pub(crate) min_bare_ratio: f64,
+    /// Required: accepted orders by those of one confirmed publish per order.
+    #[arg(long, default_value_t = 2.5)]
+    pub(crate) min_publish_each_ratio: f64,
+}
+
+/// Medians of the rounds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Accept {
+    connections: usize,
+    pub(super) service: Round,
+    pub(super) bare: Round,
+    pub(super) publish_each: Round,
+    pub(super) beside_bare: Ratio,
+    pub(super) beside_publish_each: Ratio,
+    accepted: u64,
+    /// By a worker that was started after the turns.
+    decided: Decided,
+    deciding_cpu_micros_per_order: CpuMicros,
+    /// One turn of a process that decides at the same time, for information.
+    while_deciding: Round,
+}
+
+impl Benchmark for Accept {
+    type Args = AcceptArgs;
+
+    const MARKER: Option<&'static str> = Some("accept-durable");
+
+    async fn measure(setting: &Setting<'_>, args: &AcceptArgs) -> anyhow::Result<Self> {
+        let on = async |deployment: &Deployment| {
+            let sides = Sides::start(setting, args, deployment).await?;
+            Box::pin(sides.measure(args)).await
+        };
+        setting.deploy(setting.users, on).await
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &AcceptArgs) -> Vec<String> {
+        let of_bare = "accept-durable: accepted orders by those of the bare handler";
+        let of_each = "accept-durable: accepted orders by those of one publish per order";
+        let each = self.beside_publish_each.median;
+        [
+            below(of_bare, self.beside_bare.median, args.min_bare_ratio),
+            below(of_each, each, args.min_publish_each_ratio),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("way"),
+            Figure("orders/s"),
+            Figure("this engine beside it"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs/order"),
+        ]);
+        for (name, turn, beside) in [
+            ("this engine, role api", &self.service, None),
+            (
+                "bare handler, stores nothing",
+                &self.bare,
+                Some(self.beside_bare),
+            ),
+            (
+                "one confirmed publish per order",
+                &self.publish_each,
+                Some(self.beside_publish_each),
+            ),
+            (
+                "this engine, role all, deciding at the same time",
+                &self.while_deciding,
+                None,
+            ),
+        ] {
+            let beside = beside.map_or(String::new(), |ratio| ratio.to_string());
+            let [per_second, p50, p99, cpu] = turn.cells();
+            table.row([name.to_owned(), per_second, beside, p50, p99, cpu]);
+        }
+        format!(
+            "{table}\n{} connections; {} orders accepted, all decided, no other.\n",
+            self.connections,
+            grouped(self.accepted)
+        )
+    }
+}
+
+/// What takes turns.
+struct Sides<'a> {
+    setting: &'a Setting<'a>,
+    deployment: &'a Deployment,
+    time: Duration,
+    service: Service,
+    bare: Process,
+    publish_each: Process,
+    broker: Broker,
+}
+
+impl<'a> Sides<'a> {
+    async fn start(
+        setting: &'a Setting<'a>,
+        args: &AcceptArgs,
+        deployment: &'a Deployment,
+    ) -> anyhow::Result<Self> {
+        let service = deployment.program.serve("api").await?;
+        let terms = Terms::of(SEATS);
+        service.target.put_on_sale(&names(), 1, terms).await?;
+        let rabbitmq_url = &setting.servers.rabbitmq_url;
+        let queue = publish_each_queue(&deployment.prefix);
+        let set_up = |command: &mut Command, port: u16| {
+            command
+                .args(["--port", &port.to_string(), "--queue", &queue])
+                .args(["--connections", &args.publish_each_connections.to_string()])
+                .args(["--channels", &args.publish_each_channels.to_string()])
+                .env("ONSALE_RABBITMQ_URL", rabbitmq_url);
+        };
+        Ok(Self {
+            setting,
+            deployment,
+            time: Duration::try_from_secs_f64(args.accept_seconds).context("--accept-seconds")?,
+            service,
+            bare: bare::start().await?,
+            publish_each: Process::start(&sibling(PUBLISH_EACH)?, set_up, "/health").await?,
+            broker: Broker::connect(rabbitmq_url).await?,
+        })
+    }
+
+    async fn measure(self, args: &AcceptArgs) -> anyhow::Result<Accept> {
+        let new_orders = || Orders::new((0..self.setting.users).cycle());
+        let (mut orders, mut untold) = (new_orders(), new_orders());
+        let connections = self.setting.connections;
+        for address in [self.bare.address, self.publish_each.address] {
+            drive_untold(address, connections, WARM_UP, &mut untold).await?;
+        }
+        let service = self.service.watched(API);
+        let address = self.service.address();
+        drive(address, connections, Some(WARM_UP), &mut orders).await?;
+
+        let (mut turns, mut bare_turns, mut each_turns) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..args.accept_rounds.max(1) {
+            turns.push(self.turn(address, service.clone(), &mut orders).await?);
+            bare_turns.push(self.turn_of(&self.bare, BARE, &mut untold).await?);
+            let publishing = self.turn_of(&self.publish_each, PUBLISH_EACH, &mut untold);
+            each_turns.push(publishing.await?);
+            // Nobody consumes it: it would only cost the broker memory.
+            let queue = publish_each_queue(&self.deployment.prefix);
+            self.broker.purge_queue(&queue).await?;
+        }
+        for mut process in [self.bare, self.publish_each] {
+            process.stop().await?;
+        }
+        self.broker.close().await?;
+
+        let accepted = orders.accepted.len() as u64;
+        let (decided, deciding_cpu_micros_per_order) =
+            decide_backlog(self.deployment, accepted, [service]).await?;
+        self.service.stop().await?;
+
+        let all = self.deployment.program.serve("all").await?;
+        let meter = Meter::on(self.deployment, [all.watched(ALL)])?;
+        let measured = drive(all.address(), connections, Some(self.time), &mut orders).await?;
+        measured.expect_only(202)?;
+        let while_deciding = Round::of(&measured, meter.per(measured.count(202))?);
+
+        let accepted = orders.accepted.len() as u64;
+        self.deployment.wait_for_changes(accepted + 1).await?;
+        let expected = Expected::confirmed(orders.accepted.len());
+        let sold = Sold::of(&orders.accepted);
+        sold.prove(self.deployment, 1, &expected).await?;
+        all.stop().await?;
+        Ok(Accept {
+            connections,
+            beside_bare: Ratio::of(&turns, &bare_turns).context("no round")?,
+            beside_publish_each: Ratio::of(&turns, &each_turns).context("no round")?,
+            service: Round::median(turns).context("no round")?,
+            bare: Round::median(bare_turns).context("no round")?,
+            publish_each: Round::median(each_turns).context("no round")?,
+            accepted,
+            decided,
+            deciding_cpu_micros_per_order,
+            while_deciding,
+        })
+    }
+
+    async fn turn_of(
+        &self,
+        process: &Process,
+        name: &'static str,
+        orders: &mut Orders<impl Iterator<Item = u32>>,
+    ) -> anyhow::Result<Round> {
+        let turn = self.turn(process.address, process.watched(name), orders);
+        let turn = turn.await?;
+        orders.accepted = Vec::new();
+        Ok(turn)
+    }
+
+    async fn turn(
+        &self,
+        address: SocketAddr,
+        process: Watched,
+        orders: &mut Orders<impl Iterator<Item = u32>>,
+    ) -> anyhow::Result<Round> {
+        let name = process.name;
+        let meter = Meter::on(self.deployment, [process])?;
+        let connections = self.setting.connections;
+        let measured = drive(address, connections, Some(self.time), orders).await?;
+        measured.expect_only(202).context(name)?;
+        Ok(Round::of(&measured, meter.per(measured.count(202))?))
+    }
+}
+
+impl fmt::Display for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "accept-durable, {} connections: {} of the bare handler, {} of one publish per order",
+            self.connections, self.beside_bare, self.beside_publish_each
+        )?;
+        writeln!(
+            f,
+            "  {:<18} {:>9} {:>8} {:>8}  CPU µs/order",
+            "", "orders/s", "p50 µs", "p99 µs"
+        )?;
+        for (name, turn) in [
+            ("service", &self.service),
+            ("bare handler", &self.bare),
+            ("publish_each", &self.publish_each),
+            ("service, role all", &self.while_deciding),
+        ] {
+            writeln!(
+                f,
+                "  {:<18} {:>9.0} {:>8} {:>8}  {}",
+                name,
+                turn.accepted_per_second,
+                turn.p50_micros,
+                turn.p99_micros,
+                turn.cpu_micros_per_order
+            )?;
+        }
+        writeln!(
+            f,
+            "  a worker decided {} of them afterwards at {:.0}/s ({} batches); CPU µs/order: {}\n  \
+             {} accepted, all decided, no other; audit: 0 violations",
+            self.decided.orders,
+            self.decided.per_second,
+            self.decided.batches,
+            self.deciding_cpu_micros_per_order,
+            self.accepted
+        )
+    }
+}

@@ -1,0 +1,352 @@
+//! Holds of one hot show confirmed over HTTP while orders for it are decided,
+//! beside the same backlog decided without them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use black_box::administration::Terms;
+use black_box::body::TicketBody;
+use black_box::database::now_micros;
+use black_box::deployment::Deployment;
+use black_box::http::{Head, Response};
+use black_box::load::{Requests, drive, ratio};
+use black_box::program::Service;
+use black_box::proof::ticket::State;
+use black_box::waiting::wait_for;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::backlog::{Decided, decide_backlog};
+use super::benchmark::{Benchmark, Setting, below};
+use super::cpu::{CpuMicros, Meter};
+use super::orders::{Accepted, Orders, names, users};
+use super::proof::{Expected, Sold};
+use crate::digits::{factor, grouped, millis, rate};
+use crate::labels::{API, WORKER};
+use crate::markdown::Column::{Figure, Text};
+use crate::markdown::Table;
+
+/// Orders for it are decided while its holds are confirmed.
+const BUSY: u32 = 0;
+/// Decided without confirmations.
+const QUIET: u32 = 1;
+/// More than any run can sell.
+const SEATS: u32 = 10_000_000;
+
+/// How confirming is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfirmArgs {
+    /// Holds to confirm.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) confirm_holds: u64,
+    /// Orders that are decided at the same time, and once more without.
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) confirm_backlog: u64,
+    /// Time to confirm, in seconds.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) hold_seconds: u32,
+    /// Required: confirmations per second.
+    #[arg(long, default_value_t = 3_000.0)]
+    pub(crate) min_confirms_per_second: f64,
+}
+
+/// What confirming came to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Confirm {
+    holds: u64,
+    /// Only those that were answered while orders were decided.
+    confirmed_while_deciding: u64,
+    /// Of those.
+    confirms_per_second: f64,
+    p50_micros: u64,
+    p99_micros: u64,
+    /// Of the backlog and the confirmations together.
+    cpu_micros_per_order_or_confirm: CpuMicros,
+    decided_while_confirming: Decided,
+    /// Decisions at the same time by those of the quiet backlog.
+    beside_quiet: f64,
+    decided_quietly: Decided,
+    quiet_cpu_micros_per_order: CpuMicros,
+}
+
+impl Benchmark for Confirm {
+    type Args = ConfirmArgs;
+
+    const MARKER: Option<&'static str> = Some("confirm");
+
+    async fn measure(setting: &Setting<'_>, args: &ConfirmArgs) -> anyhow::Result<Self> {
+        let on = async |deployment: &Deployment| {
+            let api = deployment.program.serve("api").await?;
+            let sale = Sale {
+                setting,
+                args,
+                deployment,
+                api,
+            };
+            Box::pin(sale.measure()).await
+        };
+        setting.deploy(setting.users, on).await
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &ConfirmArgs) -> Vec<String> {
+        let what = "confirm: confirmations per second";
+        let missed = below(what, self.confirms_per_second, args.min_confirms_per_second);
+        missed.into_iter().collect()
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("what"),
+            Figure("verdicts/s"),
+            Figure("confirmations/s"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs per order or confirmation"),
+        ]);
+        table.row([
+            "a backlog decided".to_owned(),
+            rate(self.decided_quietly.per_second),
+            String::new(),
+            String::new(),
+            String::new(),
+            self.quiet_cpu_micros_per_order.to_string(),
+        ]);
+        table.row([
+            format!(
+                "the same while {} holds of its show are confirmed",
+                grouped(self.holds)
+            ),
+            format!(
+                "{} ({})",
+                rate(self.decided_while_confirming.per_second),
+                factor(self.beside_quiet)
+            ),
+            rate(self.confirms_per_second),
+            millis(self.p50_micros),
+            millis(self.p99_micros),
+            self.cpu_micros_per_order_or_confirm.to_string(),
+        ]);
+        table.to_string()
+    }
+}
+
+struct Sale<'a> {
+    setting: &'a Setting<'a>,
+    args: &'a ConfirmArgs,
+    deployment: &'a Deployment,
+    api: Service,
+}
+
+impl Sale<'_> {
+    async fn measure(self) -> anyhow::Result<Confirm> {
+        let args = self.args;
+        let terms = Terms {
+            hold_seconds: args.hold_seconds,
+            ..Terms::of(SEATS)
+        };
+        self.api.target.put_on_sale(&names(), 2, terms).await?;
+
+        let mut accepted = self.queue(BUSY, args.confirm_holds).await?;
+        let holds: Vec<Uuid> = accepted.iter().map(|order| order.ticket).collect();
+        let confirmed = holds.len();
+        decide_backlog(self.deployment, args.confirm_holds, []).await?;
+
+        accepted.extend(self.queue(QUIET, args.confirm_backlog).await?);
+        let api = self.api.watched(API);
+        let (decided_quietly, quiet_cpu) =
+            decide_backlog(self.deployment, args.confirm_backlog, [api]).await?;
+
+        accepted.extend(self.queue(BUSY, args.confirm_backlog).await?);
+        let busy = self.confirm_while_deciding(holds).await?;
+
+        let expected = Expected {
+            reserved: accepted.len() as u64,
+            ..Expected::default()
+        };
+        let sold = Sold::of(&accepted).with_confirmed(confirmed);
+        sold.prove(self.deployment, 2, &expected).await?;
+        self.api.stop().await?;
+        Ok(Confirm {
+            holds: args.confirm_holds,
+            confirmed_while_deciding: busy.in_time,
+            confirms_per_second: busy.per_second,
+            p50_micros: busy.p50_micros,
+            p99_micros: busy.p99_micros,
+            cpu_micros_per_order_or_confirm: busy.cpu,
+            beside_quiet: busy.decided.per_second / decided_quietly.per_second,
+            decided_while_confirming: busy.decided,
+            decided_quietly,
+            quiet_cpu_micros_per_order: quiet_cpu,
+        })
+    }
+
+    async fn queue(&self, show: u32, count: u64) -> anyhow::Result<Vec<Accepted>> {
+        let users = users(self.setting.users, count);
+        let mut orders = Orders::of_shows(users, show..show + 1);
+        let connections = self.setting.connections;
+        let queued = drive(self.api.address(), connections, None, &mut orders).await?;
+        queued.expect_only(202)?;
+        Ok(orders.accepted)
+    }
+
+    async fn confirm_while_deciding(&self, holds: Vec<Uuid>) -> anyhow::Result<Busy> {
+        let (args, database) = (self.args, &self.deployment.database);
+        let count = holds.len() as u64;
+        let busy = names().show(BUSY);
+        let taken = async || database.seats_taken(&busy).await;
+        let before = taken().await?;
+        let since = now_micros()?;
+        let mut meter = Meter::on(self.deployment, [self.api.watched(API)])?;
+        let worker = self.deployment.program.serve("worker").await?;
+        meter.add(worker.watched(WORKER));
+        wait_for(before + 1, taken).await?;
+
+        let mut confirms = Confirms::of(holds);
+        let started = confirms.started;
+        // Every order of the backlog takes a seat; confirming one changes nothing about that.
+        let deciding = async {
+            wait_for(before + args.confirm_backlog, taken).await?;
+            anyhow::Ok(started.elapsed())
+        };
+        let confirming = drive(
+            self.api.address(),
+            self.setting.connections,
+            None,
+            &mut confirms,
+        );
+        let (decided_after, confirmed) = tokio::try_join!(deciding, confirming)?;
+        confirmed.expect_only(200).context("confirmations")?;
+        ensure!(
+            confirms.unexpected == 0,
+            "{} confirmations were answered with another ticket or status",
+            confirms.unexpected
+        );
+        let cpu = meter.per(args.confirm_backlog + count)?;
+        worker.stop().await?;
+        let (in_time, per_second) = rate_until(&confirms.answered, decided_after);
+        let latency = &confirmed.latency_micros;
+        Ok(Busy {
+            in_time,
+            per_second,
+            p50_micros: latency.value_at_quantile(0.5),
+            p99_micros: latency.value_at_quantile(0.99),
+            cpu,
+            decided: Decided::since(self.deployment, since).await?,
+        })
+    }
+}
+
+/// Confirming and deciding at the same time.
+struct Busy {
+    in_time: u64,
+    per_second: f64,
+    p50_micros: u64,
+    p99_micros: u64,
+    cpu: CpuMicros,
+    decided: Decided,
+}
+
+/// How many came until `end`, and how many that is per second: by the time of
+/// the last one if all came before the end.
+fn rate_until(answered: &[Duration], end: Duration) -> (u64, f64) {
+    let in_time = answered.iter().filter(|at| **at <= end).count() as u64;
+    let last = answered.iter().max().copied().unwrap_or_default();
+    (in_time, ratio(in_time, last.min(end).as_secs_f64()))
+}
+
+/// Confirms each hold once.
+struct Confirms {
+    /// From the last to the first.
+    unsent: Vec<Uuid>,
+    sent: Vec<Uuid>,
+    started: Instant,
+    /// When each answer came.
+    answered: Vec<Duration>,
+    unexpected: u64,
+}
+
+impl Confirms {
+    fn of(mut holds: Vec<Uuid>) -> Self {
+        holds.reverse();
+        Self {
+            sent: Vec::with_capacity(holds.len()),
+            answered: Vec::with_capacity(holds.len()),
+            unsent: holds,
+            started: Instant::now(),
+            unexpected: 0,
+        }
+    }
+}
+
+impl Requests for Confirms {
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
+        let id = self.unsent.pop()?;
+        let mark = self.sent.len() as u64;
+        self.sent.push(id);
+        let path = format!("/tickets/{id}/confirm");
+        Head::new("POST", &path).write(request, "");
+        Some(mark)
+    }
+
+    fn answered(&mut self, mark: u64, response: Response<'_>) {
+        self.answered.push(self.started.elapsed());
+        let id = usize::try_from(mark).ok().and_then(|at| self.sent.get(at));
+        if response.status == 200 && !id.is_some_and(|id| is_confirmed(response.body, *id)) {
+            self.unexpected += 1;
+        }
+    }
+}
+
+fn is_confirmed(body: &[u8], id: Uuid) -> bool {
+    TicketBody::read(body)
+        .is_some_and(|ticket| ticket.ticket_id == id && ticket.state() == Some(State::Confirmed))
+}
+
+impl fmt::Display for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "confirm: {:.0} confirmations/s while orders were decided, which goes at {:.2} of \
+             its rate then\n  \
+             {} of {} holds confirmed before the last decision; p50 {} µs, p99 {} µs\n  \
+             deciding meanwhile {:.0} orders/s; CPU µs/order or confirmation: {}\n  \
+             deciding without   {:.0} orders/s; CPU µs/order: {}\n  \
+             all decided and confirmed, no other; audit: 0 violations",
+            self.confirms_per_second,
+            self.beside_quiet,
+            self.confirmed_while_deciding,
+            self.holds,
+            self.p50_micros,
+            self.p99_micros,
+            self.decided_while_confirming.per_second,
+            self.cpu_micros_per_order_or_confirm,
+            self.decided_quietly.per_second,
+            self.quiet_cpu_micros_per_order
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_came_in_time_counts() {
+        let answered = [1, 2, 3, 4].map(Duration::from_secs);
+        assert_eq!(rate_until(&answered, Duration::from_secs(2)), (2, 1.0));
+        assert_eq!(rate_until(&answered, Duration::from_secs(8)), (4, 1.0));
+    }
+
+    #[test]
+    fn another_ticket_or_status_is_unexpected() {
+        let id = Uuid::from_u128(7);
+        let body = |id: Uuid, status: &str| {
+            format!(r#"{{"ticket_id":"{id}","status":"{status}","quantity":1}}"#).into_bytes()
+        };
+        assert!(is_confirmed(&body(id, "confirmed"), id));
+        assert!(!is_confirmed(&body(id, "reserved"), id));
+        assert!(!is_confirmed(&body(Uuid::from_u128(8), "confirmed"), id));
+    }
+}

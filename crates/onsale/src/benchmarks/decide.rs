@@ -1,0 +1,196 @@
+//! A backlog of orders for one hot show, decided by one worker.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context;
+use black_box::administration::Terms;
+use black_box::deployment::Deployment;
+use black_box::load::{drive, ratio};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::backlog::{Decided, decide_backlog};
+use super::benchmark::{Benchmark, Setting, below};
+use super::cpu::{CpuMicros, Meter};
+use super::naive::{self, Naive};
+use super::orders::{Orders, names, users};
+use super::proof::{Expected, Sold};
+use crate::digits::{factor, grouped, rate};
+use crate::labels::API;
+use crate::markdown::Column::{Figure, Text};
+use crate::markdown::Table;
+
+/// Required on MariaDB, whose commits cost less.
+const MIN_NAIVE_RATIO_MARIADB: f64 = 12.0;
+const MIN_NAIVE_RATIO_MYSQL: f64 = 20.0;
+
+/// How deciding is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DecideArgs {
+    /// Orders of the backlog.
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) decide_orders: u64,
+    /// Seats, so that orders past them are sold out.
+    #[arg(long, default_value_t = 150_000)]
+    pub(crate) decide_seats: u32,
+    /// Connections that sell one ticket per transaction.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) naive_connections: u32,
+    /// How long they sell, before and again after the backlog, in seconds.
+    #[arg(long, default_value_t = 4.0)]
+    pub(crate) naive_seconds: f64,
+    /// Required: decisions by tickets of one transaction each; 12 on MariaDB
+    /// and 20 on MySQL unless given.
+    #[arg(long)]
+    pub(crate) min_naive_ratio: Option<f64>,
+    /// Required: decisions per second.
+    #[arg(long, default_value_t = 15_000.0)]
+    pub(crate) min_decided_per_second: f64,
+}
+
+/// What deciding came to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Decide {
+    accepted_per_second: f64,
+    accept_cpu_micros_per_order: CpuMicros,
+    pub(super) decided: Decided,
+    cpu_micros_per_order: CpuMicros,
+    /// Before the backlog and after it.
+    pub(super) naive: [Naive; 2],
+    /// Beside the better one of the two.
+    pub(super) beside_naive: f64,
+}
+
+impl Benchmark for Decide {
+    type Args = DecideArgs;
+
+    const MARKER: Option<&'static str> = Some("decide");
+
+    async fn measure(setting: &Setting<'_>, args: &DecideArgs) -> anyhow::Result<Self> {
+        let time = Duration::try_from_secs_f64(args.naive_seconds).context("--naive-seconds")?;
+        let naive = async || naive::measure(setting, args.naive_connections, time).await;
+        let before = naive().await?;
+        let on = async |deployment: &Deployment| decide(setting, args, deployment).await;
+        let (accepted_per_second, accept_cpu_micros_per_order, decided, cpu_micros_per_order) =
+            setting.deploy(setting.users, on).await?;
+        let after = naive().await?;
+        Ok(Self {
+            accepted_per_second,
+            accept_cpu_micros_per_order,
+            beside_naive: decided.per_second / before.per_second.max(after.per_second),
+            decided,
+            cpu_micros_per_order,
+            naive: [before, after],
+        })
+    }
+
+    fn missed(&self, setting: &Setting<'_>, args: &DecideArgs) -> Vec<String> {
+        let by_server = if setting.server.is_mariadb() {
+            MIN_NAIVE_RATIO_MARIADB
+        } else {
+            MIN_NAIVE_RATIO_MYSQL
+        };
+        let of_naive = "decide: decisions by tickets of one transaction each";
+        let at_least = args.min_naive_ratio.unwrap_or(by_server);
+        let per_second = self.decided.per_second;
+        let rate = "decide: decisions per second";
+        [
+            below(of_naive, self.beside_naive, at_least),
+            below(rate, per_second, args.min_decided_per_second),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("way"),
+            Figure("verdicts"),
+            Figure("verdicts/s"),
+            Figure("this engine beside the better one"),
+            Figure("orders per transaction"),
+            Text("CPU µs/verdict"),
+        ]);
+        let decided = &self.decided;
+        table.row([
+            "this engine, one worker".to_owned(),
+            grouped(decided.orders),
+            rate(decided.per_second),
+            String::new(),
+            rate(ratio(decided.orders, ratio(decided.batches, 1.0))),
+            self.cpu_micros_per_order.to_string(),
+        ]);
+        for (when, naive) in ["before", "after"].iter().zip(&self.naive) {
+            table.row([
+                format!(
+                    "one transaction per ticket, {} connections, {when}",
+                    naive.connections
+                ),
+                grouped(naive.tickets),
+                rate(naive.per_second),
+                factor(self.beside_naive),
+                "1".to_owned(),
+                naive.cpu_micros_per_ticket.to_string(),
+            ]);
+        }
+        table.to_string()
+    }
+}
+
+/// Rate and cost of accepting, then of deciding.
+async fn decide(
+    setting: &Setting<'_>,
+    args: &DecideArgs,
+    deployment: &Deployment,
+) -> anyhow::Result<(f64, CpuMicros, Decided, CpuMicros)> {
+    let api = deployment.program.serve("api").await?;
+    let terms = Terms::of(args.decide_seats);
+    api.target.put_on_sale(&names(), 1, terms).await?;
+    let mut orders = Orders::new(users(setting.users, args.decide_orders));
+    let meter = Meter::on(deployment, [api.watched(API)])?;
+    let queued = drive(api.address(), setting.connections, None, &mut orders).await?;
+    queued.expect_only(202)?;
+    let accept_cpu = meter.per(args.decide_orders)?;
+    // The api goes on running: verdicts are announced to it, as they always are.
+    let (decided, cpu) = decide_backlog(deployment, args.decide_orders, [api.watched(API)]).await?;
+    let seats = u64::from(args.decide_seats);
+    let expected = Expected {
+        confirmed: args.decide_orders.min(seats),
+        sold_out: args.decide_orders.saturating_sub(seats),
+        ..Expected::default()
+    };
+    let sold = Sold::of(&orders.accepted);
+    sold.prove(deployment, 1, &expected).await?;
+    api.stop().await?;
+    Ok((queued.rate(202), accept_cpu, decided, cpu))
+}
+
+impl fmt::Display for Decide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "decide: {:.0} orders/s, {:.1} times one transaction per ticket\n  \
+             {} orders of one show in {:.2} s and {} batches; CPU µs/order: {}\n  \
+             (queued at {:.0} orders/s; CPU µs/order: {})",
+            self.decided.per_second,
+            self.beside_naive,
+            self.decided.orders,
+            self.decided.seconds,
+            self.decided.batches,
+            self.cpu_micros_per_order,
+            self.accepted_per_second,
+            self.accept_cpu_micros_per_order
+        )?;
+        for (when, naive) in ["before", "after"].iter().zip(&self.naive) {
+            writeln!(
+                f,
+                "  one transaction per ticket, {} connections, {when}: {:.0} tickets/s; \
+                 CPU µs/ticket: {}",
+                naive.connections, naive.per_second, naive.cpu_micros_per_ticket
+            )?;
+        }
+        writeln!(f, "  all decided, no other; audit: 0 violations")
+    }
+}

@@ -1,0 +1,242 @@
+//! Accept throughput of the service beside a bare handler, in turns of one run.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use black_box::administration::Terms;
+use black_box::load::drive;
+use black_box::program::{Program, Service};
+use black_box::waiting::wait_for;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::bare::{self, BARE, drive_untold};
+use super::cpu::Meter;
+use super::orders::{Orders, names};
+use super::proof::{Expected, Sold};
+use super::rounds::{Ratio, Round};
+use crate::labels::CLIENT;
+use crate::markdown::Column::{Figure, Text};
+use crate::markdown::Table;
+use crate::provenance::Provenance;
+
+/// More seats than any run can sell.
+const SEATS: u32 = 10_000_000;
+const WARM_UP: Duration = Duration::from_secs(1);
+/// What figures call the other side.
+const SERVICE: &str = "service";
+
+/// How the benchmark goes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BenchArgs {
+    /// Keep-alive connections; one measurement for each number.
+    #[arg(long, value_delimiter = ',', default_value = "64,512")]
+    pub(crate) connections: Vec<usize>,
+    /// Turns of service and bare handler.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Length of each turn, in seconds.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) seconds: u64,
+    /// Distinct users that order in turn.
+    #[arg(long, default_value_t = 50_000)]
+    pub(crate) users: u32,
+    /// Fails when the median ratio is below.
+    #[arg(long, default_value_t = 0.6)]
+    pub(crate) min_ratio: f64,
+    /// The service; the `tickets` beside this binary unless given.
+    #[arg(long)]
+    pub(crate) tickets_bin: Option<PathBuf>,
+    /// Writes the figures into this file too.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// The place of the table of its figures.
+pub(crate) const MARKER: &str = "accept-memory";
+
+/// Every figure of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) setting: Provenance,
+    levels: Vec<Level>,
+    /// What was required and not reached, in words.
+    pub(crate) missed: Vec<String>,
+}
+
+/// All rounds with one number of connections; figures are medians of the rounds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Level {
+    connections: usize,
+    service: Round,
+    bare: Round,
+    /// Of accepted orders, service by bare handler.
+    ratio: Ratio,
+    accepted: u64,
+    refused: u64,
+    peak_resident_mib: u64,
+}
+
+/// Measures, prints and audits.
+pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    let mut out = io::stdout();
+    let program = Program::in_memory(args.tickets_bin.clone())?;
+    let versions = [("tickets".to_owned(), program.version().await?)];
+    let setting = Provenance::of(versions.into());
+    let mut levels = Vec::new();
+    for connections in &args.connections {
+        let level = Box::pin(measure(&program, &args, *connections)).await?;
+        level.print(&mut out)?;
+        levels.push(level);
+    }
+    let too_slow = levels
+        .iter()
+        .filter(|level| level.ratio.median < args.min_ratio);
+    let missed = too_slow.map(|level| {
+        format!(
+            "{} connections: a ratio of {:.2} is below {}",
+            level.connections, level.ratio.median, args.min_ratio
+        )
+    });
+    let report = Report {
+        missed: missed.collect(),
+        setting,
+        levels,
+    };
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_string_pretty(&report)?)
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    if !report.missed.is_empty() {
+        bail!("{}", report.missed.join("\n"));
+    }
+    Ok(())
+}
+
+impl Report {
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::of([
+            Text("connections"),
+            Text(""),
+            Figure("orders/s"),
+            Figure("of the bare handler"),
+            Figure("p50 ms"),
+            Figure("p99 ms"),
+            Text("CPU µs/order"),
+        ]);
+        for level in &self.levels {
+            let connections = level.connections.to_string();
+            for (name, turn, ratio) in [
+                (SERVICE, &level.service, Some(level.ratio)),
+                (BARE, &level.bare, None),
+            ] {
+                let ratio = ratio.map_or(String::new(), |ratio| ratio.to_string());
+                let [per_second, p50, p99, cpu] = turn.cells();
+                let name = name.to_owned();
+                table.row([connections.clone(), name, per_second, ratio, p50, p99, cpu]);
+            }
+        }
+        table.to_string()
+    }
+}
+
+async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> anyhow::Result<Level> {
+    let service = start(program, Terms::of(SEATS), args.users).await?;
+    let mut bare = bare::start().await?;
+    let time = Duration::from_secs(args.seconds);
+    let mut orders = Orders::new((0..args.users).cycle());
+    let mut bare_orders = Orders::new((0..args.users).cycle());
+    let warmed_up = drive(service.address(), connections, Some(WARM_UP), &mut orders).await?;
+    drive(bare.address, connections, Some(WARM_UP), &mut bare_orders).await?;
+    wait_for_changes(&service, warmed_up.count(202) + 1).await?;
+
+    let mut refused = warmed_up.answers() - warmed_up.count(202);
+    let mut turns = Vec::new();
+    let mut bare_turns = Vec::new();
+    for _ in 0..args.rounds.max(1) {
+        let meter = Meter::start([service.watched(SERVICE)])?;
+        let measured = drive(service.address(), connections, Some(time), &mut orders).await?;
+        let sent = meter.per(measured.count(202))?;
+        refused += measured.answers() - measured.count(202);
+        wait_for_changes(&service, orders.accepted.len() as u64 + 1).await?;
+        // What the client spends on waiting is no part of an order's cost,
+        // what the service spends on deciding is.
+        let decided = meter.per(measured.count(202))?;
+        turns.push(Round::of(&measured, decided.with(&[CLIENT], &sent)));
+
+        let meter = Meter::start([bare.watched(BARE)])?;
+        let measured = drive_untold(bare.address, connections, time, &mut bare_orders).await?;
+        bare_turns.push(Round::of(&measured, meter.per(measured.count(202))?));
+    }
+    let audit = service.target.audit().await?;
+    let accepted = orders.accepted.len() as u64;
+    let expected = Expected::confirmed(orders.accepted.len());
+    Sold::of(&orders.accepted).prove_counts(audit, &expected)?;
+    let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
+    service.stop().await?;
+    bare.stop().await?;
+    let ratio = Ratio::of(&turns, &bare_turns).context("no round")?;
+    Ok(Level {
+        connections,
+        service: Round::median(turns).context("no round")?,
+        bare: Round::median(bare_turns).context("no round")?,
+        ratio,
+        accepted,
+        refused,
+        peak_resident_mib,
+    })
+}
+
+/// Starts the service in memory, with one show and users.
+pub(super) async fn start(program: &Program, terms: Terms, users: u32) -> anyhow::Result<Service> {
+    let service = program.serve("all").await?;
+    service.target.put_on_sale(&names(), 1, terms).await?;
+    service.target.create_users(&names(), users, 0.0).await?;
+    Ok(service)
+}
+
+/// Waits until the show has had so many changes: every order has its verdict.
+async fn wait_for_changes(service: &Service, changes: u64) -> anyhow::Result<()> {
+    let names = names();
+    let counted = async || {
+        let seats = service.target.seats(&names).await?;
+        Ok(seats.iter().map(|seats| seats.seq).sum())
+    };
+    wait_for(changes, counted)
+        .await
+        .context("orders were lost: changes of the show")
+}
+
+impl Level {
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{} connections: accepted orders, {:.2} of the bare handler (rounds {:.2} to {:.2})",
+            self.connections, self.ratio.median, self.ratio.lowest, self.ratio.highest
+        )?;
+        writeln!(
+            out,
+            "  {:<8} {:>10} {:>10} {:>10} {:>14} {:>14}",
+            "", "orders/s", "p50 µs", "p99 µs", "CPU µs/order", "client µs/order"
+        )?;
+        for (name, turn) in [(SERVICE, &self.service), (BARE, &self.bare)] {
+            writeln!(
+                out,
+                "  {:<8} {:>10.0} {:>10} {:>10} {:>14.1} {:>14.1}",
+                name,
+                turn.accepted_per_second,
+                turn.p50_micros,
+                turn.p99_micros,
+                turn.cpu_micros_per_order.of(name),
+                turn.cpu_micros_per_order.of(CLIENT)
+            )?;
+        }
+        writeln!(
+            out,
+            "  {} accepted, all decided; {} refused; audit: 0 violations; peak resident {} MiB",
+            self.accepted, self.refused, self.peak_resident_mib
+        )
+    }
+}

@@ -1,0 +1,25 @@
+//! Figures of the service, each beside a baseline of the same run: in memory
+//! ([`memory`], [`soak`]) and on a real broker and database ([`services`]).
+
+mod accept;
+mod backlog;
+mod bare;
+mod benchmark;
+mod comparison;
+mod confirm;
+mod cpu;
+mod decide;
+mod flash_sale;
+mod growth;
+mod heard;
+pub(crate) mod memory;
+mod naive;
+mod notify;
+mod orders;
+mod proof;
+mod recipes;
+mod redis_server;
+mod rounds;
+pub(crate) mod services;
+pub(crate) mod soak;
+mod sold_out;

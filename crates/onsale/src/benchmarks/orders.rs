@@ -1,0 +1,124 @@
+//! Orders of one seat for a closed loop of connections.
+
+use std::ops::Range;
+
+use black_box::body::ticket_id;
+use black_box::http::{Head, Response};
+use black_box::load::Requests;
+use black_box::names::Names;
+use uuid::Uuid;
+
+/// Of all benchmarks: what they sell is nobody else's.
+pub(super) fn names() -> Names {
+    Names::of("onsale", "")
+}
+
+/// An order that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) user: u32,
+    pub(super) show: u32,
+    pub(super) ticket: Uuid,
+}
+
+/// Orders of one seat, each by the user that `users` names, for each of the shows in turn.
+pub(super) struct Orders<U> {
+    users: U,
+    shows: Vec<(u32, String)>,
+    sent: usize,
+    pub(super) accepted: Vec<Accepted>,
+}
+
+impl<U: Iterator<Item = u32>> Orders<U> {
+    /// For the first show.
+    pub(super) fn new(users: U) -> Self {
+        Self::of_shows(users, 0..1)
+    }
+
+    pub(super) fn of_shows(users: U, shows: Range<u32>) -> Self {
+        let names = names();
+        Self {
+            users,
+            shows: shows.map(|show| (show, names.show(show))).collect(),
+            sent: 0,
+            accepted: Vec::new(),
+        }
+    }
+}
+
+/// So many users, the first of whom are the first again after the last.
+pub(super) fn users(users: u32, orders: u64) -> impl Iterator<Item = u32> {
+    (0..orders).zip((0..users).cycle()).map(|(_, user)| user)
+}
+
+impl<U: Iterator<Item = u32>> Requests for Orders<U> {
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
+        let user = self.users.next()?;
+        let (number, show) = self.shows.get(self.sent % self.shows.len().max(1))?;
+        self.sent += 1;
+        let body = format!(r#"{{"show_id":"{show}","user_id":"{user}"}}"#);
+        Head::new("POST", "/tickets").write(request, &body);
+        Some(u64::from(*number) << 32 | u64::from(user))
+    }
+
+    fn answered(&mut self, mark: u64, response: Response<'_>) {
+        if response.status != 202 {
+            return;
+        }
+        let whole = |number: u64| u32::try_from(number).unwrap_or_default();
+        // An answer without an id counts as none: the proof misses it then.
+        let accepted = ticket_id(response.body).map(|ticket| Accepted {
+            user: whole(mark & u64::from(u32::MAX)),
+            show: whole(mark >> 32),
+            ticket,
+        });
+        self.accepted.extend(accepted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(mut orders: Orders<impl Iterator<Item = u32>>) -> Vec<String> {
+        let mut bodies = Vec::new();
+        let mut request = Vec::new();
+        while orders.next(&mut request).is_some() {
+            let text = String::from_utf8(std::mem::take(&mut request)).unwrap();
+            bodies.push(text.split("\r\n\r\n").nth(1).unwrap().to_owned());
+        }
+        bodies
+    }
+
+    #[test]
+    fn users_and_shows_take_turns() {
+        assert_eq!(
+            bodies(Orders::of_shows(users(2, 3), 4..6)),
+            [
+                r#"{"show_id":"onsale-s4","user_id":"0"}"#,
+                r#"{"show_id":"onsale-s5","user_id":"1"}"#,
+                r#"{"show_id":"onsale-s4","user_id":"0"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn an_accepted_order_is_known_by_its_mark() {
+        let mut orders = Orders::of_shows(7..8, 3..4);
+        let mark = orders.next(&mut Vec::new()).unwrap();
+        let ticket = Uuid::from_u128(9);
+        let body = format!(r#"{{"ticket_id":"{ticket}"}}"#);
+        let response = |status| Response {
+            status,
+            body: body.as_bytes(),
+        };
+        orders.answered(mark, response(202));
+        orders.answered(mark, response(409));
+        let accepted = Accepted {
+            user: 7,
+            show: 3,
+            ticket,
+        };
+        assert_eq!(orders.accepted, [accepted]);
+    }
+}

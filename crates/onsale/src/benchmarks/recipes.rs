@@ -1,0 +1,294 @@
+//! The same flash sale by two usual recipes: a guarded `UPDATE` before the answer,
+//! and a counter in Redis before the store.
+
+use std::fmt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use black_box::deployment::Deployment;
+use black_box::load::drive;
+use black_box::process::{Process, sibling};
+use black_box::usage::Watched;
+use black_box::waiting::wait_for;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::benchmark::{Benchmark, Setting};
+use super::cpu::{CpuMicros, Meter};
+use super::flash_sale::{FlashSale, FlashSales};
+use super::orders::{Orders, users};
+use super::redis_server::RedisServer;
+use crate::baselines::redis_counter::RedisCounter;
+use crate::baselines::transactions::put_on_sale;
+use crate::digits::{factor, grouped, millis, rate};
+use crate::markdown::Column::{Figure, Text};
+use crate::markdown::Table;
+
+const UPDATE_EACH: &str = "update_each";
+const REDIS_COUNTER: &str = "redis_counter";
+const REDIS: &str = "redis-server";
+/// Orders whose fate is looked at when Redis is killed.
+const DOOMED_ORDERS: u64 = 2_000;
+
+/// How the recipes are measured; orders and seats are those of the flash sale.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RecipesArgs {
+    /// Transactions at a time of the guarded `UPDATE`.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) update_each_connections: u32,
+}
+
+/// Both sales.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Recipes {
+    pub(super) orders: u64,
+    pub(super) seats: u32,
+    pub(super) update_each: Recipe,
+    pub(super) redis_counter: Recipe,
+    /// Orders that the recipe with Redis had answered, and how many of them were
+    /// gone after Redis was killed.
+    pub(super) redis_answered: u64,
+    pub(super) redis_lost: u64,
+}
+
+/// One sale.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Recipe {
+    pub(super) answers_per_second: f64,
+    p50_micros: u64,
+    p99_micros: u64,
+    confirmed: u64,
+    /// From the first request to the last ticket in the store.
+    pub(super) stored_after_seconds: f64,
+    cpu_micros_per_order: CpuMicros,
+}
+
+/// The same sale by this engine and by the recipes; what was not measured is no row.
+pub(super) fn beside(sales: Option<&FlashSales>, recipes: Option<&Recipes>) -> Table {
+    let mut table = Table::of([
+        Text("way"),
+        Figure("answers/s"),
+        Figure("p50 ms"),
+        Figure("p99 ms"),
+        Figure("all verdicts stored after"),
+        Figure("this engine, every order decided, beside it"),
+        Text("CPU µs/order"),
+    ]);
+    let engine = sales.map(|sales| sales.open_gate.decided_after_seconds);
+    if let Some(sales) = sales {
+        for (name, sale) in [
+            ("this engine, every order decided", &sales.open_gate),
+            ("this engine, sold-out gate as by default", &sales.gate),
+        ] {
+            table.row(engine_row(name, sale));
+        }
+    }
+    if let Some(recipes) = recipes {
+        for (name, recipe) in [
+            ("guarded `UPDATE` without a queue", &recipes.update_each),
+            (
+                "Redis counter in front of the store",
+                &recipes.redis_counter,
+            ),
+        ] {
+            let beside = engine.map(|engine| factor(recipe.stored_after_seconds / engine));
+            table.row([
+                name.to_owned(),
+                rate(recipe.answers_per_second),
+                millis(recipe.p50_micros),
+                millis(recipe.p99_micros),
+                format!("{:.2} s", recipe.stored_after_seconds),
+                beside.unwrap_or_default(),
+                recipe.cpu_micros_per_order.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+fn engine_row(name: &str, sale: &FlashSale) -> [String; 7] {
+    [
+        format!(
+            "{name} ({} refused by the gate)",
+            grouped(sale.refused_by_gate)
+        ),
+        rate(sale.answers_per_second),
+        millis(sale.accept_p50_micros),
+        millis(sale.accept_p99_micros),
+        format!("{:.2} s", sale.decided_after_seconds),
+        String::new(),
+        sale.cpu_micros_per_order.to_string(),
+    ]
+}
+
+impl Benchmark for Recipes {
+    type Args = RecipesArgs;
+
+    /// Its figures stand beside those of the flash sale.
+    const MARKER: Option<&'static str> = None;
+
+    async fn measure(setting: &Setting<'_>, args: &RecipesArgs) -> anyhow::Result<Self> {
+        let connections = args.update_each_connections;
+        let update_each =
+            async |deployment: &Deployment| update_each(setting, deployment, connections).await;
+        let redis_counter =
+            async |deployment: &Deployment| redis_counter(setting, deployment).await;
+        let (orders, seats) = setting.flash_sale;
+        Ok(Self {
+            orders,
+            seats,
+            update_each: setting.deploy(0, update_each).await?,
+            redis_counter: setting.deploy(0, redis_counter).await?,
+            redis_answered: DOOMED_ORDERS,
+            redis_lost: lose_orders(setting).await?,
+        })
+    }
+
+    fn missed(&self, _: &Setting<'_>, _: &RecipesArgs) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn table(&self) -> String {
+        String::new()
+    }
+}
+
+async fn update_each(
+    setting: &Setting<'_>,
+    deployment: &Deployment,
+    connections: u32,
+) -> anyhow::Result<Recipe> {
+    let set_up = |command: &mut Command, port: u16| {
+        command
+            .args(["--port", &port.to_string()])
+            .args(["--connections", &connections.to_string()])
+            .env("ONSALE_MYSQL_URL", deployment.database.url());
+    };
+    let mut process = Process::start(&sibling(UPDATE_EACH)?, set_up, "/health").await?;
+    let watched = vec![process.watched(UPDATE_EACH)];
+    let sold = sell(setting, deployment, &process, watched).await?;
+    process.stop().await?;
+    Ok(sold)
+}
+
+async fn redis_counter(setting: &Setting<'_>, deployment: &Deployment) -> anyhow::Result<Recipe> {
+    let (_, seats) = setting.flash_sale;
+    let redis = RedisServer::start().await?;
+    let mysql = Some(deployment.database.url());
+    let mut process = start_redis_counter(&redis, mysql, seats).await?;
+    let watched = vec![process.watched(REDIS_COUNTER), redis.process.watched(REDIS)];
+    let sold = sell(setting, deployment, &process, watched).await?;
+    process.stop().await?;
+    Ok(sold)
+}
+
+async fn start_redis_counter(
+    redis: &RedisServer,
+    mysql_url: Option<&str>,
+    seats: u32,
+) -> anyhow::Result<Process> {
+    let url = redis.url();
+    RedisCounter::connect(&url)
+        .await?
+        .put_on_sale(seats)
+        .await?;
+    let set_up = |command: &mut Command, port: u16| {
+        command
+            .args(["--port", &port.to_string()])
+            .env("ONSALE_REDIS_URL", &url);
+        if let Some(mysql_url) = mysql_url {
+            command.env("ONSALE_MYSQL_URL", mysql_url);
+        }
+    };
+    Process::start(&sibling(REDIS_COUNTER)?, set_up, "/health").await
+}
+
+async fn sell(
+    setting: &Setting<'_>,
+    deployment: &Deployment,
+    process: &Process,
+    watched: Vec<Watched>,
+) -> anyhow::Result<Recipe> {
+    let (orders, seats) = setting.flash_sale;
+    let database = &deployment.database;
+    put_on_sale(database.pool(), seats).await?;
+    let meter = Meter::on(deployment, watched)?;
+    let mut sent = Orders::new(users(setting.users, orders));
+    let measured = drive(process.address, setting.connections, None, &mut sent).await?;
+    let (confirmed, refused) = (measured.count(202), measured.count(409));
+    ensure!(
+        confirmed + refused == orders,
+        "{}: {:?}",
+        process.address,
+        measured.by_status
+    );
+    wait_for(confirmed, async || database.tickets().await).await?;
+    let stored_after = measured.started.elapsed();
+    let cpu_micros_per_order = meter.per(orders)?;
+    let tickets = database.tickets().await?;
+    let expected = u64::from(seats).min(orders);
+    ensure!(
+        (confirmed, tickets) == (expected, expected),
+        "{confirmed} confirmed, {tickets} stored of {expected} seats"
+    );
+    let latency = &measured.latency_micros;
+    Ok(Recipe {
+        answers_per_second: measured.rate(202) + measured.rate(409),
+        p50_micros: latency.value_at_quantile(0.5),
+        p99_micros: latency.value_at_quantile(0.99),
+        confirmed,
+        stored_after_seconds: stored_after.as_secs_f64(),
+        cpu_micros_per_order,
+    })
+}
+
+/// How many answered orders are gone when Redis dies before they are stored.
+async fn lose_orders(setting: &Setting<'_>) -> anyhow::Result<u64> {
+    let mut redis = RedisServer::start().await?;
+    let mut process = start_redis_counter(&redis, None, u32::MAX >> 1).await?;
+    let mut orders = Orders::new(users(setting.users, DOOMED_ORDERS));
+    let sent = drive(process.address, setting.connections, None, &mut orders).await?;
+    sent.expect_only(202)?;
+    redis.crash().await?;
+    let started = Instant::now();
+    let mut counter = loop {
+        match RedisCounter::connect(&redis.url()).await {
+            Ok(counter) => break counter,
+            Err(error) => ensure!(started.elapsed() < Duration::from_secs(10), "{error:#}"),
+        }
+    };
+    let left = counter.waiting().await?;
+    process.stop().await?;
+    Ok(DOOMED_ORDERS.saturating_sub(left))
+}
+
+impl fmt::Display for Recipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "recipes: the flash sale ({} orders, {} seats) without this service",
+            self.orders, self.seats
+        )?;
+        for (name, recipe) in [
+            ("UPDATE … WHERE available > 0", &self.update_each),
+            ("counter in Redis", &self.redis_counter),
+        ] {
+            writeln!(
+                f,
+                "  {name:<29} {:>8.0} answers/s, p50 {} µs, p99 {} µs; all stored after {:.2} s; \
+                 CPU µs/order: {}",
+                recipe.answers_per_second,
+                recipe.p50_micros,
+                recipe.p99_micros,
+                recipe.stored_after_seconds,
+                recipe.cpu_micros_per_order
+            )?;
+        }
+        writeln!(
+            f,
+            "  Redis killed before the store had them: {} of {} answered orders lost",
+            self.redis_lost, self.redis_answered
+        )
+    }
+}

@@ -1,0 +1,239 @@
+//! `onsale bench-services`: the list of benchmarks on a real broker and database, and
+//! their run.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+use black_box::deployment::Deployment;
+use black_box::servers::Servers;
+use black_box::store_server::StoreServer;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::accept::Accept;
+use super::benchmark::{Benchmark, Setting};
+use super::comparison;
+use super::confirm::Confirm;
+use super::decide::Decide;
+use super::flash_sale::FlashSales;
+use super::growth::Growth;
+use super::notify::Notify;
+use super::recipes::{self, Recipes};
+use super::sold_out::SoldOut;
+use crate::markdown::Table;
+use crate::provenance::Provenance;
+use crate::svg::Plot;
+
+/// Makes of each line: a word of `--only`, the options of the benchmark, its figures in the
+/// result, and its table.
+macro_rules! benchmarks {
+    ($($(#[$help:meta])+ $word:ident, $options:ident, $figures:ident: $benchmark:ty;)+) => {
+        /// What can be measured.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        pub(crate) enum Measurement {
+            $($(#[$help])+ $word,)+
+        }
+
+        #[derive(Debug, Clone, Args)]
+        struct Options {
+            $(#[command(flatten)] $options: <$benchmark as Benchmark>::Args,)+
+        }
+
+        /// Every figure of a run.
+        #[derive(Debug, Serialize, Deserialize)]
+        pub(crate) struct Report {
+            pub(crate) setting: Provenance,
+            $($figures: Option<$benchmark>,)+
+            /// What was required and not reached, in words.
+            pub(crate) missed: Vec<String>,
+        }
+
+        impl Report {
+            fn of(setting: Provenance) -> Self {
+                Self { setting, $($figures: None,)+ missed: Vec::new() }
+            }
+
+            /// Measures one, prints and keeps its figures.
+            async fn measure(
+                &mut self,
+                measurement: Measurement,
+                setting: &Setting<'_>,
+                options: &Options,
+            ) -> anyhow::Result<()> {
+                match measurement {
+                    $(Measurement::$word => {
+                        let options = &options.$options;
+                        let figures = Box::pin(<$benchmark>::measure(setting, options)).await?;
+                        write!(io::stdout(), "{figures}")?;
+                        self.missed.extend(figures.missed(setting, options));
+                        self.$figures = Some(figures);
+                    })+
+                }
+                Ok(())
+            }
+
+            /// The tables that benchmarks have for themselves, by their place.
+            fn own_tables(&self) -> Vec<(&'static str, String)> {
+                let tables = [$(
+                    <$benchmark>::MARKER.zip(self.$figures.as_ref().map(Benchmark::table)),
+                )+];
+                tables.into_iter().flatten().collect()
+            }
+        }
+
+        const OWN_MARKERS: &[Option<&str>] = &[$(<$benchmark>::MARKER,)+];
+    };
+}
+
+benchmarks! {
+    /// Orders accepted durably, beside a bare handler and one confirmed publish per request.
+    AcceptDurable, accept, accept_durable: Accept;
+    /// A backlog for one hot show, beside one transaction per ticket.
+    Decide, decide, decide: Decide;
+    /// Holds of one hot show confirmed while its orders are decided.
+    Confirm, confirm, confirm: Confirm;
+    /// More orders than seats, from the first request to the last verdict, as
+    /// configured by default and with every order decided.
+    FlashSale, flash_sale, flash_sale: FlashSales;
+    /// The flash sale by a guarded `UPDATE` per order, and by a counter in Redis.
+    Recipes, recipes, recipes: Recipes;
+    /// Orders for a sold-out show, beside a bare handler.
+    SoldOut, sold_out, sold_out: SoldOut;
+    /// Verdicts to ten thousand sockets, and how soon, beside a broadcast in one process.
+    Notify, notify, notify: Notify;
+    /// Rates, CPU time and memory by number of orders and of shows.
+    Growth, growth, growth: Growth;
+}
+
+type TableOf = fn(&Report) -> Table;
+
+/// Tables of several benchmarks, by their place.
+const SHARED: [(&str, TableOf); 2] = [
+    ("comparison", |report| comparison::table(&report.compared())),
+    ("recipes", |report| {
+        recipes::beside(report.flash_sale.as_ref(), report.recipes.as_ref())
+    }),
+];
+
+/// What is measured and how.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServicesArgs {
+    /// Only these; all unless given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Measurement>,
+    /// Keep-alive connections.
+    #[arg(long, default_value_t = 512)]
+    connections: usize,
+    /// Distinct users that order in turn.
+    #[arg(long, default_value_t = 50_000)]
+    users: u32,
+    /// The service; the `tickets` beside this binary unless given.
+    #[arg(long)]
+    tickets_bin: Option<PathBuf>,
+    /// Writes the figures into this file too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Report {
+    /// The places of its tables.
+    pub(crate) fn markers() -> impl Iterator<Item = &'static str> {
+        let shared = SHARED.into_iter().map(|(marker, _)| marker);
+        shared.chain(OWN_MARKERS.iter().copied().flatten())
+    }
+
+    /// Tables of what was measured, by their place.
+    pub(crate) fn tables(&self) -> Vec<(&'static str, String)> {
+        let shared = SHARED.map(|(marker, table)| (marker, table(self)));
+        let shared = shared.into_iter().filter(|(_, table)| !table.is_empty());
+        let shared = shared.map(|(marker, table)| (marker, table.to_string()));
+        shared.chain(self.own_tables()).collect()
+    }
+
+    /// Bars of what was measured.
+    pub(crate) fn plots(&self) -> Vec<Plot> {
+        comparison::plots(&self.compared())
+    }
+
+    const fn compared(&self) -> comparison::Measured<'_> {
+        comparison::Measured {
+            accept: self.accept_durable.as_ref(),
+            decide: self.decide.as_ref(),
+            sales: self.flash_sale.as_ref(),
+            recipes: self.recipes.as_ref(),
+        }
+    }
+}
+
+/// Measures, prints and proves. What was measured before a failure is printed and
+/// written all the same.
+pub(crate) async fn run(args: ServicesArgs) -> anyhow::Result<()> {
+    ensure!(args.users > 0, "--users must be at least 1");
+    ensure!(args.connections > 0, "--connections must be at least 1");
+    let servers = Servers::find()?;
+    let (server, provenance) = describe(&servers, &args).await?;
+    let sale = &args.options.flash_sale;
+    let setting = Setting {
+        servers: &servers,
+        server,
+        program: args.tickets_bin.clone(),
+        connections: args.connections,
+        users: args.users,
+        flash_sale: (sale.flash_orders, sale.flash_seats),
+    };
+    let mut report = Report::of(provenance);
+    let all = Measurement::value_variants();
+    let chosen = if args.only.is_empty() {
+        all
+    } else {
+        &args.only
+    };
+    for measurement in all.iter().filter(|one| chosen.contains(one)) {
+        let measured = report
+            .measure(*measurement, &setting, &args.options)
+            .await
+            .with_context(|| format!("{measurement:?}"));
+        if let Err(error) = &measured {
+            report.missed.push(format!("{error:#}"));
+        }
+        write_json(&args, &report)?;
+        measured?;
+    }
+    if !report.missed.is_empty() {
+        bail!("{}", report.missed.join("\n"));
+    }
+    Ok(())
+}
+
+/// Prints what the figures stand on.
+async fn describe(
+    servers: &Servers,
+    args: &ServicesArgs,
+) -> anyhow::Result<(StoreServer, Provenance)> {
+    let ask = async |deployment: &Deployment| {
+        let versions = deployment.versions().await?;
+        Ok((deployment.database.server().await?, versions))
+    };
+    let (server, versions) = Deployment::with(servers, args.tickets_bin.clone(), ask).await?;
+    let mut out = io::stdout();
+    writeln!(out, "store: {server}")?;
+    let local = servers.local_processes()?;
+    let names: Vec<_> = local.iter().map(|watched| watched.name).collect();
+    writeln!(
+        out,
+        "servers on this machine, whose CPU time is counted: {}",
+        names.join(", ")
+    )?;
+    Ok((server, Provenance::of(versions)))
+}
+
+fn write_json(args: &ServicesArgs, report: &Report) -> anyhow::Result<()> {
+    let Some(path) = &args.json else {
+        return Ok(());
+    };
+    std::fs::write(path, serde_json::to_string_pretty(report)?)
+        .with_context(|| format!("writing {}", path.display()))
+}

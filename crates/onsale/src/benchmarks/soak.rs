@@ -1,0 +1,141 @@
+//! A long run of requests that store nothing: memory must not grow.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use black_box::administration::Terms;
+use black_box::http::{Head, Response};
+use black_box::load::{Requests, drive};
+use black_box::program::Program;
+use clap::Args;
+use tokio::time::sleep;
+
+use super::memory::start;
+use super::orders::names;
+
+/// Allocators keep what threads gave back; that settles within this.
+const TOLERANCE_KIB: u64 = 4 * 1_024;
+
+/// How the soak goes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SoakArgs {
+    /// How long, in seconds, at least 6.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// Keep-alive connections.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) connections: usize,
+    /// The service; the `tickets` beside this binary unless given.
+    #[arg(long)]
+    pub(crate) tickets_bin: Option<PathBuf>,
+}
+
+/// Runs the soak and prints what happened.
+pub(crate) async fn run(args: SoakArgs) -> anyhow::Result<()> {
+    ensure!(args.seconds >= 6, "--seconds must be at least 6");
+    let program = Program::in_memory(args.tickets_bin)?;
+    let terms = Terms {
+        max_per_user: 1,
+        ..Terms::of(10)
+    };
+    let service = start(&program, terms, 10).await?;
+    let time = Duration::from_secs(args.seconds);
+    let samples = RefCell::new(Vec::new());
+    let mut requests = Barren::default();
+    let measured = {
+        let load = drive(
+            service.address(),
+            args.connections,
+            Some(time),
+            &mut requests,
+        );
+        tokio::pin!(load);
+        let started = Instant::now();
+        loop {
+            tokio::select! {
+                measured = &mut load => break measured?,
+                () = sleep(Duration::from_millis(500)) => {
+                    samples
+                        .borrow_mut()
+                        .push((started.elapsed(), service.process.resident_kib()?));
+                }
+            }
+        }
+    };
+    let samples = samples.into_inner();
+    let most = |from: Duration, until: Duration| {
+        let within = samples.iter().filter(|(at, _)| (from..until).contains(at));
+        within.map(|(_, kib)| *kib).max().unwrap_or_default()
+    };
+    let early = most(Duration::ZERO, time / 3);
+    let late = most(time * 2 / 3, time * 2);
+    writeln!(
+        io::stdout(),
+        "soak: {} requests in {} s, answers {:?}\n\
+         resident: at most {early} KiB in the first third, {late} KiB in the last",
+        measured.answers(),
+        args.seconds,
+        measured.by_status
+    )?;
+    service.stop().await?;
+    if requests.unexpected > 0 {
+        bail!("{} answers were not as expected", requests.unexpected);
+    }
+    if late > early + TOLERANCE_KIB {
+        bail!("memory grew by {} KiB", late - early);
+    }
+    Ok(())
+}
+
+/// Requests that are refused or only read, in turn.
+#[derive(Default)]
+struct Barren {
+    sent: u64,
+    unexpected: u64,
+}
+
+const KINDS: u64 = 8;
+
+/// Status that each kind must be answered with.
+const fn expected(kind: u64) -> u16 {
+    match kind {
+        0..=2 => 404,
+        3 => 400,
+        4 => 422,
+        _ => 200,
+    }
+}
+
+impl Requests for Barren {
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
+        let sent = self.sent;
+        self.sent += 1;
+        let show = names().show(0);
+        let mut order = |body: &str| Head::new("POST", "/tickets").write(request, body);
+        match sent % KINDS {
+            0 => order(&format!(r#"{{"show_id":"none-{sent}","user_id":"1"}}"#)),
+            1 => order(&format!(
+                r#"{{"show_id":"{show}","user_id":"none-{sent}"}}"#
+            )),
+            3 => order(&format!("not JSON {sent}")),
+            4 => order(&format!(r#"{{"show_id":"{show}","seat":"{sent}"}}"#)),
+            2 => {
+                let id = format!("/tickets/00000000-0000-8000-8000-{sent:012x}");
+                Head::new("GET", &id).write(request, "");
+            }
+            5 => Head::new("GET", &format!("/shows/{show}")).write(request, ""),
+            6 => Head::new("GET", "/tickets?user_id=1").write(request, ""),
+            _ => Head::new("GET", "/health/ready").write(request, ""),
+        }
+        Some(sent)
+    }
+
+    fn answered(&mut self, mark: u64, response: Response<'_>) {
+        if response.status != expected(mark % KINDS) {
+            self.unexpected += 1;
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Latencies.
+
+use std::collections::{BTreeMap, HashMap};
+
+use black_box::proof::order::Reader;
+use black_box::proof::ticket::StoredTicket;
+use black_box::proof::told::{Answer, NEVER};
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::outcome::Outcome;
+use crate::outcome::tally::{Step, histogram};
+
+/// A distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Percentiles {
+    /// How many.
+    pub(crate) count: u64,
+    /// The mean.
+    pub(crate) mean: f64,
+    /// Half of them are at most that.
+    pub(crate) p50: u64,
+    pub(crate) p75: u64,
+    pub(crate) p90: u64,
+    pub(crate) p95: u64,
+    pub(crate) p99: u64,
+    pub(crate) p999: u64,
+    pub(crate) p9999: u64,
+    /// The largest.
+    pub(crate) max: u64,
+}
+
+impl Percentiles {
+    /// Of a histogram.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Self {
+            count: histogram.len(),
+            mean: (histogram.mean() * 10.0).round() / 10.0,
+            p50: at(0.5),
+            p75: at(0.75),
+            p90: at(0.9),
+            p95: at(0.95),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.999_9),
+            max: histogram.max(),
+        }
+    }
+
+    fn of_values(values: impl Iterator<Item = u64>) -> Option<Self> {
+        let mut histogram = histogram().ok()?;
+        for value in values {
+            histogram.saturating_record(value.max(1));
+        }
+        Some(Self::of(&histogram))
+    }
+
+    /// The quantiles of plots with their values.
+    pub(crate) const fn quantiles(&self) -> [(&'static str, u64); 8] {
+        [
+            ("50", self.p50),
+            ("75", self.p75),
+            ("90", self.p90),
+            ("95", self.p95),
+            ("99", self.p99),
+            ("99.9", self.p999),
+            ("99.99", self.p9999),
+            ("max", self.max),
+        ]
+    }
+}
+
+/// From the intended instant to the sending.
+pub(super) fn lateness(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
+    let [orders, others] = &outcome.tally.lateness;
+    [("orders", orders), ("other_requests", others)]
+        .into_iter()
+        .filter(|(_, histogram)| !histogram.is_empty())
+        .map(|(name, histogram)| (name.to_owned(), Percentiles::of(histogram)))
+        .collect()
+}
+
+/// Every latency of the run, in µs: a list, of which each entry is one by its name.
+pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
+    let by_id: HashMap<Uuid, &StoredTicket> = outcome
+        .stored
+        .tickets
+        .iter()
+        .map(|ticket| (ticket.id, ticket))
+        .collect();
+    let orders = || outcome.plan.iter().zip(&outcome.told);
+    let accepted =
+        || orders().filter(|(_, told)| told.answer == Answer::Accepted && told.answered != NEVER);
+    let decided = || {
+        accepted().filter_map(|(planned, told)| {
+            let ticket = by_id.get(&told.ticket?)?;
+            let at = u64::try_from(ticket.decided_at - outcome.started_at).unwrap_or_default();
+            Some((planned, told, ticket, at))
+        })
+    };
+    let heard = |reader: Reader| {
+        decided()
+            .filter(move |(planned, told, _, _)| planned.reader == reader && told.heard != NEVER)
+    };
+    let tally = &outcome.tally;
+    let of_step = |histograms: &BTreeMap<Step, Histogram<u64>>, step: Step| {
+        histograms.get(&step).map(Percentiles::of)
+    };
+    let all = [
+        (
+            "order_to_accepted",
+            Percentiles::of_values(
+                accepted().map(|(planned, told)| told.answered.saturating_sub(planned.at_micros)),
+            ),
+        ),
+        ("order_answer", of_step(&tally.response, Step::Order)),
+        (
+            "order_to_verdict",
+            Percentiles::of_values(
+                decided().map(|(planned, _, _, at)| at.saturating_sub(planned.at_micros)),
+            ),
+        ),
+        (
+            "accepted_to_verdict",
+            Percentiles::of_values(decided().map(|(_, _, ticket, _)| {
+                u64::try_from(ticket.decided_at - ticket.requested_at).unwrap_or_default()
+            })),
+        ),
+        (
+            "order_to_heard_by_poll",
+            Percentiles::of_values(
+                heard(Reader::Poll)
+                    .map(|(planned, told, _, _)| told.heard.saturating_sub(planned.at_micros)),
+            ),
+        ),
+        (
+            "order_to_heard_by_websocket",
+            Percentiles::of_values(
+                heard(Reader::WebSocket)
+                    .map(|(planned, told, _, _)| told.heard.saturating_sub(planned.at_micros)),
+            ),
+        ),
+        (
+            "verdict_to_heard_by_websocket",
+            Percentiles::of_values(
+                heard(Reader::WebSocket).map(|(_, told, _, at)| told.heard.saturating_sub(at)),
+            ),
+        ),
+        ("poll", of_step(&tally.latency, Step::Poll)),
+        ("confirm", of_step(&tally.latency, Step::Confirm)),
+        ("cancel", of_step(&tally.latency, Step::Cancel)),
+    ];
+    all.into_iter()
+        .filter_map(|(name, percentiles)| Some((name.to_owned(), percentiles?)))
+        .filter(|(_, percentiles)| percentiles.count > 0)
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! The command: what it is told, and what it writes.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use black_box::names::Names;
+use black_box::servers::Servers;
+use clap::Args;
+
+use super::ground::{Ground, On};
+use super::sale::{Drawn, sell};
+use crate::provenance::Provenance;
+use crate::report::html;
+use crate::report::result::{Report, Setting};
+use crate::scenario::sale::{Outline, Scenario};
+
+/// How a scenario is run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunArgs {
+    /// The scenario; docs/LOAD.md explains its fields.
+    #[arg(long)]
+    pub(crate) scenario: PathBuf,
+    /// A deployment that runs, such as http://localhost:3001. Administration's
+    /// token is read from APP__ADMIN__TOKEN. Without it, the service is started.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// What the service is started on.
+    #[arg(long, value_enum, default_value_t = On::Memory, conflicts_with = "url")]
+    pub(crate) on: On,
+    /// With --on services: the folder of servers that nobody else uses, as
+    /// `SERVICES_STATE=FOLDER deploy/services.sh` leaves them. Faults may kill those.
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) own_servers: Option<PathBuf>,
+    /// With --own-servers: the folder of a broker of three nodes, as
+    /// `CLUSTER_STATE=FOLDER deploy/cluster.sh start` leaves it. It is used in place of
+    /// that of --own-servers, and faults may break its nodes.
+    #[arg(long, requires = "own_servers")]
+    pub(crate) own_cluster: Option<PathBuf>,
+    /// Of everything that is drawn; drawn itself and reported unless given.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Writes the result into this file.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Writes a page with plots into this file.
+    #[arg(long)]
+    pub(crate) html: Option<PathBuf>,
+    /// Writes a line a second to stderr even if it is no terminal.
+    #[arg(long)]
+    pub(crate) progress: bool,
+    /// Users that exist, called this and a number from 0 on: none are made.
+    #[arg(long, requires = "url")]
+    pub(crate) users_exist: Option<String>,
+    /// The service; the `tickets` beside this binary unless given.
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) tickets_bin: Option<PathBuf>,
+}
+
+/// Runs a scenario, writes what is asked for, and prints what happened.
+pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let (scenario, text) = Scenario::load(&args.scenario)?;
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let names = Names::new(args.users_exist.as_deref());
+    let drawn = Drawn::of(&scenario, seed)?;
+    let sell = async |ground: &Ground| {
+        let outcome = Box::pin(sell(ground, &scenario, drawn, &names, args.progress)).await?;
+        let setting = Setting {
+            run: names.run().to_owned(),
+            seed,
+            on: ground.on.clone(),
+            users_seconds: ground.users_seconds,
+            provenance: Provenance::of(ground.versions.clone()),
+        };
+        Ok((outcome, setting))
+    };
+    let program = args.tickets_bin.clone();
+    let sold = match (&args.url, args.on) {
+        (Some(url), _) => {
+            let users_exist = args.users_exist.is_some();
+            Box::pin(Ground::at_url(url, &scenario, &names, users_exist, sell)).await
+        }
+        (None, On::Memory) if args.own_servers.is_some() => {
+            bail!("--own-servers is for --on services")
+        }
+        (None, On::Memory) => Box::pin(Ground::in_memory(program, &scenario, &names, sell)).await,
+        (None, On::Services) => {
+            let servers = match &args.own_servers {
+                Some(folder) => Servers::own(folder, args.own_cluster.as_deref())?,
+                None => Servers::find()?,
+            };
+            let on = Ground::on_services(&servers, program, &scenario, &names, sell);
+            Box::pin(on).await
+        }
+    };
+    // Printed with the result, which there is none of then.
+    let (outcome, setting) = sold.with_context(|| format!("the run of seed {seed}"))?;
+    let outline = Outline::of(&scenario, &args.scenario, text);
+    let report = Report::of(&scenario, outline, setting, &outcome);
+    if let Some(path) = &args.json {
+        write_file(path, &serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(path) = &args.html {
+        write_file(path, &html::page(&report))?;
+    }
+    write!(io::stdout(), "{report}")?;
+    let failures = report.failures();
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
