@@ -1,8 +1,8 @@
 //! Adapters that are not compiled in.
 
-/// A store whose use is refused with the feature that it needs.
-macro_rules! absent_store {
-    ($settings:ty, $feature:literal) => {
+/// A store or a queue whose use is refused with the feature that it needs.
+macro_rules! absent {
+    (store $settings:ty, $feature:literal) => {
         impl StoreAdapter for $settings {
             fn name(&self) -> &'static str {
                 $feature
@@ -18,11 +18,7 @@ macro_rules! absent_store {
             }
         }
     };
-}
-
-/// Like [`absent_store`].
-macro_rules! absent_queue {
-    ($settings:ty, $feature:literal) => {
+    (queue $settings:ty, $feature:literal) => {
         #[async_trait]
         impl QueueAdapter for $settings {
             fn name(&self) -> &'static str {
@@ -51,4 +47,4 @@ macro_rules! absent_queue {
     };
 }
 
-pub(super) use {absent_queue, absent_store};
+pub(super) use absent;

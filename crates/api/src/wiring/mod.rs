@@ -22,7 +22,7 @@ use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
 
 #[cfg(not(all(feature = "memory", feature = "mysql", feature = "rabbitmq")))]
-use self::absent::{absent_queue, absent_store};
+use self::absent::absent;
 #[cfg(not(feature = "memory"))]
 use crate::settings::MemorySettings;
 #[cfg(not(feature = "mysql"))]
@@ -42,13 +42,13 @@ pub const COMPILED_ADAPTERS: &[&str] = &[
 ];
 
 #[cfg(not(feature = "memory"))]
-absent_store!(MemorySettings, "memory");
+absent!(store MemorySettings, "memory");
 #[cfg(not(feature = "memory"))]
-absent_queue!(MemorySettings, "memory");
+absent!(queue MemorySettings, "memory");
 #[cfg(not(feature = "mysql"))]
-absent_store!(MySqlSettings, "mysql");
+absent!(store MySqlSettings, "mysql");
 #[cfg(not(feature = "rabbitmq"))]
-absent_queue!(RabbitMqSettings, "rabbitmq");
+absent!(queue RabbitMqSettings, "rabbitmq");
 
 /// A store, with its settings.
 pub trait StoreAdapter: fmt::Debug + Send + Sync {
