@@ -68,7 +68,7 @@ impl Parameters {
         .unwrap_or(DEFAULT_LIMIT)
     }
 
-    /// Like [`super::body::Fields::finish`].
+    /// Like [`crate::json::body::Fields::finish`].
     pub(crate) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
         // What is left was never asked for, or is there a second time.
         for (name, _) in &self.left {

@@ -1,6 +1,6 @@
 //! What every task needs that runs until the process stops: [`Outage`] logs a failure once and
 //! its end once, [`Backoff`] waits between attempts, [`LogThrottle`] merges log lines, and
-//! [`error_chain`] writes an error with its causes.
+//! [`error_chain()`] writes an error with its causes.
 
 mod backoff;
 mod error_chain;
