@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Compares what the docs say with what the code has, where both can be read by a program:
 log lines that an operator may see, settings, make targets, problem codes, the crates that use
-each other, and the files that know features. Follows links. Lists every difference; exits 1
-on any.
+each other, and the files that know features. Follows links, looks for the files that are named,
+and measures lines. Lists every difference; exits 1 on any.
 """
 
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ PRODUCT = ("api", "domain", "http-api", "runtime", "worker", "adapter-memory", "
 SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}
 
 DOCS = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))]
+COLUMNS = 100
 
 faults = []
 
@@ -96,6 +98,34 @@ def check_codes():
             expect(name in codes | {"ticket_id"}, f"API.md has the code {name}, which is none")
 
 
+def check_rooms():
+    """The picture of the crates has the edges of the manifests: `-->` in the product, `-.->` in tests."""
+    picture = re.search(r"```mermaid\n(.*?)```", read("docs/ARCHITECTURE.md"), re.S).group(1)
+    drawn = set(re.findall(r"^ +(\S+) (-->|-\.->) (\S+)$", picture, re.M))
+    manifests = {path.parent.name: tomllib.loads(path.read_text()) for path in TOP.glob("crates/*/Cargo.toml")}
+    real = set()
+    for crate, manifest in manifests.items():
+        used = manifest.get("dependencies", {}).keys() & manifests.keys()
+        tested = manifest.get("dev-dependencies", {}).keys() & manifests.keys()
+        real |= {(crate, "-->", other) for other in used}
+        real |= {(crate, "-.->", other) for other in tested - used}
+    for edge in sorted(real - drawn):
+        expect(False, f"ARCHITECTURE.md does not draw {' '.join(edge)}")
+    for edge in sorted(drawn - real):
+        expect(False, f"ARCHITECTURE.md draws {' '.join(edge)}, which no manifest has")
+
+
+def check_files():
+    """Decisions name files of their time."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    there = subprocess.run(listed, cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
+    for path in DOCS:
+        if path.parent.name != "adr":
+            for name in set(re.findall(r"`([\w./-]+\.(?:rs|sh|py|toml))`", path.read_text())):
+                is_there = any(f"/{other}".endswith(f"/{name}") for other in there)
+                expect(is_there, f"{path.name} names {name}, which is not there")
+
+
 def check_features():
     for path in product_sources():
         if re.search(r"cfg\((?:\w+\()*feature", path.read_text()):
@@ -139,14 +169,28 @@ def check_links():
                     expect(anchor in anchors(target), f"{place}: {link} leads to no heading")
 
 
+def check_lines():
+    """Tables cannot be broken, and what a tool writes between markers is its own."""
+    for path in DOCS:
+        marker = None
+        for number, line in prose(path):
+            if found := re.fullmatch(r"<!-- (/?)([a-z-]+) -->", line):
+                marker = None if found.group(1) else found.group(2)
+            if marker is None and not line.startswith("|"):
+                expect(len(line) <= COLUMNS, f"{path.name}:{number}: has {len(line)} columns")
+
+
 def main():
     operations = words(read("docs/OPERATIONS.md"))
     check_log_lines(operations)
     check_settings()
     check_targets()
     check_codes()
+    check_rooms()
+    check_files()
     check_features()
     check_links()
+    check_lines()
     for fault in faults:
         print(f"check-docs: {fault}", file=sys.stderr)
     return 1 if faults else 0
