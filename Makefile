@@ -132,7 +132,7 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 		.local/python/bin/python deploy/check-compose.py; fi
 
 .PHONY: check-docs
-check-docs: ## Compares log lines, settings, targets and codes in the docs with the code.
+check-docs: ## Compares log lines, settings, targets and codes in the docs with the code; follows links.
 	python3 deploy/check-docs.py
 
 .PHONY: check-prod
@@ -140,7 +140,7 @@ check-prod: release ## Whether `make prod` goes on with its data after its serve
 	deploy/check-prod.sh
 
 .PHONY: test-compose
-test-compose: ## The container commands of the README as typed, on an engine of its own; 25 minutes, root on Debian.
+test-compose: ## The container commands of docs/OPERATIONS.md as typed, on an engine of its own; 25 minutes, root on Debian.
 	python3 deploy/test-compose.py
 
 .PHONY: check-dependencies

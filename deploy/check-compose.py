@@ -145,8 +145,11 @@ def check_image(known):
     for image in re.findall(r"^FROM (\S+)", dockerfile, re.M):
         expect(re.search(r":\d+\.\d+\.\d+|@sha256:[0-9a-f]{64}$", image), f"deploy/Dockerfile: {image} is not pinned")
     rust = re.search(r"^FROM rust:([\d.]+)", dockerfile, re.M).group(1)
+    pinned = tomllib.loads(read("rust-toolchain.toml"))["toolchain"]["channel"]
+    expect(rust == pinned, f"deploy/Dockerfile: Rust {rust}, but rust-toolchain.toml has {pinned}")
     needed = tomllib.loads(read("Cargo.toml"))["workspace"]["package"]["rust-version"]
-    expect(version(rust) >= version(needed), f"deploy/Dockerfile: Rust {rust} is older than rust-version {needed}")
+    expect(version(pinned) >= version(needed), f"rust-toolchain.toml: {pinned} is older than rust-version {needed}")
+    expect(f"Rust {pinned}" in read("README.md"), f"README.md does not name Rust {pinned}")
     expect(f"\nEXPOSE {known['server.port']}\n" in dockerfile, "deploy/Dockerfile: EXPOSE is not server.port")
     let_in = set(re.findall(r"^!(\S+)", read("deploy/Dockerfile.dockerignore"), re.M))
     for line in re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+)$", dockerfile, re.M):

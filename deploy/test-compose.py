@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the container commands of README.md as typed, in a clone of what is committed, and
+"""Runs the container commands of docs/OPERATIONS.md as typed, in a clone of what is committed, and
 looks at what docker-compose.yml promises. `make test-compose`; root on Debian.
 
 The engine is one of its own (deploy/docker-engine.sh), with stand-ins for the images that
@@ -60,12 +60,12 @@ def compose(*arguments, **options):
     return docker("compose", *arguments, **options)
 
 
-def typed_in_readme():
+def typed_in_docs():
     """The container commands, in their sequence."""
-    readme = (TREE / "README.md").read_text()
-    section = readme[readme.index("**In containers**") :]
+    operations = (TREE / "docs/OPERATIONS.md").read_text()
+    section = operations.split("\n### In containers\n")[1].split("\n### ")[0]
     commands = re.findall(r"^    ((?:[A-Z_]+=\S+ )?docker .*)$", section, re.M)
-    expect(len(commands) >= 4, f"README.md has only {commands}")
+    expect(len(commands) >= 4, f"OPERATIONS.md has only {commands}")
     return commands
 
 
@@ -239,7 +239,7 @@ def main():
 
 
 def check(files):
-    for command in typed_in_readme():
+    for command in typed_in_docs():
         printed = as_typed(command)
         if "up" in command.split() and "--build" in command.split():
             expect(until_decided(order()) == "confirmed", "the first order")

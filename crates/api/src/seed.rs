@@ -1,4 +1,4 @@
-//! What development starts with, and `tickets seed` adds, so that the README's first order works.
+//! What development starts with, and `tickets seed` adds, so that docs/API.md's first order works.
 
 use std::num::NonZeroU32;
 
