@@ -94,6 +94,12 @@ pub(crate) enum StoreError {
         addresses[0], addresses[1]
     )]
     TwoPrimaries { addresses: [String; 2] },
+    #[error(
+        "{full} has no connection left and may be the primary, so {other} is not used in its place, \
+         although it takes changes. Raise max_connections of {full}, or set read_only = ON on the \
+         server that is not the primary"
+    )]
+    PrimaryMayBeFull { full: String, other: String },
     #[error("no server of mysql.urls can be used: {}", listed(.0))]
     NoServer(Vec<(String, StoreError)>),
     #[error(
@@ -132,6 +138,11 @@ pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
     )
 }
 
+/// What a step of the schema makes is there: a table, a column, a key.
+pub(crate) fn is_there_already(error: &sqlx::Error) -> bool {
+    number_of(error).is_some_and(|number| number::THERE_ALREADY.contains(&number))
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
@@ -156,6 +167,7 @@ mod number {
     pub(super) const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
     /// No such table, no such column: it is not migrated.
     pub(super) const NOT_MIGRATED: [u16; 2] = [1146, 1054];
+    pub(super) const THERE_ALREADY: [u16; 3] = [1050, 1060, 1061];
     /// Of a login: the server's `max_connections`, or the user's.
     pub(super) const TOO_MANY_CONNECTIONS: [u16; 3] = [1040, 1203, 1226];
     /// The same row would fail again: NULL where there must be none, a key that is there, a value
@@ -202,6 +214,12 @@ impl StoreError {
         }
     }
 
+    /// The server is alive and takes no more connections.
+    pub(crate) fn is_of_a_full_server(&self) -> bool {
+        let full = number::TOO_MANY_CONNECTIONS;
+        self.number().is_some_and(|number| full.contains(&number))
+    }
+
     /// There is no database of that name.
     pub(crate) fn is_unknown_database(&self) -> bool {
         match self {
@@ -230,6 +248,7 @@ impl StoreError {
                 "{self}. Name the primary in mysql.url or mysql.urls, or SET GLOBAL read_only = OFF"
             )),
             Self::TwoPrimaries { .. }
+            | Self::PrimaryMayBeFull { .. }
             | Self::NoServer(_)
             | Self::AllBusy { .. }
             | Self::Refused(_) => Some(self.to_string()),

@@ -170,6 +170,16 @@ async fn apply(connection: &mut MySqlConnection, steps: &[&Migration]) -> Result
                     connection.execute("ROLLBACK").await?;
                     sleep(TRY_AGAIN).await;
                 }
+                // The server finishes a statement although the process that sent it was killed, and
+                // no lock of ours outlives that process. The next attempt sees what is there.
+                Err(error) if is_there_already(&error) && begun.elapsed() < TABLE_LIMIT => {
+                    warn!(
+                        step = step.version,
+                        "an interrupted migration has just finished a part of this step; trying \
+                         again"
+                    );
+                    sleep(TRY_AGAIN).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -179,12 +189,20 @@ async fn apply(connection: &mut MySqlConnection, steps: &[&Migration]) -> Result
 }
 
 fn is_table_in_use(error: &sqlx::migrate::MigrateError) -> bool {
+    of_a_statement(error).is_some_and(crate::error::is_contention)
+}
+
+fn is_there_already(error: &sqlx::migrate::MigrateError) -> bool {
+    of_a_statement(error).is_some_and(crate::error::is_there_already)
+}
+
+fn of_a_statement(error: &sqlx::migrate::MigrateError) -> Option<&sqlx::Error> {
     use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
 
-    let (Execute(error) | ExecuteMigration(error, _)) = error else {
-        return false;
-    };
-    crate::error::is_contention(error)
+    match error {
+        Execute(error) | ExecuteMigration(error, _) => Some(error),
+        _ => None,
+    }
 }
 
 /// The right to migrate, in a session of its own.
@@ -399,6 +417,43 @@ mod tests {
         .await;
         applied.unwrap();
         database.number("SELECT COUNT(more) FROM used").await;
+    }
+
+    /// The process that sent the statement was killed; the server does not notice while it waits.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_step_that_the_server_finishes_meanwhile_is_no_failure() {
+        let database = TestDatabase::create().await;
+        let servers = servers(database.url());
+        let embedded = sqlx::migrate!();
+        let steps: Vec<_> = embedded.iter().collect();
+        let (first, second) = (&steps[..1], &steps[..2]);
+        assert!(second[1].sql.contains("ADD COLUMN changed_at"));
+        apply_missing(&servers, first).await.unwrap();
+        let mut reading = database.hold_lock("SELECT * FROM users").await;
+        let waiting = async |count| {
+            let waiting = "SELECT COUNT(*) FROM information_schema.processlist \
+                WHERE db = DATABASE() AND state LIKE 'Waiting for table metadata lock%'";
+            while database.number(waiting).await < count {}
+        };
+        let left_behind = database.execute(
+            "SET SESSION lock_wait_timeout = 60; \
+            ALTER TABLE users ADD COLUMN changed_at TIMESTAMP(6) NOT NULL \
+                DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), \
+                ADD KEY users_by_change (changed_at)",
+        );
+        let applying = async {
+            waiting(1).await;
+            apply_missing(&servers, second).await
+        };
+        let releasing = async {
+            waiting(2).await;
+            reading.execute("ROLLBACK").await;
+        };
+        let ((), applied, ()) = Box::pin(within("it is done", async {
+            tokio::join!(left_behind, applying, releasing)
+        }))
+        .await;
+        applied.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]

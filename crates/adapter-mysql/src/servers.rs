@@ -214,7 +214,8 @@ impl Servers {
     }
 
     /// The server in use, if it still is the one. Otherwise the only one that takes changes:
-    /// of two that do, nobody can say which has the tickets.
+    /// of two that do, nobody can say which has the tickets, nor of one that does and one that
+    /// is too full to say.
     async fn search(&self, all: &[Server]) -> Result<Session, StoreError> {
         let in_use = *self.used.lock();
         let used = in_use.map(|used| used.place);
@@ -272,10 +273,18 @@ impl Servers {
                 }
             }
         }
-        let Some((place, session)) = found else {
+        let Some((place, mut session)) = found else {
             failed.sort_by(|(one, _), (other, _)| one.cmp(other));
             return Err(StoreError::NoServer(failed));
         };
+        let full = failed.iter().find(|(_, error)| error.is_of_a_full_server());
+        if let Some((full, _)) = full
+            && !session.is_one_of_many().await?
+        {
+            let (full, other) = (full.clone(), all[place].address.clone());
+            close(session).await;
+            return Err(StoreError::PrimaryMayBeFull { full, other });
+        }
         Ok(self.used_from_now_on(all, place, session))
     }
 

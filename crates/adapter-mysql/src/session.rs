@@ -23,6 +23,7 @@ const BEGIN: &str = "\
         sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', \
         time_zone = '+00:00', unique_checks = 1, sql_safe_updates = 0, sql_auto_is_null = 0, \
         sql_select_limit = 18446744073709551615, sql_big_selects = 1, \
+        default_storage_engine = 'InnoDB', \
         innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, wait_timeout = 15 \
         /*!80000 , max_execution_time = 0 */ \
         /*M! , max_statement_time = 0, check_constraint_checks = 1, alter_algorithm = 'DEFAULT', \

@@ -33,6 +33,8 @@ pub(crate) struct HeldLane {
 struct Entry {
     lane: HeldLane,
     latest_order: Option<Instant>,
+    /// Since when it has a batch that is not settled.
+    unsettled: Option<Instant>,
 }
 
 /// A lane that could not be served here.
@@ -80,6 +82,7 @@ impl HeldLanes {
         let entry = Entry {
             lane,
             latest_order: None,
+            unsettled: None,
         };
         state.held.insert(claim.lane, entry);
         state.unserved.push_back(claim.lane);
@@ -149,10 +152,24 @@ impl HeldLanes {
         is_new
     }
 
-    /// Notes that the lane has orders.
-    pub(crate) fn note_orders(&self, lane: Lane) {
+    /// Notes that the lane has orders, a batch of which is to be settled.
+    pub(crate) fn note_batch(&self, lane: Lane) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        if let Some(entry) = state.held.get_mut(&lane) {
+            entry.latest_order = Some(now);
+            entry.unsettled = Some(now);
+        }
+        // From now on only a settled batch shows that the lane can be served.
+        if let Some(failing) = state.failing.get_mut(&lane) {
+            failing.opened = None;
+        }
+    }
+
+    /// Notes that the batch is settled.
+    pub(crate) fn note_settled(&self, lane: Lane) {
         if let Some(entry) = self.state.lock().held.get_mut(&lane) {
-            entry.latest_order = Some(Instant::now());
+            entry.unsettled = None;
         }
     }
 
@@ -164,8 +181,10 @@ impl HeldLanes {
         error: &dyn std::error::Error,
     ) {
         let mut state = self.state.lock();
+        let held = state.held.get_mut(&lane);
+        let unsettled = held.and_then(|entry| entry.unsettled.take());
         let failing = state.failing.entry(lane).or_insert_with(|| Failing {
-            since: Instant::now(),
+            since: unsettled.unwrap_or_else(Instant::now),
             component,
             reason: String::new(),
             opened: None,
@@ -220,7 +239,8 @@ impl HeldLanes {
         }
     }
 
-    /// The lane that could not be served here for longest, for how long, and why.
+    /// The lane that has not been served here for longest, for how long, and why: it fails, or
+    /// its batch is being decided.
     pub(crate) fn failing(&self) -> Option<(Lane, Duration, String)> {
         let mut state = self.state.lock();
         state.failing.retain(|_, failing| {
@@ -230,8 +250,13 @@ impl HeldLanes {
             !is_served(failing.opened, SERVED_AFTER)
                 && !is_served(failing.taken.map(|(_, at)| at), SERVED_BY_OTHERS_AFTER)
         });
-        let longest = state.failing.iter().min_by_key(|(_, it)| it.since);
-        longest.map(|(lane, it)| (*lane, it.since.elapsed(), it.reason.clone()))
+        let failing = state.failing.iter();
+        let failing = failing.map(|(lane, it)| (it.since, *lane, it.reason.as_str()));
+        let unsettled = state.held.iter().filter_map(|(lane, entry)| {
+            Some((entry.unsettled?, *lane, "its batch has no verdicts yet"))
+        });
+        let (since, lane, reason) = failing.chain(unsettled).min_by_key(|(since, ..)| *since)?;
+        Some((lane, since.elapsed(), reason.to_owned()))
     }
 
     /// What the worker says of itself.
@@ -287,6 +312,38 @@ mod tests {
 
         held.note_failure(lane, "queue", &std::fmt::Error);
         held.note_served(lane);
+        assert!(held.failing().is_none());
+    }
+
+    fn claimed(held: &HeldLanes, lane: Lane) {
+        held.add(Claim { lane, number: 1 });
+    }
+
+    /// Somebody has locked a show: no verdict comes, and no failure for as long as the store waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_whose_batch_gets_no_verdicts_is_not_served() {
+        let (held, lane) = (HeldLanes::default(), Lanes::new(1).unwrap().get(0).unwrap());
+        claimed(&held, lane);
+        held.note_open(lane);
+        assert!(held.failing().is_none());
+        held.note_batch(lane);
+        advance(SERVED_AFTER * 3).await;
+        let (_, since, _) = held.failing().unwrap();
+        assert_eq!(since, SERVED_AFTER * 3);
+        held.note_failure(lane, "ledger", &std::fmt::Error);
+        held.remove(lane, None);
+
+        // It is opened again, and the next attempt takes as long.
+        claimed(&held, lane);
+        held.note_open(lane);
+        held.note_batch(lane);
+        advance(SERVED_AFTER * 3).await;
+        let (_, since, reason) = held.failing().unwrap();
+        assert_eq!(since, SERVED_AFTER * 6);
+        assert!(reason.contains("formatting"), "{reason}");
+
+        held.note_served(lane);
+        held.note_settled(lane);
         assert!(held.failing().is_none());
     }
 

@@ -106,7 +106,7 @@ impl Worker {
             let since = *failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= PATIENCE {
                 if self.held.give_up(lane) {
-                    warn!(queue.lane = %lane, "gives the lane up: its orders cannot be had here");
+                    warn!(queue.lane = %lane, "gives up the lane: the queue does not deliver its orders here");
                 }
                 return Ended::Unable;
             }
@@ -133,7 +133,7 @@ impl Worker {
                 Ok(batch) => batch,
                 Err(error) => return Served::Failed(error),
             };
-            self.held.note_orders(held.claim.lane);
+            self.held.note_batch(held.claim.lane);
             let started = Instant::now();
             if let Some(ended) = self.decide(batch.orders(), held.claim).await {
                 return Served::Ended(ended);
@@ -141,6 +141,7 @@ impl Worker {
             if let Err(error) = batch.ack().await {
                 return Served::Failed(error);
             }
+            self.held.note_settled(held.claim.lane);
             if !*has_settled {
                 self.held.note_served(held.claim.lane);
                 outage.record_success();
@@ -177,7 +178,10 @@ impl Worker {
             }
             if started.elapsed() >= PATIENCE {
                 if self.held.give_up(claim.lane) {
-                    warn!("gives its lane up: another worker may be able to decide");
+                    warn!(
+                        queue.lane = %claim.lane,
+                        "gives up the lane: the store does not decide its orders here"
+                    );
                 }
                 return Some(Ended::Unable);
             }

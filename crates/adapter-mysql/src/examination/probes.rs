@@ -32,7 +32,10 @@ pub(super) async fn findings(
     findings.extend(constraints(&mut session.connection).await?);
     findings.extend(engines(&mut session.connection).await?);
     let mut other = servers.connect().await?;
-    findings.extend(locks(&mut session.connection, &mut other.connection).await?);
+    // Another server may be used from now on.
+    if other.server == session.server {
+        findings.extend(locks(&mut session.connection, &mut other.connection).await?);
+    }
     close(other).await;
     Ok(findings)
 }
@@ -82,8 +85,9 @@ async fn constraints(connection: &mut MySqlConnection) -> Result<Vec<Finding>, S
 }
 
 async fn engines(connection: &mut MySqlConnection) -> Result<Vec<Finding>, StoreError> {
+    // MySQL gives the names that it keeps in its dictionary as bytes.
     let other: Vec<(String, String)> = sqlx::query_as(
-        "SELECT table_name, engine FROM information_schema.tables \
+        "SELECT CAST(table_name AS CHAR), CAST(engine AS CHAR) FROM information_schema.tables \
          WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND engine <> 'InnoDB'",
     )
     .fetch_all(connection)

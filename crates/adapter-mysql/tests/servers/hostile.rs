@@ -40,6 +40,9 @@ async fn every_contract_holds_on_a_server_whose_defaults_are_hostile() {
     server.execute(of_its_kind).await;
     let ours = scene::store(vec![server.url_of(DATABASE)]);
     prepare(&ours, 10).await;
+    let strange =
+        format!("SET SESSION TRANSACTION READ WRITE; CREATE TABLE {DATABASE}.strange (id INT)");
+    server.execute(&strange).await;
     let found = ours.examine().await;
     let is_tried = |subject: &str| ["CHECK", "FOR UPDATE", "isolation"].contains(&subject);
     let broken: Vec<_> = found
@@ -47,6 +50,12 @@ async fn every_contract_holds_on_a_server_whose_defaults_are_hostile() {
         .filter(|finding| is_tried(&finding.subject) || finding.level == Level::Unknown)
         .collect();
     assert!(broken.is_empty(), "{broken:?}");
+    let of_another_engine: Vec<_> = found
+        .iter()
+        .filter(|finding| finding.what.contains("MyISAM"))
+        .map(|finding| finding.subject.as_str())
+        .collect();
+    assert_eq!(of_another_engine, ["strange"]);
     drop(ours);
     every_contract_holds(&server).await;
 }

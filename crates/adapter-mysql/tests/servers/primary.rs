@@ -266,6 +266,42 @@ async fn a_primary_that_is_slow_is_not_left_for_another() {
     assert!(primary.number(&decided).await > 0);
 }
 
+/// It may still take changes, and cannot be asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_primary_that_is_full_is_not_left_for_another() {
+    let [primary, replica] = pair().await;
+    let urls = vec![primary.url_of(DATABASE), replica.url_of(DATABASE)];
+    let ours = store(urls.clone());
+    prepare(&ours, SEATS).await;
+    replica.catch_up(&primary).await;
+    // By a mistake.
+    replica.promote().await;
+    let mut others = Vec::new();
+    while let Some(other) = primary.try_connect().await {
+        others.push(other);
+    }
+    let source = OrderSource::new(1);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        // More at once than there are connections.
+        let deciding = (0..16).map(|_| async {
+            drop(ours.decide(&orders(&source, 1), None).await);
+        });
+        join_all(deciding).await;
+    }
+    let late = store(urls);
+    let told = late.check().await.unwrap_err().reason;
+    assert!(
+        told.contains(&primary.address()) && told.contains("no connection left"),
+        "{told}"
+    );
+    late.decide(&orders(&source, 1), None).await.unwrap_err();
+    drop(others);
+    within("it goes on", decided_anew(&ours, &source)).await;
+    let decided = format!("SELECT COUNT(*) FROM {DATABASE}.tickets");
+    assert_eq!(replica.number(&decided).await, 0);
+}
+
 /// An address that follows the primary beside its own, or the same one again: it has the tickets
 /// under each of its names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
