@@ -12,6 +12,7 @@ mod examination;
 mod identity;
 mod lane_claims;
 mod migration;
+mod page;
 mod row;
 mod servers;
 mod session;

@@ -14,6 +14,7 @@ use crate::MySqlStore;
 use crate::coalesce::Coalescer;
 use crate::connections::Lease;
 use crate::error::StoreError;
+use crate::page::Page;
 use crate::row::{SHOW_COLUMNS, ShowRow, readable};
 use crate::store::Database;
 use crate::ticket_ledger::sql::{self, padded, placeholders};
@@ -152,24 +153,15 @@ async fn list(
     after: Option<&ShowId>,
     limit: usize,
 ) -> Result<Vec<ShowStanding>, StoreError> {
-    let mut after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
+    let after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
+    let mut page = Page::after(after, limit);
     let mut lease = db.lease_reading().await?;
-    let mut shows = Vec::new();
-    // A row that cannot be read makes room for another one.
-    while shows.len() < limit {
-        let missing = limit - shows.len();
-        let rows = rows_after(&mut lease, &after, missing).await?;
-        let is_last = rows.len() < missing;
-        if let Some(last) = rows.last() {
-            after.clone_from(&last.id);
-        }
-        shows.extend(readable(rows));
-        if is_last {
-            break;
-        }
+    while page.missing > 0 {
+        let rows = rows_after(&mut lease, &page.after, page.missing).await?;
+        page.fill(rows, |row| row.id.clone());
     }
     lease.give_back();
-    Ok(shows)
+    Ok(page.values)
 }
 
 async fn rows_after(

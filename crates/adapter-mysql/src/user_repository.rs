@@ -12,7 +12,8 @@ use sqlx::mysql::MySqlConnection;
 use crate::MySqlStore;
 use crate::coalesce::Coalescer;
 use crate::error::StoreError;
-use crate::row::{UserRow, class_code, readable};
+use crate::page::Page;
+use crate::row::{UserRow, class_code};
 use crate::store::Database;
 use crate::ticket_ledger::holder;
 use crate::ticket_ledger::sql::{padded, placeholders};
@@ -128,29 +129,20 @@ async fn list(
     after: Option<&UserId>,
     limit: usize,
 ) -> Result<Vec<User>, StoreError> {
-    let mut after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
+    let after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
+    let mut page = Page::after(after, limit);
     let mut lease = db.lease_reading().await?;
-    let mut users = Vec::new();
-    // A row that cannot be read makes room for another one.
-    while users.len() < limit {
-        let missing = limit - users.len();
+    while page.missing > 0 {
         let query = sqlx::query_as::<_, UserRow>(
             "SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?",
         )
-        .bind(after.clone())
-        .bind(u64::try_from(missing).unwrap_or(u64::MAX));
+        .bind(page.after.clone())
+        .bind(u64::try_from(page.missing).unwrap_or(u64::MAX));
         let rows = query.fetch_all(lease.connection()).await?;
-        let is_last = rows.len() < missing;
-        if let Some(last) = rows.last() {
-            after.clone_from(&last.id);
-        }
-        users.extend(readable(rows));
-        if is_last {
-            break;
-        }
+        page.fill(rows, |row| row.id.clone());
     }
     lease.give_back();
-    Ok(users)
+    Ok(page.values)
 }
 
 async fn create(db: &Database, user: &User) -> Result<(), StoreError> {

@@ -10,9 +10,8 @@ use domain::ticket::Ticket;
 
 use super::locked::tickets;
 use crate::error::StoreError;
-use crate::row::{
-    JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, change, decision, readable,
-};
+use crate::page::Page;
+use crate::row::{JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, change, decision};
 use crate::store::Database;
 
 fn rows(limit: usize) -> u64 {
@@ -34,15 +33,14 @@ pub(super) async fn list_by_user(
     user: &UserId,
     page: TicketPage,
 ) -> Result<Vec<Ticket>, StoreError> {
-    let mut after = page
+    let after = page
         .after
         .map(|(requested_at, id)| (requested_at.as_micros(), id.to_bytes().to_vec()));
+    let mut page = Page::after(after, page.limit);
     let mut lease = db.lease_reading().await?;
-    let mut tickets = Vec::new();
-    // A row that cannot be read makes room for another one.
-    while tickets.len() < page.limit {
+    while page.missing > 0 {
         // The first bound narrows the index range, the second one is exact.
-        let bounds = if after.is_some() {
+        let bounds = if page.after.is_some() {
             "AND requested_at <= ? AND (requested_at < ? OR id < ?)"
         } else {
             ""
@@ -52,21 +50,15 @@ pub(super) async fn list_by_user(
              ORDER BY requested_at DESC, id DESC LIMIT ?"
         );
         let mut query = sqlx::query_as::<_, TicketRow>(&sql).bind(user.as_str().as_bytes());
-        if let Some((requested_at, id)) = after {
+        if let Some((requested_at, id)) = &page.after {
             query = query.bind(requested_at).bind(requested_at).bind(id);
         }
-        let missing = page.limit - tickets.len();
-        let found = query.bind(rows(missing));
+        let found = query.bind(rows(page.missing));
         let found = found.fetch_all(lease.connection()).await?;
-        let is_last = found.len() < missing;
-        after = found.last().map(TicketRow::place);
-        tickets.extend(readable(found));
-        if is_last {
-            break;
-        }
+        page.fill(found, |row| Some(row.place()));
     }
     lease.give_back();
-    Ok(tickets)
+    Ok(page.values)
 }
 
 /// What the show's number was before both halves are read bounds them: up to
