@@ -9,8 +9,8 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::coalesce::Coalescer;
 use crate::error::StoreError;
+use runtime::Coalescer;
 
 /// Shows that have batches at the same time; one too many only shares fewer transactions.
 const SHOWS: u64 = 10_000;
@@ -18,11 +18,11 @@ const SHOWS: u64 = 10_000;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Makes what a show's calls go through.
-type Make<K, V> = Box<dyn Fn(&ShowId) -> Coalescer<K, V> + Send + Sync>;
+type Make<K, V> = Box<dyn Fn(&ShowId) -> Coalescer<K, V, StoreError> + Send + Sync>;
 
 /// A [`Coalescer`] for each show.
 pub(crate) struct ByShow<K, V> {
-    shows: Cache<ShowId, Arc<Coalescer<K, V>>>,
+    shows: Cache<ShowId, Arc<Coalescer<K, V, StoreError>>>,
     make: Make<K, V>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Cause, LedgerError};
+use runtime::NotCalled;
 use sqlx::mysql::MySqlDatabaseError;
 
 /// Not the URL of a database. The URL itself is not repeated: it holds the password.
@@ -135,6 +136,15 @@ pub(crate) fn is_contention(error: &sqlx::Error) -> bool {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<NotCalled> for StoreError {
+    fn from(error: NotCalled) -> Self {
+        match error {
+            NotCalled::Overloaded => Self::Overloaded,
+            NotCalled::Closed => Self::Closed,
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 //! tickets are written only under the lock of their show.
 
 mod by_show;
-mod coalesce;
 mod connections;
 mod error;
 mod examination;
@@ -19,7 +18,7 @@ mod session;
 mod show_repository;
 mod store;
 mod ticket_ledger;
-mod user_directory;
+mod user_changes;
 mod user_repository;
 
 pub use error::{InvalidUrl, MigrateError};

@@ -11,13 +11,13 @@ use domain::show::{Show, ShowStanding};
 use sqlx::Executor;
 
 use crate::MySqlStore;
-use crate::coalesce::Coalescer;
 use crate::connections::Lease;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::row::{SHOW_COLUMNS, ShowRow, readable};
 use crate::store::Database;
 use crate::ticket_ledger::sql::{self, padded, placeholders};
+use runtime::Coalescer;
 
 /// Shows asked for in one query; keeps the texts of its statements few.
 const MAX_LOOK_UPS: usize = 128;
@@ -26,7 +26,7 @@ const MAX_LOOK_UPS: usize = 128;
 pub(crate) type Found = Result<Option<ShowStanding>, StoreError>;
 
 /// For those who order.
-pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Found> {
+pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Found, StoreError> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
         let db = db.clone();
         async move {
@@ -37,7 +37,7 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Found> {
 }
 
 /// For everybody: one show's page is asked for by thousands.
-pub(crate) fn public_look_ups(db: Database) -> Coalescer<ShowId, Found> {
+pub(crate) fn public_look_ups(db: Database) -> Coalescer<ShowId, Found, StoreError> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
         let db = db.clone();
         async move {
@@ -87,17 +87,9 @@ fn unavailable(error: StoreError) -> ShowRepositoryError {
 #[async_trait]
 impl ShowRepository for MySqlStore {
     async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
-        if let Some(show) = self.show_cache.get(id) {
-            return Ok(Some(show));
-        }
         let found = self.shows.call(id.clone()).await.and_then(|found| found);
-        let show = found
-            .map_err(unavailable)?
-            .map(|standing| Arc::new(standing.show));
-        if let Some(show) = &show {
-            self.show_cache.insert(id.clone(), Arc::clone(show));
-        }
-        Ok(show)
+        let standing = found.map_err(unavailable)?;
+        Ok(standing.map(|standing| Arc::new(standing.show)))
     }
 
     async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {

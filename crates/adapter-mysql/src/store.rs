@@ -10,31 +10,25 @@ use domain::ids::{ShowId, UserId};
 use domain::ports::{Clock, ClocksDiffer, Dependency, DependencyDown};
 use domain::receipt::TicketId;
 use domain::rule::{TransitionOutcome, TransitionRequest};
-use domain::show::{Show, ShowSeats};
+use domain::show::ShowSeats;
 use domain::time::Timestamp;
-use moka::sync::Cache;
 use parking_lot::Mutex;
 use sqlx::Executor;
 use tokio::time::timeout;
 
 use crate::by_show::ByShow;
-use crate::coalesce::Coalescer;
 use crate::connections::{Connections, Lease};
 use crate::error::{InvalidUrl, MigrateError, StoreError};
 use crate::migration;
 use crate::servers::{Servers, Wanted};
-use crate::user_directory::UserDirectory;
 use crate::{show_repository, ticket_ledger, user_repository};
+use runtime::Coalescer;
 
 /// How long a change may take, waiting for locks and connecting included,
 /// before it counts as lost.
 pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// The same for what waits for no lock; buyers wait for it.
 const READ_LIMIT: Duration = Duration::from_secs(3);
-/// Time that a found show may be answered from memory.
-const SHOW_CACHE_TIME: Duration = Duration::from_secs(1);
-/// Shows kept in memory.
-const SHOWS_CACHED: u64 = 10_000;
 /// The most connections that only change shows: deciding never waits behind reading.
 const CHANGING_CONNECTIONS: u32 = 8;
 /// The most that read for those who order and confirm.
@@ -54,9 +48,6 @@ pub struct MySqlConfig {
     pub max_connections: u32,
     /// How far the server's clock may be off.
     pub max_clock_skew: Duration,
-    /// Users whose class is kept in memory, about 60 bytes each; 0 where no
-    /// orders are taken.
-    pub user_directory_max: usize,
 }
 
 /// The URLs hold the password.
@@ -66,7 +57,6 @@ impl fmt::Debug for MySqlConfig {
             .field("only_reads", &self.only_reads)
             .field("max_connections", &self.max_connections)
             .field("max_clock_skew", &self.max_clock_skew)
-            .field("user_directory_max", &self.user_directory_max)
             .finish_non_exhaustive()
     }
 }
@@ -76,14 +66,12 @@ pub struct MySqlStore {
     pub(crate) db: Database,
     /// When readiness last saw a change committed.
     checked_by_change: Mutex<Option<Instant>>,
-    pub(crate) users: Coalescer<UserId, user_repository::Found>,
-    pub(crate) user_directory: Arc<UserDirectory>,
-    pub(crate) shows: Coalescer<ShowId, show_repository::Found>,
-    pub(crate) show_cache: Cache<ShowId, Arc<Show>>,
-    pub(crate) standings: Coalescer<ShowId, show_repository::Found>,
-    pub(crate) tickets: Coalescer<TicketId, ticket_ledger::Found>,
+    pub(crate) users: Coalescer<UserId, user_repository::Found, StoreError>,
+    pub(crate) shows: Coalescer<ShowId, show_repository::Found, StoreError>,
+    pub(crate) standings: Coalescer<ShowId, show_repository::Found, StoreError>,
+    pub(crate) tickets: Coalescer<TicketId, ticket_ledger::Found, StoreError>,
     /// The same, for those who confirm and cancel.
-    pub(crate) changed_tickets: Coalescer<TicketId, ticket_ledger::Found>,
+    pub(crate) changed_tickets: Coalescer<TicketId, ticket_ledger::Found, StoreError>,
     pub(crate) transitions: ByShow<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)>,
 }
 
@@ -139,12 +127,7 @@ impl MySqlStore {
         Ok(Self {
             checked_by_change: Mutex::default(),
             users: user_repository::look_ups(db.clone()),
-            user_directory: UserDirectory::start(db.clone(), config.user_directory_max),
             shows: show_repository::look_ups(db.clone()),
-            show_cache: Cache::builder()
-                .max_capacity(SHOWS_CACHED)
-                .time_to_live(SHOW_CACHE_TIME)
-                .build(),
             standings: show_repository::public_look_ups(db.clone()),
             tickets: ticket_ledger::look_ups(db.clone()),
             changed_tickets: ticket_ledger::look_ups_for_changes(db.clone()),

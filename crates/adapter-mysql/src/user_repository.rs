@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use domain::ids::UserId;
 use domain::ports::{CreateUserError, UserRepository, UserRepositoryError};
-use domain::user::{PriorityClass, User, UserChange};
+use domain::user::{User, UserChange};
 use sqlx::QueryBuilder;
 use sqlx::mysql::MySqlConnection;
 
 use crate::MySqlStore;
-use crate::coalesce::Coalescer;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::row::{UserRow, class_code};
 use crate::store::Database;
 use crate::ticket_ledger::holder;
 use crate::ticket_ledger::sql::{padded, placeholders};
+use runtime::Coalescer;
 
 /// Users asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
@@ -24,7 +24,7 @@ const MAX_LOOK_UPS: usize = 512;
 /// A row that cannot be read is that user's failure alone.
 pub(crate) type Found = Result<Option<User>, StoreError>;
 
-pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Found> {
+pub(crate) fn look_ups(db: Database) -> Coalescer<UserId, Found, StoreError> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<UserId>| {
         let db = db.clone();
         async move {
@@ -60,7 +60,7 @@ async fn find_all(
     Ok(ids.iter().map(found).collect())
 }
 
-fn unavailable(error: StoreError) -> UserRepositoryError {
+pub(crate) fn unavailable(error: StoreError) -> UserRepositoryError {
     UserRepositoryError::Unavailable(error.cause())
 }
 
@@ -69,17 +69,6 @@ impl UserRepository for MySqlStore {
     async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
         let found = self.users.call(id.clone()).await.and_then(|found| found);
         found.map_err(unavailable)
-    }
-
-    async fn class_of(&self, id: &UserId) -> Result<Option<PriorityClass>, UserRepositoryError> {
-        if let Some(class) = self.user_directory.class_of(id) {
-            return Ok(Some(class));
-        }
-        let user = self.find(id).await?;
-        Ok(user.map(|user| {
-            self.user_directory.learn(id, user.priority);
-            user.priority
-        }))
     }
 
     async fn list(
@@ -107,17 +96,12 @@ impl UserRepository for MySqlStore {
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError> {
         let changing = self.db.change(update(&self.db, id, change));
-        let changed = changing.await.map_err(unavailable)?;
-        if let Some(user) = &changed {
-            self.user_directory.learn(id, user.priority);
-        }
-        Ok(changed)
+        changing.await.map_err(unavailable)
     }
 
     async fn erase(&self, id: &UserId, alias: &UserId) -> Result<Option<u64>, UserRepositoryError> {
         let was_there = self.db.change(remove(&self.db, id)).await;
         let was_there = was_there.map_err(unavailable)?;
-        self.user_directory.forget(id);
         let tickets = holder::change(&self.db, id, alias).await;
         let tickets = tickets.map_err(unavailable)?;
         Ok((was_there || tickets > 0).then_some(tickets))

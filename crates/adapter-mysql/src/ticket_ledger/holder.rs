@@ -126,7 +126,6 @@ mod tests {
             only_reads: false,
             max_connections: 12,
             max_clock_skew: Duration::MAX,
-            user_directory_max: 0,
         };
         let clock = Arc::new(ManualClock::new(fixtures::start()));
         let store = MySqlStore::new(&config, clock).unwrap();

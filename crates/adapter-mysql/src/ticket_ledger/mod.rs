@@ -33,11 +33,11 @@ use tracing::debug;
 use self::locked::{LiveSeats, Locked};
 use crate::MySqlStore;
 use crate::by_show::ByShow;
-use crate::coalesce::Coalescer;
 use crate::error::StoreError;
 use crate::row::show_ledger;
 use crate::session::ensure_it_takes_changes;
 use crate::store::{CHANGE_LIMIT, Database};
+use runtime::Coalescer;
 
 /// Tickets asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
@@ -52,7 +52,7 @@ const ATTEMPTS: u32 = 10;
 pub(crate) type Found = Result<Option<Ticket>, StoreError>;
 
 /// For everybody.
-pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Found> {
+pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Found, StoreError> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
         let db = db.clone();
         async move {
@@ -68,7 +68,7 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Found> {
 }
 
 /// For those who confirm and cancel: what is not found is nowhere.
-pub(crate) fn look_ups_for_changes(db: Database) -> Coalescer<TicketId, Found> {
+pub(crate) fn look_ups_for_changes(db: Database) -> Coalescer<TicketId, Found, StoreError> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
         let db = db.clone();
         async move {
