@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use domain::ports::{DependencyDown, DeploymentId, StoreIdentity};
 
 use crate::MySqlStore;
+use crate::database::Database;
 use crate::error::StoreError;
-use crate::store::Database;
 
 #[async_trait]
 impl StoreIdentity for MySqlStore {

@@ -13,9 +13,9 @@ use sqlx::mysql::MySqlConnection;
 use tracing::error;
 
 use crate::MySqlStore;
+use crate::database::{Database, SERVER_MICROS};
 use crate::error::StoreError;
 use crate::row::log_once;
-use crate::store::{Database, SERVER_MICROS};
 
 impl From<StoreError> for LaneClaimsError {
     fn from(error: StoreError) -> Self {

@@ -6,6 +6,8 @@
 
 mod by_show;
 mod connections;
+mod database;
+mod dependency;
 mod error;
 mod examination;
 mod identity;

@@ -12,10 +12,10 @@ use sqlx::Executor;
 
 use crate::MySqlStore;
 use crate::connections::Lease;
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::row::{SHOW_COLUMNS, ShowRow, readable};
-use crate::store::Database;
 use crate::ticket_ledger::sql::{self, padded, placeholders};
 use runtime::Coalescer;
 

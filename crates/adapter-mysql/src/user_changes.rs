@@ -7,9 +7,9 @@ use domain::ports::{ChangedUsers, UserChanges, UserMark, UserRepositoryError};
 use tracing::error;
 
 use crate::MySqlStore;
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::row::{class, user_id};
-use crate::store::Database;
 use crate::user_repository::unavailable;
 
 /// Earlier than any change.

@@ -10,10 +10,10 @@ use sqlx::QueryBuilder;
 use sqlx::mysql::MySqlConnection;
 
 use crate::MySqlStore;
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::row::{UserRow, class_code};
-use crate::store::Database;
 use crate::ticket_ledger::holder;
 use crate::ticket_ledger::sql::{padded, placeholders};
 use runtime::Coalescer;

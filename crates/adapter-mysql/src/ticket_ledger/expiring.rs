@@ -14,9 +14,9 @@ use tracing::{error, warn};
 use super::locked::Locked;
 use super::sql::{padded, placeholders};
 use super::until_free;
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::row::{log_once, show_id};
-use crate::store::Database;
 
 /// Shows of one sweep.
 const SHOWS_MAX: u64 = 1_000;

@@ -7,9 +7,9 @@ use domain::rule::Changes;
 
 use super::locked::Locked;
 use super::{sql, until_free};
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::row::show_id;
-use crate::store::Database;
 
 /// Tickets that change their holder in one transaction: their show is locked meanwhile, and nobody
 /// else gets a verdict.

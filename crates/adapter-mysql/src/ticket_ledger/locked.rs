@@ -15,11 +15,11 @@ use sqlx::{Executor, FromRow, Row};
 
 use super::sql::{self, Hold, padded, placeholders, repeated};
 use crate::connections::Lease;
+use crate::database::{Database, SERVER_MICROS};
 use crate::error::StoreError;
 use crate::row::{
     SHOW_COLUMNS, ShowRow, TICKET_COLUMNS, TicketRow, show_ledger, status_code, ticket_id,
 };
-use crate::store::{Database, SERVER_MICROS};
 
 /// The one way to change a show: lock, then read the clock, then everything
 /// else. Dropped without a commit, it takes its connection with it, and the

@@ -33,10 +33,10 @@ use tracing::debug;
 use self::locked::{LiveSeats, Locked};
 use crate::MySqlStore;
 use crate::by_show::ByShow;
+use crate::database::{CHANGE_LIMIT, Database};
 use crate::error::StoreError;
 use crate::row::show_ledger;
 use crate::session::ensure_it_takes_changes;
-use crate::store::{CHANGE_LIMIT, Database};
 use runtime::Coalescer;
 
 /// Tickets asked for in one query.

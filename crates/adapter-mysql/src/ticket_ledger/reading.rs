@@ -9,10 +9,10 @@ use domain::receipt::TicketId;
 use domain::ticket::Ticket;
 
 use super::locked::tickets;
+use crate::database::Database;
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::row::{JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, change, decision};
-use crate::store::Database;
 
 fn rows(limit: usize) -> u64 {
     u64::try_from(limit).unwrap_or(u64::MAX)
