@@ -10,7 +10,7 @@ mod database;
 mod dependency;
 mod error;
 mod examination;
-mod identity;
+
 mod lane_claims;
 mod migration;
 mod page;
@@ -19,6 +19,7 @@ mod servers;
 mod session;
 mod show_repository;
 mod store;
+mod store_identity;
 mod ticket_ledger;
 mod user_changes;
 mod user_repository;
