@@ -5,20 +5,18 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use domain::ports::{ClocksDiffer, Dependency, DependencyDown};
 use parking_lot::Mutex;
-use sqlx::Executor;
 
-use crate::MySqlStore;
-use crate::database::{Database, SERVER_MICROS, within};
-use crate::error::StoreError;
+use crate::database::{Database, within};
+use crate::engine::Engine;
+use crate::error::{Fault, SqlError, cause};
+use crate::statements::SqlSession;
+use crate::store::SqlStore;
 
 /// Whether orders find their users and shows, and what that server's clock says.
-async fn check_selling(db: &Database) -> Result<(), StoreError> {
+async fn check_selling<E: Engine>(db: &Database<E>) -> Result<(), E::Error> {
     let mut lease = db.lease_selling().await?;
     let asked = Instant::now();
-    let sql = format!(
-        "SELECT {SERVER_MICROS}, (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS found)"
-    );
-    let (server, _shows): (i64, i64) = sqlx::query_as(&sql).fetch_one(lease.connection()).await?;
+    let server = lease.session().server_time().await?;
     lease.give_back();
     db.checked_now(asked, server)?;
     Ok(())
@@ -27,17 +25,17 @@ async fn check_selling(db: &Database) -> Result<(), StoreError> {
 /// Whether a change is taken and committed, over a connection like those that decide and confirm.
 /// That the server takes none is noticed as the connection is lent; what else can be in the way
 /// is found by a change, which costs a commit, so that is not done every time.
-async fn check_changing(db: &Database, changed: &Mutex<Option<Instant>>) -> Result<(), StoreError> {
+async fn check_changing<E: Engine>(
+    db: &Database<E>,
+    changed: &Mutex<Option<Instant>>,
+) -> Result<(), E::Error> {
     const CHANGE_AGAIN: Duration = Duration::from_secs(4);
 
     let mut lease = db.lease_changing().await?;
     let is_due = (*changed.lock()).is_none_or(|changed| changed.elapsed() > CHANGE_AGAIN);
     if is_due {
         *changed.lock() = None;
-        // An update would find nothing to change if the row were gone, and say nothing.
-        let sql = "INSERT INTO write_check (id, checks) VALUES (1, 1) \
-            ON DUPLICATE KEY UPDATE checks = checks + 1";
-        lease.connection().execute(sql).await?;
+        lease.session().write_check().await?;
         *changed.lock() = Some(Instant::now());
     }
     lease.give_back();
@@ -47,21 +45,18 @@ async fn check_changing(db: &Database, changed: &Mutex<Option<Instant>>) -> Resu
 /// Before whoever asks gives up, so that it is said which it was.
 const CHECK_LIMIT: Duration = Duration::from_millis(1_800);
 
-fn down(what: &str, error: StoreError) -> DependencyDown {
-    let why = error
-        .remedy()
-        .unwrap_or_else(|| format!("{error}; check mysql.url and whether the server answers"));
+fn down(what: &str, error: impl SqlError) -> DependencyDown {
     DependencyDown {
-        reason: format!("{what}: {why}"),
-        source: Some(match error {
-            StoreError::ClockOff { skew } => Box::new(ClocksDiffer { skew }),
-            error => error.cause(),
+        reason: format!("{what}: {}", error.advice()),
+        source: Some(match error.fault() {
+            Some(Fault::ClockOff { skew }) => Box::new(ClocksDiffer { skew: *skew }),
+            _ => cause(error),
         }),
     }
 }
 
 #[async_trait]
-impl Dependency for MySqlStore {
+impl<E: Engine> Dependency for SqlStore<E> {
     fn name(&self) -> &'static str {
         "store"
     }

@@ -8,27 +8,27 @@ use domain::ids::ShowId;
 use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
 use domain::rule::open_show;
 use domain::show::{Show, ShowStanding};
-use sqlx::Executor;
-
-use crate::MySqlStore;
-use crate::connections::Lease;
-use crate::database::Database;
-use crate::error::StoreError;
-use crate::page::Page;
-use crate::row::{SHOW_COLUMNS, ShowRow, readable};
-use crate::ticket_ledger::sql::{self, padded, placeholders};
 use runtime::Coalescer;
 
-/// Shows asked for in one query; keeps the texts of its statements few.
+use crate::connections::Lease;
+use crate::database::Database;
+use crate::engine::Engine;
+use crate::error::{Fault, SqlError, cause};
+use crate::page::Page;
+use crate::row::readable;
+use crate::statements::{ShowStatements, SqlSession, TicketStatements};
+use crate::store::SqlStore;
+
+/// Shows asked for in one query.
 const MAX_LOOK_UPS: usize = 128;
 
 /// A row that cannot be read is that show's failure alone.
-pub(crate) type Found = Result<Option<ShowStanding>, StoreError>;
+pub(crate) type Found = Result<Option<ShowStanding>, Fault>;
 
 /// For those who order.
-pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Found, StoreError> {
+pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<ShowId, Found, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
-        let db = db.clone();
+        let db = Arc::clone(&db);
         async move {
             let lease = db.lease_selling();
             db.read(find_all(lease, &ids)).await
@@ -37,9 +37,11 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<ShowId, Found, StoreError> {
 }
 
 /// For everybody: one show's page is asked for by thousands.
-pub(crate) fn public_look_ups(db: Database) -> Coalescer<ShowId, Found, StoreError> {
+pub(crate) fn public_look_ups<E: Engine>(
+    db: Arc<Database<E>>,
+) -> Coalescer<ShowId, Found, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
-        let db = db.clone();
+        let db = Arc::clone(&db);
         async move {
             let lease = db.lease_reading();
             db.read(find_all(lease, &ids)).await
@@ -47,12 +49,12 @@ pub(crate) fn public_look_ups(db: Database) -> Coalescer<ShowId, Found, StoreErr
     })
 }
 
-async fn find_all(
-    lease: impl Future<Output = Result<Lease, StoreError>>,
+async fn find_all<E: Engine>(
+    lease: impl Future<Output = Result<Lease<E>, E::Error>>,
     ids: &[ShowId],
-) -> Result<Vec<Found>, StoreError> {
+) -> Result<Vec<Found>, E::Error> {
     let mut lease = lease.await?;
-    let found = rows(&mut lease, ids).await?;
+    let found = lease.session().shows(ids).await?;
     lease.give_back();
     let mut by_id: HashMap<Vec<u8>, _> = HashMap::with_capacity(found.len());
     for row in found {
@@ -62,40 +64,32 @@ async fn find_all(
     Ok(ids.iter().map(found).collect())
 }
 
-/// A plain read, which waits for no lock.
-async fn rows(lease: &mut Lease, ids: &[ShowId]) -> Result<Vec<ShowRow>, StoreError> {
-    let mut found = Vec::with_capacity(ids.len());
-    for some in ids.chunks(MAX_LOOK_UPS) {
-        let some = padded(some);
-        let sql = format!(
-            "SELECT {SHOW_COLUMNS} FROM shows WHERE id IN ({})",
-            placeholders(some.len())
-        );
-        let mut query = sqlx::query_as::<_, ShowRow>(&sql);
-        for id in some {
-            query = query.bind(id.as_str().as_bytes());
-        }
-        found.extend(query.fetch_all(lease.connection()).await?);
-    }
-    Ok(found)
+fn unavailable(error: impl SqlError) -> ShowRepositoryError {
+    ShowRepositoryError::Unavailable(cause(error))
 }
 
-fn unavailable(error: StoreError) -> ShowRepositoryError {
-    ShowRepositoryError::Unavailable(error.cause())
+impl<E: Engine> SqlStore<E> {
+    async fn look_up(
+        &self,
+        shows: &Coalescer<ShowId, Found, E::Error>,
+        id: &ShowId,
+    ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        let found = shows.call(id.clone()).await;
+        let found = found.and_then(|found| found.map_err(E::Error::from));
+        found.map_err(unavailable)
+    }
 }
 
 #[async_trait]
-impl ShowRepository for MySqlStore {
+impl<E: Engine> ShowRepository for SqlStore<E> {
     async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
-        let found = self.shows.call(id.clone()).await.and_then(|found| found);
-        let standing = found.map_err(unavailable)?;
+        let standing = self.look_up(&self.shows, id).await?;
         Ok(standing.map(|standing| Arc::new(standing.show)))
     }
 
     async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
         if let [id] = ids {
-            let found = self.standings.call(id.clone()).await;
-            let found = found.and_then(|found| found).map_err(unavailable)?;
+            let found = self.look_up(&self.standings, id).await?;
             return Ok(found.into_iter().collect());
         }
         // Each once, even if it is in two chunks.
@@ -104,10 +98,13 @@ impl ShowRepository for MySqlStore {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = ids.into_iter().collect();
-        let db = self.db.clone();
+        let db = Arc::clone(&self.db);
         let reading = async move {
             let mut lease = db.lease_reading().await?;
-            let found = rows(&mut lease, &ids).await?;
+            let mut found = Vec::with_capacity(ids.len());
+            for some in ids.chunks(MAX_LOOK_UPS) {
+                found.extend(lease.session().shows(some).await?);
+            }
             lease.give_back();
             Ok(readable(found))
         };
@@ -120,7 +117,7 @@ impl ShowRepository for MySqlStore {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        let (db, after) = (self.db.clone(), after.cloned());
+        let (db, after) = (Arc::clone(&self.db), after.cloned());
         let reading = async move { list(&db, after.as_ref(), limit).await };
         let read = self.db.read_to_the_end(reading).await;
         read.map_err(unavailable)
@@ -135,47 +132,36 @@ impl ShowRepository for MySqlStore {
         match self.db.change(create(&self.db, show)).await {
             Ok(standing) => Ok(standing),
             Err(error) if error.is_duplicate() => Err(CreateShowError::AlreadyExists),
-            Err(error) => Err(CreateShowError::Unavailable(error.cause())),
+            Err(error) => Err(CreateShowError::Unavailable(cause(error))),
         }
     }
 }
 
-async fn list(
-    db: &Database,
+async fn list<E: Engine>(
+    db: &Database<E>,
     after: Option<&ShowId>,
     limit: usize,
-) -> Result<Vec<ShowStanding>, StoreError> {
+) -> Result<Vec<ShowStanding>, E::Error> {
     let after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
     let mut page = Page::after(after, limit);
     let mut lease = db.lease_reading().await?;
     while page.missing > 0 {
-        let rows = rows_after(&mut lease, &page.after, page.missing).await?;
+        let session = lease.session();
+        let rows = session.shows_after(&page.after, page.missing).await?;
         page.fill(rows, |row| row.id.clone());
     }
     lease.give_back();
     Ok(page.values)
 }
 
-async fn rows_after(
-    lease: &mut Lease,
-    after: &[u8],
-    limit: usize,
-) -> Result<Vec<ShowRow>, StoreError> {
-    let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id > ? ORDER BY id LIMIT ?");
-    let query = sqlx::query_as::<_, ShowRow>(&sql)
-        .bind(after)
-        .bind(u64::try_from(limit).unwrap_or(u64::MAX));
-    Ok(query.fetch_all(lease.connection()).await?)
-}
-
 /// Rows of shows that are none, by id.
-async fn unreadable(db: &Database) -> Result<Vec<UnreadableShow>, StoreError> {
+async fn unreadable<E: Engine>(db: &Database<E>) -> Result<Vec<UnreadableShow>, E::Error> {
     const ROWS: usize = 1_000;
 
     let mut lease = db.lease_reading().await?;
     let (mut after, mut found) = (Vec::new(), Vec::new());
     loop {
-        let rows = rows_after(&mut lease, &after, ROWS).await?;
+        let rows = lease.session().shows_after(&after, ROWS).await?;
         let is_last = rows.len() < ROWS;
         for row in rows {
             after.clone_from(&row.id);
@@ -193,14 +179,15 @@ async fn unreadable(db: &Database) -> Result<Vec<UnreadableShow>, StoreError> {
     Ok(found)
 }
 
-async fn create(db: &Database, show: &Show) -> Result<ShowStanding, StoreError> {
+async fn create<E: Engine>(db: &Database<E>, show: &Show) -> Result<ShowStanding, E::Error> {
     let saved = open_show(show.clone(), db.clock.now());
+    let entry: Vec<_> = saved.entry.iter().collect();
     let mut lease = db.lease_changing().await?;
-    let connection = lease.connection();
-    connection.execute("START TRANSACTION").await?;
-    sql::insert_show(connection, &saved).await?;
-    sql::insert_journal(connection, &saved.entry.iter().collect::<Vec<_>>()).await?;
-    connection.execute("COMMIT").await?;
+    let session = lease.session();
+    session.begin().await?;
+    session.insert_show(&saved).await?;
+    session.insert_journal(&entry).await?;
+    session.commit().await?;
     lease.give_back();
     Ok(saved.standing())
 }

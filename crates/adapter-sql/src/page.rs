@@ -1,6 +1,6 @@
 //! Pages of what is listed.
 
-use crate::error::StoreError;
+use crate::error::Fault;
 use crate::row::readable;
 
 /// A page that is being filled. A row that cannot be read makes room for another one: a page that
@@ -28,7 +28,7 @@ impl<P, T> Page<P, T> {
     /// Takes what was read of the missing ones. `place` is where a row stands.
     pub(crate) fn fill<R>(&mut self, rows: Vec<R>, place: impl Fn(&R) -> P)
     where
-        T: TryFrom<R, Error = StoreError>,
+        T: TryFrom<R, Error = Fault>,
     {
         let is_last = rows.len() < self.missing;
         if let Some(last) = rows.last() {
