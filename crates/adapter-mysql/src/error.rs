@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Cause, LedgerError};
+use adapter_sql::{Fault, SqlError};
+use domain::ports::Cause;
+use runtime::NotCalled;
 use sqlx::mysql::MySqlDatabaseError;
 
 /// Not the URL of a database. The URL itself is not repeated: it holds the password.
@@ -70,47 +72,47 @@ impl From<sqlx::Error> for MigrateError {
 
 /// What went wrong in the store, shared by all who waited for one query.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum StoreError {
+pub enum StoreError {
+    /// The driver's error.
     #[error("the database refused or did not answer")]
     Database(#[source] Arc<sqlx::Error>),
-    #[error("a row of {table} is not as this version writes it: {what}")]
-    Corrupt { table: &'static str, what: String },
-    #[error("another worker has claimed the lane")]
-    ClaimLost,
-    #[error("the database did not answer within {limit:?}")]
-    TimedOut { limit: Duration },
-    #[error(
-        "none of {connections} connections to the database was free within {limit:?}; see \
-         mysql.max_connections, and whether the database answers"
-    )]
-    AllBusy { connections: usize, limit: Duration },
-    #[error("the database's clock is off by {} ms", skew.as_millis())]
-    ClockOff { skew: Duration },
+    /// What can happen with every database.
+    #[error(transparent)]
+    Shared(#[from] Fault),
+    /// A replica, or a primary that was demoted.
     #[error("the server takes no changes: read_only or innodb_read_only is on")]
     ReadOnly,
+    /// Neither is used.
     #[error(
         "{} and {} both take changes: nobody can say which has the tickets. Set read_only = ON on \
          the one that is not the primary",
         addresses[0], addresses[1]
     )]
-    TwoPrimaries { addresses: [String; 2] },
+    TwoPrimaries {
+        /// `host:port` of both.
+        addresses: [String; 2],
+    },
+    /// The only one that takes changes is not the one that may be the primary.
     #[error(
         "{full} has no connection left and may be the primary, so {other} is not used in its place, \
          although it takes changes. Raise max_connections of {full}, or set read_only = ON on the \
          server that is not the primary"
     )]
-    PrimaryMayBeFull { full: String, other: String },
+    PrimaryMayBeFull {
+        /// `host:port` of the one that answers that it is full.
+        full: String,
+        /// `host:port` of the one that takes changes.
+        other: String,
+    },
+    /// None of them, with why not.
     #[error("no server of mysql.urls can be used: {}", listed(.0))]
     NoServer(Vec<(String, StoreError)>),
+    /// No server is started at these addresses.
     #[error(
         "nothing listens at {0} (connection refused): start the server, or correct mysql.url or \
          mysql.urls"
     )]
     Refused(String),
-    #[error("too many requests wait for the database")]
-    Overloaded,
-    #[error("the store is closed")]
-    Closed,
 }
 
 /// Why each of them cannot be used.
@@ -146,6 +148,12 @@ pub(crate) fn is_there_already(error: &sqlx::Error) -> bool {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(Arc::new(error))
+    }
+}
+
+impl From<NotCalled> for StoreError {
+    fn from(error: NotCalled) -> Self {
+        Self::Shared(error.into())
     }
 }
 
@@ -185,19 +193,6 @@ impl StoreError {
             return None;
         };
         number_of(error)
-    }
-
-    /// Says which row it is that cannot be read.
-    pub(crate) fn of_row(self, id: &[u8]) -> Self {
-        let Self::Corrupt { table, what } = self else {
-            return self;
-        };
-        let id = match std::str::from_utf8(id) {
-            Ok(text) if !text.contains(char::is_control) => text.to_owned(),
-            _ => id.iter().map(|byte| format!("{byte:02x}")).collect(),
-        };
-        let what = format!("{what} (id {id})");
-        Self::Corrupt { table, what }
     }
 
     /// Nothing listens there yet.
@@ -241,7 +236,7 @@ impl StoreError {
             return Some(LOGIN_REFUSED.to_owned());
         }
         match self {
-            Self::ClockOff { .. } => Some(format!(
+            Self::Shared(Fault::ClockOff { .. }) => Some(format!(
                 "{self}, more than clock.max_skew_ms; synchronise both machines' clocks"
             )),
             Self::ReadOnly => Some(format!(
@@ -250,7 +245,7 @@ impl StoreError {
             Self::TwoPrimaries { .. }
             | Self::PrimaryMayBeFull { .. }
             | Self::NoServer(_)
-            | Self::AllBusy { .. }
+            | Self::Shared(Fault::AllBusy { .. })
             | Self::Refused(_) => Some(self.to_string()),
             Self::Database(source) => {
                 let said = source.as_database_error()?.message();
@@ -275,32 +270,36 @@ impl StoreError {
         }
     }
 
-    /// Like [`is_contention`].
-    pub(crate) fn is_contention(&self) -> bool {
-        matches!(self, Self::Database(error) if is_contention(error))
-    }
-
-    pub(crate) fn is_duplicate(&self) -> bool {
-        self.number() == Some(number::DUPLICATE_KEY)
-    }
-
-    /// The same request would fail again, because of what is stored.
-    pub(crate) fn is_unprocessable(&self) -> bool {
-        let refuses = |number| number::UNPROCESSABLE.contains(&number);
-        matches!(self, Self::Corrupt { .. }) || self.number().is_some_and(refuses)
-    }
-
     pub(crate) fn cause(self) -> Cause {
         Box::new(self)
     }
 }
 
-impl From<StoreError> for LedgerError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::ClaimLost => Self::ClaimLost,
-            error if error.is_unprocessable() => Self::Unprocessable(error.cause()),
-            error => Self::Unavailable(error.cause()),
+impl SqlError for StoreError {
+    const MAX_CONNECTIONS: &'static str = "mysql.max_connections";
+
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Shared(fault) => Some(fault),
+            _ => None,
         }
+    }
+
+    fn is_contention(&self) -> bool {
+        matches!(self, Self::Database(error) if is_contention(error))
+    }
+
+    fn is_duplicate(&self) -> bool {
+        self.number() == Some(number::DUPLICATE_KEY)
+    }
+
+    fn is_violation(&self) -> bool {
+        let refuses = |number| number::UNPROCESSABLE.contains(&number);
+        self.number().is_some_and(refuses)
+    }
+
+    fn advice(&self) -> String {
+        let unknown = || format!("{self}; check mysql.url and whether the server answers");
+        self.remedy().unwrap_or_else(unknown)
     }
 }

@@ -1,25 +1,14 @@
-//! Users, shows and the ledger in MySQL 8.4 or later, or MariaDB 10.11 or later.
-//!
-//! The rule is [`domain::rule`]; here rows are loaded under the shows' locks and
-//! saved in one transaction. Whoever needs several locks takes shows by id;
-//! tickets are written only under the lock of their show.
+//! Users, shows and the ledger in MySQL 8.4 or later, or MariaDB 10.11 or later: what
+//! [`adapter_sql`] needs of them.
 
-mod by_show;
-mod coalesce;
-mod connections;
+mod engine;
 mod error;
 mod examination;
-mod identity;
-mod lane_claims;
 mod migration;
-mod row;
 mod servers;
 mod session;
-mod show_repository;
-mod store;
-mod ticket_ledger;
-mod user_directory;
-mod user_repository;
+mod statements;
 
+pub use adapter_sql::MIN_CONNECTIONS;
+pub use engine::{MySql, MySqlConfig, MySqlStore};
 pub use error::{InvalidUrl, MigrateError};
-pub use store::{MIN_CONNECTIONS, MySqlConfig, MySqlStore};

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use adapter_sql::Fault;
 use sqlx::migrate::{Migrate, Migration};
 use sqlx::{Connection, Executor, MySqlConnection};
 use tokio::time::{Instant, sleep, timeout};
@@ -98,7 +99,7 @@ async fn apply_missing(servers: &Servers, steps: &[&Migration]) -> Result<(), Mi
 
 /// On the first server that lets it be done; another process may do it at the same time.
 async fn create_database(servers: &Servers) -> Result<(), StoreError> {
-    let mut last = StoreError::Closed;
+    let mut last = Fault::Closed.into();
     for server in servers.all() {
         let creating = async {
             let mut session = Session::begin(&server.without_database).await?;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use adapter_sql::Fault;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
@@ -188,20 +189,19 @@ impl Servers {
         (refused.elapsed() < REFUSED_JUST_NOW).then(|| StoreError::Refused(self.addresses()))
     }
 
-    /// Whether a session is still alive, and its server still one to be used.
-    pub(crate) async fn examine(&self, session: &mut Session) -> Result<(), StoreError> {
+    /// Whether a session's server is still one to be used. Fails if it does not answer.
+    pub(crate) async fn examine(&self, session: &mut Session) -> Result<bool, StoreError> {
         let takes_changes = session.takes_changes().await?;
         if self.wanted == Wanted::Any {
-            return Ok(());
+            return Ok(true);
         }
         let used = *self.used.lock();
         // Another one may be used by now.
-        if takes_changes && used.is_none_or(|used| used.place == session.server) {
+        let is_to_be_used = takes_changes && used.is_none_or(|used| used.place == session.server);
+        if is_to_be_used {
             self.hear_of(session);
-            Ok(())
-        } else {
-            Err(StoreError::ReadOnly)
         }
+        Ok(is_to_be_used)
     }
 
     /// Notes that a session has done what it was asked to do.
@@ -309,7 +309,7 @@ async fn first_of(servers: &[Server]) -> Result<Session, StoreError> {
     let mut failed = Vec::new();
     for server in servers {
         let limited = timeout(HEAD_START, server.session()).await;
-        match limited.unwrap_or(Err(StoreError::TimedOut { limit: HEAD_START })) {
+        match limited.unwrap_or(Err(Fault::TimedOut { limit: HEAD_START }.into())) {
             Ok(session) => return Ok(session),
             Err(error) => failed.push((server.address.clone(), error)),
         }

@@ -3,10 +3,13 @@
 
 use std::time::Instant;
 
+use adapter_sql::statements::SqlSession;
+use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{ConnectOptions, Executor};
 
 use crate::error::StoreError;
+use crate::statements::SERVER_MICROS;
 
 /// What every session is, whatever the server's defaults are.
 ///
@@ -37,7 +40,8 @@ const TAKES_NO_CHANGES: &str =
     "CAST(@@global.read_only NOT IN ('0', 'OFF') OR @@global.innodb_read_only AS SIGNED)";
 
 /// A connection, and when its server was last seen to take changes.
-pub(crate) struct Session {
+#[derive(Debug)]
+pub struct Session {
     pub(crate) connection: MySqlConnection,
     pub(crate) examined: Instant,
     /// The place of its server among those of the configuration.
@@ -116,16 +120,57 @@ impl Session {
     }
 }
 
-/// Fails unless the server takes changes. What was not found on one that does not may be
-/// somewhere else.
-pub(crate) async fn ensure_it_takes_changes(
-    connection: &mut MySqlConnection,
-) -> Result<(), StoreError> {
-    let sql = format!("SELECT {TAKES_NO_CHANGES}");
-    let refuses: i64 = sqlx::query_scalar(&sql).fetch_one(connection).await?;
-    if refuses == 0 {
+#[async_trait]
+impl SqlSession for Session {
+    type Error = StoreError;
+
+    fn examined(&self) -> Instant {
+        self.examined
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        self.connection.execute("START TRANSACTION").await?;
         Ok(())
-    } else {
-        Err(StoreError::ReadOnly)
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        self.connection.execute("COMMIT").await?;
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) -> Result<(), StoreError> {
+        self.connection.execute("ROLLBACK").await?;
+        Ok(())
+    }
+
+    async fn ensure_it_takes_changes(&mut self) -> Result<(), StoreError> {
+        if self.takes_changes().await? {
+            Ok(())
+        } else {
+            Err(StoreError::ReadOnly)
+        }
+    }
+
+    async fn server_time(&mut self) -> Result<Option<i64>, StoreError> {
+        let sql = format!(
+            "SELECT {SERVER_MICROS}, \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM shows LIMIT 1) AS found)"
+        );
+        let (server, _shows): (i64, i64) =
+            sqlx::query_as(&sql).fetch_one(&mut self.connection).await?;
+        Ok(Some(server))
+    }
+
+    async fn write_check(&mut self) -> Result<(), StoreError> {
+        // An update would find nothing to change if the row were gone, and say nothing.
+        let sql = "INSERT INTO write_check (id, checks) VALUES (1, 1) \
+            ON DUPLICATE KEY UPDATE checks = checks + 1";
+        self.connection.execute(sql).await?;
+        Ok(())
+    }
+
+    async fn deployments(&mut self) -> Result<Vec<u32>, StoreError> {
+        let query = sqlx::query_scalar("SELECT id FROM deployment");
+        Ok(query.fetch_all(&mut self.connection).await?)
     }
 }

@@ -4,6 +4,7 @@
 //! messages look like. Nothing here relies on the client library's own recovery:
 //! whoever finds a channel broken drops it and asks `link.rs` for another one.
 
+mod adapter;
 mod addresses;
 mod announcer;
 mod confirms;
@@ -12,15 +13,14 @@ pub mod doctor;
 mod error;
 mod lane_consumer;
 mod lane_troubles;
-mod lanes;
 mod link;
 mod one_broker;
-mod queue;
+mod set_lanes;
 mod ticket_events;
 mod ticket_publisher;
 mod topology;
 mod wire;
 
+pub use adapter::{RabbitMq, RabbitMqConfig};
 pub use error::{BrokerError, InvalidUrl, StartError};
-pub use lanes::{LanesError, set_lanes};
-pub use queue::{RabbitMq, RabbitMqConfig};
+pub use set_lanes::{LanesError, set_lanes};

@@ -15,10 +15,10 @@ use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::warn;
 
+use crate::adapter::RabbitMq;
 use crate::announcer::Announcer;
 use crate::error::BrokerError;
 use crate::link::{Link, LiveChannel, within_limit};
-use crate::queue::RabbitMq;
 use crate::topology::{Topology, declare_exchange};
 use crate::wire;
 

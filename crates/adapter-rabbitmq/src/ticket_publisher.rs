@@ -26,10 +26,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
+use crate::adapter::RabbitMq;
 use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
 use crate::link::{Link, LiveChannel, within_limit};
-use crate::queue::RabbitMq;
 use crate::topology::Topology;
 use crate::wire;
 

@@ -9,12 +9,12 @@ mod settings;
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use domain::ports::{Examination, Finding, Level};
+use adapter_sql::Fault;
+use domain::ports::{Finding, Level};
 use tokio::time::timeout;
 
 use crate::error::StoreError;
-use crate::store::MySqlStore;
+use crate::servers::{Servers, close};
 
 /// The longest that one part of it may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ async fn within_limit<T>(
     looking: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     let in_time = timeout(LIMIT, looking).await;
-    in_time.unwrap_or(Err(StoreError::TimedOut { limit: LIMIT }))
+    in_time.unwrap_or(Err(Fault::TimedOut { limit: LIMIT }.into()))
 }
 
 fn unknown(subject: &str, error: &StoreError) -> Finding {
@@ -38,27 +38,24 @@ fn unknown(subject: &str, error: &StoreError) -> Finding {
     )
 }
 
-#[async_trait]
-impl Examination for MySqlStore {
-    async fn examine(&self) -> Vec<Finding> {
-        let db = &self.db;
-        let mut findings = servers::findings(&db.servers).await;
-        let looked = async {
-            let mut session = db.servers.connect().await?;
-            let has_replicas = db.servers.all().len() > 1;
-            let mut found = settings::findings(&mut session, has_replicas).await?;
-            found.extend(probes::findings(&db.servers, &mut session).await?);
-            crate::servers::close(session).await;
-            Ok(found)
-        };
-        match within_limit(looked).await {
-            Ok(found) => findings.extend(found),
-            Err(error) => {
-                let error = db.servers.refusal().unwrap_or(error);
-                findings.push(unknown("the server", &error));
-            }
+/// What is to be said of the servers.
+pub(crate) async fn findings(all: &Servers) -> Vec<Finding> {
+    let mut findings = servers::findings(all).await;
+    let looked = async {
+        let mut session = all.connect().await?;
+        let has_replicas = all.all().len() > 1;
+        let mut found = settings::findings(&mut session, has_replicas).await?;
+        found.extend(probes::findings(all, &mut session).await?);
+        close(session).await;
+        Ok(found)
+    };
+    match within_limit(looked).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => {
+            let error = all.refusal().unwrap_or(error);
+            findings.push(unknown("the server", &error));
         }
-        findings.sort_by_key(|finding| finding.level);
-        findings
     }
+    findings.sort_by_key(|finding| finding.level);
+    findings
 }

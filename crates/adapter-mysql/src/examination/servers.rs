@@ -169,6 +169,8 @@ fn said(error: &StoreError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use adapter_sql::Fault;
+
     use super::*;
 
     fn seen(takes_changes: bool, is_one_of_many: bool, deployment: u32) -> Seen {
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(levels(none), [Level::Broken]);
         let strangers = vec![Ok(seen(false, false, 2)), Ok(seen(true, false, 1))];
         assert_eq!(levels(strangers), [Level::Broken]);
-        let alone = vec![Err(StoreError::Closed), Ok(seen(true, false, 1))];
+        let alone = vec![Err(Fault::Closed.into()), Ok(seen(true, false, 1))];
         assert_eq!(levels(alone), [Level::Risk]);
     }
 

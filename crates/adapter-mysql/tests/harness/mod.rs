@@ -1,11 +1,14 @@
-//! The store as the contracts want it.
+//! The store as the contracts want it, with the caches that processes put in front of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
+use caching::{ShowCache, UserDirectory};
 use port_contracts::services::TestDatabase;
 use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
+
+const USERS_AT_HAND: usize = 100;
 
 pub(crate) fn config(database: &TestDatabase) -> MySqlConfig {
     MySqlConfig {
@@ -14,7 +17,6 @@ pub(crate) fn config(database: &TestDatabase) -> MySqlConfig {
         max_connections: 12,
         // The cases live by a clock of their own.
         max_clock_skew: Duration::MAX,
-        user_directory_max: 100,
     }
 }
 
@@ -37,8 +39,8 @@ pub(crate) async fn store(database: TestDatabase) -> StoreHarness {
 
 fn ports(store: Arc<MySqlStore>) -> StorePorts {
     StorePorts {
-        users: store.clone(),
-        shows: store.clone(),
+        users: Arc::new(UserDirectory::start(store.clone(), USERS_AT_HAND)),
+        shows: Arc::new(ShowCache::new(store.clone())),
         claims: store.clone(),
         ledger: store,
     }

@@ -30,7 +30,6 @@ pub(crate) fn config(urls: Vec<String>) -> MySqlConfig {
         only_reads: false,
         max_connections: 12,
         max_clock_skew: Duration::from_secs(1),
-        user_directory_max: 0,
     }
 }
 

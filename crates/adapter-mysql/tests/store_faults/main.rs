@@ -5,6 +5,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod erasing;
 mod holds;
 mod pools;
 mod rows;
@@ -214,7 +215,6 @@ async fn processes_that_start_together_migrate_once() {
         only_reads: false,
         max_connections: 4,
         max_clock_skew: Duration::MAX,
-        user_directory_max: 0,
     };
     let migrations = (0..4).map(|_| {
         let clock = Arc::new(ManualClock::new(fixtures::start()));

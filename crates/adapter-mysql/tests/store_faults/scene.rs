@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_mysql::{MIN_CONNECTIONS, MySqlConfig, MySqlStore};
+use caching::UserDirectory;
 use domain::ports::{ShowRepository, UserRepository};
 use domain::user::PriorityClass;
 use port_contracts::fixtures::{self, OrderSource};
@@ -16,6 +17,7 @@ pub(crate) const USER: &str = "1";
 
 pub(crate) struct Store {
     pub(crate) store: Arc<MySqlStore>,
+    directory: UserDirectory,
     pub(crate) source: OrderSource,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) proxy: TcpProxy,
@@ -55,7 +57,6 @@ impl Store {
             only_reads: false,
             max_connections,
             max_clock_skew,
-            user_directory_max,
         };
         let clock = Arc::new(ManualClock::new(fixtures::start()));
         let store = Arc::new(MySqlStore::new(&config, clock.clone()).unwrap());
@@ -67,6 +68,7 @@ impl Store {
         let user = fixtures::user(USER);
         UserRepository::create(&*store, &user).await.unwrap();
         Self {
+            directory: UserDirectory::start(store.clone(), user_directory_max),
             store,
             source: OrderSource::new(1),
             clock,
@@ -87,7 +89,7 @@ impl Store {
         let asked = async {
             loop {
                 // Whoever uses a connection that was cut learns of it.
-                if let Ok(class) = self.store.class_of(&id).await {
+                if let Ok(class) = self.directory.class_of(&id).await {
                     return class;
                 }
             }
@@ -101,7 +103,7 @@ impl Store {
         self.proxy.cut();
         let mut count = 0;
         for user in users {
-            let class = self.store.class_of(&fixtures::user_id(user)).await;
+            let class = self.directory.class_of(&fixtures::user_id(user)).await;
             count += usize::from(class.is_ok_and(|class| class.is_some()));
         }
         self.proxy.set(Weather::Fair);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
 use anyhow::Context;
+use caching::{ShowCache, UserDirectory};
 use domain::ports::Clock;
 
 use super::{StoreAdapter, StorePorts, StoreUse, exposed};
@@ -33,17 +34,17 @@ impl StoreAdapter for MySqlSettings {
             only_reads: usage == StoreUse::Reads,
             max_connections: self.max_connections,
             max_clock_skew: settings.max_clock_skew,
-            user_directory_max: if usage == StoreUse::TakesOrders {
-                self.user_directory_max
-            } else {
-                0
-            },
+        };
+        let users_at_hand = if usage == StoreUse::TakesOrders {
+            self.user_directory_max
+        } else {
+            0
         };
         let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url or mysql.urls")?);
         let migrated = Arc::clone(&store);
         Ok(StorePorts {
-            users: store.clone(),
-            shows: store.clone(),
+            users: Arc::new(UserDirectory::start(store.clone(), users_at_hand)),
+            shows: Arc::new(ShowCache::new(store.clone())),
             ledger: store.clone(),
             claims: store.clone(),
             identity: Some(store.clone()),

@@ -16,6 +16,7 @@ mod ticket_consumer;
 mod ticket_events;
 mod ticket_ledger;
 mod ticket_publisher;
+mod user_changes;
 mod user_repository;
 
 pub use clock::Clock;
@@ -31,6 +32,7 @@ pub use ticket_ledger::{
     ChangeShowError, DecideReport, LedgerError, TicketLedger, TicketPage, TransitionReport,
 };
 pub use ticket_publisher::{PublishError, TicketPublisher};
+pub use user_changes::{ChangedUsers, UserChanges, UserMark};
 pub use user_repository::{CreateUserError, UserRepository, UserRepositoryError};
 
 /// What went wrong below a port; callers log it and look no further.

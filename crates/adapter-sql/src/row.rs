@@ -1,4 +1,7 @@
 //! Rows and the domain's values.
+//!
+//! Rows are as a driver reads them. One that has no unsigned numbers makes them field by field.
+#![expect(missing_docs, reason = "fields are called like the columns")]
 
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
@@ -8,7 +11,7 @@ use domain::ids::{ShowId, UserId};
 use domain::journal::{Change, HistoryEntry, JournalEntry, SeatsFrom};
 use domain::order::{Order, Quantity};
 use domain::receipt::{ProcessId, TicketId};
-use domain::rule::{CorruptCounters, ShowLedger};
+use domain::rule::ShowLedger;
 use domain::show::{
     Capacity, HoldSeconds, LabelError, MAX_LABEL_LENGTH, SalesWindow, SeatCounts, Show,
     ShowStanding, Terms, Title,
@@ -20,38 +23,24 @@ use moka::sync::Cache;
 use sqlx::FromRow;
 use tracing::error;
 
-use crate::error::StoreError;
+use crate::error::Fault;
 
-/// What a column could not be read as.
-fn corrupt(table: &'static str) -> impl Fn(&dyn std::fmt::Display) -> StoreError {
-    move |what| StoreError::Corrupt {
-        table,
-        what: what.to_string(),
-    }
+pub(crate) fn show_id(table: &'static str, bytes: &[u8]) -> Result<ShowId, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table)(&error))?;
+    ShowId::new(text).map_err(|error| Fault::corrupt(table)(&error))
 }
 
-pub(crate) fn show_id(table: &'static str, bytes: &[u8]) -> Result<ShowId, StoreError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| corrupt(table)(&error))?;
-    ShowId::new(text).map_err(|error| corrupt(table)(&error))
+pub(crate) fn user_id(table: &'static str, bytes: &[u8]) -> Result<UserId, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table)(&error))?;
+    UserId::new(text).map_err(|error| Fault::corrupt(table)(&error))
 }
 
-pub(crate) fn user_id(table: &'static str, bytes: &[u8]) -> Result<UserId, StoreError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| corrupt(table)(&error))?;
-    UserId::new(text).map_err(|error| corrupt(table)(&error))
-}
-
-pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, StoreError> {
+pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, Fault> {
     bytes
         .try_into()
         .ok()
         .and_then(|bytes| TicketId::from_bytes(bytes).ok())
-        .ok_or_else(|| corrupt(table)(&"a ticket id"))
-}
-
-impl From<CorruptCounters> for StoreError {
-    fn from(error: CorruptCounters) -> Self {
-        corrupt("shows")(&error)
-    }
+        .ok_or_else(|| Fault::corrupt(table)(&"a ticket id"))
 }
 
 /// A title or name, shown to people and of no other use. Another program may have written one
@@ -88,7 +77,7 @@ pub(crate) fn log_once(what: &str, log: impl FnOnce()) {
 }
 
 /// Those that can be read; of the others the log says why not.
-pub(crate) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
+pub(crate) fn readable<R, T: TryFrom<R, Error = Fault>>(rows: Vec<R>) -> Vec<T> {
     let rows = rows.into_iter();
     rows.filter_map(|row| match T::try_from(row) {
         Ok(value) => Some(value),
@@ -102,26 +91,30 @@ pub(crate) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Ve
     .collect()
 }
 
-fn instant(table: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_micros(micros).map_err(|error| corrupt(table)(&error))
+fn instant(table: &'static str, micros: i64) -> Result<Timestamp, Fault> {
+    Timestamp::from_micros(micros).map_err(|error| Fault::corrupt(table)(&error))
 }
 
-pub(crate) const fn class_code(class: PriorityClass) -> u8 {
+/// How a class is stored.
+#[must_use]
+pub const fn class_code(class: PriorityClass) -> u8 {
     match class {
         PriorityClass::High => 0,
         PriorityClass::Standard => 1,
     }
 }
 
-pub(crate) fn class(table: &'static str, code: u8) -> Result<PriorityClass, StoreError> {
+pub(crate) fn class(table: &'static str, code: u8) -> Result<PriorityClass, Fault> {
     match code {
         0 => Ok(PriorityClass::High),
         1 => Ok(PriorityClass::Standard),
-        _ => Err(corrupt(table)(&format_args!("class {code}"))),
+        _ => Err(Fault::corrupt(table)(&format_args!("class {code}"))),
     }
 }
 
-pub(crate) const fn status_code(status: Status) -> u8 {
+/// How a status is stored.
+#[must_use]
+pub const fn status_code(status: Status) -> u8 {
     match status {
         Status::Reserved => 0,
         Status::Confirmed => 1,
@@ -131,14 +124,16 @@ pub(crate) const fn status_code(status: Status) -> u8 {
     }
 }
 
-fn status(code: u8) -> Result<Status, StoreError> {
+fn status(code: u8) -> Result<Status, Fault> {
     Status::ALL
         .into_iter()
         .find(|status| status_code(*status) == code)
-        .ok_or_else(|| corrupt("tickets")(&format_args!("status {code}")))
+        .ok_or_else(|| Fault::corrupt("tickets")(&format_args!("status {code}")))
 }
 
-pub(crate) const fn verdict_code(verdict: Verdict) -> u8 {
+/// How a verdict is stored.
+#[must_use]
+pub const fn verdict_code(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Reserved { .. } => 0,
         Verdict::Confirmed => 1,
@@ -150,7 +145,7 @@ pub(crate) const fn verdict_code(verdict: Verdict) -> u8 {
     }
 }
 
-fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, StoreError> {
+fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, Fault> {
     if let (0, Some(expires)) = (code, hold_expires_at) {
         return Ok(Verdict::Reserved {
             hold_expires_at: instant("tickets", expires)?,
@@ -161,49 +156,72 @@ fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, StoreError
         .map(Verdict::Rejected)
         .chain([Verdict::Confirmed])
         .find(|verdict| verdict_code(*verdict) == code)
-        .ok_or_else(|| corrupt("tickets")(&format_args!("verdict {code}")))
+        .ok_or_else(|| Fault::corrupt("tickets")(&format_args!("verdict {code}")))
 }
 
-#[derive(FromRow)]
-pub(crate) struct UserRow {
-    pub(crate) id: Vec<u8>,
-    name: String,
-    priority: u8,
+/// Of `users`.
+#[derive(Debug, FromRow)]
+pub struct UserRow {
+    pub id: Vec<u8>,
+    pub name: String,
+    pub priority: u8,
 }
 
 impl TryFrom<UserRow> for User {
-    type Error = StoreError;
+    type Error = Fault;
 
-    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+    fn try_from(row: UserRow) -> Result<Self, Fault> {
         let read = || {
             let id = user_id("users", &row.id)?;
             Ok(Self {
                 name: label(&row.name, id.as_str(), UserName::new)
-                    .map_err(|error| corrupt("users")(&error))?,
+                    .map_err(|error| Fault::corrupt("users")(&error))?,
                 priority: class("users", row.priority)?,
                 id,
             })
         };
-        read().map_err(|error: StoreError| error.of_row(&row.id))
+        read().map_err(|error: Fault| error.of_row(&row.id))
     }
 }
 
-pub(crate) const SHOW_COLUMNS: &str = "id, title, capacity, max_per_user, hold_seconds, \
+/// Of `users`, to know their classes.
+#[derive(Debug, FromRow)]
+pub struct ChangedUserRow {
+    pub id: Vec<u8>,
+    pub priority: u8,
+    /// When they last changed, as the database writes it.
+    pub changed: String,
+}
+
+/// Of `workers`.
+#[derive(Debug, FromRow)]
+pub struct WorkerRow {
+    pub id: u32,
+    pub beat: u64,
+    pub busy: u64,
+    pub avoids: u64,
+    /// [`crate::LockedShows::server_micros`].
+    pub server_micros: Option<i64>,
+}
+
+/// Of [`ShowRow`].
+pub const SHOW_COLUMNS: &str = "id, title, capacity, max_per_user, hold_seconds, \
      sales_open_at, sales_close_at, available, held, sold, seq";
 
-#[derive(FromRow)]
-pub(crate) struct ShowRow {
-    pub(crate) id: Vec<u8>,
-    title: String,
-    capacity: u32,
-    max_per_user: u32,
-    hold_seconds: u32,
-    sales_open_at: Option<i64>,
-    sales_close_at: Option<i64>,
-    available: u32,
-    held: u32,
-    sold: u32,
-    seq: u64,
+/// Of `shows`.
+#[derive(Debug, FromRow)]
+pub struct ShowRow {
+    pub id: Vec<u8>,
+    pub title: String,
+    pub capacity: u32,
+    pub max_per_user: u32,
+    pub hold_seconds: u32,
+    pub sales_open_at: Option<i64>,
+    pub sales_close_at: Option<i64>,
+    pub available: u32,
+    pub held: u32,
+    pub sold: u32,
+    pub seq: u64,
 }
 
 fn terms(
@@ -212,28 +230,28 @@ fn terms(
     max_per_user: u32,
     hold_seconds: u32,
     [open, close]: [Option<i64>; 2],
-) -> Result<Terms, StoreError> {
+) -> Result<Terms, Fault> {
     let end = |micros: Option<i64>| micros.map(|micros| instant(table, micros)).transpose();
     Ok(Terms {
-        capacity: Capacity::new(capacity).map_err(|error| corrupt(table)(&error))?,
+        capacity: Capacity::new(capacity).map_err(|error| Fault::corrupt(table)(&error))?,
         max_per_user: NonZeroU32::new(max_per_user)
-            .ok_or_else(|| corrupt(table)(&"max_per_user 0"))?,
-        hold: HoldSeconds::new(hold_seconds).map_err(|error| corrupt(table)(&error))?,
+            .ok_or_else(|| Fault::corrupt(table)(&"max_per_user 0"))?,
+        hold: HoldSeconds::new(hold_seconds).map_err(|error| Fault::corrupt(table)(&error))?,
         window: SalesWindow::new(end(open)?, end(close)?)
-            .map_err(|error| corrupt(table)(&error))?,
+            .map_err(|error| Fault::corrupt(table)(&error))?,
     })
 }
 
 impl TryFrom<ShowRow> for ShowStanding {
-    type Error = StoreError;
+    type Error = Fault;
 
-    fn try_from(row: ShowRow) -> Result<Self, StoreError> {
+    fn try_from(row: ShowRow) -> Result<Self, Fault> {
         let read = || {
             let id = show_id("shows", &row.id)?;
             Ok(Self {
                 show: Show {
                     title: label(&row.title, id.as_str(), Title::new)
-                        .map_err(|error| corrupt("shows")(&error))?,
+                        .map_err(|error| Fault::corrupt("shows")(&error))?,
                     id,
                     terms: terms(
                         "shows",
@@ -251,41 +269,43 @@ impl TryFrom<ShowRow> for ShowStanding {
                 seq: row.seq,
             })
         };
-        read().map_err(|error: StoreError| error.of_row(&row.id))
+        read().map_err(|error: Fault| error.of_row(&row.id))
     }
 }
 
 /// The counters that the rule works on.
-pub(crate) fn show_ledger(standing: &ShowStanding) -> Result<ShowLedger, StoreError> {
+pub(crate) fn show_ledger(standing: &ShowStanding) -> Result<ShowLedger, Fault> {
     let ShowStanding { show, seats, seq } = standing;
-    ShowLedger::restore(show.id.clone(), show.terms.clone(), *seats, *seq).map_err(StoreError::from)
+    ShowLedger::restore(show.id.clone(), show.terms.clone(), *seats, *seq).map_err(Fault::from)
 }
 
-pub(crate) const TICKET_COLUMNS: &str = "id, show_id, user_id, quantity, class, requested_at, \
+/// Of [`TicketRow`].
+pub const TICKET_COLUMNS: &str = "id, show_id, user_id, quantity, class, requested_at, \
      accepted_by, redriven, verdict, hold_expires_at, decided_at, decision_seq, status, version";
 
-#[derive(FromRow)]
-pub(crate) struct TicketRow {
-    pub(crate) id: Vec<u8>,
-    show_id: Vec<u8>,
-    user_id: Vec<u8>,
-    quantity: u32,
-    class: u8,
-    requested_at: i64,
-    accepted_by: u32,
-    redriven: bool,
-    verdict: u8,
-    hold_expires_at: Option<i64>,
-    decided_at: i64,
-    decision_seq: Option<u64>,
-    status: u8,
-    version: u32,
+/// Of `tickets`.
+#[derive(Debug, FromRow)]
+pub struct TicketRow {
+    pub id: Vec<u8>,
+    pub show_id: Vec<u8>,
+    pub user_id: Vec<u8>,
+    pub quantity: u32,
+    pub class: u8,
+    pub requested_at: i64,
+    pub accepted_by: u32,
+    pub redriven: bool,
+    pub verdict: u8,
+    pub hold_expires_at: Option<i64>,
+    pub decided_at: i64,
+    pub decision_seq: Option<u64>,
+    pub status: u8,
+    pub version: u32,
 }
 
 impl TryFrom<TicketRow> for Ticket {
-    type Error = StoreError;
+    type Error = Fault;
 
-    fn try_from(row: TicketRow) -> Result<Self, StoreError> {
+    fn try_from(row: TicketRow) -> Result<Self, Fault> {
         let read = || {
             Ok(Self {
                 order: Order {
@@ -293,7 +313,7 @@ impl TryFrom<TicketRow> for Ticket {
                     show_id: show_id("tickets", &row.show_id)?,
                     user_id: user_id("tickets", &row.user_id)?,
                     quantity: Quantity::new(row.quantity)
-                        .ok_or_else(|| corrupt("tickets")(&"quantity 0"))?,
+                        .ok_or_else(|| Fault::corrupt("tickets")(&"quantity 0"))?,
                     class: class("tickets", row.class)?,
                     requested_at: instant("tickets", row.requested_at)?,
                     accepted_by: ProcessId::new(row.accepted_by),
@@ -306,7 +326,7 @@ impl TryFrom<TicketRow> for Ticket {
                 version: row.version,
             })
         };
-        read().map_err(|error: StoreError| error.of_row(&row.id))
+        read().map_err(|error: Fault| error.of_row(&row.id))
     }
 }
 
@@ -335,7 +355,7 @@ pub(crate) fn change(row: JournalRow) -> HistoryEntry {
     }
 }
 
-fn unreadable(seq: u64, error: &StoreError) -> HistoryEntry {
+fn unreadable(seq: u64, error: &Fault) -> HistoryEntry {
     HistoryEntry::Unreadable {
         seq,
         why: error.to_string(),
@@ -351,7 +371,9 @@ mod kind {
     pub(super) const EXPIRED: u8 = 4;
 }
 
-pub(crate) const fn change_code(change: &Change) -> u8 {
+/// How the kind of a change is stored.
+#[must_use]
+pub const fn change_code(change: &Change) -> u8 {
     match change {
         Change::TermsSet(_) => kind::TERMS_SET,
         Change::Confirmed(_) => kind::CONFIRMED,
@@ -361,27 +383,29 @@ pub(crate) const fn change_code(change: &Change) -> u8 {
     }
 }
 
-pub(crate) const JOURNAL_COLUMNS: &str = "show_id, seq, at, kind, ticket_id, capacity, \
+/// Of [`JournalRow`].
+pub const JOURNAL_COLUMNS: &str = "show_id, seq, at, kind, ticket_id, capacity, \
      max_per_user, hold_seconds, sales_open_at, sales_close_at";
 
-#[derive(FromRow)]
-pub(crate) struct JournalRow {
-    show_id: Vec<u8>,
-    seq: u64,
-    at: i64,
-    kind: u8,
-    ticket_id: Option<Vec<u8>>,
-    capacity: Option<u32>,
-    max_per_user: Option<u32>,
-    hold_seconds: Option<u32>,
-    sales_open_at: Option<i64>,
-    sales_close_at: Option<i64>,
+/// Of `journal`.
+#[derive(Debug, FromRow)]
+pub struct JournalRow {
+    pub show_id: Vec<u8>,
+    pub seq: u64,
+    pub at: i64,
+    pub kind: u8,
+    pub ticket_id: Option<Vec<u8>>,
+    pub capacity: Option<u32>,
+    pub max_per_user: Option<u32>,
+    pub hold_seconds: Option<u32>,
+    pub sales_open_at: Option<i64>,
+    pub sales_close_at: Option<i64>,
 }
 
 impl TryFrom<JournalRow> for JournalEntry {
-    type Error = StoreError;
+    type Error = Fault;
 
-    fn try_from(row: JournalRow) -> Result<Self, StoreError> {
+    fn try_from(row: JournalRow) -> Result<Self, Fault> {
         let ticket = row.ticket_id.as_deref();
         let ticket = ticket.map(|id| ticket_id("journal", id)).transpose()?;
         let change = match (row.kind, ticket) {
@@ -396,7 +420,7 @@ impl TryFrom<JournalRow> for JournalEntry {
             (kind::CANCELLED_HELD, Some(id)) => Change::Cancelled(id, SeatsFrom::Held),
             (kind::CANCELLED_SOLD, Some(id)) => Change::Cancelled(id, SeatsFrom::Sold),
             (kind::EXPIRED, Some(id)) => Change::Expired(id),
-            (kind, _) => return Err(corrupt("journal")(&format_args!("kind {kind}"))),
+            (kind, _) => return Err(Fault::corrupt("journal")(&format_args!("kind {kind}"))),
         };
         Ok(Self {
             show_id: show_id("journal", &row.show_id)?,

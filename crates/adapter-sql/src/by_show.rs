@@ -9,8 +9,8 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::coalesce::Coalescer;
-use crate::error::StoreError;
+use crate::error::{Fault, SqlError};
+use runtime::Coalescer;
 
 /// Shows that have batches at the same time; one too many only shares fewer transactions.
 const SHOWS: u64 = 10_000;
@@ -18,18 +18,19 @@ const SHOWS: u64 = 10_000;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Makes what a show's calls go through.
-type Make<K, V> = Box<dyn Fn(&ShowId) -> Coalescer<K, V> + Send + Sync>;
+type Make<K, V, E> = Box<dyn Fn(&ShowId) -> Coalescer<K, V, E> + Send + Sync>;
 
 /// A [`Coalescer`] for each show.
-pub(crate) struct ByShow<K, V> {
-    shows: Cache<ShowId, Arc<Coalescer<K, V>>>,
-    make: Make<K, V>,
+pub(crate) struct ByShow<K, V, E> {
+    shows: Cache<ShowId, Arc<Coalescer<K, V, E>>>,
+    make: Make<K, V, E>,
 }
 
-impl<K, V> ByShow<K, V>
+impl<K, V, E> ByShow<K, V, E>
 where
     K: Send + 'static,
     V: Send + 'static,
+    E: SqlError,
 {
     /// `run` gets 1 to `max` items of one show and returns one result for each, in the same
     /// sequence; it runs once at a time for each show, for at most `shows_at_once` of them. The
@@ -37,7 +38,7 @@ where
     pub(crate) fn new<R, F>(max: usize, shows_at_once: u32, limit: Duration, run: R) -> Self
     where
         R: Fn(ShowId, Vec<K>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Result<Vec<V>, StoreError>> + Send + 'static,
+        F: Future<Output = Result<Vec<V>, E>> + Send + 'static,
     {
         let connections = usize::try_from(shows_at_once).unwrap_or(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(connections));
@@ -47,7 +48,12 @@ where
                 let (show, run, places) = (show.clone(), run.clone(), Arc::clone(&places));
                 async move {
                     let Ok(_place) = timeout(limit, places.acquire()).await else {
-                        return Err(StoreError::AllBusy { connections, limit });
+                        return Err(Fault::AllBusy {
+                            connections,
+                            limit,
+                            setting: E::MAX_CONNECTIONS,
+                        }
+                        .into());
                     };
                     run(show, items).await
                 }
@@ -63,7 +69,7 @@ where
     }
 
     /// The result for one item of a show.
-    pub(crate) async fn call(&self, show: &ShowId, item: K) -> Result<V, StoreError> {
+    pub(crate) async fn call(&self, show: &ShowId, item: K) -> Result<V, E> {
         let shared = self
             .shows
             .get_with_by_ref(show, || Arc::new((self.make)(show)));

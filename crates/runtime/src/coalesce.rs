@@ -7,8 +7,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::error::StoreError;
-
 /// Callers that may wait for their turn.
 const MAX_WAITING: usize = 65_536;
 /// A query starts no sooner than this after the one before. A server that
@@ -16,28 +14,41 @@ const MAX_WAITING: usize = 65_536;
 /// as much as twenty of the rows that it finds.
 const PACE: Duration = Duration::from_millis(1);
 
-type Answer<V> = oneshot::Sender<Result<V, StoreError>>;
-
-/// Turns concurrent calls for one item each into calls for many.
-pub(crate) struct Coalescer<K, V> {
-    calls: mpsc::Sender<(K, Answer<V>)>,
+/// Why a call was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCalled {
+    /// Too many callers wait already.
+    Overloaded,
+    /// The task that makes the calls has ended.
+    Closed,
 }
 
-impl<K, V> Coalescer<K, V>
+type Answer<V, E> = oneshot::Sender<Result<V, E>>;
+
+/// Turns concurrent calls for one item each into calls for many. An error of a call is that of
+/// all who share it.
+#[derive(Debug)]
+pub struct Coalescer<K, V, E> {
+    calls: mpsc::Sender<(K, Answer<V, E>)>,
+}
+
+impl<K, V, E> Coalescer<K, V, E>
 where
     K: Send + 'static,
     V: Send + 'static,
+    E: Clone + From<NotCalled> + Send + 'static,
 {
     /// `run` gets 1 to `max` items and returns one result for each, in the same
     /// sequence. It runs once at a time: whoever asks meanwhile shares the next
-    /// run, so nobody gets an answer from before the question.
-    pub(crate) fn new<F>(max: usize, run: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
+    /// run, so nobody gets an answer from before the question. Must be called inside of a tokio
+    /// runtime.
+    pub fn new<F>(max: usize, run: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
     where
-        F: Future<Output = Result<Vec<V>, StoreError>> + Send,
+        F: Future<Output = Result<Vec<V>, E>> + Send,
     {
         let (calls, mut waiting) = mpsc::channel(MAX_WAITING);
         tokio::spawn(async move {
-            let mut batch: Vec<(K, Answer<V>)> = Vec::new();
+            let mut batch: Vec<(K, Answer<V, E>)> = Vec::new();
             let mut next_run = Instant::now();
             while waiting.recv_many(&mut batch, max).await > 0 {
                 if batch.len() < max && Instant::now() < next_run {
@@ -50,7 +61,7 @@ where
                 }
                 // Whoever has gone away is not asked for.
                 let present = batch.drain(..).filter(|(_, answer)| !answer.is_closed());
-                let (items, answers): (Vec<K>, Vec<Answer<V>>) = present.unzip();
+                let (items, answers): (Vec<K>, Vec<Answer<V, E>>) = present.unzip();
                 if !items.is_empty() {
                     next_run = Instant::now() + PACE;
                     send(answers, run(items).await);
@@ -61,19 +72,22 @@ where
     }
 
     /// The result for one item.
-    pub(crate) async fn call(&self, item: K) -> Result<V, StoreError> {
+    ///
+    /// # Errors
+    /// What `run` failed with, or [`NotCalled`].
+    pub async fn call(&self, item: K) -> Result<V, E> {
         let (answer, result) = oneshot::channel();
         self.calls
             .try_send((item, answer))
             .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+                mpsc::error::TrySendError::Full(_) => NotCalled::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => NotCalled::Closed,
             })?;
-        result.await.map_err(|_| StoreError::Closed)?
+        result.await.map_err(|_| NotCalled::Closed)?
     }
 }
 
-fn send<V>(answers: Vec<Answer<V>>, results: Result<Vec<V>, StoreError>) {
+fn send<V, E: Clone>(answers: Vec<Answer<V, E>>, results: Result<Vec<V>, E>) {
     match results {
         Ok(results) => {
             for (answer, result) in answers.into_iter().zip(results) {
@@ -110,7 +124,7 @@ mod tests {
                 async move {
                     calls.fetch_add(1, Ordering::Relaxed);
                     gate.acquire().await.unwrap().forget();
-                    Ok(items.into_iter().map(|item| item * 2).collect())
+                    Ok::<_, NotCalled>(items.into_iter().map(|item| item * 2).collect())
                 }
             })
         };
@@ -128,10 +142,10 @@ mod tests {
     #[tokio::test]
     async fn all_who_waited_get_the_error() {
         let coalescer = Coalescer::new(100, |_: Vec<u32>| async {
-            Err::<Vec<u32>, _>(StoreError::Overloaded)
+            Err::<Vec<u32>, _>(NotCalled::Overloaded)
         });
         for result in join_all((0..5).map(|item| coalescer.call(item))).await {
-            assert!(matches!(result, Err(StoreError::Overloaded)));
+            assert_eq!(result, Err(NotCalled::Overloaded));
         }
     }
 }

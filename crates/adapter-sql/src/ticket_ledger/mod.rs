@@ -5,10 +5,10 @@ mod expiring;
 pub(crate) mod holder;
 mod locked;
 mod reading;
-pub(crate) mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,13 +31,14 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use self::locked::{LiveSeats, Locked};
-use crate::MySqlStore;
 use crate::by_show::ByShow;
-use crate::coalesce::Coalescer;
-use crate::error::StoreError;
+use crate::database::{CHANGE_LIMIT, Database};
+use crate::engine::Engine;
+use crate::error::{Fault, SqlError, cause, ledger_error};
 use crate::row::show_ledger;
-use crate::session::ensure_it_takes_changes;
-use crate::store::{CHANGE_LIMIT, Database};
+use crate::statements::SqlSession;
+use crate::store::SqlStore;
+use runtime::Coalescer;
 
 /// Tickets asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
@@ -49,16 +50,16 @@ const MAX_DUE_HOLDS: usize = 1_000;
 const ATTEMPTS: u32 = 10;
 
 /// A row that cannot be read is that ticket's failure alone.
-pub(crate) type Found = Result<Option<Ticket>, StoreError>;
+pub(crate) type Found = Result<Option<Ticket>, Fault>;
 
 /// For everybody.
-pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Found> {
+pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<TicketId, Found, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
-        let db = db.clone();
+        let db = Arc::clone(&db);
         async move {
             let finding = async {
                 let mut lease = db.lease_reading().await?;
-                let found = locked::tickets_or_why_not(lease.connection(), &ids).await?;
+                let found = locked::tickets_or_why_not::<E>(lease.session(), &ids).await?;
                 lease.give_back();
                 Ok(each(&ids, found))
             };
@@ -68,16 +69,18 @@ pub(crate) fn look_ups(db: Database) -> Coalescer<TicketId, Found> {
 }
 
 /// For those who confirm and cancel: what is not found is nowhere.
-pub(crate) fn look_ups_for_changes(db: Database) -> Coalescer<TicketId, Found> {
+pub(crate) fn look_ups_for_changes<E: Engine>(
+    db: Arc<Database<E>>,
+) -> Coalescer<TicketId, Found, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
-        let db = db.clone();
+        let db = Arc::clone(&db);
         async move {
             let finding = async {
                 let mut lease = db.lease_selling().await?;
-                let found = locked::tickets_or_why_not(lease.connection(), &ids).await?;
+                let found = locked::tickets_or_why_not::<E>(lease.session(), &ids).await?;
                 if ids.iter().any(|id| !found.contains_key(id)) {
                     // A primary that was demoted knows nothing of later decisions.
-                    ensure_it_takes_changes(lease.connection()).await?;
+                    lease.session().ensure_it_takes_changes().await?;
                 }
                 lease.give_back();
                 Ok(each(&ids, found))
@@ -87,19 +90,19 @@ pub(crate) fn look_ups_for_changes(db: Database) -> Coalescer<TicketId, Found> {
     })
 }
 
-fn each(ids: &[TicketId], found: HashMap<TicketId, Result<Ticket, StoreError>>) -> Vec<Found> {
+fn each(ids: &[TicketId], found: HashMap<TicketId, Result<Ticket, Fault>>) -> Vec<Found> {
     let one = |id: &TicketId| found.get(id).cloned().transpose();
     ids.iter().map(one).collect()
 }
 
 /// One transaction at a time for each show costs nothing: it would wait for the show's lock
 /// anyway.
-pub(crate) fn transitions(
-    db: Database,
-    shows_at_once: u32,
-) -> ByShow<TransitionRequest, (TransitionOutcome, Option<ShowSeats>)> {
+pub(crate) fn transitions<E: Engine>(
+    db: Arc<Database<E>>,
+) -> ByShow<TransitionRequest, (TransitionOutcome, Option<ShowSeats>), E::Error> {
+    let shows_at_once = db.shows_at_once();
     let run = move |show: ShowId, requests: Vec<TransitionRequest>| {
-        let db = db.clone();
+        let db = Arc::clone(&db);
         async move {
             let attempt = async || {
                 let locked = Locked::shows(&db, &[&show]).await?;
@@ -122,9 +125,10 @@ pub(crate) fn transitions(
 
 /// Does it again while other transactions are in the way, waiting longer each time. A key that is
 /// there may be one: the same ticket id was decided for another show in the same moment.
-async fn until_free<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+async fn until_free<T, E, F>(attempt: impl Fn() -> F) -> Result<T, E>
 where
-    F: Future<Output = Result<T, StoreError>>,
+    E: SqlError,
+    F: Future<Output = Result<T, E>>,
 {
     let mut failed = 0;
     loop {
@@ -144,7 +148,7 @@ where
 }
 
 #[async_trait]
-impl TicketLedger for MySqlStore {
+impl<E: Engine> TicketLedger for SqlStore<E> {
     async fn decide(
         &self,
         orders: &[Order],
@@ -158,20 +162,83 @@ impl TicketLedger for MySqlStore {
             });
         }
         let attempt = || decide(&self.db, orders, claim);
-        Ok(self.db.change(until_free(attempt)).await?)
+        let deciding = self.db.change(until_free(attempt));
+        deciding.await.map_err(ledger_error)
     }
 
     async fn transition(
         &self,
         requests: &[TransitionRequest],
     ) -> Result<TransitionReport, LedgerError> {
+        let changing = self.transition_together(requests);
+        changing.await.map_err(ledger_error)
+    }
+
+    async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
+        let expiring = expiring::expire_due(&self.db, limit);
+        expiring.await.map_err(ledger_error)
+    }
+
+    async fn change_show(
+        &self,
+        id: &ShowId,
+        change: &ShowChange,
+    ) -> Result<ShowStanding, ChangeShowError> {
+        let attempt = || change_show(&self.db, id, change);
+        self.db
+            .change(until_free(attempt))
+            .await
+            .map_err(|error| ChangeShowError::Unavailable(cause(error)))?
+    }
+
+    async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
+        if let [id] = ids {
+            let found = self.tickets.call(*id).await;
+            let found = found.and_then(|found| found.map_err(E::Error::from));
+            return Ok(found.map_err(ledger_error)?.into_iter().collect());
+        }
+        let (db, ids) = (Arc::clone(&self.db), ids.to_vec());
+        let reading = async move { reading::find(&db, &ids).await };
+        let found = self.db.read_to_the_end(reading).await;
+        Ok(found.map_err(ledger_error)?.into_values().collect())
+    }
+
+    async fn list_by_user(
+        &self,
+        user: &UserId,
+        page: TicketPage,
+    ) -> Result<Vec<Ticket>, LedgerError> {
+        let (db, user) = (Arc::clone(&self.db), user.clone());
+        let reading = async move { reading::list_by_user(&db, &user, page).await };
+        let read = self.db.read_to_the_end(reading).await;
+        read.map_err(ledger_error)
+    }
+
+    async fn history(
+        &self,
+        show: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, LedgerError> {
+        let (db, show) = (Arc::clone(&self.db), show.clone());
+        let reading = async move { reading::history(&db, &show, after_seq, limit).await };
+        let read = self.db.read_to_the_end(reading).await;
+        read.map_err(ledger_error)
+    }
+}
+
+impl<E: Engine> SqlStore<E> {
+    async fn transition_together(
+        &self,
+        requests: &[TransitionRequest],
+    ) -> Result<TransitionReport, E::Error> {
         let [request] = requests else {
             let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
             let attempt = async || {
                 let locked = Locked::shows_of(&self.db, &ids).await?;
                 change_all(locked, requests).await
             };
-            return Ok(self.db.change(until_free(attempt)).await?);
+            return self.db.change(until_free(attempt)).await;
         };
         // Which show to lock; a ticket never changes it.
         let found = self.changed_tickets.call(request.ticket_id).await??;
@@ -187,73 +254,29 @@ impl TicketLedger for MySqlStore {
             shows: seats.into_iter().collect(),
         })
     }
-
-    async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
-        Ok(expiring::expire_due(&self.db, limit).await?)
-    }
-
-    async fn change_show(
-        &self,
-        id: &ShowId,
-        change: &ShowChange,
-    ) -> Result<ShowStanding, ChangeShowError> {
-        let attempt = || change_show(&self.db, id, change);
-        self.db
-            .change(until_free(attempt))
-            .await
-            .map_err(|error| ChangeShowError::Unavailable(error.cause()))?
-    }
-
-    async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
-        if let [id] = ids {
-            return Ok(self.tickets.call(*id).await??.into_iter().collect());
-        }
-        let (db, ids) = (self.db.clone(), ids.to_vec());
-        let reading = async move { reading::find(&db, &ids).await };
-        let found = self.db.read_to_the_end(reading).await?;
-        Ok(found.into_values().collect())
-    }
-
-    async fn list_by_user(
-        &self,
-        user: &UserId,
-        page: TicketPage,
-    ) -> Result<Vec<Ticket>, LedgerError> {
-        let (db, user) = (self.db.clone(), user.clone());
-        let reading = async move { reading::list_by_user(&db, &user, page).await };
-        Ok(self.db.read_to_the_end(reading).await?)
-    }
-
-    async fn history(
-        &self,
-        show: &ShowId,
-        after_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<HistoryEntry>, LedgerError> {
-        let (db, show) = (self.db.clone(), show.clone());
-        let reading = async move { reading::history(&db, &show, after_seq, limit).await };
-        Ok(self.db.read_to_the_end(reading).await?)
-    }
 }
 
 fn sorted<'a>(shows: impl Iterator<Item = &'a ShowId>) -> Vec<&'a ShowId> {
     shows.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-async fn decide(
-    db: &Database,
+async fn decide<E: Engine>(
+    db: &Database<E>,
     orders: &[Order],
     claim: Option<Claim>,
-) -> Result<DecideReport, StoreError> {
+) -> Result<DecideReport, E::Error> {
     let mut locked = Locked::shows(db, &sorted(orders.iter().map(|order| &order.show_id))).await?;
     let state = load_batch(&mut locked, orders).await?;
-    let outcome = decide_batch(state, orders, locked.now)?;
+    let outcome = decide_batch(state, orders, locked.now).map_err(Fault::from)?;
     locked.commit_under(&outcome.changes(), claim).await?;
     Ok(outcome.into())
 }
 
 /// Reads, under the locks, all that the rule needs.
-async fn load_batch(locked: &mut Locked, orders: &[Order]) -> Result<BatchState, StoreError> {
+async fn load_batch<E: Engine>(
+    locked: &mut Locked<E>,
+    orders: &[Order],
+) -> Result<BatchState, E::Error> {
     let ids: Vec<_> = orders.iter().map(|order| order.ticket_id).collect();
     let known = locked.tickets(&ids).await?;
     let users: HashSet<&UserId> = orders.iter().map(|order| &order.user_id).collect();
@@ -295,12 +318,12 @@ async fn load_batch(locked: &mut Locked, orders: &[Order]) -> Result<BatchState,
 /// The due holds that matter to this batch. Usually these are all there are. After an outage there
 /// may be a hundred thousand: then those are released that make room for what is ordered, and
 /// those that count against the limit of somebody who orders; sweeping releases the others.
-async fn due_holds(
-    locked: &mut Locked,
+async fn due_holds<E: Engine>(
+    locked: &mut Locked<E>,
     orders: &[Order],
     pairs: &[(&ShowId, &UserId)],
     live: &LiveSeats,
-) -> Result<Vec<Ticket>, StoreError> {
+) -> Result<Vec<Ticket>, E::Error> {
     let mut seats: BTreeMap<&ShowId, usize> = BTreeMap::new();
     for order in orders {
         let ordered = usize::try_from(order.quantity.seats()).unwrap_or(usize::MAX);
@@ -332,10 +355,13 @@ async fn due_holds(
 }
 
 /// Reads the tickets, whose shows are locked.
-async fn load_tickets(locked: &mut Locked, ids: &[TicketId]) -> Result<TicketsState, StoreError> {
+async fn load_tickets<E: Engine>(
+    locked: &mut Locked<E>,
+    ids: &[TicketId],
+) -> Result<TicketsState, E::Error> {
     let tickets = locked.tickets(ids).await?;
     if ids.iter().any(|id| !tickets.contains_key(id)) {
-        ensure_it_takes_changes(locked.connection()).await?;
+        locked.session().ensure_it_takes_changes().await?;
     }
     Ok(TicketsState {
         tickets,
@@ -343,22 +369,22 @@ async fn load_tickets(locked: &mut Locked, ids: &[TicketId]) -> Result<TicketsSt
     })
 }
 
-async fn change_all(
-    mut locked: Locked,
+async fn change_all<E: Engine>(
+    mut locked: Locked<E>,
     requests: &[TransitionRequest],
-) -> Result<TransitionReport, StoreError> {
+) -> Result<TransitionReport, E::Error> {
     let ids: Vec<_> = requests.iter().map(|request| request.ticket_id).collect();
     let state = load_tickets(&mut locked, &ids).await?;
-    let outcome = change_tickets(state, requests, locked.now)?;
+    let outcome = change_tickets(state, requests, locked.now).map_err(Fault::from)?;
     locked.commit(&outcome.changes()).await?;
     Ok(outcome.into())
 }
 
-async fn change_show(
-    db: &Database,
+async fn change_show<E: Engine>(
+    db: &Database<E>,
     id: &ShowId,
     change: &ShowChange,
-) -> Result<Result<ShowStanding, ChangeShowError>, StoreError> {
+) -> Result<Result<ShowStanding, ChangeShowError>, E::Error> {
     let locked = Locked::shows(db, &[id]).await?;
     let Some(standing) = locked.shows.get(id) else {
         locked.roll_back().await?;

@@ -3,33 +3,34 @@
 use async_trait::async_trait;
 use domain::ports::{DependencyDown, DeploymentId, StoreIdentity};
 
-use crate::MySqlStore;
-use crate::error::StoreError;
-use crate::store::Database;
+use crate::database::Database;
+use crate::engine::Engine;
+use crate::error::{Fault, cause};
+use crate::statements::SqlSession;
+use crate::store::SqlStore;
 
 #[async_trait]
-impl StoreIdentity for MySqlStore {
+impl<E: Engine> StoreIdentity for SqlStore<E> {
     async fn deployment(&self) -> Result<DeploymentId, DependencyDown> {
         let told = self.db.read(read(&self.db)).await;
         told.map_err(|error| DependencyDown {
             reason: error.to_string(),
-            source: Some(error.cause()),
+            source: Some(cause(error)),
         })
     }
 }
 
-async fn read(db: &Database) -> Result<DeploymentId, StoreError> {
+async fn read<E: Engine>(db: &Database<E>) -> Result<DeploymentId, E::Error> {
     let mut lease = db.lease_claiming().await?;
-    let ids: Vec<u32> = sqlx::query_scalar("SELECT id FROM deployment")
-        .fetch_all(lease.connection())
-        .await?;
+    let ids = lease.session().deployments().await?;
     lease.give_back();
     let id = match ids.as_slice() {
         [id] => DeploymentId::new(*id),
         _ => None,
     };
-    id.ok_or_else(|| StoreError::Corrupt {
+    let corrupt = || Fault::Corrupt {
         table: "deployment",
         what: format!("{ids:?}, not one id from 1 to {}", DeploymentId::MAX),
-    })
+    };
+    Ok(id.ok_or_else(corrupt)?)
 }

@@ -7,16 +7,16 @@ use domain::ids::ShowId;
 use domain::ports::TransitionReport;
 use domain::rule::{Changes, expire_holds};
 use runtime::error_chain;
-use sqlx::mysql::MySqlConnection;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
 use super::locked::Locked;
-use super::sql::{padded, placeholders};
 use super::until_free;
-use crate::error::StoreError;
+use crate::database::Database;
+use crate::engine::Engine;
+use crate::error::{Fault, SqlError};
 use crate::row::{log_once, show_id};
-use crate::store::Database;
+use crate::statements::HoldStatements;
 
 /// Shows of one sweep.
 const SHOWS_MAX: u64 = 1_000;
@@ -25,10 +25,10 @@ const SHOWS_MAX: u64 = 1_000;
 const BUSY_LIMIT: Duration = Duration::from_secs(1);
 
 /// First all shows that nobody has locked, together; then the others, one by one.
-pub(super) async fn expire_due(
-    db: &Database,
+pub(super) async fn expire_due<E: Engine>(
+    db: &Database<E>,
     limit: usize,
-) -> Result<TransitionReport, StoreError> {
+) -> Result<TransitionReport, E::Error> {
     let mut report = empty();
     let due = db.read(shows_with_due_holds(db)).await?;
     if due.is_empty() {
@@ -93,19 +93,13 @@ fn add(report: &mut TransitionReport, more: TransitionReport) {
 
 /// In the sequence of their ids, as they are locked. One row is read for each show that has
 /// holds at all.
-async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> {
+async fn shows_with_due_holds<E: Engine>(db: &Database<E>) -> Result<Vec<ShowId>, E::Error> {
     let mut lease = db.lease_selling().await?;
-    let due: Vec<(Vec<u8>,)> = sqlx::query_as(
-        "SELECT show_id FROM holds GROUP BY show_id HAVING MIN(expires_at) <= ? \
-         ORDER BY MIN(expires_at) LIMIT ?",
-    )
-    .bind(db.clock.now().as_micros())
-    .bind(SHOWS_MAX)
-    .fetch_all(lease.connection())
-    .await?;
+    let now = db.clock.now();
+    let due = lease.session().shows_with_due_holds(now, SHOWS_MAX).await?;
     let mut shows = Vec::with_capacity(due.len());
     let mut of_no_show = Vec::new();
-    for (id,) in due {
+    for id in due {
         match show_id("holds", &id) {
             Ok(id) => shows.push(id),
             Err(error) => of_no_show.push((id, error)),
@@ -113,38 +107,24 @@ async fn shows_with_due_holds(db: &Database) -> Result<Vec<ShowId>, StoreError> 
     }
     if let Some((_, error)) = of_no_show.first() {
         error!(shows = of_no_show.len(), first = %error, "removes holds of what is no show");
-        let ids: Vec<_> = of_no_show.iter().map(|(id, _)| id).collect();
-        remove_of_shows(lease.connection(), &ids).await?;
+        // They would be found again and again, before all others.
+        let ids: Vec<_> = of_no_show.into_iter().map(|(id, _)| id).collect();
+        lease.session().delete_holds_of_shows(&ids).await?;
     }
     lease.give_back();
     shows.sort_unstable();
     Ok(shows)
 }
 
-/// They would be found again and again, before all others.
-async fn remove_of_shows(
-    connection: &mut MySqlConnection,
-    shows: &[&Vec<u8>],
-) -> Result<(), StoreError> {
-    let shows = padded(shows);
-    let sql = format!(
-        "DELETE FROM holds WHERE show_id IN ({})",
-        placeholders(shows.len())
-    );
-    let mut query = sqlx::query(&sql);
-    for show in shows {
-        query = query.bind(*show);
-    }
-    query.execute(connection).await?;
-    Ok(())
-}
-
 /// Up to `limit` due holds of the locked shows.
-async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, StoreError> {
+async fn expire<E: Engine>(
+    mut locked: Locked<E>,
+    limit: usize,
+) -> Result<TransitionReport, E::Error> {
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let due = locked.due_holds(&shows, limit).await?;
     let reserved = locked.reserved(&due.tickets).await?;
-    let outcome = expire_holds(locked.ledgers()?, reserved, locked.now)?;
+    let outcome = expire_holds(locked.ledgers()?, reserved, locked.now).map_err(Fault::from)?;
     let expired = outcome.changed.iter();
     let expired: HashSet<_> = expired.map(|change| change.after.order.ticket_id).collect();
     let idle = due.tickets.iter().filter(|id| !expired.contains(id));
@@ -156,7 +136,11 @@ async fn expire(mut locked: Locked, limit: usize) -> Result<TransitionReport, St
 }
 
 /// Holds of a show that is not there.
-async fn forget(mut locked: Locked, show: &ShowId, limit: usize) -> Result<(), StoreError> {
+async fn forget<E: Engine>(
+    mut locked: Locked<E>,
+    show: &ShowId,
+    limit: usize,
+) -> Result<(), E::Error> {
     let due = locked.due_holds(std::slice::from_ref(show), limit).await?;
     let tickets = due.tickets.iter().map(|id| id.to_bytes().to_vec());
     let idle: Vec<_> = tickets.chain(due.of_no_ticket).collect();
@@ -166,7 +150,7 @@ async fn forget(mut locked: Locked, show: &ShowId, limit: usize) -> Result<(), S
 
 /// Holds of tickets that are not there, not reserved, not of this show or not readable. They would
 /// be found again and again, before all others; the tickets stay as they are.
-async fn remove(locked: &mut Locked, idle: &[Vec<u8>]) -> Result<(), StoreError> {
+async fn remove<E: Engine>(locked: &mut Locked<E>, idle: &[Vec<u8>]) -> Result<(), E::Error> {
     let Some(first) = idle.first() else {
         return Ok(());
     };

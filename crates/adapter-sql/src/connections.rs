@@ -7,14 +7,13 @@ use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
 use parking_lot::Mutex;
-use sqlx::mysql::MySqlConnection;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use crate::error::StoreError;
-use crate::servers::{Servers, close};
-use crate::session::Session;
+use crate::engine::Engine;
+use crate::error::{Fault, SqlError};
+use crate::statements::SqlSession;
 
 /// How long a connection may be idle and still be taken for alive.
 const MAY_BE_DEAD_AFTER: Duration = Duration::from_secs(1);
@@ -26,26 +25,26 @@ const PING_LIMIT: Duration = Duration::from_millis(500);
 /// How long a connection is kept that nobody needs; the server would end it after 15 s.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_FOR_IDLE: Duration = Duration::from_secs(2);
+
 /// Up to so many connections. What is lent again within a moment costs no round trip, and what
 /// hangs takes no place: it is closed after it has left.
-#[derive(Clone)]
-pub(crate) struct Connections {
-    pool: Pool<Connector>,
+pub(crate) struct Connections<E: Engine> {
+    pool: Pool<Connector<E>>,
     /// As many as connections.
     turns: Arc<Semaphore>,
     /// How long a connection is waited for.
     limit: Duration,
 }
 
-impl Connections {
+impl<E: Engine> Connections<E> {
     /// Connects when a connection is needed. Must be called inside of a tokio runtime.
     #[expect(
         clippy::expect_used,
         reason = "it fails only for limits without a runtime, and has none"
     )]
-    pub(crate) fn new(max: u32, servers: Arc<Servers>, limit: Duration) -> Self {
+    pub(crate) fn new(max: u32, engine: Arc<E>, limit: Duration) -> Self {
         let connector = Connector {
-            servers,
+            engine,
             suspected: Mutex::default(),
             failed: Mutex::default(),
         };
@@ -66,40 +65,42 @@ impl Connections {
 
     /// For work that continues when its caller is dropped: there is no more of it at once than
     /// there are connections. Who waits for a turn can be dropped.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, E::Error> {
         match timeout(self.limit, Arc::clone(&self.turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) => Err(StoreError::Closed),
+            Ok(Err(_)) => Err(Fault::Closed.into()),
             Err(_) => Err(self.late()),
         }
     }
 
-    pub(crate) async fn lease(&self) -> Result<Lease, StoreError> {
+    pub(crate) async fn lease(&self) -> Result<Lease<E>, E::Error> {
         match timeout(self.limit, self.pool.get()).await {
             Ok(Ok(session)) => Ok(Lease(Some(session))),
             Ok(Err(PoolError::Backend(error))) => Err(error),
-            Ok(Err(_)) => Err(StoreError::Closed),
+            Ok(Err(_)) => Err(Fault::Closed.into()),
             Err(_) => Err(self.late()),
         }
     }
 
-    fn late(&self) -> StoreError {
-        if let Some(refused) = self.pool.manager().servers.refusal() {
+    fn late(&self) -> E::Error {
+        if let Some(refused) = self.pool.manager().engine.refusal() {
             return refused;
         }
         let limit = self.limit;
         let status = self.pool.status();
         if status.available == 0 && status.size >= status.max_size {
-            return StoreError::AllBusy {
+            return Fault::AllBusy {
                 connections: status.size,
                 limit,
-            };
+                setting: E::Error::MAX_CONNECTIONS,
+            }
+            .into();
         }
-        StoreError::TimedOut { limit }
+        Fault::TimedOut { limit }.into()
     }
 }
 
-fn close_idle_ones(pool: &Pool<Connector>) {
+fn close_idle_ones<E: Engine>(pool: &Pool<Connector<E>>) {
     let pool = pool.weak();
     tokio::spawn(async move {
         loop {
@@ -110,7 +111,7 @@ fn close_idle_ones(pool: &Pool<Connector>) {
             let idle = pool.retain(|_, metrics| metrics.last_used() < IDLE_LIMIT);
             drop(pool);
             for session in idle.removed {
-                close(session).await;
+                E::close(session).await;
             }
         }
     });
@@ -119,12 +120,12 @@ fn close_idle_ones(pool: &Pool<Connector>) {
 /// A connection on loan. Whoever does not give it back, because a statement
 /// failed or its future was dropped half-way, has it closed: the server then
 /// ends what was under way, and a connection that hangs is not waited for.
-pub(crate) struct Lease(Option<Object<Connector>>);
+pub(crate) struct Lease<E: Engine>(Option<Object<Connector<E>>>);
 
-impl Lease {
+impl<E: Engine> Lease<E> {
     #[expect(clippy::expect_used, reason = "it is taken out when the lease ends")]
-    pub(crate) fn connection(&mut self) -> &mut MySqlConnection {
-        &mut self.0.as_mut().expect("a lease has its session").connection
+    pub(crate) fn session(&mut self) -> &mut E::Session {
+        self.0.as_mut().expect("a lease has its session")
     }
 
     /// For the next one.
@@ -132,12 +133,12 @@ impl Lease {
         if let Some(session) = self.0.take()
             && let Some(pool) = Object::pool(&session)
         {
-            pool.manager().servers.hear_of(&session);
+            pool.manager().engine.hear_of(&session);
         }
     }
 }
 
-impl Drop for Lease {
+impl<E: Engine> Drop for Lease<E> {
     fn drop(&mut self) {
         let Some(session) = self.0.take() else {
             return;
@@ -148,13 +149,13 @@ impl Drop for Lease {
         }
         // Where no runtime is left, the process ends, and with it the connection.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(close(Object::take(session)));
+            runtime.spawn(E::close(Object::take(session)));
         }
     }
 }
 
-struct Connector {
-    servers: Arc<Servers>,
+struct Connector<E> {
+    engine: Arc<E>,
     /// When a connection did not show that it is alive: what has not been used since may be
     /// dead for the same reason, and asking each would take too long.
     suspected: Mutex<Option<Instant>>,
@@ -162,27 +163,30 @@ struct Connector {
     failed: Mutex<Option<Instant>>,
 }
 
-impl Connector {
+impl<E: Engine> Connector<E> {
     /// Whether it is known to be alive, on a server that takes changes.
-    fn is_known(&self, session: &Session, unused: Duration) -> bool {
+    fn is_known(&self, session: &E::Session, unused: Duration) -> bool {
         let has_failed_since =
-            (*self.failed.lock()).is_some_and(|failed| failed > session.examined);
+            (*self.failed.lock()).is_some_and(|failed| failed > session.examined());
         unused < MAY_BE_DEAD_AFTER
-            && session.examined.elapsed() < EXAMINE_AFTER
+            && session.examined().elapsed() < EXAMINE_AFTER
             && !has_failed_since
     }
 }
 
-impl Manager for Connector {
-    type Type = Session;
-    type Error = StoreError;
+impl<E: Engine> Manager for Connector<E> {
+    type Type = E::Session;
+    type Error = E::Error;
 
-    async fn create(&self) -> Result<Session, StoreError> {
-        // Large, and rare beside what is done with connections.
-        Box::pin(self.servers.connect()).await
+    async fn create(&self) -> Result<E::Session, E::Error> {
+        self.engine.connect().await
     }
 
-    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<StoreError> {
+    async fn recycle(
+        &self,
+        session: &mut E::Session,
+        metrics: &Metrics,
+    ) -> RecycleResult<E::Error> {
         let unused = metrics.last_used();
         if self.is_known(session, unused) {
             return Ok(());
@@ -194,9 +198,9 @@ impl Manager for Connector {
         if is_suspected {
             return Err(RecycleError::message("others do not answer"));
         }
-        match timeout(PING_LIMIT, self.servers.examine(session)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(StoreError::ReadOnly)) => Err(RecycleError::message(
+        match timeout(PING_LIMIT, self.engine.examine(session)).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(RecycleError::message(
                 "its server takes no changes any more",
             )),
             Ok(Err(_)) | Err(_) => {

@@ -1,0 +1,121 @@
+//! Users.
+
+use std::time::Duration;
+
+use adapter_sql::chunks::{padded, placeholders};
+use adapter_sql::row::{ChangedUserRow, UserRow, class_code};
+use adapter_sql::statements::UserStatements;
+use async_trait::async_trait;
+use domain::ids::UserId;
+use domain::ports::UserMark;
+use domain::user::{User, UserChange};
+use sqlx::QueryBuilder;
+
+use super::rows;
+use crate::error::StoreError;
+use crate::session::Session;
+
+/// Earlier than any change.
+const START: &str = "1970-01-01 00:00:01";
+
+#[async_trait]
+impl UserStatements for Session {
+    async fn existing_users(&mut self, ids: &[&UserId]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let ids = padded(ids);
+        let sql = format!(
+            "SELECT id FROM users WHERE id IN ({})",
+            placeholders(ids.len())
+        );
+        let mut query = sqlx::query_scalar(&sql);
+        for id in ids {
+            query = query.bind(id.as_str().as_bytes());
+        }
+        Ok(query.fetch_all(&mut self.connection).await?)
+    }
+
+    async fn users(&mut self, ids: &[UserId]) -> Result<Vec<UserRow>, StoreError> {
+        let ids = padded(ids);
+        let sql = format!(
+            "SELECT id, name, priority FROM users WHERE id IN ({})",
+            placeholders(ids.len())
+        );
+        let mut query = sqlx::query_as(&sql);
+        for id in ids {
+            query = query.bind(id.as_str().as_bytes());
+        }
+        Ok(query.fetch_all(&mut self.connection).await?)
+    }
+
+    async fn users_after(
+        &mut self,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let query =
+            sqlx::query_as("SELECT id, name, priority FROM users WHERE id > ? ORDER BY id LIMIT ?");
+        let query = query.bind(after).bind(rows(limit));
+        Ok(query.fetch_all(&mut self.connection).await?)
+    }
+
+    async fn insert_user(&mut self, user: &User) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO users (id, name, priority) VALUES (?, ?, ?)")
+            .bind(user.id.as_str().as_bytes())
+            .bind(user.name.as_str())
+            .bind(class_code(user.priority))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn update_user(&mut self, id: &UserId, change: &UserChange) -> Result<(), StoreError> {
+        let mut sql = QueryBuilder::new("UPDATE users SET id = id");
+        if let Some(name) = &change.name {
+            sql.push(", name = ").push_bind(name.as_str());
+        }
+        if let Some(priority) = change.priority {
+            sql.push(", priority = ").push_bind(class_code(priority));
+        }
+        sql.push(" WHERE id = ").push_bind(id.as_str().as_bytes());
+        sql.build().execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn delete_user(&mut self, id: &UserId) -> Result<bool, StoreError> {
+        let query = sqlx::query("DELETE FROM users WHERE id = ?").bind(id.as_str().as_bytes());
+        let deleted = query.execute(&mut self.connection).await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    async fn time_before(&mut self, age: Duration) -> Result<String, StoreError> {
+        let query = sqlx::query_scalar("SELECT CAST(SYSDATE(6) - INTERVAL ? SECOND AS CHAR)");
+        let query = query.bind(age.as_secs());
+        Ok(query.fetch_one(&mut self.connection).await?)
+    }
+
+    /// Two statements, because servers search an index by neither `OR` nor pairs of columns.
+    async fn users_changed_after(
+        &mut self,
+        place: Option<&UserMark>,
+        limit: usize,
+    ) -> Result<Vec<ChangedUserRow>, StoreError> {
+        let (changed_at, id) = match place {
+            Some(place) => (place.changed_at.as_str(), place.id.as_slice()),
+            None => (START, [].as_slice()),
+        };
+        let at_that_time = sqlx::query_as(
+            "SELECT id, priority, CAST(changed_at AS CHAR) AS changed FROM users \
+             WHERE changed_at = ? AND id > ? ORDER BY id LIMIT ?",
+        );
+        let at_that_time = at_that_time.bind(changed_at).bind(id).bind(rows(limit));
+        let mut found: Vec<ChangedUserRow> = at_that_time.fetch_all(&mut self.connection).await?;
+        if found.len() < limit {
+            let later = sqlx::query_as(
+                "SELECT id, priority, CAST(changed_at AS CHAR) AS changed FROM users \
+                 WHERE changed_at > ? ORDER BY changed_at, id LIMIT ?",
+            );
+            let later = later.bind(changed_at).bind(rows(limit - found.len()));
+            found.extend(later.fetch_all(&mut self.connection).await?);
+        }
+        Ok(found)
+    }
+}
