@@ -22,14 +22,11 @@
 )]
 
 mod clock;
-#[cfg(feature = "mysql")]
-pub mod database_server;
 pub mod dead_letters;
 pub mod dependency;
 pub mod fixtures;
 mod harness;
 pub mod lane_claims;
-pub mod services;
 pub mod show_repository;
 mod support;
 pub mod ticket_consumer;
@@ -44,7 +41,6 @@ pub use harness::{
     QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
 };
 pub use support::{DEADLINE, measured, promised, within};
-pub use tcp_proxy as proxy;
 
 /// One test per case of a port. The module of the tests is called like the port's. With `in_turn`
 /// it has a function instead that runs all cases, for servers that take long to start.

@@ -102,8 +102,8 @@ mod tests {
     use domain::ports::{ShowRepository, TicketLedger, UserRepository};
     use domain::rule::{TransitionKind, TransitionRequest};
     use port_contracts::fixtures::{self, OrderSource};
-    use port_contracts::services::TestDatabase;
     use port_contracts::{ManualClock, within};
+    use test_servers::TestDatabase;
 
     use super::*;
     use crate::{MySqlConfig, MySqlStore};

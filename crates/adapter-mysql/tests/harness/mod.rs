@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
-use port_contracts::services::TestDatabase;
 use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
+use test_servers::TestDatabase;
 
 pub(crate) fn config(database: &TestDatabase) -> MySqlConfig {
     MySqlConfig {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use black_box::administration::Terms;
-use black_box::broker::{Broker, publish_each_queue};
 use black_box::deployment::Deployment;
 use black_box::load::drive;
 use black_box::process::{Process, sibling};
@@ -16,6 +15,7 @@ use black_box::program::Service;
 use black_box::usage::Watched;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use test_servers::broker::{Broker, publish_each_queue};
 
 use super::backlog::{Decided, decide_backlog};
 use super::bare::{self, BARE, drive_untold};

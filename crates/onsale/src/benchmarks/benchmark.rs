@@ -4,10 +4,10 @@ use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 
 use black_box::deployment::Deployment;
-use black_box::servers::Servers;
 use black_box::store_server::StoreServer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use test_servers::Servers;
 
 use super::orders::names;
 

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use black_box::deployment::Deployment;
-use black_box::servers::Servers;
+use black_box::local_servers::local_processes;
 use black_box::store_server::StoreServer;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+use test_servers::Servers;
 
 use super::accept::Accept;
 use super::benchmark::{Benchmark, Setting};
@@ -220,7 +221,7 @@ async fn describe(
     let (server, versions) = Deployment::with(servers, args.tickets_bin.clone(), ask).await?;
     let mut out = io::stdout();
     writeln!(out, "store: {server}")?;
-    let local = servers.local_processes()?;
+    let local = local_processes(servers)?;
     let names: Vec<_> = local.iter().map(|watched| watched.name).collect();
     writeln!(
         out,

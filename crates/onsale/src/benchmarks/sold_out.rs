@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
-use black_box::broker::Broker;
 use black_box::deployment::Deployment;
 use black_box::http::{Connection, Head};
 use black_box::load::drive;
 use black_box::program::Service;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use test_servers::broker::Broker;
 use tokio::time::sleep;
 
 use super::bare::{self, BARE, drive_untold};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use black_box::names::Names;
-use black_box::servers::Servers;
 use clap::Args;
+use test_servers::Servers;
 
 use super::ground::{Ground, On};
 use super::sale::{Drawn, sell};
