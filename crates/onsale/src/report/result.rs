@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use black_box::load::ratio;
 use black_box::proof::order::{Intent, Reader};
-use black_box::proof::reconcile::Kind;
+use black_box::proof::findings::Kind;
 use black_box::proof::ticket::State;
 use black_box::proof::told::{Answer, ChangeAnswer, NEVER};
 use serde::{Deserialize, Serialize};

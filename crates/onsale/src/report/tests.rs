@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use black_box::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
 use black_box::proof::order::{Intent, PlannedOrder, Reader};
-use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::reconcile::reconcile;
+use black_box::proof::evidence::{Evidence, Read};
 use black_box::proof::ticket::{State, StoredTicket};
 use black_box::proof::told::{Answer, Told};
 use black_box::store::Stored;
