@@ -10,7 +10,7 @@ use super::recipes::Recipes;
 use crate::digits::{factor, grouped, rate};
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
-use crate::svg::{Bar, Plot, bars};
+use crate::plot::{Bar, Plot, bars};
 
 /// Benchmarks whose figures are compared, as far as they were measured.
 pub(super) struct Measured<'a> {

@@ -24,7 +24,7 @@ use super::recipes::{self, Recipes};
 use super::sold_out::SoldOut;
 use crate::markdown::Table;
 use crate::provenance::Provenance;
-use crate::svg::Plot;
+use crate::plot::Plot;
 
 /// Makes of each line: a word of `--only`, the options of the benchmark, its figures in the
 /// result, and its table.
