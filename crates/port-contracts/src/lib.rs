@@ -27,6 +27,7 @@ pub mod dependency;
 pub mod fixtures;
 mod harness;
 pub mod lane_claims;
+mod set_up;
 pub mod show_repository;
 mod support;
 pub mod ticket_consumer;
@@ -37,8 +38,10 @@ pub mod user_repository;
 
 pub use clock::{ClockStall, ManualClock};
 pub use harness::{
-    Connect, DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, Harness, LANES,
-    QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
+    Connect, EventsHarness, Harness, QueueHarness, QueuePorts, StoreHarness, StorePorts,
+};
+pub use set_up::{
+    DEAD_LETTER_CAPACITY, EVENT_BUFFER, HIGH_WEIGHT, LANES, QUEUE_CAPACITY, STANDARD_WEIGHT,
 };
 pub use support::{DEADLINE, measured, promised, within};
 
