@@ -39,6 +39,7 @@ decided_within_seconds = 1.7
 "#;
 
 /// The first gets the seat after 0.5 s, the second is sold out after 2 s.
+#[expect(clippy::too_many_lines, reason = "one sale with every figure")]
 fn outcome() -> Outcome {
     let planned = |user: u32| PlannedOrder {
         at_micros: u64::from(user) * 1_500_000,
