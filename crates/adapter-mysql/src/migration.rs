@@ -256,10 +256,10 @@ mod tests {
     use std::borrow::Cow;
     use std::net::TcpListener;
 
-    use port_contracts::proxy::{TcpProxy, host_and_port};
-    use port_contracts::services::{self, TestDatabase};
     use port_contracts::within;
     use sqlx::migrate::MigrationType;
+    use tcp_proxy::{TcpProxy, host_and_port};
+    use test_servers::{TestDatabase, services};
 
     use super::*;
     use crate::servers::Wanted;

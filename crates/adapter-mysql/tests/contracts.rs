@@ -14,8 +14,8 @@ use adapter_mysql::{MySqlConfig, MySqlStore};
 use async_trait::async_trait;
 use domain::ports::{Clock, Dependency, DependencyDown, StoreIdentity};
 use domain::time::Timestamp;
-use port_contracts::services::TestDatabase;
 use port_contracts::{ManualClock, StoreHarness, fixtures};
+use test_servers::TestDatabase;
 
 use self::harness::config;
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use adapter_rabbitmq::RabbitMq;
 use async_trait::async_trait;
 use domain::ports::{Dependency, DependencyDown};
-use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
-use port_contracts::services::TestPrefix;
-use port_contracts::{EventsHarness, ManualClock, QueueHarness, QueuePorts, fixtures, services};
+use port_contracts::{EventsHarness, ManualClock, QueueHarness, QueuePorts, fixtures};
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use test_servers::{TestPrefix, services};
 
 use crate::process::{config, start};
 

@@ -14,10 +14,10 @@ use std::time::Duration;
 use adapter_rabbitmq::doctor::{BrokerDoctor, BrokerDoctorConfig};
 use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
 use domain::ports::{Examination, Finding, Level};
-use port_contracts::services::{self, TestPrefix};
 use port_contracts::{LANES, ManualClock, fixtures, within};
 use reqwest::Url;
 use serde_json::{Value, json};
+use test_servers::{TestPrefix, services};
 use tokio::time::sleep;
 
 use crate::management::{Setting, put};

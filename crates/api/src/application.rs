@@ -89,6 +89,10 @@ impl Application {
     ///
     /// # Errors
     /// Says which setting or address is at fault.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the sequence of the start, to be read in one piece"
+    )]
     pub async fn build(
         settings: Settings,
         role: Role,
@@ -257,6 +261,10 @@ impl Application {
     /// # Errors
     /// When a task ended by itself, or when the deadline came before the end
     /// of that sequence; says how many accepted orders were left undecided.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the sequence of the stop, to be read in one piece"
+    )]
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
         let server = self.server.handle();
         let mut tasks = JoinSet::new();

@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use futures_util::TryStreamExt;
+use sqlx::QueryBuilder;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
-use sqlx::{Executor, QueryBuilder};
+use test_servers::database;
 use uuid::Uuid;
 
 use crate::administration::Seats;
@@ -81,25 +82,14 @@ impl fmt::Debug for Database {
 impl Database {
     /// Creates one on the server at `url`.
     pub async fn create(url: &str) -> anyhow::Result<Self> {
-        let name = format!("bench_{:016x}", rand::random::<u64>());
-        let server = url.trim_end_matches('/');
-        let pool = MySqlPoolOptions::new()
-            .max_connections(1)
-            .connect(server)
-            .await
-            .context("connecting to MySQL; `make services` starts it")?;
-        pool.execute(format!("CREATE DATABASE {name}").as_str())
-            .await?;
-        pool.close().await;
-        Self::at(&format!("{server}/{name}"))
+        Self::at(&database::create(url, "bench").await?)
     }
 
     /// One that is there.
     pub fn at(url: &str) -> anyhow::Result<Self> {
-        let (_, name) = url.rsplit_once('/').context("no database in the URL")?;
         Ok(Self {
             pool: MySqlPoolOptions::new().connect_lazy(url)?,
-            name: name.to_owned(),
+            name: database::name(url)?.to_owned(),
             url: url.to_owned(),
         })
     }
@@ -118,10 +108,8 @@ impl Database {
 
     /// Drops it with all that is in it.
     pub async fn drop(self) -> anyhow::Result<()> {
-        let drop = format!("DROP DATABASE {}", self.name);
-        self.pool.execute(drop.as_str()).await?;
         self.pool.close().await;
-        Ok(())
+        database::drop(&self.url).await
     }
 
     /// Inserts so many users, of whom a share is of the class `high`. Asking the service

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use tcp_proxy::host_and_port;
+use test_servers::Servers;
+use test_servers::broker::{self, Broker, LANE_QUEUES};
 
-use crate::broker::{self, Broker, LANE_QUEUES};
 use crate::database::Database;
+use crate::local_servers::local_processes;
 use crate::program::{Program, Service};
-use crate::servers::Servers;
 use crate::usage::Watched;
 use crate::waiting::wait_for;
 
@@ -72,7 +73,7 @@ impl Deployment {
             database: database.clone(),
             prefix: prefix.to_owned(),
             servers: servers.clone(),
-            local_servers: servers.local_processes()?,
+            local_servers: local_processes(servers)?,
         };
         deployment.program.run(&["migrate"]).await?;
         work(&deployment).await

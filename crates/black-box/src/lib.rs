@@ -11,16 +11,15 @@
 
 pub mod administration;
 pub mod body;
-pub mod broker;
 pub mod database;
 pub mod deployment;
 pub mod http;
 pub mod load;
+pub mod local_servers;
 pub mod names;
 pub mod process;
 pub mod program;
 pub mod proof;
-pub mod servers;
 pub mod store;
 pub mod store_server;
 pub mod target;

@@ -1,12 +1,12 @@
 //! Processes: started and ended.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::Range;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use test_servers::ports;
 use tokio::time::{sleep, timeout};
 
 use crate::http::{Connection, Head};
@@ -17,9 +17,6 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Between two looks whether a process has ended that was told to.
 const LOOK_FOR_END: Duration = Duration::from_millis(2);
-/// Below those that Linux takes for outgoing connections.
-const LASTING_PORTS: Range<u16> = 20_000..32_768;
-const MAX_PORT_TRIES: usize = 100;
 
 /// A program that listens on a loopback port; killed when dropped.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ impl Process {
         ready_path: &str,
     ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        let port = free_port()?;
+        let port = ports::free()?;
         with_port(&mut command, port);
         let mut process = Self::spawn(command, port)?;
         let is_ready = |status| status == 200;
@@ -181,22 +178,6 @@ pub async fn send_signal(id: u32, signal: &str) -> anyhow::Result<()> {
     let sent = kill.args([&signal, &id]).status().await?;
     ensure!(sent.success(), "{signal} could not be sent to {id}");
     Ok(())
-}
-
-/// A port that is free now.
-pub fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
-}
-
-/// A free port that the system gives to no outgoing connection, so that it is
-/// still free when a process that listened on it is started again: Linux takes
-/// those from 32768 on.
-pub fn lasting_port() -> anyhow::Result<u16> {
-    (0..MAX_PORT_TRIES)
-        .map(|_| rand::random_range(LASTING_PORTS))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .context("no free port below those of outgoing connections")
 }
 
 /// A binary beside the running one.

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rand::random;
+use test_servers::broker::LANES;
+use test_servers::ports;
 use uuid::Uuid;
 
-use crate::broker::LANES;
-use crate::process::{Process, free_port, sibling};
+use crate::process::{Process, sibling};
 use crate::proof::audit::AuditReport;
 use crate::target::Target;
 use crate::usage::Watched;
@@ -104,7 +105,7 @@ impl Program {
 
     /// Starts a process of a role (`all`, `api` or `worker`) and waits until it is ready.
     pub async fn serve(&self, role: &str) -> anyhow::Result<Service> {
-        self.serve_on(free_port()?, role).await
+        self.serve_on(ports::free()?, role).await
     }
 
     /// As [`Self::serve`], on this port.

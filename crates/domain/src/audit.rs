@@ -333,87 +333,94 @@ impl Replay {
     }
 
     fn decision(&mut self, ticket: Ticket) {
-        let id = ticket.order.ticket_id;
         let Some(terms) = self.terms.clone() else {
             self.report(Violation::NoTerms { seq: self.seq });
             return;
         };
         self.check_sequence(&ticket);
-        let seats = ticket.order.quantity.seats();
         let live = self
             .live
             .get(&ticket.order.user_id)
             .copied()
             .unwrap_or_default()
-            .saturating_add(seats);
-        let max = terms.max_per_user.get();
-        let in_window = terms.window.contains(ticket.order.requested_at);
+            .saturating_add(ticket.order.quantity.seats());
         match ticket.verdict {
-            Verdict::Rejected(reason) => {
-                self.remember_rejected(&ticket);
-                self.verdicts.rejected[reason_index(reason)] += 1;
-                match reason {
-                    RejectionReason::SoldOut if seats <= self.seats.available => {
-                        let available = self.seats.available;
-                        self.report(Violation::WronglySoldOut {
-                            ticket: id,
-                            available,
-                        });
-                    }
-                    RejectionReason::LimitExceeded if live <= max => {
-                        self.report(Violation::WronglyLimited {
-                            ticket: id,
-                            live,
-                            max,
-                        });
-                    }
-                    RejectionReason::SalesClosed if in_window => {
-                        self.report(Violation::WindowIgnored { ticket: id });
-                    }
-                    RejectionReason::ShowNotFound => {
-                        self.report(Violation::ImpossibleReason { ticket: id, reason });
-                    }
-                    RejectionReason::SoldOut
-                    | RejectionReason::LimitExceeded
-                    | RejectionReason::SalesClosed
-                    | RejectionReason::UserNotFound => {}
-                }
+            Verdict::Rejected(reason) => self.rejected(&ticket, reason, &terms, live),
+            Verdict::Reserved { .. } | Verdict::Confirmed => self.seated(ticket, &terms, live),
+        }
+    }
+
+    /// `live` are the seats that the user would have with it.
+    fn rejected(&mut self, ticket: &Ticket, reason: RejectionReason, terms: &Terms, live: u32) {
+        let id = ticket.order.ticket_id;
+        let max = terms.max_per_user.get();
+        self.remember_rejected(ticket);
+        self.verdicts.rejected[reason_index(reason)] += 1;
+        match reason {
+            RejectionReason::SoldOut if ticket.order.quantity.seats() <= self.seats.available => {
+                let available = self.seats.available;
+                self.report(Violation::WronglySoldOut {
+                    ticket: id,
+                    available,
+                });
             }
-            Verdict::Reserved { .. } | Verdict::Confirmed => {
-                if !in_window {
-                    self.report(Violation::WindowIgnored { ticket: id });
-                }
-                if live > max {
-                    self.report(Violation::LimitBroken {
-                        ticket: id,
-                        live,
-                        max,
-                    });
-                }
-                let hold = terms.hold.seconds();
-                let mut hold_expires_at = None;
-                self.take("available", seats);
-                if let Verdict::Reserved {
-                    hold_expires_at: expires,
-                } = ticket.verdict
-                {
-                    self.verdicts.reserved += 1;
-                    hold_expires_at = Some(expires);
-                    self.seats.held += seats;
-                    if hold == 0 || expires != ticket.decided_at.plus_seconds(hold) {
-                        self.report(Violation::WrongHold { ticket: id });
-                    }
-                } else {
-                    self.verdicts.confirmed += 1;
-                    self.seats.sold += seats;
-                    if hold != 0 {
-                        self.report(Violation::WrongHold { ticket: id });
-                    }
-                }
-                self.live.insert(ticket.order.user_id.clone(), live);
-                self.remember_seated(ticket, hold_expires_at);
+            RejectionReason::LimitExceeded if live <= max => {
+                self.report(Violation::WronglyLimited {
+                    ticket: id,
+                    live,
+                    max,
+                });
+            }
+            RejectionReason::SalesClosed if terms.window.contains(ticket.order.requested_at) => {
+                self.report(Violation::WindowIgnored { ticket: id });
+            }
+            RejectionReason::ShowNotFound => {
+                self.report(Violation::ImpossibleReason { ticket: id, reason });
+            }
+            RejectionReason::SoldOut
+            | RejectionReason::LimitExceeded
+            | RejectionReason::SalesClosed
+            | RejectionReason::UserNotFound => {}
+        }
+    }
+
+    /// `live` are the seats that the user has with it.
+    fn seated(&mut self, ticket: Ticket, terms: &Terms, live: u32) {
+        let id = ticket.order.ticket_id;
+        let seats = ticket.order.quantity.seats();
+        let max = terms.max_per_user.get();
+        if !terms.window.contains(ticket.order.requested_at) {
+            self.report(Violation::WindowIgnored { ticket: id });
+        }
+        if live > max {
+            self.report(Violation::LimitBroken {
+                ticket: id,
+                live,
+                max,
+            });
+        }
+        let hold = terms.hold.seconds();
+        let mut hold_expires_at = None;
+        self.take("available", seats);
+        if let Verdict::Reserved {
+            hold_expires_at: expires,
+        } = ticket.verdict
+        {
+            self.verdicts.reserved += 1;
+            hold_expires_at = Some(expires);
+            self.seats.held += seats;
+            if hold == 0 || expires != ticket.decided_at.plus_seconds(hold) {
+                self.report(Violation::WrongHold { ticket: id });
+            }
+        } else {
+            self.verdicts.confirmed += 1;
+            self.seats.sold += seats;
+            if hold != 0 {
+                self.report(Violation::WrongHold { ticket: id });
             }
         }
+        self.live.insert(ticket.order.user_id.clone(), live);
+        self.remember_seated(ticket, hold_expires_at);
     }
 
     fn remember_seated(&mut self, ticket: Ticket, hold_expires_at: Option<Timestamp>) {

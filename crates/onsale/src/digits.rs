@@ -32,6 +32,20 @@ pub(crate) fn factor(ratio: f64) -> String {
     }
 }
 
+/// A number with the digits that matter.
+pub(crate) fn short(value: f64) -> String {
+    let trimmed = |text: String| {
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        text.to_owned()
+    };
+    match value {
+        _ if value >= 1e6 => format!("{} M", trimmed(format!("{:.2}", value / 1e6))),
+        _ if value >= 1e4 => format!("{} k", trimmed(format!("{:.1}", value / 1e3))),
+        _ if value >= 100.0 => format!("{value:.0}"),
+        _ => trimmed(format!("{value:.2}")),
+    }
+}
+
 fn grouped_digits(digits: &str) -> String {
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -58,5 +72,12 @@ mod tests {
             ["0", "7", "996", "1,230", "45,700", "1,000,000"]
         );
         assert_eq!([0.456, 9.99, 13.74].map(factor), ["0.46", "9.99", "13.7"]);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let numbers = [0.0, 0.25, 7.0, 99.5, 1_234.0, 45_600.0, 1_500_000.0];
+        let short: Vec<_> = numbers.into_iter().map(short).collect();
+        assert_eq!(short, ["0", "0.25", "7", "99.5", "1234", "45.6 k", "1.5 M"]);
     }
 }

@@ -7,15 +7,17 @@ pub mod baselines;
 mod benchmarks;
 mod cli;
 mod digits;
+mod files;
 mod labels;
 mod machine;
 mod markdown;
+mod markup;
 mod outcome;
+mod plot;
 mod provenance;
 mod report;
 mod run;
 mod scenario;
-mod svg;
 mod tables;
 
 pub use cli::run;

@@ -4,7 +4,8 @@ use domain::order::Order;
 use domain::ports::{DeadLetter, DeadLettersError};
 
 use crate::fixtures::{OrderSource, start};
-use crate::harness::{DEAD_LETTER_CAPACITY, QueueHarness};
+use crate::harness::QueueHarness;
+use crate::set_up::DEAD_LETTER_CAPACITY;
 use crate::support::OpenLanes;
 
 /// Makes a test of every case; `$harness` is an async function that returns a

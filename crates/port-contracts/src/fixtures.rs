@@ -10,7 +10,7 @@ use domain::show::{Capacity, HoldSeconds, SalesWindow, SeatCounts, Show, Terms, 
 use domain::time::Timestamp;
 use domain::user::{PriorityClass, User, UserName};
 
-use crate::harness::LANES;
+use crate::set_up::LANES;
 
 /// When tests begin: 2026-05-01T18:00:00Z.
 #[must_use]

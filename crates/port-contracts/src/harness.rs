@@ -2,11 +2,10 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use domain::audit::audit_show;
-use domain::order::{Lane, Lanes, Order};
+use domain::order::{Lane, Order};
 use domain::ports::{
     DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, TicketConsumer,
     TicketEvents, TicketLedger, TicketPublisher, UserRepository,
@@ -19,20 +18,8 @@ use futures_util::future::BoxFuture;
 
 use crate::clock::ManualClock;
 use crate::fixtures::{show_id, user};
+use crate::set_up::LANES;
 use crate::support::within;
-
-/// Lanes of a harness's queue.
-pub const LANES: Lanes = Lanes::new(4).unwrap();
-/// Turns of the class high while both classes wait.
-pub const HIGH_WEIGHT: NonZeroU32 = NonZeroU32::new(4).unwrap();
-/// Turns of the class standard while both classes wait.
-pub const STANDARD_WEIGHT: NonZeroU32 = NonZeroU32::new(1).unwrap();
-/// `queue.capacity` of a harness's queue, in orders.
-pub const QUEUE_CAPACITY: usize = 1_000;
-/// The most dead letters of a harness's queue.
-pub const DEAD_LETTER_CAPACITY: usize = 20;
-/// Single events that a harness's feed can be behind before it gets a gap.
-pub const EVENT_BUFFER: usize = 64;
 
 /// Opens the same store or queue once more, as another process would.
 pub type Connect<P> = Box<dyn Fn() -> BoxFuture<'static, P> + Send + Sync>;
@@ -181,9 +168,8 @@ pub struct QueuePorts {
     pub dead_letters: Arc<dyn DeadLetters>,
 }
 
-/// A queue that nothing else uses, empty at first: [`LANES`],
-/// [`QUEUE_CAPACITY`], [`DEAD_LETTER_CAPACITY`], [`HIGH_WEIGHT`] and
-/// [`STANDARD_WEIGHT`] are its configuration.
+/// A queue that nothing else uses, empty at first. Lanes, capacities and weights are those of
+/// this crate's constants.
 pub struct QueueHarness {
     /// The ports of the first process.
     pub ports: QueuePorts,
@@ -221,7 +207,7 @@ impl QueueHarness {
     }
 }
 
-/// Events that nothing else uses; its feeds keep [`EVENT_BUFFER`].
+/// Events that nothing else uses; its feeds keep [`EVENT_BUFFER`](crate::EVENT_BUFFER).
 pub struct EventsHarness {
     /// The port of the first process.
     pub events: Arc<dyn TicketEvents>,

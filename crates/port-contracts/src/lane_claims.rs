@@ -9,7 +9,8 @@ use domain::ports::{LaneClaims, LedgerError};
 use domain::receipt::ProcessId;
 
 use crate::fixtures::{OrderSource, seats, show, show_id};
-use crate::harness::{LANES, StoreHarness};
+use crate::harness::StoreHarness;
+use crate::set_up::LANES;
 use crate::support::{concurrently, within};
 
 /// Makes a test of every case; `$harness` is an async function that returns a

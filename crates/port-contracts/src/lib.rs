@@ -22,14 +22,12 @@
 )]
 
 mod clock;
-#[cfg(feature = "mysql")]
-pub mod database_server;
 pub mod dead_letters;
 pub mod dependency;
 pub mod fixtures;
 mod harness;
 pub mod lane_claims;
-pub mod services;
+mod set_up;
 pub mod show_repository;
 mod support;
 pub mod ticket_consumer;
@@ -40,11 +38,12 @@ pub mod user_repository;
 
 pub use clock::{ClockStall, ManualClock};
 pub use harness::{
-    Connect, DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, Harness, LANES,
-    QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts,
+    Connect, EventsHarness, Harness, QueueHarness, QueuePorts, StoreHarness, StorePorts,
+};
+pub use set_up::{
+    DEAD_LETTER_CAPACITY, EVENT_BUFFER, HIGH_WEIGHT, LANES, QUEUE_CAPACITY, STANDARD_WEIGHT,
 };
 pub use support::{DEADLINE, measured, promised, within};
-pub use tcp_proxy as proxy;
 
 /// One test per case of a port. The module of the tests is called like the port's. With `in_turn`
 /// it has a function instead that runs all cases, for servers that take long to start.

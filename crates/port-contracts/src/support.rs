@@ -14,7 +14,7 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use crate::harness::LANES;
+use crate::set_up::LANES;
 
 /// The longest that any case, and anything in it, may take. Only what hangs takes
 /// as long: a test must not fail because the machine is busy.

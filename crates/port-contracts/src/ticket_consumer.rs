@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::fixtures::OrderSource;
-use crate::harness::{LANES, QueueHarness};
+use crate::harness::QueueHarness;
+use crate::set_up::LANES;
 use crate::support::{OpenLanes, concurrently, give_up_after, within};
 
 /// Long enough for something wrong to show; nothing waits for it to pass otherwise.

@@ -8,7 +8,8 @@ use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::user::PriorityClass;
 
 use crate::fixtures::{OrderSource, seats, show_id, start};
-use crate::harness::{EVENT_BUFFER, EventsHarness, LANES};
+use crate::harness::EventsHarness;
+use crate::set_up::{EVENT_BUFFER, LANES};
 use crate::support::{give_up_after, within};
 
 /// Makes a test of every case; `$harness` is an async function that returns a

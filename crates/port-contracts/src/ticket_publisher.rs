@@ -10,7 +10,8 @@ use domain::user::PriorityClass;
 use tokio::sync::mpsc;
 
 use crate::fixtures::{OrderSource, just_before, quantity, start};
-use crate::harness::{LANES, QUEUE_CAPACITY, QueueHarness};
+use crate::harness::QueueHarness;
+use crate::set_up::{LANES, QUEUE_CAPACITY};
 use crate::support::{OpenLanes, concurrently, give_up_after, within};
 
 /// Makes a test of every case; `$harness` is an async function that returns a

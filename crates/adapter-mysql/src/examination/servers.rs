@@ -81,6 +81,10 @@ pub(super) async fn findings(servers: &Servers) -> Vec<Finding> {
     judge(&told)
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list: what can be wrong with several servers, and what to do"
+)]
 fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut writable = Vec::new();

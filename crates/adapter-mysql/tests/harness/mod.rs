@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
 use caching::{ShowCache, UserDirectory};
-use port_contracts::services::TestDatabase;
 use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
+use test_servers::TestDatabase;
 
 const USERS_AT_HAND: usize = 100;
 

@@ -7,8 +7,7 @@ macro_rules! every_contract {
 
         async fn store() -> port_contracts::StoreHarness {
             $crate::harness::store(
-                port_contracts::services::TestDatabase::create_on(SERVER.get().unwrap().clone())
-                    .await,
+                test_servers::TestDatabase::create_on(SERVER.get().unwrap().clone()).await,
             )
             .await
         }
@@ -18,7 +17,7 @@ macro_rules! every_contract {
         port_contracts::ticket_ledger_contract!(store, in_turn);
         port_contracts::lane_claims_contract!(store, in_turn);
 
-        async fn every_contract_holds(server: &port_contracts::database_server::DatabaseServer) {
+        async fn every_contract_holds(server: &test_servers::DatabaseServer) {
             SERVER.set(server.url()).unwrap();
             user_repository::in_turn().await;
             show_repository::in_turn().await;

@@ -2,7 +2,7 @@
 //! a cluster refuses.
 
 use domain::ports::{Dependency, Examination};
-use port_contracts::database_server::DatabaseServer;
+use test_servers::DatabaseServer;
 
 use crate::scene::{self, DATABASE, prepare};
 

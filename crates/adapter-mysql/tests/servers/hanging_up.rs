@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use domain::ports::{ShowRepository, TicketLedger, TicketPage, UserRepository};
-use port_contracts::database_server::DatabaseServer;
 use port_contracts::fixtures;
-use port_contracts::proxy::{TcpProxy, Weather};
+use tcp_proxy::{TcpProxy, Weather};
+use test_servers::DatabaseServer;
 use tokio::time::timeout;
 
 use crate::scene::{DATABASE, SHOW, USER, config, prepare, store};

@@ -1,7 +1,7 @@
 //! A server whose every default is another one than this adapter needs.
 
 use domain::ports::{Examination, Level};
-use port_contracts::database_server::DatabaseServer;
+use test_servers::DatabaseServer;
 
 use crate::scene::{self, DATABASE, prepare};
 

@@ -7,10 +7,10 @@ use domain::ports::{Dependency, Examination, Level, TicketLedger};
 use domain::receipt::TicketId;
 use domain::rule::TransitionOutcome;
 use futures_util::future::join_all;
-use port_contracts::database_server::DatabaseServer;
 use port_contracts::fixtures::OrderSource;
-use port_contracts::proxy::{TcpProxy, Weather};
 use port_contracts::{promised, within};
+use tcp_proxy::{TcpProxy, Weather};
+use test_servers::DatabaseServer;
 
 use crate::scene::{DATABASE, confirm, orders, prepare, store};
 

@@ -2,8 +2,8 @@
 
 use adapter_mysql::MySqlStore;
 use domain::ports::{Dependency, Examination, Level, TicketLedger};
-use port_contracts::database_server::DatabaseServer;
 use port_contracts::fixtures::OrderSource;
+use test_servers::DatabaseServer;
 
 use crate::scene::{DATABASE, orders, prepare, store};
 

@@ -7,8 +7,8 @@ use adapter_mysql::{MySqlConfig, MySqlStore};
 use domain::ports::{ShowRepository, TicketLedger, UserRepository};
 use domain::rule::{TransitionKind, TransitionRequest};
 use port_contracts::fixtures::{self, OrderSource};
-use port_contracts::services::TestDatabase;
 use port_contracts::{ManualClock, within};
+use test_servers::TestDatabase;
 
 const TICKETS: usize = 2_500;
 const SMALL: u32 = 100;

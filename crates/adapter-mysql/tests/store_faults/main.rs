@@ -19,9 +19,9 @@ use domain::ports::{Dependency, LaneClaims, LedgerError, ShowRepository, TicketL
 use domain::receipt::ProcessId;
 use domain::user::PriorityClass;
 use port_contracts::fixtures;
-use port_contracts::proxy::Weather;
-use port_contracts::services::TestDatabase;
 use port_contracts::{LANES, ManualClock, measured, within};
+use tcp_proxy::Weather;
+use test_servers::TestDatabase;
 use tokio::time::{sleep, timeout};
 
 use self::scene::{Store, USER};

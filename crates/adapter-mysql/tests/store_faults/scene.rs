@@ -8,9 +8,9 @@ use caching::UserDirectory;
 use domain::ports::{ShowRepository, UserRepository};
 use domain::user::PriorityClass;
 use port_contracts::fixtures::{self, OrderSource};
-use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
-use port_contracts::services::{self, TestDatabase};
 use port_contracts::{ManualClock, within};
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use test_servers::{TestDatabase, services};
 use tokio::time::sleep;
 
 pub(crate) const USER: &str = "1";

@@ -298,6 +298,10 @@ impl Queue<'_> {
         )
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a list: what each setting does to the queue"
+    )]
     fn settings(&self, settings: &Settings) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut find = |level, what: String, setting: &Setting| {

@@ -13,6 +13,10 @@ const SERVER_NAMED: &str = "amq.gen-JzTY20BRgKO-HjmUJj0wLg";
 /// What the default exchange is called where rights are checked; dead letters go through it.
 const DEFAULT_EXCHANGE: &str = "amq.default";
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list: what each right is needed for"
+)]
 pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
     let subject = format!("user {}", deployment.user);
     let rights = match &answers.permissions {

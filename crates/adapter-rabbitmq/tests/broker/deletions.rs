@@ -9,8 +9,8 @@ use domain::ports::{
 };
 use domain::show::ShowSeats;
 use lapin::ExchangeKind;
-use port_contracts::proxy::Weather;
 use port_contracts::{DEADLINE, LANES, fixtures, promised, within};
+use tcp_proxy::Weather;
 
 use crate::faults::{blocked, unblocked};
 use crate::proxied::{Proxied, SHOW, until};

@@ -13,8 +13,8 @@ use domain::ports::{
 use domain::receipt::ProcessId;
 use parking_lot::Mutex;
 use port_contracts::fixtures::OrderSource;
-use port_contracts::services::{self, TestPrefix};
 use port_contracts::{LANES, ManualClock, fixtures, promised, within};
+use test_servers::{TestPrefix, services};
 use tokio::time::sleep;
 
 use crate::deletions::HEALED_WITHIN;

@@ -7,8 +7,9 @@ use adapter_rabbitmq::RabbitMqConfig;
 use domain::ports::{Dependency, PublishError, TicketConsumer, TicketPublisher};
 use domain::receipt::ProcessId;
 use domain::waiting_line::AcceptTally;
-use port_contracts::proxy::Weather;
-use port_contracts::{DEADLINE, LANES, fixtures, measured, services, within};
+use port_contracts::{DEADLINE, LANES, fixtures, measured, within};
+use tcp_proxy::Weather;
+use test_servers::services;
 use tokio::time::timeout;
 
 use crate::process::start;

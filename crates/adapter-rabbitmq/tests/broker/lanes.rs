@@ -9,9 +9,9 @@ use domain::ports::{DeadLetters, Dependency, TicketConsumer};
 use domain::receipt::ProcessId;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use port_contracts::proxy::Weather;
-use port_contracts::services::{self, TestPrefix};
 use port_contracts::{DEADLINE, LANES, ManualClock, fixtures, promised, within};
+use tcp_proxy::Weather;
+use test_servers::{TestPrefix, services};
 use tokio::time::sleep;
 
 use crate::deletions::HEALED_WITHIN;

@@ -6,8 +6,9 @@ use adapter_rabbitmq::RabbitMqConfig;
 use domain::ports::{Dependency, TicketConsumer, TicketPublisher};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
-use port_contracts::{DEADLINE, LANES, fixtures, measured, promised, services, within};
+use port_contracts::{DEADLINE, LANES, fixtures, measured, promised, within};
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use test_servers::services;
 
 use crate::process::start;
 use crate::proxied::{Proxied, SHOW, until};

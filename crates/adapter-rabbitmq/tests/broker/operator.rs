@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::RabbitMqConfig;
 use domain::ports::{Dependency, Examination, Level};
-use port_contracts::services::{self, TestPrefix};
 use port_contracts::{ManualClock, fixtures, promised, within};
 use reqwest::Url;
 use serde_json::json;
+use test_servers::{TestPrefix, services};
 
 use crate::deletions::HEALED_WITHIN;
 use crate::management::{Setting, management, put, remove};

@@ -7,9 +7,9 @@ use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
 use domain::order::Order;
 use domain::ports::{PublishError, TicketConsumer, TicketPublisher};
 use port_contracts::fixtures::OrderSource;
-use port_contracts::proxy::{TcpProxy, host_and_port};
-use port_contracts::services::{self, TestPrefix};
 use port_contracts::{LANES, ManualClock, fixtures, within};
+use tcp_proxy::{TcpProxy, host_and_port};
+use test_servers::{TestPrefix, services};
 use tokio::time::sleep;
 
 use crate::process::{config, start};

@@ -1,8 +1,8 @@
 //! What tests set on the broker by its management API.
 
-use port_contracts::services;
 use reqwest::{Client, Url};
 use serde_json::Value;
+use test_servers::services;
 
 pub(crate) fn management(path: &[&str]) -> Url {
     let mut url: Url = services::rabbitmq_management_url().parse().unwrap();

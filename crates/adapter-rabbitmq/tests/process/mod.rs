@@ -5,11 +5,11 @@ use std::sync::Arc;
 use adapter_rabbitmq::{RabbitMq, RabbitMqConfig};
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
-use port_contracts::services::TestPrefix;
 use port_contracts::{
     DEAD_LETTER_CAPACITY, DEADLINE, EVENT_BUFFER, HIGH_WEIGHT, LANES, ManualClock, QUEUE_CAPACITY,
     STANDARD_WEIGHT,
 };
+use test_servers::TestPrefix;
 
 pub(crate) fn config(url: &str, prefix: &TestPrefix) -> RabbitMqConfig {
     RabbitMqConfig {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use port_contracts::services::{self, TestDatabase, TestPrefix};
+use test_servers::{TestDatabase, TestPrefix, services};
 
 /// Deleted when the last service that uses it is gone.
 #[derive(Clone)]

@@ -4,9 +4,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use api::application::Role;
-use port_contracts::{services, within};
+use port_contracts::within;
 use reqwest::Client;
 use serde_json::json;
+use test_servers::services;
 use tokio::time::sleep;
 
 use crate::backend::Backend;

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use api::application::Role;
 use port_contracts::measured;
-use port_contracts::proxy::{TcpProxy, Weather, host_and_port};
-use port_contracts::services;
 use serde_json::json;
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use test_servers::services;
 
 use crate::backend::Backend;
 use crate::helpers::{SHOW, TestService};

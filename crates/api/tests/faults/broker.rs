@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use black_box::proof::told::Answer;
-use port_contracts::proxy::Weather;
 use port_contracts::{DEADLINE, measured};
 use reqwest::Client;
 use serde_json::json;
+use tcp_proxy::Weather;
 use tokio::time::sleep;
 
 use crate::buyers::{Buyers, ONE_MORE, Sale, set_up, shows};

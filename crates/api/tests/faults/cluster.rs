@@ -4,12 +4,12 @@
 //! Measured is the longest time without a verdict, for each lane, and without a `202`, for
 //! each api process, by orders that are placed all the time.
 
+use std::env;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use port_contracts::promised;
+use test_servers::ROOT;
 use tokio::time::{sleep, timeout};
 
 use crate::buyers::{Buyers, Sale, set_up};
@@ -19,12 +19,8 @@ use crate::probes::{AVAILABLE_AGAIN, Stage};
 use crate::proof::prove;
 use crate::seed::Chance;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-
 /// The three nodes.
-struct Cluster {
-    urls: String,
-}
+struct Cluster(test_servers::Cluster);
 
 impl Cluster {
     /// All three of them, whole again whatever was done to them before.
@@ -33,22 +29,21 @@ impl Cluster {
             .unwrap_or_else(|_| panic!("run these tests by `make test-cluster`"));
         // The script breaks the cluster of this folder: it must be the one that is used.
         let state = env::var("CLUSTER_STATE").unwrap_or_else(|_| ".local/cluster".to_owned());
-        let started = Path::new(ROOT).join(format!("{state}.env"));
-        let started = fs::read_to_string(&started).unwrap_or_default();
-        let ours = format!("TICKETS_CLUSTER_URLS={urls}");
-        assert!(
-            started.lines().any(|line| line == ours),
+        let started = test_servers::Cluster::own(&Path::new(ROOT).join(&state)).unwrap();
+        assert_eq!(
+            started.urls(),
+            urls,
             "TICKETS_CLUSTER_URLS is not that of CLUSTER_STATE={state}"
         );
-        let cluster = Self { urls };
+        let cluster = Self(started);
         cluster.reset().await;
         cluster
     }
 
     /// Has `deploy/cluster.sh` do something to each of the nodes.
-    async fn tell(&self, verb: &'static str, nodes: &[u8]) {
+    async fn tell(&self, verb: &str, nodes: &[u8]) {
         for node in nodes {
-            Self::run([verb, &node.to_string()]).await;
+            self.run(&[verb, &node.to_string()]).await;
         }
     }
 
@@ -63,15 +58,11 @@ impl Cluster {
 
     /// Whatever was done to them is undone.
     async fn reset(&self) {
-        Self::run(["reset"]).await;
+        self.run(&["reset"]).await;
     }
 
-    async fn run<const N: usize>(arguments: [&str; N]) {
-        let mut command = Command::new(Path::new(ROOT).join("deploy/cluster.sh"));
-        command.args(arguments);
-        let done = tokio::task::spawn_blocking(move || command.output());
-        let done = done.await.unwrap().unwrap();
-        assert!(done.status.success(), "{done:?}");
+    async fn run(&self, arguments: &[&str]) {
+        self.0.run(arguments).await.unwrap();
     }
 }
 
@@ -84,7 +75,7 @@ struct Scene {
 impl Scene {
     async fn start(chance: &mut Chance) -> Self {
         let cluster = Cluster::whole().await;
-        let deployment = Deployment::on_cluster(&cluster.urls).await;
+        let deployment = Deployment::on_cluster(cluster.0.urls()).await;
         let stage = Stage::start(deployment, chance).await;
         Self { stage, cluster }
     }
@@ -173,7 +164,7 @@ async fn each_node_cut_off_from_the_others() {
 
 /// At least so many orders that no worker decides.
 async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Orders) {
-    let deployment = Deployment::on_cluster(&cluster.urls).await;
+    let deployment = Deployment::on_cluster(cluster.0.urls()).await;
     let api = deployment.start_ready("api").await;
     let sale = Sale::default();
     set_up(&api.url, sale).await;
@@ -189,12 +180,20 @@ async fn backlog(cluster: &Cluster, orders: usize) -> (Deployment, Process, Orde
 async fn a_backlog_is_decided_during_an_alarm() {
     let cluster = Cluster::whole().await;
     let (deployment, api, orders) = backlog(&cluster, 2_000).await;
-    let watermark = ["ctl", "1", "set_vm_memory_high_watermark", "absolute"];
-    let [ctl, node, set, absolute] = watermark;
-    Cluster::run([ctl, node, set, absolute, "1"]).await;
+    let set_watermark = async |limit: &str| {
+        let set = [
+            "ctl",
+            "1",
+            "set_vm_memory_high_watermark",
+            "absolute",
+            limit,
+        ];
+        cluster.run(&set).await;
+    };
+    set_watermark("1").await;
     let _worker = deployment.start("worker").await;
     let decided = timeout(AVAILABLE_AGAIN * 6, prove(&deployment, &api.url, orders)).await;
-    Cluster::run([ctl, node, set, absolute, "1GiB"]).await;
+    set_watermark("1GiB").await;
     let proof = decided.unwrap_or_else(|_| panic!("not decided during the alarm"));
     assert!(proof.accepted > 1_000, "{proof:?}");
 }

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use black_box::process::{self, lasting_port};
-use port_contracts::proxy::{TcpProxy, host_and_port};
-use port_contracts::{DEADLINE, services};
+use black_box::process;
+use port_contracts::DEADLINE;
 use reqwest::Client;
 use serde_json::Value;
+use tcp_proxy::{TcpProxy, host_and_port};
 use tempfile::TempDir;
+use test_servers::{ports, services};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -155,7 +156,7 @@ impl Deployment {
         self.started.set(number + 1);
         let folder = self.logs.as_ref().unwrap().path();
         let log = folder.join(format!("{number}-{role}.log"));
-        let port = lasting_port().unwrap();
+        let port = ports::lasting().unwrap();
         let mut command = self.command(&["serve", "--role", role]);
         command
             .envs(variables.iter().copied())

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use port_contracts::proxy::Weather;
+use tcp_proxy::Weather;
 use tokio::time::sleep;
 
 use crate::deployment::eventually;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use port_contracts::measured;
-use port_contracts::proxy::Weather;
 use reqwest::Client;
 use serde_json::{Value, json};
+use tcp_proxy::Weather;
 use tokio::time::sleep;
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use port_contracts::database_server::DatabaseServer;
+use test_servers::DatabaseServer;
 use tokio::time::sleep;
 
 use crate::deployment::Deployment;

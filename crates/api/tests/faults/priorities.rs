@@ -25,6 +25,10 @@ const CLASSES: [u32; 2] = [0, 1];
 const SHOW: u32 = 1_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one sale from its start to its proof"
+)]
 async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
     let mut chance = Chance::new();
     let deployment = Deployment::new().await;

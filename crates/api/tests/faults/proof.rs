@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use black_box::database::Database;
 use black_box::proof::audit::AuditReport;
+use black_box::proof::evidence::{Evidence, Read};
 use black_box::proof::history::History;
-use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::reconcile::reconcile;
 use black_box::proof::ticket::State;
 use black_box::proof::told::Answer;
 use black_box::store::{Asked, Store};

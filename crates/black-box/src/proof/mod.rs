@@ -2,6 +2,8 @@
 //! audit say. Only clients know of an order that was accepted and then lost.
 
 pub mod audit;
+pub mod evidence;
+pub mod findings;
 pub mod history;
 pub mod order;
 pub mod reconcile;

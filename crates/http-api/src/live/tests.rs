@@ -153,6 +153,7 @@ struct Scene {
 }
 
 impl Scene {
+    #[expect(clippy::too_many_lines, reason = "a whole service by hand")]
     async fn start() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(fixtures::start()));
         let process = ProcessId::new(1);

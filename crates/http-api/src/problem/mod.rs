@@ -92,6 +92,10 @@ fn told(status: StatusCode, code: &'static str, detail: impl Into<String>) -> To
 
 impl ApiError {
     /// Status, stable code, and what the client can do.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table: what the client is told of each error"
+    )]
     fn told(&self) -> Told {
         use StatusCode as S;
         match self {

@@ -2,26 +2,23 @@
 //! that publishes each order by itself.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
 use black_box::administration::Terms;
-use black_box::broker::{Broker, publish_each_queue};
 use black_box::deployment::Deployment;
 use black_box::load::drive;
-use black_box::process::{Process, sibling};
 use black_box::program::Service;
-use black_box::usage::Watched;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use test_servers::broker::{Broker, publish_each_queue};
 
 use super::backlog::{Decided, decide_backlog};
-use super::bare::{self, BARE, drive_untold};
-use super::benchmark::{Benchmark, Setting, below};
+use super::benchmark::{Benchmark, OwnTable, Setting, below};
+use super::beside::{self, Beside, WARM_UP};
 use super::cpu::{CpuMicros, Meter};
-use super::orders::{Orders, names};
+use super::orders::{Orders, SEATS, names};
 use super::proof::{Expected, Sold};
 use super::rounds::{Ratio, Round};
 use crate::digits::grouped;
@@ -29,9 +26,6 @@ use crate::labels::{ALL, API};
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
 
-/// More than any run can sell.
-const SEATS: u32 = 10_000_000;
-const WARM_UP: Duration = Duration::from_secs(1);
 const PUBLISH_EACH: &str = "publish_each";
 
 /// How accepting is measured.
@@ -77,7 +71,7 @@ pub(super) struct Accept {
 impl Benchmark for Accept {
     type Args = AcceptArgs;
 
-    const MARKER: Option<&'static str> = Some("accept-durable");
+    const TABLE: Option<OwnTable<Self>> = Some(("accept-durable", Self::table));
 
     async fn measure(setting: &Setting<'_>, args: &AcceptArgs) -> anyhow::Result<Self> {
         let on = async |deployment: &Deployment| {
@@ -99,7 +93,9 @@ impl Benchmark for Accept {
         .flatten()
         .collect()
     }
+}
 
+impl Accept {
     fn table(&self) -> String {
         let mut table = Table::of([
             Text("way"),
@@ -145,8 +141,8 @@ struct Sides<'a> {
     deployment: &'a Deployment,
     time: Duration,
     service: Service,
-    bare: Process,
-    publish_each: Process,
+    bare: Beside,
+    publish_each: Beside,
     broker: Broker,
 }
 
@@ -161,66 +157,63 @@ impl<'a> Sides<'a> {
         service.target.put_on_sale(&names(), 1, terms).await?;
         let rabbitmq_url = &setting.servers.rabbitmq_url;
         let queue = publish_each_queue(&deployment.prefix);
-        let set_up = |command: &mut Command, port: u16| {
+        let set_up = |command: &mut Command| {
             command
-                .args(["--port", &port.to_string(), "--queue", &queue])
+                .args(["--queue", &queue])
                 .args(["--connections", &args.publish_each_connections.to_string()])
                 .args(["--channels", &args.publish_each_channels.to_string()])
                 .env("ONSALE_RABBITMQ_URL", rabbitmq_url);
         };
+        let publish_each = beside::start(PUBLISH_EACH, set_up).await?;
         Ok(Self {
             setting,
             deployment,
             time: Duration::try_from_secs_f64(args.accept_seconds).context("--accept-seconds")?,
             service,
-            bare: bare::start().await?,
-            publish_each: Process::start(&sibling(PUBLISH_EACH)?, set_up, "/health").await?,
+            bare: Beside::bare(setting.users).await?,
+            publish_each: Beside::of(PUBLISH_EACH, publish_each, setting.users),
             broker: Broker::connect(rabbitmq_url).await?,
         })
     }
 
-    async fn measure(self, args: &AcceptArgs) -> anyhow::Result<Accept> {
-        let new_orders = || Orders::new((0..self.setting.users).cycle());
-        let (mut orders, mut untold) = (new_orders(), new_orders());
-        let connections = self.setting.connections;
-        for address in [self.bare.address, self.publish_each.address] {
-            drive_untold(address, connections, WARM_UP, &mut untold).await?;
+    async fn measure(mut self, args: &AcceptArgs) -> anyhow::Result<Accept> {
+        let mut orders = Orders::new((0..self.setting.users).cycle());
+        let (deployment, connections) = (self.deployment, self.setting.connections);
+        let load = (connections, self.time);
+        for beside in [&mut self.bare, &mut self.publish_each] {
+            beside.warm_up(connections).await?;
         }
-        let service = self.service.watched(API);
         let address = self.service.address();
         drive(address, connections, Some(WARM_UP), &mut orders).await?;
 
-        let (mut turns, mut bare_turns, mut each_turns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut turns = Vec::new();
+        let queue = publish_each_queue(&deployment.prefix);
         for _ in 0..args.accept_rounds.max(1) {
-            turns.push(self.turn(address, service.clone(), &mut orders).await?);
-            bare_turns.push(self.turn_of(&self.bare, BARE, &mut untold).await?);
-            let publishing = self.turn_of(&self.publish_each, PUBLISH_EACH, &mut untold);
-            each_turns.push(publishing.await?);
+            let turn = turn(deployment, &self.service, API, load, &mut orders);
+            turns.push(turn.await?);
+            for beside in [&mut self.bare, &mut self.publish_each] {
+                beside.turn(load, &deployment.local_servers).await?;
+            }
             // Nobody consumes it: it would only cost the broker memory.
-            let queue = publish_each_queue(&self.deployment.prefix);
             self.broker.purge_queue(&queue).await?;
         }
-        for mut process in [self.bare, self.publish_each] {
-            process.stop().await?;
-        }
+        let bare_turns = self.bare.stop().await?;
+        let each_turns = self.publish_each.stop().await?;
         self.broker.close().await?;
 
         let accepted = orders.accepted.len() as u64;
         let (decided, deciding_cpu_micros_per_order) =
-            decide_backlog(self.deployment, accepted, [service]).await?;
+            decide_backlog(deployment, accepted, [self.service.watched(API)]).await?;
         self.service.stop().await?;
 
-        let all = self.deployment.program.serve("all").await?;
-        let meter = Meter::on(self.deployment, [all.watched(ALL)])?;
-        let measured = drive(all.address(), connections, Some(self.time), &mut orders).await?;
-        measured.expect_only(202)?;
-        let while_deciding = Round::of(&measured, meter.per(measured.count(202))?);
+        let all = deployment.program.serve("all").await?;
+        let while_deciding = turn(deployment, &all, ALL, load, &mut orders).await?;
 
         let accepted = orders.accepted.len() as u64;
-        self.deployment.wait_for_changes(accepted + 1).await?;
+        deployment.wait_for_changes(accepted + 1).await?;
         let expected = Expected::confirmed(orders.accepted.len());
         let sold = Sold::of(&orders.accepted);
-        sold.prove(self.deployment, 1, &expected).await?;
+        sold.prove(deployment, 1, &expected).await?;
         all.stop().await?;
         Ok(Accept {
             connections,
@@ -235,32 +228,20 @@ impl<'a> Sides<'a> {
             while_deciding,
         })
     }
+}
 
-    async fn turn_of(
-        &self,
-        process: &Process,
-        name: &'static str,
-        orders: &mut Orders<impl Iterator<Item = u32>>,
-    ) -> anyhow::Result<Round> {
-        let turn = self.turn(process.address, process.watched(name), orders);
-        let turn = turn.await?;
-        orders.accepted = Vec::new();
-        Ok(turn)
-    }
-
-    async fn turn(
-        &self,
-        address: SocketAddr,
-        process: Watched,
-        orders: &mut Orders<impl Iterator<Item = u32>>,
-    ) -> anyhow::Result<Round> {
-        let name = process.name;
-        let meter = Meter::on(self.deployment, [process])?;
-        let connections = self.setting.connections;
-        let measured = drive(address, connections, Some(self.time), orders).await?;
-        measured.expect_only(202).context(name)?;
-        Ok(Round::of(&measured, meter.per(measured.count(202))?))
-    }
+/// A turn of the service: every order is accepted.
+async fn turn(
+    deployment: &Deployment,
+    service: &Service,
+    name: &'static str,
+    (connections, time): (usize, Duration),
+    orders: &mut Orders<impl Iterator<Item = u32>>,
+) -> anyhow::Result<Round> {
+    let meter = Meter::on(deployment, [service.watched(name)])?;
+    let measured = drive(service.address(), connections, Some(time), orders).await?;
+    measured.expect_only(202).context(name)?;
+    Ok(Round::of(&measured, meter.per(measured.count(202))?))
 }
 
 impl fmt::Display for Accept {

@@ -4,28 +4,28 @@ use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 
 use black_box::deployment::Deployment;
-use black_box::servers::Servers;
 use black_box::store_server::StoreServer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use test_servers::Servers;
 
 use super::orders::names;
+
+/// A place in the document, and what stands there.
+pub(super) type OwnTable<T> = (&'static str, fn(&T) -> String);
 
 /// Its figures; shown, they are what is printed.
 pub(super) trait Benchmark: Display + Serialize + DeserializeOwned {
     /// How it is measured.
     type Args: clap::Args + Debug + Clone;
 
-    /// The place of its table in the document, if it has one of its own.
-    const MARKER: Option<&'static str>;
+    /// Its table and the place of that in the document, if it has one of its own.
+    const TABLE: Option<OwnTable<Self>> = None;
 
     async fn measure(setting: &Setting<'_>, args: &Self::Args) -> anyhow::Result<Self>;
 
     /// What was required and not reached, in words.
     fn missed(&self, setting: &Setting<'_>, args: &Self::Args) -> Vec<String>;
-
-    /// Its table.
-    fn table(&self) -> String;
 }
 
 /// What every benchmark needs.

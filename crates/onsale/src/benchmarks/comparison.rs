@@ -6,11 +6,11 @@ use black_box::load::ratio;
 use super::accept::Accept;
 use super::decide::Decide;
 use super::flash_sale::FlashSales;
-use super::recipes::Recipes;
+use super::recipes::{Recipe, Recipes};
 use crate::digits::{factor, grouped, rate};
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
-use crate::svg::{Bar, Plot, bars};
+use crate::plot::{Bar, Plot, bars};
 
 /// Benchmarks whose figures are compared, as far as they were measured.
 pub(super) struct Measured<'a> {
@@ -56,109 +56,149 @@ pub(super) fn table(measured: &Measured<'_>) -> Table {
     table
 }
 
-/// A table in words: each way with its figures.
 fn ways(measured: &Measured<'_>) -> [Way; 7] {
+    [
+        this_engine(measured),
+        this_engine_with_gate(measured),
+        one_transaction_each(measured),
+        guarded_update(measured),
+        redis_counter(measured),
+        one_publish_each(measured),
+        bare_handler(measured),
+    ]
+}
+
+fn this_engine(measured: &Measured<'_>) -> Way {
     let Measured {
         accept,
         decide,
         sales,
-        recipes,
-    } = *measured;
-    let seconds = |seconds: f64| format!("{seconds:.2} s");
-    let sooner = |after: f64| {
-        let sales = sales?;
-        let [gate, open] = [&sales.gate, &sales.open_gate].map(|sale| sale.decided_after_seconds);
-        Some(format!(
-            "{} times its pace, {} with the gate",
-            factor(after / open),
-            factor(after / gate)
-        ))
-    };
-    let per_second = |after: f64| {
-        let orders = recipes.map(|recipes| recipes.orders)?;
-        Some(rate(ratio(orders, after)))
-    };
-    let update = recipes.map(|recipes| &recipes.update_each);
-    let redis = recipes.map(|recipes| &recipes.redis_counter);
+        ..
+    } = measured;
+    Way {
+        name: "**this engine**, every order decided",
+        answered: accept.map(|accept| rate(accept.service.accepted_per_second)),
+        verdicts: decide.map(|decide| rate(decide.decided.per_second)),
+        after: sales.map(|sales| seconds(sales.open_gate.decided_after_seconds)),
+        can_lose: "nothing: answered when a quorum queue has it, told when the verdict \
+                   is committed"
+            .to_owned(),
+        ..Way::default()
+    }
+}
+
+fn this_engine_with_gate(measured: &Measured<'_>) -> Way {
+    let after = |sales: &FlashSales| seconds(sales.gate.decided_after_seconds);
+    Way {
+        name: "**this engine**, sold-out gate as by default",
+        after: measured.sales.map(after),
+        can_lose: "nothing; who is refused by the gate leaves no ticket".to_owned(),
+        ..Way::default()
+    }
+}
+
+fn one_transaction_each(measured: &Measured<'_>) -> Way {
+    let decide = measured.decide;
     let one_each = decide.map(|decide| {
         let [before, after] = &decide.naive;
         rate(before.per_second.max(after.per_second))
     });
-    [
-        Way {
-            name: "**this engine**, every order decided",
-            answered: accept.map(|accept| rate(accept.service.accepted_per_second)),
-            verdicts: decide.map(|decide| rate(decide.decided.per_second)),
-            after: sales.map(|sales| seconds(sales.open_gate.decided_after_seconds)),
-            can_lose: "nothing: answered when a quorum queue has it, told when the verdict \
-                       is committed"
-                .to_owned(),
-            ..Way::default()
-        },
-        Way {
-            name: "**this engine**, sold-out gate as by default",
-            after: sales.map(|sales| seconds(sales.gate.decided_after_seconds)),
-            can_lose: "nothing; who is refused by the gate leaves no ticket".to_owned(),
-            ..Way::default()
-        },
-        Way {
-            name: "one transaction per ticket",
-            answered: one_each.clone(),
-            verdicts: one_each,
-            beside: decide
-                .map(|decide| format!("{} times its verdicts/s", factor(decide.beside_naive))),
-            can_lose: "nothing; answers no faster than it commits".to_owned(),
-            ..Way::default()
-        },
-        Way {
-            name: "guarded `UPDATE` without a queue",
-            answered: update.map(|sale| rate(sale.answers_per_second)),
-            verdicts: update.and_then(|sale| per_second(sale.stored_after_seconds)),
-            after: update.map(|sale| seconds(sale.stored_after_seconds)),
-            beside: update.and_then(|sale| sooner(sale.stored_after_seconds)),
-            can_lose: "nothing; nobody waits in line: who is served next is up to the row lock"
-                .to_owned(),
-        },
-        Way {
-            name: "Redis counter in front of the store",
-            answered: redis.map(|sale| {
-                let answers = rate(sale.answers_per_second);
-                format!("none ({answers} in memory)")
-            }),
-            verdicts: redis.and_then(|sale| per_second(sale.stored_after_seconds)),
-            after: redis.map(|sale| seconds(sale.stored_after_seconds)),
-            beside: redis.and_then(|sale| sooner(sale.stored_after_seconds)),
-            can_lose: recipes.map_or(String::new(), |recipes| {
-                format!(
-                    "answered orders that are not stored yet, {} of {} when Redis was killed; \
-                     their seats are sold again",
-                    grouped(recipes.redis_lost),
-                    grouped(recipes.redis_answered)
-                )
-            }),
-        },
-        Way {
-            name: "one publish per order",
-            answered: accept.map(|accept| rate(accept.publish_each.accepted_per_second)),
-            beside: accept.map(|accept| {
-                let beside = accept.beside_publish_each.median;
-                format!("{} times its orders/s", factor(beside))
-            }),
-            can_lose: "nothing; takes orders only".to_owned(),
-            ..Way::default()
-        },
-        Way {
-            name: "bare handler, the ceiling",
-            answered: accept.map(|accept| {
-                let answers = rate(accept.bare.accepted_per_second);
-                format!("none ({answers} stored nowhere)")
-            }),
-            beside: accept
-                .map(|accept| format!("{} of its orders/s", factor(accept.beside_bare.median))),
-            can_lose: "everything: answers without looking".to_owned(),
-            ..Way::default()
-        },
-    ]
+    Way {
+        name: "one transaction per ticket",
+        answered: one_each.clone(),
+        verdicts: one_each,
+        beside: decide
+            .map(|decide| format!("{} times its verdicts/s", factor(decide.beside_naive))),
+        can_lose: "nothing; answers no faster than it commits".to_owned(),
+        ..Way::default()
+    }
+}
+
+fn guarded_update(measured: &Measured<'_>) -> Way {
+    let answered = |recipes: &Recipes| rate(recipes.update_each.answers_per_second);
+    Way {
+        name: "guarded `UPDATE` without a queue",
+        answered: measured.recipes.map(answered),
+        can_lose: "nothing; nobody waits in line: who is served next is up to the row lock"
+            .to_owned(),
+        ..flash_sale(measured, |recipes| &recipes.update_each)
+    }
+}
+
+fn redis_counter(measured: &Measured<'_>) -> Way {
+    let recipes = measured.recipes;
+    Way {
+        name: "Redis counter in front of the store",
+        answered: recipes.map(|recipes| {
+            let answers = rate(recipes.redis_counter.answers_per_second);
+            format!("none ({answers} in memory)")
+        }),
+        can_lose: recipes.map_or(String::new(), |recipes| {
+            format!(
+                "answered orders that are not stored yet, {} of {} when Redis was killed; \
+                 their seats are sold again",
+                grouped(recipes.redis_lost),
+                grouped(recipes.redis_answered)
+            )
+        }),
+        ..flash_sale(measured, |recipes| &recipes.redis_counter)
+    }
+}
+
+/// The flash sale by one of the recipes.
+fn flash_sale(measured: &Measured<'_>, recipe: fn(&Recipes) -> &Recipe) -> Way {
+    let after = measured
+        .recipes
+        .map(|recipes| recipe(recipes).stored_after_seconds);
+    let verdicts =
+        |recipes: &Recipes| rate(ratio(recipes.orders, recipe(recipes).stored_after_seconds));
+    let beside = |(sales, after): (&FlashSales, f64)| {
+        let [gate, open] = [&sales.gate, &sales.open_gate].map(|sale| sale.decided_after_seconds);
+        format!(
+            "{} times its pace, {} with the gate",
+            factor(after / open),
+            factor(after / gate)
+        )
+    };
+    Way {
+        verdicts: measured.recipes.map(verdicts),
+        after: after.map(seconds),
+        beside: measured.sales.zip(after).map(beside),
+        ..Way::default()
+    }
+}
+
+fn one_publish_each(measured: &Measured<'_>) -> Way {
+    let accept = measured.accept;
+    Way {
+        name: "one publish per order",
+        answered: accept.map(|accept| rate(accept.publish_each.accepted_per_second)),
+        beside: accept.map(|accept| {
+            let beside = accept.beside_publish_each.median;
+            format!("{} times its orders/s", factor(beside))
+        }),
+        can_lose: "nothing; takes orders only".to_owned(),
+        ..Way::default()
+    }
+}
+
+fn bare_handler(measured: &Measured<'_>) -> Way {
+    let accept = measured.accept;
+    Way {
+        name: "bare handler, the ceiling",
+        answered: accept.map(|accept| {
+            let answers = rate(accept.bare.accepted_per_second);
+            format!("none ({answers} stored nowhere)")
+        }),
+        beside: accept
+            .map(|accept| format!("{} of its orders/s", factor(accept.beside_bare.median))),
+        can_lose: "everything: answers without looking".to_owned(),
+        ..Way::default()
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.2} s")
 }
 
 /// Bars of each measurement that ways of selling share.
@@ -233,7 +273,7 @@ fn times(label: &str, seconds: f64) -> Bar {
     Bar {
         label: label.to_owned(),
         value: seconds,
-        figure: format!("{seconds:.2} s"),
+        figure: self::seconds(seconds),
         stands_out: false,
     }
 }

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::backlog::{Decided, decide_backlog};
-use super::benchmark::{Benchmark, Setting, below};
+use super::benchmark::{Benchmark, OwnTable, Setting, below};
 use super::cpu::{CpuMicros, Meter};
-use super::orders::{Accepted, Orders, names, users};
+use super::orders::{Accepted, Orders, SEATS, names, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{factor, grouped, millis, rate};
 use crate::labels::{API, WORKER};
@@ -32,8 +32,6 @@ use crate::markdown::Table;
 const BUSY: u32 = 0;
 /// Decided without confirmations.
 const QUIET: u32 = 1;
-/// More than any run can sell.
-const SEATS: u32 = 10_000_000;
 
 /// How confirming is measured.
 #[derive(Debug, Clone, Args)]
@@ -74,7 +72,7 @@ pub(super) struct Confirm {
 impl Benchmark for Confirm {
     type Args = ConfirmArgs;
 
-    const MARKER: Option<&'static str> = Some("confirm");
+    const TABLE: Option<OwnTable<Self>> = Some(("confirm", Self::table));
 
     async fn measure(setting: &Setting<'_>, args: &ConfirmArgs) -> anyhow::Result<Self> {
         let on = async |deployment: &Deployment| {
@@ -95,7 +93,9 @@ impl Benchmark for Confirm {
         let missed = below(what, self.confirms_per_second, args.min_confirms_per_second);
         missed.into_iter().collect()
     }
+}
 
+impl Confirm {
     fn table(&self) -> String {
         let mut table = Table::of([
             Text("what"),

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::backlog::{Decided, decide_backlog};
-use super::benchmark::{Benchmark, Setting, below};
+use super::benchmark::{Benchmark, OwnTable, Setting, below};
 use super::cpu::{CpuMicros, Meter};
 use super::naive::{self, Naive};
 use super::orders::{Orders, names, users};
@@ -65,7 +65,7 @@ pub(super) struct Decide {
 impl Benchmark for Decide {
     type Args = DecideArgs;
 
-    const MARKER: Option<&'static str> = Some("decide");
+    const TABLE: Option<OwnTable<Self>> = Some(("decide", Self::table));
 
     async fn measure(setting: &Setting<'_>, args: &DecideArgs) -> anyhow::Result<Self> {
         let time = Duration::try_from_secs_f64(args.naive_seconds).context("--naive-seconds")?;
@@ -103,7 +103,9 @@ impl Benchmark for Decide {
         .flatten()
         .collect()
     }
+}
 
+impl Decide {
     fn table(&self) -> String {
         let mut table = Table::of([
             Text("way"),

@@ -88,9 +88,6 @@ struct Wait {
 impl Benchmark for FlashSales {
     type Args = FlashSaleArgs;
 
-    /// Its figures stand beside those of others.
-    const MARKER: Option<&'static str> = None;
-
     async fn measure(setting: &Setting<'_>, args: &FlashSaleArgs) -> anyhow::Result<Self> {
         Ok(Self {
             gate: Box::pin(measure_one(setting, args, true)).await?,
@@ -106,10 +103,6 @@ impl Benchmark for FlashSales {
             .filter(|after| *after > limit)
             .map(|after| format!("flash sale: all decided after {after:.2} s, not {limit} s"))
             .collect()
-    }
-
-    fn table(&self) -> String {
-        String::new()
     }
 }
 

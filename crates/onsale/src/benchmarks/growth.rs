@@ -16,17 +16,15 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::backlog::Decided;
-use super::benchmark::{Benchmark, Setting};
+use super::benchmark::{Benchmark, OwnTable, Setting};
 use super::cpu::{CpuMicros, Meter, client};
-use super::orders::{Orders, names, users};
+use super::orders::{Orders, SEATS, names, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{grouped, rate};
 use crate::labels::{API, WORKER};
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
 
-/// More than any run can sell.
-const SEATS: u32 = 10_000_000;
 const MILLION: u64 = 1_000_000;
 
 /// How growth is measured.
@@ -69,7 +67,7 @@ struct Step {
 impl Benchmark for Growth {
     type Args = GrowthArgs;
 
-    const MARKER: Option<&'static str> = Some("growth");
+    const TABLE: Option<OwnTable<Self>> = Some(("growth", Self::table));
 
     /// Steps are printed as they end.
     async fn measure(setting: &Setting<'_>, args: &GrowthArgs) -> anyhow::Result<Self> {
@@ -105,7 +103,9 @@ impl Benchmark for Growth {
     fn missed(&self, _: &Setting<'_>, args: &GrowthArgs) -> Vec<String> {
         self.grown(args.max_growth_mib)
     }
+}
 
+impl Growth {
     /// One row per step.
     fn table(&self) -> String {
         let mut table = Table::of([

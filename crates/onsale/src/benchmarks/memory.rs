@@ -12,19 +12,17 @@ use black_box::waiting::wait_for;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::bare::{self, BARE, drive_untold};
+use super::beside::{BARE, Beside, WARM_UP};
 use super::cpu::Meter;
-use super::orders::{Orders, names};
+use super::orders::{Orders, SEATS, names};
 use super::proof::{Expected, Sold};
 use super::rounds::{Ratio, Round};
+use crate::files::write_json;
 use crate::labels::CLIENT;
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
 use crate::provenance::Provenance;
 
-/// More seats than any run can sell.
-const SEATS: u32 = 10_000_000;
-const WARM_UP: Duration = Duration::from_secs(1);
 /// What figures call the other side.
 const SERVICE: &str = "service";
 
@@ -105,10 +103,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
         setting,
         levels,
     };
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&report)?)
-            .with_context(|| format!("writing {}", path.display()))?;
-    }
+    write_json(args.json.as_deref(), &report)?;
     if !report.missed.is_empty() {
         bail!("{}", report.missed.join("\n"));
     }
@@ -144,17 +139,15 @@ impl Report {
 
 async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> anyhow::Result<Level> {
     let service = start(program, Terms::of(SEATS), args.users).await?;
-    let mut bare = bare::start().await?;
+    let mut bare = Beside::bare(args.users).await?;
     let time = Duration::from_secs(args.seconds);
     let mut orders = Orders::new((0..args.users).cycle());
-    let mut bare_orders = Orders::new((0..args.users).cycle());
     let warmed_up = drive(service.address(), connections, Some(WARM_UP), &mut orders).await?;
-    drive(bare.address, connections, Some(WARM_UP), &mut bare_orders).await?;
+    bare.warm_up(connections).await?;
     wait_for_changes(&service, warmed_up.count(202) + 1).await?;
 
     let mut refused = warmed_up.answers() - warmed_up.count(202);
     let mut turns = Vec::new();
-    let mut bare_turns = Vec::new();
     for _ in 0..args.rounds.max(1) {
         let meter = Meter::start([service.watched(SERVICE)])?;
         let measured = drive(service.address(), connections, Some(time), &mut orders).await?;
@@ -165,10 +158,7 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
         // what the service spends on deciding is.
         let decided = meter.per(measured.count(202))?;
         turns.push(Round::of(&measured, decided.with(&[CLIENT], &sent)));
-
-        let meter = Meter::start([bare.watched(BARE)])?;
-        let measured = drive_untold(bare.address, connections, time, &mut bare_orders).await?;
-        bare_turns.push(Round::of(&measured, meter.per(measured.count(202))?));
+        bare.turn((connections, time), &[]).await?;
     }
     let audit = service.target.audit().await?;
     let accepted = orders.accepted.len() as u64;
@@ -176,7 +166,7 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
     Sold::of(&orders.accepted).prove_counts(audit, &expected)?;
     let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
     service.stop().await?;
-    bare.stop().await?;
+    let bare_turns = bare.stop().await?;
     let ratio = Ratio::of(&turns, &bare_turns).context("no round")?;
     Ok(Level {
         connections,

@@ -3,8 +3,8 @@
 
 mod accept;
 mod backlog;
-mod bare;
 mod benchmark;
+mod beside;
 mod comparison;
 mod confirm;
 mod cpu;

@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::benchmark::Setting;
 use super::cpu::{CpuMicros, Meter};
+use super::orders::SEATS;
 use crate::baselines::transactions::{connect, put_on_sale, random_id, sell_one};
-
-const SEATS: u32 = 10_000_000;
 
 /// Tickets sold one by one.
 #[derive(Debug, Clone, Serialize, Deserialize)]

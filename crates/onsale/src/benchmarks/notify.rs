@@ -18,17 +18,15 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::benchmark::{Benchmark, Setting, above};
+use super::benchmark::{Benchmark, OwnTable, Setting, above};
 use super::cpu::{CpuMicros, Meter};
 use super::heard::{Heard, hear, listen};
-use super::orders::{Orders, names};
+use super::orders::{Orders, SEATS, names};
 use crate::digits::{grouped, millis, rate};
 use crate::labels::{API, WORKER};
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
 
-/// More than any run can sell.
-const SEATS: u32 = 10_000_000;
 /// Within which every state must be told before it counts as missed.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Sockets that are opened at a time.
@@ -105,7 +103,7 @@ struct Paced {
 impl Benchmark for Notify {
     type Args = NotifyArgs;
 
-    const MARKER: Option<&'static str> = Some("notify");
+    const TABLE: Option<OwnTable<Self>> = Some(("notify", Self::table));
 
     async fn measure(setting: &Setting<'_>, args: &NotifyArgs) -> anyhow::Result<Self> {
         let on = async |deployment: &Deployment| {
@@ -135,7 +133,9 @@ impl Benchmark for Notify {
         .flatten()
         .collect()
     }
+}
 
+impl Notify {
     /// A backlog to many sockets, then a steady rate.
     fn table(&self) -> String {
         let (fan_out, paced) = (&self.fan_out, &self.paced);

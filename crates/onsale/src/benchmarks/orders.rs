@@ -8,6 +8,9 @@ use black_box::load::Requests;
 use black_box::names::Names;
 use uuid::Uuid;
 
+/// Seats of a show: more than any run can sell.
+pub(super) const SEATS: u32 = 10_000_000;
+
 /// Of all benchmarks: what they sell is nobody else's.
 pub(super) fn names() -> Names {
     Names::of("onsale", "")

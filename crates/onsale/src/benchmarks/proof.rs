@@ -4,9 +4,10 @@
 use anyhow::{bail, ensure};
 use black_box::deployment::Deployment;
 use black_box::proof::audit::{AuditReport, AuditedVerdicts};
+use black_box::proof::evidence::{Evidence, Read};
 use black_box::proof::history::History;
 use black_box::proof::order::{Intent, PlannedOrder, Reader};
-use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::reconcile::reconcile;
 use black_box::proof::ticket::StoredTicket;
 use black_box::proof::told::{Answer, ChangeAnswer, Told};
 

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use black_box::deployment::Deployment;
 use black_box::load::drive;
-use black_box::process::{Process, sibling};
+use black_box::process::Process;
 use black_box::usage::Watched;
 use black_box::waiting::wait_for;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::benchmark::{Benchmark, Setting};
+use super::beside;
 use super::cpu::{CpuMicros, Meter};
 use super::flash_sale::{FlashSale, FlashSales};
 use super::orders::{Orders, users};
@@ -125,9 +126,6 @@ fn engine_row(name: &str, sale: &FlashSale) -> [String; 7] {
 impl Benchmark for Recipes {
     type Args = RecipesArgs;
 
-    /// Its figures stand beside those of the flash sale.
-    const MARKER: Option<&'static str> = None;
-
     async fn measure(setting: &Setting<'_>, args: &RecipesArgs) -> anyhow::Result<Self> {
         let connections = args.update_each_connections;
         let update_each =
@@ -148,10 +146,6 @@ impl Benchmark for Recipes {
     fn missed(&self, _: &Setting<'_>, _: &RecipesArgs) -> Vec<String> {
         Vec::new()
     }
-
-    fn table(&self) -> String {
-        String::new()
-    }
 }
 
 async fn update_each(
@@ -159,13 +153,12 @@ async fn update_each(
     deployment: &Deployment,
     connections: u32,
 ) -> anyhow::Result<Recipe> {
-    let set_up = |command: &mut Command, port: u16| {
+    let set_up = |command: &mut Command| {
         command
-            .args(["--port", &port.to_string()])
             .args(["--connections", &connections.to_string()])
             .env("ONSALE_MYSQL_URL", deployment.database.url());
     };
-    let mut process = Process::start(&sibling(UPDATE_EACH)?, set_up, "/health").await?;
+    let mut process = beside::start(UPDATE_EACH, set_up).await?;
     let watched = vec![process.watched(UPDATE_EACH)];
     let sold = sell(setting, deployment, &process, watched).await?;
     process.stop().await?;
@@ -193,15 +186,13 @@ async fn start_redis_counter(
         .await?
         .put_on_sale(seats)
         .await?;
-    let set_up = |command: &mut Command, port: u16| {
-        command
-            .args(["--port", &port.to_string()])
-            .env("ONSALE_REDIS_URL", &url);
+    let set_up = |command: &mut Command| {
+        command.env("ONSALE_REDIS_URL", &url);
         if let Some(mysql_url) = mysql_url {
             command.env("ONSALE_MYSQL_URL", mysql_url);
         }
     };
-    Process::start(&sibling(REDIS_COUNTER)?, set_up, "/health").await
+    beside::start(REDIS_COUNTER, set_up).await
 }
 
 async fn sell(

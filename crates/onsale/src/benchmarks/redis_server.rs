@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use black_box::process::{Process, free_port};
+use black_box::process::Process;
+use test_servers::ports;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
@@ -21,7 +22,7 @@ pub(super) struct RedisServer {
 impl RedisServer {
     /// Starts one with nothing in it.
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let port = free_port()?;
+        let port = ports::free()?;
         let folder = std::env::temp_dir().join(format!("onsale-redis-{port}"));
         std::fs::create_dir_all(&folder)?;
         let process = spawn(port, &folder).await?;

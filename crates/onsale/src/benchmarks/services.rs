@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use black_box::deployment::Deployment;
-use black_box::servers::Servers;
+use black_box::local_servers::local_processes;
 use black_box::store_server::StoreServer;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+use test_servers::Servers;
 
 use super::accept::Accept;
 use super::benchmark::{Benchmark, Setting};
@@ -21,9 +22,10 @@ use super::growth::Growth;
 use super::notify::Notify;
 use super::recipes::{self, Recipes};
 use super::sold_out::SoldOut;
+use crate::files::write_json;
 use crate::markdown::Table;
+use crate::plot::Plot;
 use crate::provenance::Provenance;
-use crate::svg::Plot;
 
 /// Makes of each line: a word of `--only`, the options of the benchmark, its figures in the
 /// result, and its table.
@@ -75,14 +77,18 @@ macro_rules! benchmarks {
 
             /// The tables that benchmarks have for themselves, by their place.
             fn own_tables(&self) -> Vec<(&'static str, String)> {
-                let tables = [$(
-                    <$benchmark>::MARKER.zip(self.$figures.as_ref().map(Benchmark::table)),
-                )+];
-                tables.into_iter().flatten().collect()
+                let mut tables = Vec::new();
+                $(if let (Some((marker, table)), Some(figures)) = (<$benchmark>::TABLE, &self.$figures) {
+                    tables.push((marker, table(figures)));
+                })+
+                tables
+            }
+
+            fn own_markers() -> impl Iterator<Item = &'static str> {
+                let markers = [$(<$benchmark>::TABLE.map(|(marker, _)| marker),)+];
+                markers.into_iter().flatten()
             }
         }
-
-        const OWN_MARKERS: &[Option<&str>] = &[$(<$benchmark>::MARKER,)+];
     };
 }
 
@@ -142,7 +148,7 @@ impl Report {
     /// The places of its tables.
     pub(crate) fn markers() -> impl Iterator<Item = &'static str> {
         let shared = SHARED.into_iter().map(|(marker, _)| marker);
-        shared.chain(OWN_MARKERS.iter().copied().flatten())
+        shared.chain(Self::own_markers())
     }
 
     /// Tables of what was measured, by their place.
@@ -199,7 +205,7 @@ pub(crate) async fn run(args: ServicesArgs) -> anyhow::Result<()> {
         if let Err(error) = &measured {
             report.missed.push(format!("{error:#}"));
         }
-        write_json(&args, &report)?;
+        write_json(args.json.as_deref(), &report)?;
         measured?;
     }
     if !report.missed.is_empty() {
@@ -220,7 +226,7 @@ async fn describe(
     let (server, versions) = Deployment::with(servers, args.tickets_bin.clone(), ask).await?;
     let mut out = io::stdout();
     writeln!(out, "store: {server}")?;
-    let local = servers.local_processes()?;
+    let local = local_processes(servers)?;
     let names: Vec<_> = local.iter().map(|watched| watched.name).collect();
     writeln!(
         out,
@@ -228,12 +234,4 @@ async fn describe(
         names.join(", ")
     )?;
     Ok((server, Provenance::of(versions)))
-}
-
-fn write_json(args: &ServicesArgs, report: &Report) -> anyhow::Result<()> {
-    let Some(path) = &args.json else {
-        return Ok(());
-    };
-    std::fs::write(path, serde_json::to_string_pretty(report)?)
-        .with_context(|| format!("writing {}", path.display()))
 }

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
-use black_box::broker::Broker;
 use black_box::deployment::Deployment;
 use black_box::http::{Connection, Head};
 use black_box::load::drive;
 use black_box::program::Service;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use test_servers::broker::Broker;
 use tokio::time::sleep;
 
-use super::bare::{self, BARE, drive_untold};
-use super::benchmark::{Benchmark, Setting, below};
+use super::benchmark::{Benchmark, OwnTable, Setting, below};
+use super::beside::{Beside, WARM_UP};
 use super::cpu::Meter;
 use super::orders::{Orders, names};
 use super::rounds::{Ratio, Round};
@@ -26,7 +26,6 @@ use crate::labels::API;
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
 
-const WARM_UP: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Who got the only seat, and the key of that order.
 const WINNER: u32 = 0;
@@ -59,7 +58,7 @@ pub(super) struct SoldOut {
 impl Benchmark for SoldOut {
     type Args = SoldOutArgs;
 
-    const MARKER: Option<&'static str> = Some("sold-out");
+    const TABLE: Option<OwnTable<Self>> = Some(("sold-out", Self::table));
 
     async fn measure(setting: &Setting<'_>, args: &SoldOutArgs) -> anyhow::Result<Self> {
         let on =
@@ -72,7 +71,9 @@ impl Benchmark for SoldOut {
         let missed = below(what, self.beside_bare.median, args.min_sold_out_ratio);
         missed.into_iter().collect()
     }
+}
 
+impl SoldOut {
     fn table(&self) -> String {
         let mut table = Table::of([
             Text("way"),
@@ -105,15 +106,14 @@ async fn measure_on(
 ) -> anyhow::Result<SoldOut> {
     let time = Duration::try_from_secs_f64(args.sold_out_seconds).context("--sold-out-seconds")?;
     let service = sold_out_service(deployment).await?;
-    let mut bare = bare::start().await?;
+    let mut bare = Beside::bare(setting.users).await?;
     let connections = setting.connections;
-    let new_orders = || Orders::new((0..setting.users).cycle());
-    let (mut refused_orders, mut untold) = (new_orders(), new_orders());
-    drive_untold(bare.address, connections, WARM_UP, &mut untold).await?;
+    let mut refused_orders = Orders::new((0..setting.users).cycle());
+    bare.warm_up(connections).await?;
     let address = service.address();
     drive(address, connections, Some(WARM_UP), &mut refused_orders).await?;
 
-    let (mut turns, mut bare_turns, mut refused) = (Vec::new(), Vec::new(), 0);
+    let (mut turns, mut refused) = (Vec::new(), 0);
     for _ in 0..args.sold_out_rounds.max(1) {
         let meter = Meter::on(deployment, [service.watched(API)])?;
         let measured = drive(address, connections, Some(time), &mut refused_orders).await?;
@@ -124,13 +124,10 @@ async fn measure_on(
             &measured,
             meter.per(measured.count(409))?,
         ));
-
-        let meter = Meter::on(deployment, [bare.watched(BARE)])?;
-        let measured = drive_untold(bare.address, connections, time, &mut untold).await?;
-        measured.expect_only(202).context(BARE)?;
-        bare_turns.push(Round::of(&measured, meter.per(measured.count(202))?));
+        let servers = &deployment.local_servers;
+        bare.turn((connections, time), servers).await?;
     }
-    bare.stop().await?;
+    let bare_turns = bare.stop().await?;
 
     let broker = Broker::connect(&setting.servers.rabbitmq_url).await?;
     let queued = broker.queued_messages(&deployment.prefix).await?;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use black_box::proof::audit::AuditedShow;
+use black_box::proof::findings::Findings;
 use black_box::proof::history::History;
 use black_box::proof::order::PlannedOrder;
-use black_box::proof::reconcile::Findings;
 use black_box::proof::told::Told;
 use black_box::store::Stored;
 use serde::{Deserialize, Serialize};

@@ -42,18 +42,17 @@ pub(crate) struct KindFigures {
     pub(crate) costs: [(f64, f64); 3],
 }
 
-/// What is measured of a fault, as tables call it.
-pub(crate) const COSTS: [&str; 3] = ["no verdict", "none for a show", "no acceptance"];
+/// What tables call it, and its seconds.
+type Cost = (&'static str, fn(&FaultFigures) -> f64);
 
-impl FaultFigures {
-    const fn costs(&self) -> [f64; 3] {
-        [
-            self.without_verdict_seconds,
-            self.show_without_verdict_seconds,
-            self.without_acceptance_seconds,
-        ]
-    }
-}
+/// What is measured of a fault.
+pub(crate) const COSTS: [Cost; 3] = [
+    ("no verdict", |fault| fault.without_verdict_seconds),
+    ("none for a show", |fault| {
+        fault.show_without_verdict_seconds
+    }),
+    ("no acceptance", |fault| fault.without_acceptance_seconds),
+];
 
 /// Every fault of a run.
 pub(super) fn figures(outcome: &Outcome) -> Vec<FaultFigures> {
@@ -124,11 +123,11 @@ pub(crate) fn by_kind(faults: &[FaultFigures]) -> Vec<KindFigures> {
     kinds
         .into_iter()
         .map(|(kind, faults)| {
-            let all = |place: usize| faults.iter().map(|fault| fault.costs()[place]).collect();
+            let all = |cost: fn(&FaultFigures) -> f64| faults.iter().copied().map(cost).collect();
             KindFigures {
                 kind,
                 number: faults.len(),
-                costs: [0, 1, 2].map(|place| longest_and_median(all(place))),
+                costs: COSTS.map(|(_, cost)| longest_and_median(all(cost))),
             }
         })
         .collect()

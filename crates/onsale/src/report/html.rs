@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::fmt::Display;
 
 use super::faults::{COSTS, by_kind};
-use super::latency::Percentiles;
-use super::result::Report;
-use crate::digits::{grouped, millis};
-use crate::svg::{self, Line, Mark, Plot, Style, escaped, over_time, percentiles, short};
+use super::plots;
+use super::result::{Holds, Orders, Pace, Readers, Report, Verdicts};
+use crate::digits::{grouped, millis, short};
+use crate::markup::escaped;
+use crate::plot::{self, Plot};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -24,7 +25,7 @@ pub(crate) fn page(report: &Report) -> String {
     let name = escaped(&report.scenario.name);
     let body = [
         head(report),
-        plots(report),
+        plots::all(report).iter().map(Plot::figure).collect(),
         "<h2>Violations</h2>".to_owned(),
         violations(report),
         "<h2>Orders and verdicts</h2>".to_owned(),
@@ -49,7 +50,7 @@ pub(crate) fn page(report: &Report) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{name}</title><style>\n{}{STYLE}</style></head><body>\n{}\n</body></html>\n",
-        svg::STYLE,
+        plot::STYLE,
         body.join("\n")
     )
 }
@@ -92,129 +93,6 @@ fn head(report: &Report) -> String {
         escaped(&scenario.name),
         escaped(&scenario.about)
     )
-}
-
-fn plots(report: &Report) -> String {
-    let named =
-        |(name, figures): (&String, &Percentiles)| (name.replace('_', " "), figures.quantiles());
-    let latencies: Vec<_> = report.latency_micros.iter().map(named).collect();
-    let late: Vec<_> = report.lateness_micros.iter().map(named).collect();
-    let mut plots = sale(report);
-    plots.push(percentiles("Latency by percentile", &latencies));
-    plots.push(percentiles("How late the client sent", &late));
-    plots.extend(memory(report, &marks(report)));
-    plots.iter().map(Plot::figure).collect()
-}
-
-/// Orders, backlog and seats over time.
-pub(crate) fn sale(report: &Report) -> Vec<Plot> {
-    let series = &report.series;
-    let instants = series.instants();
-    // A rate is that of its interval from the start on.
-    let line = |label: &str, values: &[f64]| Line {
-        label: label.to_owned(),
-        before: values.first().copied(),
-        values: values.to_vec(),
-    };
-    let counts = |label: &str, before: Option<u64>, values: &[u64]| Line {
-        label: label.to_owned(),
-        before: before.map(|value| value as f64),
-        values: values.iter().map(|value| *value as f64).collect(),
-    };
-    let before = series.seats_before;
-    let marks = marks(report);
-    let mut rates = vec![
-        line("due", &series.arrivals_per_second),
-        line("accepted", &series.accepted_per_second),
-        line("verdicts", &series.verdicts_per_second),
-    ];
-    for (label, values) in [
-        ("refused by the gate", &series.refused_by_gate_per_second),
-        ("heard by their buyer", &series.heard_per_second),
-    ] {
-        if values.iter().any(|value| *value > 0.0) {
-            rates.push(line(label, values));
-        }
-    }
-    vec![
-        over_time("Orders per second", &instants, &rates, Style::Lines, &marks),
-        over_time(
-            "Backlog: accepted and not decided",
-            &instants,
-            &[counts("orders", Some(0), &series.backlog)],
-            Style::Lines,
-            &marks,
-        ),
-        over_time(
-            "Seats",
-            &instants,
-            &[
-                counts("sold", before.map(|seats| seats.sold), &series.sold),
-                counts("held", before.map(|seats| seats.held), &series.held),
-                counts(
-                    "available",
-                    before.map(|seats| seats.available),
-                    &series.available,
-                ),
-            ],
-            Style::Stacked,
-            &marks,
-        ),
-    ]
-}
-
-/// Faults, as plots show them.
-fn marks(report: &Report) -> Vec<Mark> {
-    let faults = report.faults.iter();
-    let marks = faults.map(|fault| Mark {
-        from: fault.at_seconds,
-        until: fault.at_seconds + fault.lasted_seconds,
-        label: format!(
-            "{} of {} at {:.1} s for {:.1} s: {:.1} s without a verdict, {:.1} s for a show, \
-             {:.1} s without an acceptance",
-            fault.kind.name().replace('_', " "),
-            fault.target,
-            fault.at_seconds,
-            fault.lasted_seconds,
-            fault.without_verdict_seconds,
-            fault.show_without_verdict_seconds,
-            fault.without_acceptance_seconds
-        ),
-    });
-    marks.collect()
-}
-
-/// All processes by the instants of the first; they are looked at together.
-fn memory(report: &Report, marks: &[Mark]) -> Option<Plot> {
-    let first = report.processes.first()?;
-    let during: Vec<usize> = (0..first.resident_mib.len())
-        .filter(|place| first.resident_mib[*place].0 > 0.0)
-        .collect();
-    let instants: Vec<f64> = during
-        .iter()
-        .map(|place| first.resident_mib[*place].0)
-        .collect();
-    let lines = report.processes.iter().map(|process| {
-        let values = during.iter().map(|place| {
-            let seen = process.resident_mib.get(*place);
-            seen.map_or(0.0, |(_, mib)| *mib)
-        });
-        let earlier = process.resident_mib.iter();
-        let earlier = earlier.take_while(|(at, _)| *at <= 0.0);
-        Line {
-            label: process.name.clone(),
-            before: earlier.last().map(|(_, mib)| *mib),
-            values: values.collect(),
-        }
-    });
-    let plotted: Vec<Line> = lines.collect();
-    Some(over_time(
-        "Resident memory in MiB",
-        &instants,
-        &plotted,
-        Style::Lines,
-        marks,
-    ))
 }
 
 /// What the columns of a table are.
@@ -279,108 +157,102 @@ fn violations(report: &Report) -> String {
     table(Columns::Figures, &["violation", "count"], rows) + &more
 }
 
-/// A list: each row with its name.
+/// What became of orders and seats, and how fast.
 fn outcome(report: &Report) -> String {
-    let (orders, verdicts, holds) = (&report.orders, &report.verdicts, &report.holds);
-    let (pace, readers) = (&report.pace, &report.readers);
-    let websocket = &readers.websocket;
     let groups = [
-        (
-            "orders",
-            vec![
-                row("planned", orders.planned),
-                row("sent", orders.sent),
-                row("sent again", orders.sent_again),
-                row("with an Idempotency-Key", orders.keyed),
-                row("accepted", orders.accepted),
-                row("refused by the sold-out gate", orders.sold_out_by_gate),
-                row("refused otherwise", orders.refused),
-                row("unknown to their clients", orders.unknown),
-                row("of these decided", orders.unknown_and_decided),
-            ],
-        ),
-        (
-            "verdicts",
-            vec![
-                row("decided", verdicts.total),
-                row("reserved", verdicts.reserved),
-                row("confirmed at once", verdicts.confirmed),
-                row("sold out", verdicts.sold_out),
-                row("limit exceeded", verdicts.limit_exceeded),
-                row("rejected otherwise", verdicts.rejected_otherwise),
-                row("confirmed in the end", verdicts.confirmed_at_the_end),
-                row("expired", verdicts.expired),
-                row("cancelled", verdicts.cancelled),
-                row("seats there were", verdicts.capacity),
-                row("seats sold", verdicts.seats_sold),
-                row("seats held in the end", verdicts.seats_held),
-            ],
-        ),
-        (
-            "holds",
-            vec![
-                row("confirmations asked for", holds.confirmations),
-                row("confirmed", holds.confirmed),
-                row("cancellations asked for", holds.cancellations),
-                row("cancelled by their buyers", holds.cancelled),
-                row("too late for the hold", holds.too_late),
-                row("changes without an answer", holds.unknown),
-                row("changes refused otherwise", holds.refused),
-            ],
-        ),
-        (
-            "pace",
-            vec![
-                row(
-                    "last order accepted after s",
-                    format!("{:.2}", pace.accepted_after_seconds),
-                ),
-                row(
-                    "accepted per second",
-                    format!("{:.0}", pace.accepted_per_second),
-                ),
-                row(
-                    "last verdict after s",
-                    format!("{:.2}", pace.decided_after_seconds),
-                ),
-                row(
-                    "decided per second",
-                    format!("{:.0}", pace.decided_per_second),
-                ),
-                row("waited at most", pace.backlog_peak),
-            ],
-        ),
-        (
-            "buyers that read their verdict",
-            vec![
-                row("by polling", readers.polling),
-                row("by a subscription", readers.subscribing),
-                row("of both, heard it", readers.heard),
-                row("WebSocket connections", websocket.connections),
-                row("WebSocket connections opened again", websocket.reopened),
-                row("subscriptions", websocket.subscriptions),
-                row(
-                    "waited for a subscription",
-                    websocket.waited_for_subscription,
-                ),
-            ],
-        ),
+        ("orders", orders(&report.orders)),
+        ("verdicts", verdicts(&report.verdicts)),
+        ("holds", holds(&report.holds)),
+        ("pace", pace(&report.pace)),
+        ("buyers that read their verdict", readers(&report.readers)),
     ];
     let groups = groups.map(|(name, rows)| table(Columns::Figures, &[name, ""], rows));
     format!("<div class=\"groups\">{}</div>", groups.concat())
 }
 
+fn orders(orders: &Orders) -> Vec<Vec<String>> {
+    vec![
+        row("planned", orders.planned),
+        row("sent", orders.sent),
+        row("sent again", orders.sent_again),
+        row("with an Idempotency-Key", orders.keyed),
+        row("accepted", orders.accepted),
+        row("refused by the sold-out gate", orders.sold_out_by_gate),
+        row("refused otherwise", orders.refused),
+        row("unknown to their clients", orders.unknown),
+        row("of these decided", orders.unknown_and_decided),
+    ]
+}
+
+fn verdicts(verdicts: &Verdicts) -> Vec<Vec<String>> {
+    vec![
+        row("decided", verdicts.total),
+        row("reserved", verdicts.reserved),
+        row("confirmed at once", verdicts.confirmed),
+        row("sold out", verdicts.sold_out),
+        row("limit exceeded", verdicts.limit_exceeded),
+        row("rejected otherwise", verdicts.rejected_otherwise),
+        row("confirmed in the end", verdicts.confirmed_at_the_end),
+        row("expired", verdicts.expired),
+        row("cancelled", verdicts.cancelled),
+        row("seats there were", verdicts.capacity),
+        row("seats sold", verdicts.seats_sold),
+        row("seats held in the end", verdicts.seats_held),
+    ]
+}
+
+fn holds(holds: &Holds) -> Vec<Vec<String>> {
+    vec![
+        row("confirmations asked for", holds.confirmations),
+        row("confirmed", holds.confirmed),
+        row("cancellations asked for", holds.cancellations),
+        row("cancelled by their buyers", holds.cancelled),
+        row("too late for the hold", holds.too_late),
+        row("changes without an answer", holds.unknown),
+        row("changes refused otherwise", holds.refused),
+    ]
+}
+
+fn pace(pace: &Pace) -> Vec<Vec<String>> {
+    vec![
+        row(
+            "last order accepted after s",
+            format!("{:.2}", pace.accepted_after_seconds),
+        ),
+        row(
+            "accepted per second",
+            format!("{:.0}", pace.accepted_per_second),
+        ),
+        row(
+            "last verdict after s",
+            format!("{:.2}", pace.decided_after_seconds),
+        ),
+        row(
+            "decided per second",
+            format!("{:.0}", pace.decided_per_second),
+        ),
+        row("waited at most", pace.backlog_peak),
+    ]
+}
+
+fn readers(readers: &Readers) -> Vec<Vec<String>> {
+    let websocket = &readers.websocket;
+    vec![
+        row("by polling", readers.polling),
+        row("by a subscription", readers.subscribing),
+        row("of both, heard it", readers.heard),
+        row("WebSocket connections", websocket.connections),
+        row("WebSocket connections opened again", websocket.reopened),
+        row("subscriptions", websocket.subscriptions),
+        row(
+            "waited for a subscription",
+            websocket.waited_for_subscription,
+        ),
+    ]
+}
+
 fn latencies(report: &Report) -> String {
-    let late = report.lateness_micros.iter();
-    let late = late.map(|(name, figures)| {
-        (
-            format!("late sending of {}", name.replace('_', " ")),
-            figures,
-        )
-    });
-    let latencies = report.latency_micros.iter();
-    let latencies = latencies.map(|(name, figures)| (name.replace('_', " "), figures));
-    let rows = latencies.chain(late).map(|(name, figures)| {
+    let rows = report.latencies().map(|(name, figures)| {
         let mut row = vec![name, figures.count.to_string()];
         row.extend(
             figures
@@ -409,26 +281,25 @@ fn faults(report: &Report) -> String {
         let start = [name, kind.number.to_string()].into_iter();
         start.chain(costs).collect()
     });
-    let costs = COSTS.map(|cost| [format!("{cost}: longest s"), "median s".to_owned()]);
+    let costs = COSTS.map(|(cost, _)| [format!("{cost}: longest s"), "median s".to_owned()]);
     let head: Vec<&str> = ["fault", "number"]
         .into_iter()
         .chain(costs.iter().flatten().map(String::as_str))
         .collect();
     let summary = table(Columns::Figures, &head, kinds);
     let faults = report.faults.iter().map(|fault| {
-        vec![
+        let mut row = vec![
             fault.kind.name().replace('_', " "),
             fault.target.clone(),
             seconds(fault.at_seconds),
             seconds(fault.lasted_seconds),
-            seconds(fault.without_verdict_seconds),
-            seconds(fault.show_without_verdict_seconds),
-            seconds(fault.without_acceptance_seconds),
-        ]
+        ];
+        row.extend(COSTS.map(|(_, cost)| seconds(cost(fault))));
+        row
     });
     let head: Vec<&str> = ["fault", "of", "at s", "lasted s"]
         .into_iter()
-        .chain(COSTS)
+        .chain(COSTS.map(|(cost, _)| cost))
         .collect();
     let each = table(Columns::TwoNames, &head, faults);
     format!("<h2>Faults</h2>{summary}<details><summary>Each of them</summary>{each}</details>")

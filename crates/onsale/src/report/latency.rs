@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use black_box::proof::order::Reader;
+use black_box::proof::order::{PlannedOrder, Reader};
 use black_box::proof::ticket::StoredTicket;
 use black_box::proof::told::{Answer, NEVER};
 use hdrhistogram::Histogram;
@@ -49,14 +49,6 @@ impl Percentiles {
         }
     }
 
-    fn of_values(values: impl Iterator<Item = u64>) -> Option<Self> {
-        let mut histogram = histogram().ok()?;
-        for value in values {
-            histogram.saturating_record(value.max(1));
-        }
-        Some(Self::of(&histogram))
-    }
-
     /// The quantiles of plots with their values.
     pub(crate) const fn quantiles(&self) -> [(&'static str, u64); 8] {
         [
@@ -70,6 +62,14 @@ impl Percentiles {
             ("max", self.max),
         ]
     }
+}
+
+fn of_values(values: impl Iterator<Item = u64>) -> Option<Percentiles> {
+    let mut histogram = histogram().ok()?;
+    for value in values {
+        histogram.saturating_record(value.max(1));
+    }
+    Some(Percentiles::of(&histogram))
 }
 
 /// From the intended instant to the sending.
@@ -108,43 +108,38 @@ pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
     let of_step = |histograms: &BTreeMap<Step, Histogram<u64>>, step: Step| {
         histograms.get(&step).map(Percentiles::of)
     };
+    let since_due = |planned: &PlannedOrder, at: u64| at.saturating_sub(planned.at_micros);
     let all = [
         (
             "order_to_accepted",
-            Percentiles::of_values(
-                accepted().map(|(planned, told)| told.answered.saturating_sub(planned.at_micros)),
-            ),
+            of_values(accepted().map(|(planned, told)| since_due(planned, told.answered))),
         ),
         ("order_answer", of_step(&tally.response, Step::Order)),
         (
             "order_to_verdict",
-            Percentiles::of_values(
-                decided().map(|(planned, _, _, at)| at.saturating_sub(planned.at_micros)),
-            ),
+            of_values(decided().map(|(planned, _, _, at)| since_due(planned, at))),
         ),
         (
             "accepted_to_verdict",
-            Percentiles::of_values(decided().map(|(_, _, ticket, _)| {
+            of_values(decided().map(|(_, _, ticket, _)| {
                 u64::try_from(ticket.decided_at - ticket.requested_at).unwrap_or_default()
             })),
         ),
         (
             "order_to_heard_by_poll",
-            Percentiles::of_values(
-                heard(Reader::Poll)
-                    .map(|(planned, told, _, _)| told.heard.saturating_sub(planned.at_micros)),
+            of_values(
+                heard(Reader::Poll).map(|(planned, told, ..)| since_due(planned, told.heard)),
             ),
         ),
         (
             "order_to_heard_by_websocket",
-            Percentiles::of_values(
-                heard(Reader::WebSocket)
-                    .map(|(planned, told, _, _)| told.heard.saturating_sub(planned.at_micros)),
+            of_values(
+                heard(Reader::WebSocket).map(|(planned, told, ..)| since_due(planned, told.heard)),
             ),
         ),
         (
             "verdict_to_heard_by_websocket",
-            Percentiles::of_values(
+            of_values(
                 heard(Reader::WebSocket).map(|(_, told, _, at)| told.heard.saturating_sub(at)),
             ),
         ),

@@ -1,7 +1,7 @@
 //! The result as tables of a document.
 
 use super::faults::{COSTS, by_kind};
-use super::result::Report;
+use super::result::{ProcessFigures, Report};
 use crate::digits::{grouped, millis, rate};
 use crate::markdown::Column::{Figure, Text};
 use crate::markdown::Table;
@@ -18,24 +18,10 @@ pub(crate) fn of(report: &Report) -> String {
 
 /// A list: each row with its name.
 fn outcome(report: &Report) -> Table {
-    let (scenario, orders, verdicts) = (&report.scenario, &report.orders, &report.verdicts);
-    let pace = &report.pace;
+    let (orders, verdicts, pace) = (&report.orders, &report.verdicts, &report.pace);
     let mut table = Table::of([Text("what"), Text("figure")]);
     let mut row = |what: &str, figure: String| table.row([what.to_owned(), figure]);
-    row(
-        "scenario",
-        format!(
-            "`{}` on {}, seed {}: {} orders by {} users within {} s, for {} × {} seats",
-            scenario.name,
-            report.setting.on,
-            report.setting.seed,
-            grouped(scenario.orders),
-            grouped(u64::from(scenario.users)),
-            scenario.arrival_seconds,
-            grouped(u64::from(scenario.shows)),
-            grouped(u64::from(scenario.seats_per_show))
-        ),
-    );
+    row("scenario", scenario(report));
     row("violations", violations(report));
     if !report.missed.is_empty() {
         row("**missed**", report.missed.join("; "));
@@ -79,17 +65,39 @@ fn outcome(report: &Report) -> Table {
         "waited for a verdict at most",
         format!("{} orders", grouped(pace.backlog_peak)),
     );
-    let processes = report.processes.iter();
-    let cpu = processes
-        .clone()
-        .map(|process| format!("{} {:.1}", process.name, process.cpu_micros_per_order));
-    row("CPU µs per order", cpu.collect::<Vec<_>>().join(", "));
-    let peaks = processes.map(|process| format!("{} {:.0}", process.name, process.peak_mib));
+    row(
+        "CPU µs per order",
+        of_processes(report, |process| {
+            format!("{:.1}", process.cpu_micros_per_order)
+        }),
+    );
     row(
         "resident memory at its peak, MiB",
-        peaks.collect::<Vec<_>>().join(", "),
+        of_processes(report, |process| format!("{:.0}", process.peak_mib)),
     );
     table
+}
+
+/// The figure of each, with its name.
+fn of_processes(report: &Report, figure: fn(&ProcessFigures) -> String) -> String {
+    let processes = report.processes.iter();
+    let figures = processes.map(|process| format!("{} {}", process.name, figure(process)));
+    figures.collect::<Vec<_>>().join(", ")
+}
+
+fn scenario(report: &Report) -> String {
+    let (scenario, setting) = (&report.scenario, &report.setting);
+    format!(
+        "`{}` on {}, seed {}: {} orders by {} users within {} s, for {} × {} seats",
+        scenario.name,
+        setting.on,
+        setting.seed,
+        grouped(scenario.orders),
+        grouped(u64::from(scenario.users)),
+        scenario.arrival_seconds,
+        grouped(u64::from(scenario.shows)),
+        grouped(u64::from(scenario.seats_per_show))
+    )
 }
 
 fn violations(report: &Report) -> String {
@@ -105,7 +113,7 @@ fn violations(report: &Report) -> String {
 
 /// What each kind of fault cost, in seconds.
 fn faults(report: &Report) -> Table {
-    let [verdict, show, acceptance] = COSTS.map(Figure);
+    let [verdict, show, acceptance] = COSTS.map(|(cost, _)| Figure(cost));
     let head = Text("fault; longest (median) in s");
     let mut table = Table::of([head, Figure("number"), verdict, show, acceptance]);
     for kind in by_kind(&report.faults) {
@@ -130,13 +138,9 @@ fn latencies(report: &Report) -> Table {
         Figure("p99.9"),
         Figure("max"),
     ]);
-    let late = report.lateness_micros.iter();
-    let late = late.map(|(name, figures)| (format!("late sending of {name}"), figures));
-    let latencies = report.latency_micros.iter();
-    let latencies = latencies.map(|(name, figures)| (name.clone(), figures));
-    for (name, figures) in latencies.chain(late) {
+    for (name, figures) in report.latencies() {
         table.row([
-            name.replace('_', " "),
+            name,
             grouped(figures.count),
             millis(figures.p50),
             millis(figures.p99),

@@ -3,23 +3,24 @@
 use std::collections::BTreeSet;
 
 use black_box::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
+use black_box::proof::evidence::{Evidence, Read};
 use black_box::proof::order::{Intent, PlannedOrder, Reader};
-use black_box::proof::reconcile::{Evidence, Read, reconcile};
+use black_box::proof::reconcile::reconcile;
 use black_box::proof::ticket::{State, StoredTicket};
 use black_box::proof::told::{Answer, Told};
 use black_box::store::Stored;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::html;
 use super::result::{Report, Setting};
+use super::{html, plots};
 use crate::machine::Machine;
 use crate::outcome::tally::{Step, Tally};
 use crate::outcome::{Chaos, Ending, Fault, Outcome, SeatsSample, Usage, WatcherFigures};
+use crate::plot;
 use crate::provenance::Provenance;
 use crate::scenario::faults::FaultKind;
 use crate::scenario::sale::{Outline, Scenario};
-use crate::svg;
 
 const STARTED_AT: i64 = 1_700_000_000_000_000;
 
@@ -38,6 +39,7 @@ decided_within_seconds = 1.7
 "#;
 
 /// The first gets the seat after 0.5 s, the second is sold out after 2 s.
+#[expect(clippy::too_many_lines, reason = "one sale with every figure")]
 fn outcome() -> Outcome {
     let planned = |user: u32| PlannedOrder {
         at_micros: u64::from(user) * 1_500_000,
@@ -341,14 +343,14 @@ fn selects(css: &str, name: &str) -> bool {
 /// `tests/browser.rs` looks at what they do; this needs no browser.
 #[test]
 fn everything_on_the_page_has_a_style() {
-    let (page_css, plot_css) = (include_str!("page.css"), include_str!("../plot.css"));
+    let (page_css, plot_css) = (include_str!("page.css"), include_str!("../plot/plot.css"));
     let mut report = report();
     let more = (0..11).map(|_| report.processes[0].clone());
     report.processes = more.collect();
     let page = html::page(&report);
     assert!(page.contains(page_css) && page.contains(plot_css));
     let body = page.split_once("<body>").unwrap().1;
-    let picture = svg::picture(&[svg::bars("x", &[]), html::sale(&report).remove(0)]);
+    let picture = plot::picture(&[plot::bars("x", &[]), plots::sale(&report).remove(0)]);
     let drawn = picture.split_once("</style>").unwrap().1;
     let all: BTreeSet<_> = classes(body).union(&classes(drawn)).copied().collect();
     for some in [

@@ -93,11 +93,7 @@ impl Report {
             "  {:<30} {:>9} {:>9} {:>9} {:>9}",
             "ms", "p50", "p99", "p99.9", "max"
         )?;
-        let late = self.lateness_micros.iter();
-        let late = late.map(|(name, figures)| (format!("late sending of {name}"), figures));
-        let latencies = self.latency_micros.iter();
-        let latencies = latencies.map(|(name, figures)| (name.replace('_', " "), figures));
-        for (name, figures) in latencies.chain(late) {
+        for (name, figures) in self.latencies() {
             writeln!(
                 f,
                 "  {name:<30} {:>9} {:>9} {:>9} {:>9}",
@@ -162,7 +158,7 @@ impl Report {
             "  {:<30} {:>9}",
             "faults, longest and median s", "number"
         )?;
-        for cost in COSTS {
+        for (cost, _) in COSTS {
             write!(f, " {cost:>19}")?;
         }
         writeln!(f)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use black_box::program::Program;
-use black_box::servers::{Server, Servers};
 use futures_util::future::join_all;
+use test_servers::{Server, Servers};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clients::whole_micros;

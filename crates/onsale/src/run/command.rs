@@ -1,15 +1,16 @@
 //! The command: what it is told, and what it writes.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use black_box::names::Names;
-use black_box::servers::Servers;
 use clap::Args;
+use test_servers::Servers;
 
 use super::ground::{Ground, On};
 use super::sale::{Drawn, sell};
+use crate::files;
 use crate::provenance::Provenance;
 use crate::report::html;
 use crate::report::result::{Report, Setting};
@@ -97,11 +98,9 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (outcome, setting) = sold.with_context(|| format!("the run of seed {seed}"))?;
     let outline = Outline::of(&scenario, &args.scenario, text);
     let report = Report::of(&scenario, outline, setting, &outcome);
-    if let Some(path) = &args.json {
-        write_file(path, &serde_json::to_string_pretty(&report)?)?;
-    }
+    files::write_json(args.json.as_deref(), &report)?;
     if let Some(path) = &args.html {
-        write_file(path, &html::page(&report))?;
+        files::write(path, &html::page(&report))?;
     }
     write!(io::stdout(), "{report}")?;
     let failures = report.failures();
@@ -109,8 +108,4 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         bail!("{}", failures.join("\n"));
     }
     Ok(())
-}
-
-fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use black_box::process::lasting_port;
+use black_box::local_servers::local_processes;
 use black_box::program::{Program, Service};
-use black_box::servers::{Server, Servers};
 use black_box::target::Target;
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
+use test_servers::{Server, Servers, ports};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -75,7 +75,7 @@ pub(crate) struct Member {
 
 impl Member {
     async fn start(program: &Program, role: &'static str, name: String) -> anyhow::Result<Self> {
-        let port = lasting_port()?;
+        let port = ports::lasting()?;
         let service = program.serve_on(port, role).await?;
         Ok(Self {
             role,
@@ -157,8 +157,7 @@ impl Fleet {
             api: Mutex::new(api),
             workers: started,
             ways,
-            server_watches: servers
-                .local_processes()?
+            server_watches: local_processes(&servers)?
                 .into_iter()
                 .map(|server| Watch::new(server.name, server.id))
                 .collect(),
@@ -205,11 +204,12 @@ impl Fleet {
         mends: &'static str,
     ) -> anyhow::Result<()> {
         let cluster = self.servers.cluster()?;
-        cluster.tell(breaks, Some(number)).await?;
+        let node = (number + 1).to_string();
+        cluster.run(&[breaks, &node]).await?;
         sleep(lasts).await;
-        cluster.tell(mends, Some(number)).await?;
+        cluster.run(&[mends, &node]).await?;
         // Nodes before RabbitMQ 4.3 that lost each other need an operator.
-        cluster.tell("reset", None).await
+        cluster.run(&["reset"]).await
     }
 
     /// SIGKILL of a server, which is started again on its data after a while.
@@ -217,7 +217,7 @@ impl Fleet {
         self.servers.kill(server).await?;
         sleep(down).await;
         self.servers.start(server).await?;
-        for now in self.servers.local_processes()? {
+        for now in local_processes(&self.servers)? {
             let watches = self.server_watches.iter();
             for watch in watches.filter(|watch| watch.name == now.name) {
                 watch.becomes(now.id);

@@ -12,10 +12,10 @@ use black_box::deployment::Deployment;
 use black_box::names::Names;
 use black_box::program::Program;
 use black_box::proof::audit::AuditedShow;
-use black_box::servers::Servers;
 use black_box::store::Store;
 use black_box::target::Target;
 use clap::ValueEnum;
+use test_servers::Servers;
 
 use super::chaos;
 use super::fleet::{Fleet, Way, Ways};

@@ -539,6 +539,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one text with every fault, and all that is said of it"
+    )]
     fn every_fault_is_named_at_once() {
         let found = faults(
             r#"

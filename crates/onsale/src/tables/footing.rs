@@ -1,8 +1,8 @@
 //! What stands below every table of the document.
 
 use crate::digits::grouped;
+use crate::markup::escaped;
 use crate::provenance::Provenance;
-use crate::svg::escaped;
 
 pub(super) fn footing(provenance: &Provenance) -> String {
     let machine = &provenance.machine;

@@ -21,10 +21,11 @@ use serde::de::DeserializeOwned;
 use self::footing::footing;
 use self::markers::replaced;
 use crate::benchmarks::{memory, services};
+use crate::files;
+use crate::plot::{Plot, picture};
 use crate::provenance::Provenance;
 use crate::report::result::Report;
-use crate::report::{html, table};
-use crate::svg::{Plot, picture};
+use crate::report::{plots, table};
 
 /// A file of results, `NAME.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -123,9 +124,9 @@ pub(crate) fn run(args: TablesArgs) -> anyhow::Result<()> {
     }
     let new = replaced(&document, &written.tables, &Source::all_markers())
         .with_context(|| args.into.display().to_string())?;
-    write_file(&args.into, &new)?;
+    files::write(&args.into, &new)?;
     for (name, picture) in &written.pictures {
-        write_file(&args.into.with_file_name(name), picture)?;
+        files::write(&args.into.with_file_name(name), picture)?;
     }
     let names: Vec<_> = written.tables.keys().copied().collect();
     writeln!(
@@ -138,10 +139,6 @@ pub(crate) fn run(args: TablesArgs) -> anyhow::Result<()> {
         bail!("{}", written.missed.join("\n"));
     }
     Ok(())
-}
-
-fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
@@ -175,7 +172,7 @@ impl Written {
                 let provenance = &report.setting.provenance;
                 self.add_table(source.name(), &table::of(&report), provenance);
                 if source == Source::FlashSale {
-                    self.add_picture("benchmarks-flash-sale.svg", &html::sale(&report));
+                    self.add_picture("benchmarks-flash-sale.svg", &plots::sale(&report));
                 }
                 self.add_missed(source, report.failures());
             }

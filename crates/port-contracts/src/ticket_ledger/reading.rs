@@ -215,6 +215,20 @@ pub async fn a_users_tickets_are_listed_newest_first(h: &StoreHarness) {
     assert_eq!(list("nobody", 100, None).await, []);
 }
 
+async fn history_in_pages(h: &StoreHarness, limit: usize) -> Vec<HistoryEntry> {
+    let mut paged: Vec<HistoryEntry> = Vec::new();
+    loop {
+        let after = paged.last().map_or(0, HistoryEntry::seq);
+        let page = h.ports.ledger.history(&show_id("a"), after, limit).await;
+        let page = page.unwrap();
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return paged;
+        }
+        paged.extend(page);
+    }
+}
+
 /// Decisions and other changes in one sequence, each in the place of its number.
 pub async fn the_history_comes_in_pages_without_a_gap(h: &StoreHarness) {
     h.given(&[holding_show("a", 3, 10), show("b", 9)], &["1"])
@@ -278,17 +292,7 @@ pub async fn the_history_comes_in_pages_without_a_gap(h: &StoreHarness) {
         ]
     );
     for limit in [1, 3, 10] {
-        let mut paged: Vec<HistoryEntry> = Vec::new();
-        loop {
-            let after = paged.last().map_or(0, HistoryEntry::seq);
-            let page = history(after, limit).await;
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            paged.extend(page);
-        }
-        assert_eq!(paged, all);
+        assert_eq!(history_in_pages(h, limit).await, all);
     }
     assert_eq!(history(10, 5).await, []);
     let unknown = h.ports.ledger.history(&show_id("c"), 0, 5).await;

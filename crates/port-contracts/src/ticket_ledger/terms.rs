@@ -155,14 +155,9 @@ pub async fn new_terms_are_journaled_and_rule_the_next_order(h: &StoreHarness) {
         requested_at: start().plus_seconds(60),
         ..source.order("a", "1")
     };
-    let report = h
-        .decide(&[
-            source.order("a", "1"),
-            source.order("a", "1"),
-            source.order("a", "1"),
-            late,
-        ])
-        .await;
+    let mut orders = source.orders(3, "a", "1");
+    orders.push(late);
+    let report = h.decide(&orders).await;
     let given: Vec<_> = report
         .decisions
         .iter()

@@ -161,6 +161,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "every table that a commit writes")]
     fn save(&self, writes: Writes) {
         let world = &self.node.world;
         let tables = &mut *world.tables.lock();

@@ -3,18 +3,23 @@
 //! It is the machine's MariaDB, or with `TICKETS_TEST_MYSQL_ROOT` the MySQL that is installed
 //! below that folder, which is then changed into. Needs root, as Debian's packages do.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "fails the test that needs it"
+)]
+
+use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use std::{env, iter};
 
 use sqlx::{Connection, Executor, MySqlConnection};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::services::connect_to;
-use crate::within;
+use crate::{database, ports};
 
 /// Who may do everything, also where nothing may be changed.
 const OPERATOR: &str = "operator";
@@ -22,6 +27,8 @@ const OPERATOR: &str = "operator";
 const USER: &str = "tickets";
 const PASSWORD: &str = "of-a-test-only";
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Only what hangs takes as long.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// One server on loopback, with data of its own; both end with the value.
 pub struct DatabaseServer {
@@ -148,7 +155,7 @@ impl DatabaseServer {
         let mut server = Self {
             flavor,
             folder,
-            port: free_port(),
+            port: ports::lasting().unwrap(),
             number,
             options: options.iter().map(ToString::to_string).collect(),
             process: None,
@@ -237,7 +244,8 @@ impl DatabaseServer {
                 sleep(LOOK_AGAIN).await;
             }
         };
-        within("a database server answers", answers).await;
+        let answering = timeout(DEADLINE, answers).await;
+        answering.expect("a database server answers");
     }
 
     /// As a crash would.
@@ -313,7 +321,8 @@ impl DatabaseServer {
                         sleep(LOOK_AGAIN).await;
                     }
                 };
-                within("the relay log is applied", applied).await;
+                let applying = timeout(DEADLINE, applied).await;
+                applying.expect("the relay log is applied");
                 self.execute("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = OFF")
                     .await;
             }
@@ -327,7 +336,8 @@ impl DatabaseServer {
                         sleep(LOOK_AGAIN).await;
                     }
                 };
-                within("the relay log is applied", applied).await;
+                let applying = timeout(DEADLINE, applied).await;
+                applying.expect("the relay log is applied");
                 self.execute(
                     "STOP REPLICA; RESET REPLICA ALL; \
                      SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF",
@@ -444,7 +454,7 @@ impl DatabaseServer {
         let url = self
             .url()
             .replace(&format!("//{USER}:"), &format!("//{OPERATOR}:"));
-        connect_to(&url).await
+        database::connect(&url).await.unwrap()
     }
 }
 
@@ -453,11 +463,4 @@ impl Drop for DatabaseServer {
         self.kill();
         let _gone = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// One that nobody listens on now, below those that the system gives to outgoing connections.
-fn free_port() -> u16 {
-    iter::repeat_with(|| rand::random_range(20_000..32_000))
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .unwrap()
 }

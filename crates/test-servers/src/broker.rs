@@ -1,4 +1,4 @@
-//! What a run leaves in the broker, and its removal.
+//! A connection to the broker, past the service: what a run leaves in it, and its removal.
 
 use anyhow::{Context, ensure};
 use lapin::options::{
@@ -21,7 +21,7 @@ const FRAME_END: u8 = 0xce;
 /// A connection to the broker with one channel.
 pub struct Broker {
     connection: Connection,
-    channel: Channel,
+    pub(crate) channel: Channel,
 }
 
 impl Broker {
@@ -86,7 +86,7 @@ impl Broker {
         Ok(queued)
     }
 
-    async fn look(&self, queue: String) -> anyhow::Result<lapin::Queue> {
+    pub(crate) async fn look(&self, queue: String) -> anyhow::Result<lapin::Queue> {
         let passive = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
