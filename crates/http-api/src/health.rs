@@ -112,12 +112,16 @@ async fn check_all(dependencies: &[Arc<dyn Dependency>]) -> Vec<DependencyBody> 
     join_all(dependencies.iter().map(|one| check(one.as_ref()))).await
 }
 
+/// What a dependency answered.
 #[derive(Serialize)]
 pub(crate) struct DependencyBody {
+    /// Its name, such as `store`.
     name: &'static str,
+    /// `up` or `down`.
     status: &'static str,
-    /// To a microsecond.
+    /// Of the answer, to a microsecond.
     latency_ms: f64,
+    /// Why it is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }

@@ -6,6 +6,7 @@ use actix_web::error::PathError;
 use actix_web::{Error, HttpRequest, web};
 use domain::receipt::TicketId;
 use domain::time::Timestamp;
+use fields::{Fields, Value, all, text, whole};
 
 use crate::problem::{ApiError, Fault, Faults};
 
@@ -13,74 +14,45 @@ use crate::problem::{ApiError, Fault, Faults};
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;
 
-/// The query's parameters, to be taken one by one.
-pub(crate) struct Parameters {
-    left: Vec<(String, String)>,
-    faults: Faults,
+/// Reads the query's parameters, all at once.
+pub(crate) fn read_query<T>(
+    request: &HttpRequest,
+    read: impl FnOnce(&mut Fields<'_, '_>) -> Option<T>,
+) -> Result<T, ApiError> {
+    let given = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    let given = given.map_err(|_| {
+        ApiError::InvalidParameters(Fault::parameter("", "is not a query string").into())
+    })?;
+    let given = given.into_inner().into_iter();
+    let given = given.map(|(name, value)| (name.into(), Value::Bare(value.into())));
+    let given = Value::Table(given.collect());
+    let read = fields::read(given, Faults::none_yet(fields::dotted), read);
+    read.map_err(|faults| ApiError::InvalidParameters(Faults::of(faults, Fault::parameter)))
 }
 
-impl Parameters {
-    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
-        let left = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-            .map_err(|_| {
-                ApiError::InvalidParameters(Fault::parameter("", "is not a query string").into())
-            })?
-            .into_inner();
-        Ok(Self {
-            left,
-            faults: Faults::default(),
+/// The page of a list that is asked for.
+pub(crate) struct PageQuery<C> {
+    /// The most items.
+    pub(crate) limit: usize,
+    /// `next_cursor` of the page before.
+    pub(crate) cursor: Option<C>,
+}
+
+impl<C> PageQuery<C> {
+    pub(crate) fn read<E: Display>(
+        fields: &mut Fields<'_, '_>,
+        cursor: impl Fn(&str) -> Result<C, E>,
+    ) -> Option<Self> {
+        all!(Self {
+            limit: limit(fields),
+            cursor: fields.optional("cursor", text(cursor)),
         })
     }
+}
 
-    /// The parameter's value; `None` if it is missing, or wrong, which is noted.
-    pub(crate) fn optional<T, E: Display>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let index = self.left.iter().position(|(found, _)| found == name)?;
-        let (_, value) = self.left.remove(index);
-        read(&value)
-            .map_err(|what| self.faults.note(|| Fault::parameter(name, what)))
-            .ok()
-    }
-
-    /// The parameter's value; `None` if it is missing or wrong, which is noted.
-    pub(crate) fn required<T, E: Display>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        if !self.left.iter().any(|(found, _)| found == name) {
-            self.faults.note(|| Fault::parameter(name, "is missing"));
-        }
-        self.optional(name, read)
-    }
-
-    /// How many items the client wants.
-    pub(crate) fn limit(&mut self) -> usize {
-        self.optional("limit", |text| {
-            text.parse()
-                .ok()
-                .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-                .ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
-        })
-        .unwrap_or(DEFAULT_LIMIT)
-    }
-
-    /// Like [`crate::json::body::Fields::finish`].
-    pub(crate) fn finish<T>(mut self, build: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
-        // What is left was never asked for, or is there a second time.
-        for (name, _) in &self.left {
-            self.faults.note(|| {
-                Fault::parameter(name, "is unknown or given more than once; leave it out")
-            });
-        }
-        match build() {
-            Some(built) if self.faults.is_empty() => Ok(built),
-            _ => Err(ApiError::InvalidParameters(self.faults)),
-        }
-    }
+/// How many items the client wants.
+pub(crate) fn limit(fields: &mut Fields<'_, '_>) -> Option<usize> {
+    fields.or("limit", DEFAULT_LIMIT, whole(1..=MAX_LIMIT))
 }
 
 /// The `{id}` of a path.

@@ -221,7 +221,7 @@ async fn every_fault_of_a_scenario_is_told() {
     let run = Run::of(&scenario, SocketAddr::from(([127, 0, 0, 1], 1))).await;
     assert_eq!(run.output.status.code(), Some(1));
     for fault in [
-        "about: 5 is not a text",
+        "about: must be a string",
         "shows.chairs: is unknown",
         "users.number: is missing",
     ] {

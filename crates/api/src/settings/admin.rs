@@ -1,18 +1,14 @@
 //! `admin.*`
 
+use fields::{Fields, text};
 use secrecy::SecretString;
 
-use super::reader::Reader;
+use super::reader::needed;
 use super::tickets::long_enough;
 
 /// `admin.token`; administration is open to everybody without it.
-pub(super) fn read(reader: &mut Reader, required: bool) -> Option<SecretString> {
-    let key = "admin.token";
-    if reader.is_set(key) || required {
-        reader.take(key, bearer_token)
-    } else {
-        None
-    }
+pub(super) fn read(fields: &mut Fields<'_, '_>, is_needed: bool) -> Option<Option<SecretString>> {
+    needed(fields, "admin.token", is_needed, text(bearer_token))
 }
 
 /// What `Authorization: Bearer …` can carry.

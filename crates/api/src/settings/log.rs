@@ -1,6 +1,8 @@
 //! `log.*`
 
-use super::reader::Reader;
+use fields::{Fields, all, text, word};
+
+use super::reader::setting;
 use crate::telemetry;
 
 /// What is logged and how.
@@ -21,14 +23,11 @@ pub enum LogFormat {
     Json,
 }
 
-pub(super) fn read(reader: &mut Reader) -> Option<LogSettings> {
-    let level = reader.take("log.level", |text| {
-        telemetry::check_level(text).map(|()| text.to_owned())
-    });
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    let format = reader.choice("log.format", &formats);
-    Some(LogSettings {
-        level: level?,
-        format: format?,
+pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<LogSettings> {
+    let level = |text: &str| telemetry::check_level(text).map(|()| text.to_owned());
+    let formats = word([("text", LogFormat::Text), ("json", LogFormat::Json)]);
+    all!(LogSettings {
+        level: setting(fields, "log.level", text(level)),
+        format: setting(fields, "log.format", formats),
     })
 }

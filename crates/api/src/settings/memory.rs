@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use super::reader::Reader;
+use fields::Fields;
+
 use crate::wiring::{QueueAdapter, StoreAdapter};
 
 /// Store and queue in this process.
 #[derive(Debug, Clone, Copy)]
 pub struct MemorySettings;
 
-pub(super) fn queue(_: &mut Reader, _: bool) -> Option<Arc<dyn QueueAdapter>> {
+pub(super) fn queue(_: &mut Fields<'_, '_>, _: bool) -> Option<Arc<dyn QueueAdapter>> {
     Some(Arc::new(MemorySettings))
 }
 
-pub(super) fn store(_: &mut Reader, _: bool) -> Option<Arc<dyn StoreAdapter>> {
+pub(super) fn store(_: &mut Fields<'_, '_>, _: bool) -> Option<Arc<dyn StoreAdapter>> {
     Some(Arc::new(MemorySettings))
 }

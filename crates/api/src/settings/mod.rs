@@ -24,16 +24,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use ::worker::WorkerSettings;
+use fields::{Faults, Fields, Place, Value};
 use http_api::LiveSettings;
 use secrecy::SecretString;
-use serde_json::Value;
 
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
 pub use self::queue::QueueSettings;
 pub use self::rabbitmq::RabbitMqSettings;
-use self::reader::{Reader, variable};
+use self::reader::{like, millis, setting, variable};
 pub use self::server::ServerSettings;
 pub use self::store::StoreSettings;
 pub use self::tickets::TicketSettings;
@@ -91,6 +91,12 @@ impl fmt::Display for ConfigurationFaults {
 
 impl std::error::Error for ConfigurationFaults {}
 
+impl From<Faults> for ConfigurationFaults {
+    fn from(faults: Faults) -> Self {
+        Self(faults.told.iter().map(ToString::to_string).collect())
+    }
+}
+
 /// The variables of the process that concern it, as text.
 ///
 /// # Errors
@@ -131,49 +137,73 @@ impl Settings {
         directory: &Path,
         variables: HashMap<String, String>,
     ) -> Result<Self, ConfigurationFaults> {
-        let (environment, reader) = reader(directory, variables)?;
-        read(environment, reader)
+        let sources = Sources::of(directory, variables)?;
+        let (environment, strays) = (sources.environment, sources.strays);
+        fields::read(sources.values, sources.faults, |fields| {
+            read(fields, environment, strays)
+        })
+        .map_err(ConfigurationFaults::from)
     }
 }
 
-/// What the files of `directory` and the variables say, unread.
-fn reader(
-    directory: &Path,
-    variables: HashMap<String, String>,
-) -> Result<(String, Reader), ConfigurationFaults> {
-    let environment = variables
-        .get(ENVIRONMENT)
-        .map_or(DEVELOPMENT, String::as_str)
-        .to_owned();
-    let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
-    let mut reader = Reader::default();
-    let mut settings = BTreeSet::new();
-    for name in variables.keys() {
-        let written = name.to_uppercase();
-        if is_stray(name) {
-            reader.strays.insert(name.clone());
-        } else if !settings.insert(written.clone()) {
-            reader.fault(&written, "is set twice, in capitals and in small letters");
+/// What the files and the variables say, unread.
+struct Sources {
+    environment: String,
+    values: Value<'static>,
+    /// Names of variables that are no settings.
+    strays: BTreeSet<String>,
+    faults: Faults,
+}
+
+impl Sources {
+    fn of(
+        directory: &Path,
+        variables: HashMap<String, String>,
+    ) -> Result<Self, ConfigurationFaults> {
+        let environment = variables
+            .get(ENVIRONMENT)
+            .map_or(DEVELOPMENT, String::as_str)
+            .to_owned();
+        let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
+        let mut faults = Faults::new(usize::MAX, fields::dotted);
+        let mut strays = BTreeSet::new();
+        let mut settings = BTreeSet::new();
+        for name in variables.keys() {
+            let written = name.to_uppercase();
+            if is_stray(name) {
+                strays.insert(name.clone());
+            } else if !settings.insert(written.clone()) {
+                let place = Place::Field(&Place::Document, &written);
+                faults.note(place, "is set twice, in capitals and in small letters");
+            }
         }
+        let variables = config::Environment::with_prefix("APP")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(variables));
+        let tree: Value<'_> = config::Config::builder()
+            .add_source(file("base"))
+            .add_source(file(&environment))
+            .add_source(variables)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| {
+                ConfigurationFaults(vec![format!(
+                    "{error} (APP_ENV is {environment}, APP_CONFIG_DIR is {})",
+                    directory.display()
+                )])
+            })?;
+        let mut values = BTreeMap::new();
+        flatten("", tree, &mut values);
+        let values = values.into_iter();
+        let values = values.map(|(key, value)| (key.into(), Value::Bare(value.into())));
+        Ok(Self {
+            environment,
+            values: Value::Table(values.collect()),
+            strays,
+            faults,
+        })
     }
-    let variables = config::Environment::with_prefix("APP")
-        .prefix_separator("__")
-        .separator("__")
-        .source(Some(variables));
-    let tree: Value = config::Config::builder()
-        .add_source(file("base"))
-        .add_source(file(&environment))
-        .add_source(variables)
-        .build()
-        .and_then(config::Config::try_deserialize)
-        .map_err(|error| {
-            ConfigurationFaults(vec![format!(
-                "{error} (APP_ENV is {environment}, APP_CONFIG_DIR is {})",
-                directory.display()
-            )])
-        })?;
-    flatten("", &tree, &mut reader.values);
-    Ok((environment, reader))
 }
 
 /// Whether the name looks like a setting's and is none, which is seen when all are known.
@@ -183,89 +213,73 @@ fn is_stray(name: &str) -> bool {
     rest.is_some_and(|rest| !rest.starts_with('_')) && ![ENVIRONMENT, CONFIG_DIR].contains(&name)
 }
 
-fn read(environment: String, mut reader: Reader) -> Result<Settings, ConfigurationFaults> {
-    let secrets_required = environment != DEVELOPMENT;
-    let server = server::read(&mut reader);
-    let log = log::read(&mut reader);
-    let queue = queue::read(&mut reader);
-    let store = store::read(&mut reader);
-    let worker = worker::read(&mut reader);
-    let tickets = tickets::read(&mut reader, secrets_required);
-    let live = live::read(&mut reader);
-    let admin_token = admin::read(&mut reader, secrets_required);
-    let max_clock_skew = reader.duration_ms("clock.max_skew_ms", 1);
-    for key in std::mem::take(&mut reader.values).into_keys() {
-        match reader.like(&key) {
+fn read(
+    fields: &mut Fields<'_, '_>,
+    environment: String,
+    strays: BTreeSet<String>,
+) -> Option<Settings> {
+    let secrets_needed = environment != DEVELOPMENT;
+    let server = server::read(fields);
+    let log = log::read(fields);
+    let queue = queue::read(fields);
+    let store = store::read(fields);
+    let worker = worker::read(fields);
+    let tickets = tickets::read(fields, secrets_needed);
+    let live = live::read(fields);
+    let admin_token = admin::read(fields, secrets_needed);
+    let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
+    let known = fields.known().to_vec();
+    fields.each(|key, mut unknown| -> Option<()> {
+        match like(key, &known) {
             Some(right) => {
                 let variable = variable(right);
-                let fault = format!("is not a setting; did you mean {right} ({variable})?");
-                reader.fault(&key, fault);
+                let what = format!("is not a setting; did you mean {right} ({variable})?");
+                unknown.fault(what);
             }
-            None => reader.fault(&key, "is not a setting; remove it"),
+            None => unknown.fault("is not a setting; remove it"),
         }
-    }
+        None
+    });
     let mut ignored_variables = Vec::new();
-    for name in std::mem::take(&mut reader.strays) {
-        match reader.like(&name[PREFIX.len()..]) {
+    for name in strays {
+        match like(&name[PREFIX.len()..], &known) {
             Some(right) => {
                 let right = variable(right);
-                reader.fault(
-                    &name,
-                    format_args!("is not a setting; did you mean {right}?"),
-                );
+                let what = format!("is not a setting; did you mean {right}?");
+                fields.fault(&name, what);
             }
             // Others use the prefix, too.
             None => ignored_variables.push(name),
         }
     }
-    let settings = (|| {
-        let (live, stalled_after) = live?;
-        Some(Settings {
-            environment,
-            server: server?,
-            log: log?,
-            queue: queue?,
-            store: store?,
-            worker: worker?,
-            tickets: tickets?,
-            live,
-            stalled_after,
-            admin_token,
-            max_clock_skew: max_clock_skew?,
-            ignored_variables,
-        })
-    })();
-    match settings {
-        Some(settings) if reader.faults.is_empty() => Ok(settings),
-        _ => Err(ConfigurationFaults(reader.faults)),
-    }
+    let (live, stalled_after) = live?;
+    Some(Settings {
+        environment,
+        server: server?,
+        log: log?,
+        queue: queue?,
+        store: store?,
+        worker: worker?,
+        tickets: tickets?,
+        live,
+        stalled_after,
+        admin_token: admin_token?,
+        max_clock_skew: max_clock_skew?,
+        ignored_variables,
+    })
 }
 
 /// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
-fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
-    let text = match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let key = if prefix.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{prefix}.{name}")
-                };
-                flatten(&key, value, into);
-            }
-            return;
-        }
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
+fn flatten(key: &str, value: Value<'_>, into: &mut BTreeMap<String, String>) {
+    let Value::Table(fields) = value else {
+        into.insert(key.to_owned(), value.to_string().trim().to_owned());
+        return;
     };
-    into.insert(prefix.to_owned(), text);
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    for (name, value) in fields {
+        if key.is_empty() {
+            flatten(&name, value, into);
+        } else {
+            flatten(&format!("{key}.{name}"), value, into);
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use fields::{Fields, all, flag, whole};
 use secrecy::SecretString;
 
-use super::reader::{Reader, YES_OR_NO};
+use super::reader::{setting, urls};
 use super::urls as check;
 use crate::wiring::StoreAdapter;
 
@@ -22,20 +23,16 @@ pub struct MySqlSettings {
     pub migrate_at_start: bool,
 }
 
-pub(super) fn read(reader: &mut Reader, is_used: bool) -> Option<Arc<dyn StoreAdapter>> {
-    Some(Arc::new(settings(reader, is_used)?))
+pub(super) fn read(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<Arc<dyn StoreAdapter>> {
+    Some(Arc::new(settings(fields, is_used)?))
 }
 
-pub(super) fn settings(reader: &mut Reader, is_used: bool) -> Option<MySqlSettings> {
-    let urls = reader.urls("mysql.url", "mysql.urls", is_used, check::mysql);
-    // One for each purpose: claims, changes, what sells, what reads.
-    let max_connections = reader.number("mysql.max_connections", 4, 10_000);
-    let user_directory_max = reader.number("mysql.user_directory_max", 0, 1_000_000_000);
-    let migrate_at_start = reader.choice("mysql.migrate_at_start", &YES_OR_NO);
-    Some(MySqlSettings {
-        urls: urls?,
-        max_connections: max_connections?,
-        user_directory_max: user_directory_max?,
-        migrate_at_start: migrate_at_start?,
+pub(super) fn settings(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<MySqlSettings> {
+    all!(MySqlSettings {
+        urls: urls(fields, "mysql.url", "mysql.urls", is_used, check::mysql),
+        // One for each purpose: claims, changes, what sells, what reads.
+        max_connections: setting(fields, "mysql.max_connections", whole(4..=10_000)),
+        user_directory_max: setting(fields, "mysql.user_directory_max", whole(0..=1_000_000_000)),
+        migrate_at_start: setting(fields, "mysql.migrate_at_start", flag),
     })
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::{Lanes, MAX_LANES};
+use fields::{Fields, all, whole};
 
-use super::reader::{ReadAdapter, Reader};
+use super::reader::{ReadAdapter, adapter, millis, setting};
 use super::{memory, rabbitmq};
 use crate::wiring::QueueAdapter;
 
@@ -14,7 +15,7 @@ use crate::wiring::QueueAdapter;
 const ADAPTERS: [(&str, ReadAdapter<dyn QueueAdapter>); 2] =
     [("memory", memory::queue), ("rabbitmq", rabbitmq::read)];
 
-const MAX_WEIGHT: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+const MAX_WEIGHT: u32 = 1_000;
 
 /// The orders' queue.
 #[derive(Debug, Clone)]
@@ -33,21 +34,17 @@ pub struct QueueSettings {
     pub standard_weight: NonZeroU32,
 }
 
-pub(super) fn read(reader: &mut Reader) -> Option<QueueSettings> {
-    let adapter = reader.adapter("queue.adapter", &ADAPTERS);
-    let lanes = reader
-        .number("queue.lanes", 1, MAX_LANES)
-        .and_then(Lanes::new);
-    let capacity = reader.number("queue.capacity", 1, 100_000_000);
-    let publish_timeout = reader.duration_ms("queue.publish_timeout_ms", 1);
-    let high_weight = reader.number("queue.high_weight", NonZeroU32::MIN, MAX_WEIGHT);
-    let standard_weight = reader.number("queue.standard_weight", NonZeroU32::MIN, MAX_WEIGHT);
-    Some(QueueSettings {
-        adapter: adapter?,
-        lanes: lanes?,
-        capacity: capacity?,
-        publish_timeout: publish_timeout?,
-        high_weight: high_weight?,
-        standard_weight: standard_weight?,
+pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<QueueSettings> {
+    all!(QueueSettings {
+        adapter: adapter(fields, "queue.adapter", ADAPTERS),
+        lanes: setting(fields, "queue.lanes", whole(1..=MAX_LANES)).and_then(Lanes::new),
+        capacity: setting(fields, "queue.capacity", whole(1..=100_000_000)),
+        publish_timeout: setting(fields, "queue.publish_timeout_ms", millis(1)),
+        high_weight: weight(fields, "queue.high_weight"),
+        standard_weight: weight(fields, "queue.standard_weight"),
     })
+}
+
+fn weight(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<NonZeroU32> {
+    setting(fields, key, whole(1..=MAX_WEIGHT)).and_then(NonZeroU32::new)
 }

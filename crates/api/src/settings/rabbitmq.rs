@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use fields::{Fields, all, text};
 use secrecy::SecretString;
 
-use super::reader::{Reader, several_urls};
+use super::reader::{setting, several_urls, urls};
 use super::urls as check;
 use crate::wiring::QueueAdapter;
 
@@ -22,32 +23,38 @@ pub struct RabbitMqSettings {
     pub prefix: String,
 }
 
-pub(super) fn read(reader: &mut Reader, is_used: bool) -> Option<Arc<dyn QueueAdapter>> {
-    Some(Arc::new(settings(reader, is_used)?))
+pub(super) fn read(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<Arc<dyn QueueAdapter>> {
+    Some(Arc::new(settings(fields, is_used)?))
 }
 
-pub(super) fn settings(reader: &mut Reader, is_used: bool) -> Option<RabbitMqSettings> {
-    let urls = reader.urls("rabbitmq.url", "rabbitmq.urls", is_used, check::amqp);
-    let prefix = reader.take("rabbitmq.prefix", |text| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if text.len() <= MAX_PREFIX_LENGTH && text.chars().all(is_plain) {
-            Ok(text.to_owned())
-        } else {
-            Err(format!(
-                "must be at most {MAX_PREFIX_LENGTH} characters of A-Za-z0-9._-"
-            ))
-        }
-    });
-    let management_urls = reader.take("rabbitmq.management_urls", |text| {
-        if text.is_empty() {
-            Ok(Vec::new())
-        } else {
-            several_urls(text, check::management)
-        }
-    });
-    Some(RabbitMqSettings {
-        urls: urls?,
-        management_urls: management_urls?,
-        prefix: prefix?,
+pub(super) fn settings(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<RabbitMqSettings> {
+    all!(RabbitMqSettings {
+        urls: urls(
+            fields,
+            "rabbitmq.url",
+            "rabbitmq.urls",
+            is_used,
+            check::amqp
+        ),
+        management_urls: setting(fields, "rabbitmq.management_urls", text(management_urls)),
+        prefix: setting(fields, "rabbitmq.prefix", text(prefix)),
     })
+}
+
+fn management_urls(text: &str) -> Result<Vec<SecretString>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    several_urls(text, check::management)
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.len() <= MAX_PREFIX_LENGTH && text.chars().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "must be at most {MAX_PREFIX_LENGTH} characters of A-Za-z0-9._-"
+        ))
+    }
 }

@@ -1,147 +1,103 @@
-//! Takes settings out of the flat tree and notes what is wrong with them.
+//! Takes settings out of the flat tree.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
-use std::str::FromStr;
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fields::{Fields, Value, text, whole};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Longest of all configured durations: a day.
 const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
 
-pub(super) const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
-
 /// Checks a URL, and may write it anew.
 pub(super) type CheckUrl = fn(&str) -> Result<String, String>;
 
 /// Reads an adapter's settings; what only the used one needs may be missing from the others.
-pub(super) type ReadAdapter<T> = fn(&mut Reader, bool) -> Option<Arc<T>>;
+pub(super) type ReadAdapter<T> = fn(&mut Fields<'_, '_>, bool) -> Option<Arc<T>>;
 
-/// What is left in `values` at the end is unknown.
-#[derive(Default)]
-pub(super) struct Reader {
-    pub(super) values: BTreeMap<String, String>,
-    /// Names of variables that are no settings.
-    pub(super) strays: BTreeSet<String>,
-    /// All settings that were asked for.
-    known: BTreeSet<String>,
-    pub(super) faults: Vec<String>,
+/// A setting that must be there.
+pub(super) fn setting<T, E: Display>(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    read: impl FnOnce(&Value<'_>) -> Result<T, E>,
+) -> Option<T> {
+    needed(fields, key, true, read)?
 }
 
-impl Reader {
-    pub(super) fn fault(&mut self, key: &str, what: impl fmt::Display) {
-        // The value itself is not repeated: it may be a secret.
-        self.faults.push(format!("{key}: {what}"));
+/// A setting that may be missing unless it `is_needed`; `None` if something is wrong.
+pub(super) fn needed<T, E: Display>(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    is_needed: bool,
+    read: impl FnOnce(&Value<'_>) -> Result<T, E>,
+) -> Option<Option<T>> {
+    let read = fields.optional(key, read)?;
+    if read.is_none() && is_needed {
+        fields.fault(key, format_args!("is missing; set {}", variable(key)));
+        return None;
     }
+    Some(read)
+}
 
-    /// The setting that `name` would be, were it not for its dots and underscores.
-    pub(super) fn like(&self, name: &str) -> Option<&str> {
-        let letters = |name: &str| name.to_lowercase().replace(['.', '_', '-'], "");
-        let name = letters(name);
-        let mut known = self.known.iter();
-        known.find(|key| letters(key) == name).map(String::as_str)
+/// Of so many milliseconds at least.
+pub(super) fn millis(min: u64) -> impl Fn(&Value<'_>) -> Result<Duration, String> {
+    move |value| whole(min..=MAX_DURATION_MS)(value).map(Duration::from_millis)
+}
+
+/// Of so many seconds at least, and an hour at most.
+pub(super) fn seconds(min: u64) -> impl Fn(&Value<'_>) -> Result<Duration, String> {
+    move |value| whole(min..=3_600)(value).map(Duration::from_secs)
+}
+
+/// Several URLs with a comma between two of them, or one by the short form. They are needed only
+/// if their adapter `is_used`, which reads them.
+pub(super) fn urls(
+    fields: &mut Fields<'_, '_>,
+    one: &'static str,
+    many: &'static str,
+    is_used: bool,
+    check: CheckUrl,
+) -> Option<Vec<SecretString>> {
+    let is_twice = fields.has(one) && fields.has(many);
+    let is_needed = is_used && !fields.has(many);
+    let several = fields.optional(many, text(|text| several_urls(text, check)));
+    let single = needed(fields, one, is_needed, text(|text| check(text)));
+    if is_twice {
+        fields.fault(one, format_args!("is set beside {many}; set one of them"));
     }
-
-    pub(super) fn is_set(&mut self, key: &str) -> bool {
-        self.known.insert(key.to_owned());
-        self.values.contains_key(key)
+    match several? {
+        Some(urls) => Some(urls),
+        None => Some(vec![SecretString::from(single??)]),
     }
+}
 
-    pub(super) fn take<T>(
-        &mut self,
-        key: &str,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.known.insert(key.to_owned());
-        let Some(text) = self.values.remove(key) else {
-            self.fault(key, format_args!("is missing; set {}", variable(key)));
-            return None;
-        };
-        read(text.trim()).map_err(|what| self.fault(key, what)).ok()
-    }
-
-    pub(super) fn number<T: FromStr + PartialOrd + fmt::Display>(
-        &mut self,
-        key: &str,
-        min: T,
-        max: T,
-    ) -> Option<T> {
-        self.take(key, |text| match text.parse() {
-            Ok(number) if min <= number && number <= max => Ok(number),
-            _ => Err(format!("must be a whole number from {min} to {max}")),
-        })
-    }
-
-    pub(super) fn duration_ms(&mut self, key: &str, min: u64) -> Option<Duration> {
-        self.number(key, min, MAX_DURATION_MS)
-            .map(Duration::from_millis)
-    }
-
-    pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        self.take(key, |text| {
-            choices
-                .iter()
-                .find(|(name, _)| *name == text)
-                .map(|(_, choice)| *choice)
-                .ok_or_else(|| {
-                    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                    format!("must be one of: {}", names.join(", "))
-                })
-        })
-    }
-
-    /// Several URLs with a comma between two of them, or one by the short form.
-    pub(super) fn urls(
-        &mut self,
-        one: &str,
-        many: &str,
-        is_used: bool,
-        check: CheckUrl,
-    ) -> Option<Vec<SecretString>> {
-        if !self.is_set(many) {
-            return self.url(one, is_used, check).map(|url| vec![url]);
+/// The settings of the adapter that `key` names. Those of the others are read, too, so that
+/// their faults are found.
+pub(super) fn adapter<T: ?Sized, const N: usize>(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    adapters: [(&'static str, ReadAdapter<T>); N],
+) -> Option<Arc<T>> {
+    let names = adapters.map(|(name, _)| (name, name));
+    let chosen = setting(fields, key, fields::word(names));
+    let mut used = None;
+    for (name, read) in adapters {
+        let is_used = chosen == Some(name);
+        let settings = read(fields, is_used);
+        if is_used {
+            used = settings;
         }
-        if self.is_set(one) {
-            self.values.remove(one);
-            self.fault(one, format_args!("is set beside {many}; set one of them"));
-        }
-        self.take(many, |text| several_urls(text, check))
     }
+    used
+}
 
-    /// A URL that is needed only if its adapter is used. The adapter reads it.
-    pub(super) fn url(
-        &mut self,
-        key: &str,
-        is_used: bool,
-        check: CheckUrl,
-    ) -> Option<SecretString> {
-        if !self.is_set(key) && !is_used {
-            return None;
-        }
-        self.take(key, |text| check(text).map(SecretString::from))
-    }
-
-    /// The settings of the adapter that `key` names. Those of the others are read, too, so that
-    /// their faults are found.
-    pub(super) fn adapter<T: ?Sized>(
-        &mut self,
-        key: &str,
-        adapters: &[(&str, ReadAdapter<T>)],
-    ) -> Option<Arc<T>> {
-        let names: Vec<_> = adapters.iter().map(|(name, _)| (*name, *name)).collect();
-        let chosen = self.choice(key, &names);
-        let mut used = None;
-        for (name, read) in adapters {
-            let is_used = chosen == Some(*name);
-            let settings = read(self, is_used);
-            if is_used {
-                used = settings;
-            }
-        }
-        used
-    }
+/// The setting that `name` would be, were it not for its dots and underscores.
+pub(super) fn like(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let letters = |name: &str| name.to_lowercase().replace(['.', '_', '-'], "");
+    let name = letters(name);
+    known.iter().copied().find(|key| letters(key) == name)
 }
 
 /// The variable that sets `key`.
@@ -150,10 +106,7 @@ pub(super) fn variable(key: &str) -> String {
 }
 
 /// `check` says what is wrong with one of them.
-pub(super) fn several_urls(
-    text: &str,
-    check: impl Fn(&str) -> Result<String, String>,
-) -> Result<Vec<SecretString>, String> {
+pub(super) fn several_urls(text: &str, check: CheckUrl) -> Result<Vec<SecretString>, String> {
     let urls: Vec<_> = text.split(',').map(str::trim).collect();
     if urls.contains(&"") {
         return Err("must be URLs with one comma between two of them".to_owned());

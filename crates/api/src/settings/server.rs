@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::reader::Reader;
+use fields::{Fields, all, text, whole};
+
+use super::reader::{millis, seconds, setting};
 
 /// Where HTTP is served.
 #[derive(Debug, Clone)]
@@ -35,22 +37,18 @@ impl ServerSettings {
     }
 }
 
-pub(super) fn read(reader: &mut Reader) -> Option<ServerSettings> {
-    let host = reader.take("server.host", |text| {
-        text.parse()
-            .map_err(|_| "must be an IP address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned())
-    });
-    let port = reader.number("server.port", 0, u16::MAX);
-    let deadline = reader.number("server.shutdown_deadline_seconds", 1_u64, 3_600);
-    let lame_duck = reader.number("server.lame_duck_seconds", 0_u64, 3_600);
-    let request_timeout = reader.duration_ms("server.request_timeout_ms", 100);
-    let keep_alive = reader.number("server.keep_alive_seconds", 1_u64, 3_600);
-    Some(ServerSettings {
-        host: host?,
-        port: port?,
-        shutdown_deadline: Duration::from_secs(deadline?),
-        lame_duck: Duration::from_secs(lame_duck?),
-        request_timeout: request_timeout?,
-        keep_alive: Duration::from_secs(keep_alive?),
+pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<ServerSettings> {
+    all!(ServerSettings {
+        host: setting(fields, "server.host", text(host)),
+        port: setting(fields, "server.port", whole(0..=u16::MAX)),
+        shutdown_deadline: setting(fields, "server.shutdown_deadline_seconds", seconds(1)),
+        lame_duck: setting(fields, "server.lame_duck_seconds", seconds(0)),
+        request_timeout: setting(fields, "server.request_timeout_ms", millis(100)),
+        keep_alive: setting(fields, "server.keep_alive_seconds", seconds(1)),
     })
+}
+
+fn host(text: &str) -> Result<IpAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "must be an IP address such as 127.0.0.1, 0.0.0.0 or ::1")
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::reader::{ReadAdapter, Reader, YES_OR_NO};
+use fields::{Fields, all, flag};
+
+use super::reader::{ReadAdapter, adapter, setting};
 use super::{memory, mysql};
 use crate::wiring::StoreAdapter;
 
@@ -19,11 +21,9 @@ pub struct StoreSettings {
     pub seed_demo: bool,
 }
 
-pub(super) fn read(reader: &mut Reader) -> Option<StoreSettings> {
-    let adapter = reader.adapter("store.adapter", &ADAPTERS);
-    let seed_demo = reader.choice("store.seed_demo", &YES_OR_NO);
-    Some(StoreSettings {
-        adapter: adapter?,
-        seed_demo: seed_demo?,
+pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<StoreSettings> {
+    all!(StoreSettings {
+        adapter: adapter(fields, "store.adapter", ADAPTERS),
+        seed_demo: setting(fields, "store.seed_demo", flag),
     })
 }

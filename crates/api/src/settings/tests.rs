@@ -60,20 +60,18 @@ fn production_needs_its_secrets() {
 /// The addresses that an adapter is given.
 fn addresses<T>(
     variables: &[(&str, &str)],
-    read: impl FnOnce(&mut Reader) -> Option<T>,
+    read: impl FnOnce(&mut Fields<'_, '_>) -> Option<T>,
     urls: impl FnOnce(T) -> Vec<SecretString>,
 ) -> Result<Vec<String>, String> {
-    let (_, mut reader) = reader(&directory(), owned(variables)).unwrap();
-    match read(&mut reader) {
-        Some(settings) if reader.faults.is_empty() => {
-            let urls = urls(settings);
-            Ok(urls
-                .iter()
-                .map(|url| url.expose_secret().to_owned())
-                .collect())
-        }
-        _ => Err(reader.faults.join("\n")),
-    }
+    let sources = Sources::of(&directory(), owned(variables)).unwrap();
+    let settings = fields::read(sources.values, sources.faults, |fields| {
+        let settings = read(fields);
+        fields.skip_rest();
+        settings
+    });
+    let urls = urls(settings.map_err(|faults| ConfigurationFaults::from(faults).0.join("\n"))?);
+    let urls = urls.iter().map(|url| url.expose_secret().to_owned());
+    Ok(urls.collect())
 }
 
 #[test]
@@ -81,7 +79,7 @@ fn the_broker_may_have_one_address_or_several() {
     let urls = |variables: &[_]| {
         addresses(
             variables,
-            |reader| rabbitmq::settings(reader, true),
+            |fields| rabbitmq::settings(fields, true),
             |it| it.urls,
         )
     };
@@ -102,7 +100,7 @@ fn the_database_may_have_one_address_or_several() {
     let urls = |variables: &[_]| {
         addresses(
             variables,
-            |reader| mysql::settings(reader, true),
+            |fields| mysql::settings(fields, true),
             |it| it.urls,
         )
     };

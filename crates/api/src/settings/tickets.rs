@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use domain::order::Quantity;
 use domain::receipt::MIN_SECRET_LENGTH;
+use fields::{Fields, all, flag, text, whole};
 use secrecy::SecretString;
 
-use super::reader::{Reader, YES_OR_NO};
+use super::reader::{needed, setting};
 
 /// Orders and their ids.
 #[derive(Debug, Clone)]
@@ -20,21 +21,18 @@ pub struct TicketSettings {
     pub sold_out_gate: bool,
 }
 
-pub(super) fn read(reader: &mut Reader, secrets_required: bool) -> Option<TicketSettings> {
-    let key = "tickets.id_secrets";
-    let id_secrets = if reader.is_set(key) || secrets_required {
-        reader.take(key, id_secrets)
-    } else {
-        Some(Vec::new())
-    };
-    let sold_out_gate = reader.choice("tickets.sold_out_gate", &YES_OR_NO);
-    let max_quantity = reader
-        .number("tickets.max_quantity", 1, 10_000)
-        .and_then(Quantity::new);
-    Some(TicketSettings {
-        id_secrets: id_secrets?,
-        max_quantity: max_quantity?,
-        sold_out_gate: sold_out_gate?,
+pub(super) fn read(fields: &mut Fields<'_, '_>, secrets_needed: bool) -> Option<TicketSettings> {
+    let max_quantity = whole(1..=10_000);
+    all!(TicketSettings {
+        id_secrets: needed(
+            fields,
+            "tickets.id_secrets",
+            secrets_needed,
+            text(id_secrets)
+        )
+        .map(Option::unwrap_or_default),
+        sold_out_gate: setting(fields, "tickets.sold_out_gate", flag),
+        max_quantity: setting(fields, "tickets.max_quantity", max_quantity).and_then(Quantity::new),
     })
 }
 

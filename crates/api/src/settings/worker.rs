@@ -1,14 +1,13 @@
 //! `worker.*`
 
+use fields::{Fields, all, whole};
 use worker::WorkerSettings;
 
-use super::reader::Reader;
+use super::reader::{millis, setting};
 
-pub(super) fn read(reader: &mut Reader) -> Option<WorkerSettings> {
-    let batch_max = reader.number("worker.batch_max", 1, 10_000);
-    let hold_sweep_interval = reader.duration_ms("worker.hold_sweep_interval_ms", 10);
-    Some(WorkerSettings {
-        batch_max: batch_max?,
-        hold_sweep_interval: hold_sweep_interval?,
+pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<WorkerSettings> {
+    all!(WorkerSettings {
+        batch_max: setting(fields, "worker.batch_max", whole(1..=10_000)),
+        hold_sweep_interval: setting(fields, "worker.hold_sweep_interval_ms", millis(10)),
     })
 }

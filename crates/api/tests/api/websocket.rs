@@ -230,7 +230,7 @@ async fn a_message_that_is_not_understood_names_the_field_and_ends_nothing() {
         ),
         (
             r#"{"type": "unsubscribe", "tickets": [{}], "since": 1}"#,
-            vec!["/since", "/tickets/0"],
+            vec!["/tickets/0", "/since"],
         ),
         (
             r#"{"type": "subscribe", "tickets": [{"ticket_id": 1, "requested_at": "soon"}]}"#,

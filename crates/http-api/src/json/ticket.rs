@@ -8,35 +8,46 @@ use domain::waiting_line::LinePlace;
 use serde::{Serialize, Serializer};
 
 const PROCESSING: &str = "processing";
+
 /// A ticket as clients see it.
 #[derive(Serialize)]
 pub(crate) struct TicketBody<'a> {
+    /// Names the ticket for ever.
     #[serde(serialize_with = "written")]
     pub(crate) ticket_id: TicketId,
+    /// The show that was ordered for.
     #[serde(skip_serializing_if = "Option::is_none")]
     show_id: Option<&'a str>,
+    /// Who ordered.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
+    /// Seats.
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<u32>,
+    /// `processing` until the first verdict.
     status: &'static str,
+    /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Until when a reserved ticket can be confirmed.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "written_if_some"
     )]
     hold_expires_at: Option<Timestamp>,
+    /// When the order was accepted.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "written_if_some"
     )]
     requested_at: Option<Timestamp>,
+    /// When its first verdict was given.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "written_if_some"
     )]
     decided_at: Option<Timestamp>,
+    /// Number of the verdict among all changes of the show.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_seq: Option<u64>,
     /// In notifications: the number of the ticket's state, 0 while it waits.
@@ -107,10 +118,14 @@ impl<'a> TicketBody<'a> {
 /// Where the line is for a ticket that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct WaitingLineBody {
+    /// Orders accepted until then have their verdict.
     #[serde(serialize_with = "written_if_some")]
     now_serving_at: Option<Timestamp>,
+    /// Orders that come first.
     estimated_orders_ahead: Option<u64>,
+    /// Until the verdict, at the rate of the latest ones.
     estimated_wait_ms: Option<u64>,
+    /// Whether the line has not moved for `live.stalled_after_ms`.
     stalled: bool,
 }
 

@@ -173,13 +173,20 @@ pub(crate) fn write(content: Content<'_>, dialect: Dialect) -> ByteString {
     Message::new(content).written(dialect)
 }
 
+/// A show's seats.
 #[derive(Serialize)]
 struct ShowBody<'a> {
+    /// The show.
     show_id: &'a str,
+    /// Seats that can be ordered.
     available: u32,
+    /// Seats of reserved tickets.
     held: u32,
+    /// Seats of confirmed tickets.
     sold: u32,
+    /// Whether no seat is left and none can come back by the end of a hold.
     sold_out: bool,
+    /// Number of the latest change of the show's seats.
     seq: u64,
 }
 
@@ -202,14 +209,20 @@ impl<'a> From<&'a ShowSeats> for ShowBody<'a> {
     }
 }
 
+/// What the client asked for and does not get.
 #[derive(Serialize)]
 struct FailureBody<'a> {
+    /// What programs tell failures by.
     code: &'static str,
+    /// What people can do.
     detail: String,
+    /// The ticket that was never issued.
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket_id: Option<String>,
+    /// The show that there is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     show_id: Option<&'a str>,
+    /// The first things that are wrong with the message.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
 }
@@ -233,9 +246,12 @@ impl<'a> From<&'a Failure> for FailureBody<'a> {
     }
 }
 
+/// Why the connection is closed.
 #[derive(Serialize)]
 struct ClosingBody {
+    /// What programs tell reasons by.
     code: &'static str,
+    /// What people can do.
     detail: &'static str,
 }
 

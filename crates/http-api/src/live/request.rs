@@ -1,14 +1,14 @@
 //! What clients say over a WebSocket.
 
-use std::fmt;
-
 use domain::ids::ShowId;
 use domain::receipt::TicketId;
 use domain::use_cases::LineHint;
-use serde_json::{Map, Value};
+use fields::{Fields, Given, Value, all, word};
 
 use super::connection::TicketRequest;
-use crate::json::body::{self, Document, Name};
+use crate::json::hint::Hint;
+use crate::json::read_object;
+use crate::json::values::{show_id, ticket_id};
 use crate::problem::{Fault, Faults};
 
 /// A client's message.
@@ -26,157 +26,62 @@ pub(crate) enum Request {
     },
 }
 
+#[derive(Clone, Copy)]
+enum Kind {
+    Subscribe,
+    Unsubscribe,
+}
+
 impl Request {
     /// Reads a message; every fault of it is found, not only the first.
     pub(crate) fn parse(text: &str) -> Result<Self, Faults> {
-        let mut reader = Reader::default();
-        let request = reader.request(text);
-        match request {
-            Some(request) if reader.faults.is_empty() => Ok(request),
-            _ => Err(reader.faults),
-        }
-    }
-}
-
-/// Notes faults by their JSON pointers.
-#[derive(Default)]
-struct Reader {
-    faults: Faults,
-}
-
-impl Reader {
-    fn fault(&mut self, pointer: impl fmt::Display, detail: impl fmt::Display) {
-        self.faults
-            .note(|| Fault::pointer(&pointer.to_string(), detail));
+        let message = serde_json::from_str(text)
+            .map_err(|error| Fault::pointer("", format_args!("is not JSON: {error}")))?;
+        read_object(message, Self::read)
     }
 
-    fn request(&mut self, text: &str) -> Option<Request> {
-        let fields = match serde_json::from_str(text) {
-            Ok(Document::Object(fields)) => fields,
-            Ok(Document::Other) => {
-                self.fault("", "must be a JSON object");
-                return None;
-            }
-            Err(error) => {
-                self.fault("", format_args!("is not JSON: {error}"));
-                return None;
-            }
-        };
-        let mut kind = None;
-        let mut tickets = None;
-        let mut shows = None;
-        for (Name(name), value) in fields {
-            let place = match name.as_ref() {
-                "type" => &mut kind,
-                "tickets" => &mut tickets,
-                "shows" => &mut shows,
-                _ => {
-                    let pointer = format_args!("/{}", Fault::escaped(&name));
-                    self.fault(pointer, "is not a field of this message");
-                    continue;
-                }
-            };
-            if place.replace(value).is_some() {
-                self.fault(format_args!("/{name}"), "is given more than once");
-            }
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let kinds = word([
+            ("subscribe", Kind::Subscribe),
+            ("unsubscribe", Kind::Unsubscribe),
+        ]);
+        let kind = fields.required("type", kinds);
+        if !fields.has("tickets") && !fields.has("shows") {
+            fields.fault_of_all("must have tickets, shows or both");
         }
-        if tickets.is_none() && shows.is_none() {
-            self.fault("", "must have tickets, shows or both");
-        }
-        let shows = self.list("/shows", shows, |reader, pointer, value| {
-            reader.noted(pointer, body::show_id(&value))
-        });
-        match kind.as_ref().and_then(Value::as_str) {
-            Some("subscribe") => Some(Request::Subscribe {
-                tickets: self.list("/tickets", tickets, Self::ticket_request),
-                shows,
-            }),
-            Some("unsubscribe") => Some(Request::Unsubscribe {
-                tickets: self.list("/tickets", tickets, |reader, pointer, value| {
-                    reader.noted(pointer, ticket_id(&value))
-                }),
-                shows,
-            }),
-            _ => {
-                self.fault("/type", "must be one of: subscribe, unsubscribe");
-                None
-            }
-        }
-    }
-
-    /// The items that are right; the others are noted.
-    fn list<T>(
-        &mut self,
-        pointer: &str,
-        list: Option<Value>,
-        mut read: impl FnMut(&mut Self, fmt::Arguments<'_>, Value) -> Option<T>,
-    ) -> Vec<T> {
-        match list {
-            None => Vec::new(),
-            Some(Value::Array(items)) => items
-                .into_iter()
-                .enumerate()
-                .filter_map(|(index, item)| read(self, format_args!("{pointer}/{index}"), item))
-                .collect(),
-            Some(_) => {
-                self.fault(pointer, "must be an array");
-                Vec::new()
-            }
-        }
-    }
-
-    /// An id, or an object that says more than a keyed id tells.
-    fn ticket_request(
-        &mut self,
-        pointer: fmt::Arguments<'_>,
-        value: Value,
-    ) -> Option<TicketRequest> {
-        let Value::Object(mut fields) = value else {
-            let id = self.noted(pointer, ticket_id(&value))?;
-            return Some(TicketRequest { id, hint: None });
-        };
-        let id = match fields.remove("ticket_id") {
-            Some(id) => self.noted(format_args!("{pointer}/ticket_id"), ticket_id(&id)),
+        let shows = fields.items("shows", |show| show.read(show_id));
+        match kind {
             None => {
-                self.fault(format_args!("{pointer}/ticket_id"), "is missing");
+                // What each of them should be depends on it.
+                fields.items("tickets", |_| Some(()));
                 None
             }
-        };
-        let hint = LineHint {
-            show_id: self.field(&mut fields, pointer, "show_id", body::show_id),
-            requested_at: self
-                .field(&mut fields, pointer, "requested_at", body::instant)
-                .flatten(),
-            class: self.field(&mut fields, pointer, "priority", body::priority),
-        };
-        for name in fields.keys() {
-            let pointer = format_args!("{pointer}/{}", Fault::escaped(name));
-            self.fault(pointer, "is not a field of a ticket");
+            Some(Kind::Subscribe) => all!(Self::Subscribe {
+                tickets: fields.items("tickets", ticket_request),
+                shows: shows,
+            }),
+            Some(Kind::Unsubscribe) => all!(Self::Unsubscribe {
+                tickets: fields.items("tickets", |ticket| ticket.read(ticket_id)),
+                shows: shows,
+            }),
         }
-        let id = id?;
+    }
+}
+
+/// An id, or an object that says more than a keyed id tells.
+fn ticket_request(ticket: Given<'_, '_>) -> Option<TicketRequest> {
+    let Value::Table(_) = ticket.value() else {
+        let id = ticket.read(ticket_id)?;
+        return Some(TicketRequest { id, hint: None });
+    };
+    ticket.fields(|fields| {
+        let id = fields.required("ticket_id", ticket_id);
+        let hint = Hint::read(fields).map(LineHint::from);
+        let (id, hint) = id.zip(hint)?;
         // A time-ordered id tells all that, and is believed rather.
         let hint = (id.is_keyed() && hint != LineHint::default()).then(|| Box::new(hint));
         Some(TicketRequest { id, hint })
-    }
-
-    fn field<T>(
-        &mut self,
-        fields: &mut Map<String, Value>,
-        pointer: fmt::Arguments<'_>,
-        name: &str,
-        read: impl FnOnce(&Value) -> Result<T, String>,
-    ) -> Option<T> {
-        let value = fields.remove(name)?;
-        self.noted(format_args!("{pointer}/{name}"), read(&value))
-    }
-
-    fn noted<T>(&mut self, pointer: impl fmt::Display, read: Result<T, String>) -> Option<T> {
-        read.map_err(|what| self.fault(pointer, what)).ok()
-    }
-}
-
-fn ticket_id(value: &Value) -> Result<TicketId, String> {
-    body::text(str::parse)(value)
+    })
 }
 
 #[cfg(test)]
@@ -235,7 +140,7 @@ mod tests {
         };
         assert_eq!(
             pointers(&found),
-            [r#""/a~1b""#, r#""/shows""#, r#""/type""#]
+            ["/type", "/shows", "/tickets", "/a~1b"].map(|p| format!("{p:?}"))
         );
         let found = faults(
             r#"{"type": "subscribe", "tickets": ["7", {"priority": "vip", "show": 1}, []],

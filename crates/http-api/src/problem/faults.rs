@@ -7,8 +7,10 @@ use serde::Serialize;
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Fault {
+    /// Where.
     #[serde(flatten)]
     place: Place,
+    /// What.
     detail: String,
 }
 
@@ -23,24 +25,9 @@ enum Place {
 }
 
 impl Fault {
-    /// A field of the body's object; the empty name is the whole body.
-    pub(crate) fn field(name: &str, detail: impl fmt::Display) -> Self {
-        let pointer = if name.is_empty() {
-            String::new()
-        } else {
-            format!("/{}", Self::escaped(name))
-        };
-        Self::at(Place::Pointer(pointer), detail)
-    }
-
-    /// Any place of a JSON text.
+    /// A place in the body (RFC 6901); the empty pointer is the whole of it.
     pub(crate) fn pointer(pointer: &str, detail: impl fmt::Display) -> Self {
         Self::at(Place::Pointer(pointer.to_owned()), detail)
-    }
-
-    /// A field's name as it stands in a pointer.
-    pub(crate) fn escaped(name: &str) -> String {
-        name.replace('~', "~0").replace('/', "~1")
     }
 
     pub(crate) fn parameter(name: &str, detail: impl fmt::Display) -> Self {
@@ -75,7 +62,7 @@ fn shortened(mut text: String) -> String {
 
 /// What is wrong with a request: the first faults, and how many more there are, so that no
 /// answer is much larger than its request.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Faults {
     told: Vec<Fault>,
     untold: usize,
@@ -84,16 +71,18 @@ pub(crate) struct Faults {
 impl Faults {
     const MAX_TOLD: usize = 32;
 
-    pub(crate) fn note(&mut self, fault: impl FnOnce() -> Fault) {
-        if self.told.len() < Self::MAX_TOLD {
-            self.told.push(fault());
-        } else {
-            self.untold += 1;
-        }
+    /// For a document that is to be read.
+    pub(crate) const fn none_yet(write: fn(&fields::Place<'_>) -> String) -> fields::Faults {
+        fields::Faults::new(Self::MAX_TOLD, write)
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.told.is_empty()
+    /// What was found in a document, each `at` its place.
+    pub(crate) fn of(found: fields::Faults, at: fn(&str, String) -> Fault) -> Self {
+        let told = found.told.into_iter();
+        Self {
+            told: told.map(|fault| at(&fault.place, fault.what)).collect(),
+            untold: found.untold,
+        }
     }
 
     pub(crate) fn told(&self) -> &[Fault] {

@@ -75,6 +75,30 @@ pub(crate) enum ApiError {
     ShuttingDown,
 }
 
+/// An error as the client gets it: RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// `urn:tickets:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The status in words.
+    title: &'a str,
+    /// Of the answer.
+    status: u16,
+    /// What programs tell problems by.
+    code: &'a str,
+    /// What people can do.
+    detail: &'a str,
+    /// Ties it to the log.
+    request_id: String,
+    /// Of an order that may or may not be queued.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written")]
+    ticket_id: Option<TicketId>,
+    /// The first things that are wrong with the request.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Fault],
+}
+
 /// An [`ApiError`] as the client gets it, without what is the same for all.
 struct Told {
     status: StatusCode,
@@ -301,20 +325,6 @@ impl ApiError {
 
     /// The answer to the client. Nothing from below a port is in it.
     pub(crate) fn response(&self, request_id: &RequestId) -> HttpResponse {
-        #[derive(Serialize)]
-        struct Problem<'a> {
-            #[serde(rename = "type")]
-            kind: String,
-            title: &'a str,
-            status: u16,
-            code: &'a str,
-            detail: &'a str,
-            request_id: String,
-            #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written")]
-            ticket_id: Option<TicketId>,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            errors: &'a [Fault],
-        }
         let Told {
             status,
             code,
@@ -405,8 +415,8 @@ impl From<PlaceOrderError> for ApiError {
     fn from(error: PlaceOrderError) -> Self {
         match error {
             PlaceOrderError::QuantityAboveLimit { max } => Self::InvalidFields(
-                Fault::field(
-                    "quantity",
+                Fault::pointer(
+                    "/quantity",
                     format_args!("must be at most {} (tickets.max_quantity)", max.seats()),
                 )
                 .into(),
@@ -470,12 +480,12 @@ impl From<ChangeTicketError> for ApiError {
 
 impl From<TermsError> for ApiError {
     fn from(error: TermsError) -> Self {
-        let field = match error {
-            TermsError::CapacityTooLarge { .. } => "capacity",
-            TermsError::HoldTooLong { .. } => "hold_seconds",
-            TermsError::WindowReversed => "sales_close_at",
+        let pointer = match error {
+            TermsError::CapacityTooLarge { .. } => "/capacity",
+            TermsError::HoldTooLong { .. } => "/hold_seconds",
+            TermsError::WindowReversed => "/sales_close_at",
         };
-        Self::InvalidFields(Fault::field(field, error).into())
+        Self::InvalidFields(Fault::pointer(pointer, error).into())
     }
 }
 

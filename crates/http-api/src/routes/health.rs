@@ -7,13 +7,26 @@ use crate::access::Anybody;
 use crate::health::DependencyBody;
 use crate::state::{Answer, State};
 
+/// That the process answers.
+#[derive(Serialize)]
+struct UpBody {
+    /// `OK`.
+    status: &'static str,
+    /// The same for people.
+    message: &'static str,
+}
+
+/// Whether the process can do its duty.
+#[derive(Serialize)]
+struct ReadyBody<'a> {
+    /// `ready`, `degraded`, `not_ready` or `stopping`.
+    status: &'static str,
+    /// What it depends on, and what others do.
+    dependencies: Vec<&'a DependencyBody>,
+}
+
 /// `GET /health` and `GET /health/live`: the process answers.
 pub(crate) async fn up(_: Anybody) -> Answer {
-    #[derive(Serialize)]
-    struct UpBody {
-        status: &'static str,
-        message: &'static str,
-    }
     Ok(HttpResponse::Ok().json(UpBody {
         status: "OK",
         message: "Server UP!",
@@ -23,11 +36,6 @@ pub(crate) async fn up(_: Anybody) -> Answer {
 /// `GET /health/ready`: 503 while a dependency is down or the process stops. `degraded`, with
 /// 200, says that this process does its duty and others do not.
 pub(crate) async fn ready(_: Anybody, state: State) -> Answer {
-    #[derive(Serialize)]
-    struct ReadyBody<'a> {
-        status: &'static str,
-        dependencies: Vec<&'a DependencyBody>,
-    }
     let checked = state.health.check().await;
     let is_down = |some: &[DependencyBody]| some.iter().any(|one| one.reason.is_some());
     let status = if state.traffic.is_leaving() {

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::ShowId;
 use domain::ticket::{Status, Ticket};
 use domain::use_cases::ListShowTicketsError;
+use fields::{Fields, all, text, word};
 use futures_util::future::ready;
 use futures_util::stream::{Stream, StreamExt, once, try_unfold};
 use serde::Serialize;
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::access::Administration;
 use crate::json::ticket::TicketBody;
-use crate::parameters::{Parameters, path_id};
+use crate::parameters::{limit, path_id, read_query};
 use crate::state::{Answer, State};
 
 /// What the tickets are written as.
@@ -52,11 +53,47 @@ impl Format {
     }
 }
 
+/// Which tickets are listed, in the sequence of their verdicts.
+struct TicketsQuery {
+    /// Those with this status; all of them unless given.
+    status: Option<Status>,
+    /// The most tickets of a page.
+    limit: usize,
+    /// `next_cursor` of the page before.
+    cursor: u64,
+}
+
+impl TicketsQuery {
+    fn read(fields: &mut Fields<'_, '_>, format: Format) -> Option<Self> {
+        let statuses = Status::ALL.map(|status| (status.as_str(), status));
+        let cursor = |text: &str| {
+            text.parse()
+                .map_err(|_| "must be the next_cursor of an earlier answer")
+        };
+        all!(Self {
+            status: fields.optional("status", word(statuses)),
+            limit: match format {
+                Format::Page => limit(fields),
+                Format::Csv | Format::JsonLines => Some(LINES_AT_A_TIME),
+            },
+            cursor: fields.or("cursor", 0, text(cursor)),
+        })
+    }
+}
+
+/// A page of a show's tickets.
+#[derive(Serialize)]
+struct TicketsBody<'a> {
+    /// The tickets.
+    tickets: Vec<TicketBody<'a>>,
+    /// Where the next page starts, if there is one.
+    next_cursor: Option<String>,
+}
+
 /// What is listed.
 struct Wanted {
     show: ShowId,
     status: Option<Status>,
-    after: u64,
 }
 
 /// `GET /shows/{id}/tickets`.
@@ -66,45 +103,16 @@ pub(crate) async fn list(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    #[derive(Serialize)]
-    struct TicketsBody<'a> {
-        tickets: Vec<TicketBody<'a>>,
-        next_cursor: Option<String>,
-    }
     let show = path_id(&id, ShowId::new)?;
     let format = Format::accepted_by(&request);
-    let mut parameters = Parameters::of(&request)?;
-    let status = parameters.optional("status", |name| {
-        Status::parse(name).ok_or_else(|| {
-            let names = Status::ALL.map(Status::as_str);
-            format!("must be one of: {}", names.join(", "))
-        })
-    });
-    let limit = if format == Format::Page {
-        parameters.limit()
-    } else {
-        LINES_AT_A_TIME
-    };
-    let after = parameters.optional("cursor", |text| {
-        text.parse()
-            .map_err(|_| "must be the next_cursor of an earlier answer")
-    });
-    let wanted = parameters.finish(|| {
-        Some(Wanted {
-            show,
-            status,
-            after: after.unwrap_or_default(),
-        })
-    })?;
+    let query = read_query(&request, |fields| TicketsQuery::read(fields, format))?;
+    let status = query.status;
     // Also before a stream, whose status cannot be taken back.
     let turn = state.lists.turn().await?;
-    let Wanted {
-        show,
-        status,
-        after,
-    } = &wanted;
-    let listed = state.office.list_show_tickets(show, *status, *after, limit);
-    let listed = listed.await?;
+    let listed = state
+        .office
+        .list_show_tickets(&show, status, query.cursor, query.limit)
+        .await?;
     drop(turn);
     if format == Format::Page {
         return Ok(HttpResponse::Ok().json(TicketsBody {
@@ -121,7 +129,7 @@ pub(crate) async fn list(
         first.insert_str(0, CSV_HEADER);
     }
     let first = once(ready(Ok(Bytes::from(first))));
-    let rest = rest_of(state, wanted, listed.next, format);
+    let rest = rest_of(state, Wanted { show, status }, listed.next, format);
     Ok(HttpResponse::Ok()
         .content_type(media_type)
         .streaming(first.chain(rest)))
@@ -153,7 +161,7 @@ fn rest_of(
                     Err(_) => sleep(TRY_AGAIN).await,
                 }
             };
-            let Wanted { show, status, .. } = &wanted;
+            let Wanted { show, status } = &wanted;
             let listed = state
                 .office
                 .list_show_tickets(show, *status, after, LINES_AT_A_TIME)

@@ -7,36 +7,150 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::ShowId;
 use domain::show::{
     Capacity, HoldSeconds, MAX_CAPACITY, MAX_HOLD_SECONDS, SalesWindow, Show, ShowChange,
-    ShowStanding, Terms, Title,
+    ShowStanding, Terms, TermsError, Title,
 };
 use domain::time::Timestamp;
+use fields::{Fields, Value, all, text, whole};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::access::{Administration, Anybody};
-use crate::json::body::{self, Body, Fields};
-use crate::parameters::{Parameters, path_id};
+use crate::json::body::Body;
+use crate::json::values::{instant, show_id};
+use crate::parameters::{PageQuery, path_id, read_query};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
 
 /// Seats per user where a show does not say.
 const DEFAULT_MAX_PER_USER: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// No hold: an order that gets seats is confirmed at once.
-const DEFAULT_HOLD_SECONDS: u32 = 0;
+
+/// A new show.
+struct NewShow {
+    /// Names the show for ever.
+    id: ShowId,
+    /// As people see it.
+    title: Title,
+    /// Seats in all.
+    capacity: Capacity,
+    /// Seats that a user may have; 10 unless given.
+    max_per_user: NonZeroU32,
+    /// How long a reserved ticket can be confirmed. Unless given there is no hold: an order that
+    /// gets seats is confirmed at once.
+    hold_seconds: Option<HoldSeconds>,
+    /// Before that no order is taken.
+    sales_open_at: Option<Timestamp>,
+    /// From then on no order is taken.
+    sales_close_at: Option<Timestamp>,
+}
+
+impl NewShow {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        all!(Self {
+            id: fields.required("id", show_id),
+            title: fields.required("title", text(Title::new)),
+            capacity: fields.required("capacity", capacity),
+            max_per_user: fields.or("max_per_user", DEFAULT_MAX_PER_USER, max_per_user),
+            hold_seconds: fields.optional("hold_seconds", hold_seconds),
+            sales_open_at: fields.or("sales_open_at", None, instant),
+            sales_close_at: fields.or("sales_close_at", None, instant),
+        })
+    }
+}
+
+impl TryFrom<NewShow> for Show {
+    type Error = TermsError;
+
+    fn try_from(new: NewShow) -> Result<Self, TermsError> {
+        Ok(Self {
+            id: new.id,
+            title: new.title,
+            terms: Terms {
+                capacity: new.capacity,
+                max_per_user: new.max_per_user,
+                hold: new.hold_seconds.map_or_else(|| HoldSeconds::new(0), Ok)?,
+                window: SalesWindow::new(new.sales_open_at, new.sales_close_at)?,
+            },
+        })
+    }
+}
+
+/// What changes of a show.
+struct ShowPatch {
+    /// The new title.
+    title: Option<Title>,
+    /// Seats in all, never below those held and sold.
+    capacity: Option<Capacity>,
+    /// Seats that a user may have, for orders decided from now on.
+    max_per_user: Option<NonZeroU32>,
+    /// For tickets reserved from now on.
+    hold_seconds: Option<HoldSeconds>,
+    /// Null for none.
+    sales_open_at: Option<Option<Timestamp>>,
+    /// Null for none.
+    sales_close_at: Option<Option<Timestamp>>,
+}
+
+impl ShowPatch {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        all!(Self {
+            title: fields.optional("title", text(Title::new)),
+            capacity: fields.optional("capacity", capacity),
+            max_per_user: fields.optional("max_per_user", max_per_user),
+            hold_seconds: fields.optional("hold_seconds", hold_seconds),
+            sales_open_at: fields.optional("sales_open_at", instant),
+            sales_close_at: fields.optional("sales_close_at", instant),
+        })
+    }
+}
+
+impl From<ShowPatch> for ShowChange {
+    fn from(patch: ShowPatch) -> Self {
+        Self {
+            title: patch.title,
+            capacity: patch.capacity,
+            max_per_user: patch.max_per_user,
+            hold: patch.hold_seconds,
+            sales_open_at: patch.sales_open_at,
+            sales_close_at: patch.sales_close_at,
+        }
+    }
+}
+
+fn capacity(value: &Value<'_>) -> Result<Capacity, String> {
+    Capacity::new(whole(0..=MAX_CAPACITY)(value)?).map_err(|error| error.to_string())
+}
+
+fn hold_seconds(value: &Value<'_>) -> Result<HoldSeconds, String> {
+    HoldSeconds::new(whole(0..=MAX_HOLD_SECONDS)(value)?).map_err(|error| error.to_string())
+}
+
+fn max_per_user(value: &Value<'_>) -> Result<NonZeroU32, String> {
+    NonZeroU32::new(whole(1..=u32::MAX)(value)?).ok_or_else(|| "must be at least 1".to_owned())
+}
 
 /// A show as clients see it.
 #[derive(Serialize)]
 struct ShowBody<'a> {
+    /// Names the show for ever.
     id: &'a str,
+    /// As people see it.
     title: &'a str,
+    /// Seats in all.
     capacity: u32,
+    /// Seats that can be ordered.
     available: u32,
+    /// Seats of reserved tickets.
     held: u32,
+    /// Seats of confirmed tickets.
     sold: u32,
+    /// Seats that a user may have.
     max_per_user: u32,
+    /// How long a reserved ticket can be confirmed; 0: seats are sold at once.
     hold_seconds: u32,
+    /// Before that no order is taken.
     sales_open_at: Option<String>,
+    /// From then on no order is taken.
     sales_close_at: Option<String>,
+    /// Number of the latest change of the show's seats.
     seq: u64,
 }
 
@@ -60,50 +174,13 @@ impl<'a> From<&'a ShowStanding> for ShowBody<'a> {
     }
 }
 
-fn capacity(value: &Value) -> Result<Capacity, String> {
-    Capacity::new(body::number(0, MAX_CAPACITY)(value)?).map_err(|error| error.to_string())
-}
-
-fn hold_seconds(value: &Value) -> Result<HoldSeconds, String> {
-    HoldSeconds::new(body::number(0, MAX_HOLD_SECONDS)(value)?).map_err(|error| error.to_string())
-}
-
-fn max_per_user(value: &Value) -> Result<NonZeroU32, String> {
-    NonZeroU32::new(body::number(1, u32::MAX)(value)?)
-        .ok_or_else(|| "must be at least 1".to_owned())
-}
-
-/// Everything that may change; creating a show asks for some of it.
-fn read_change(fields: &mut Fields) -> ShowChange {
-    ShowChange {
-        title: fields.optional("title", body::text(Title::new)),
-        capacity: fields.optional("capacity", capacity),
-        max_per_user: fields.optional("max_per_user", max_per_user),
-        hold: fields.optional("hold_seconds", hold_seconds),
-        sales_open_at: fields.optional("sales_open_at", body::instant),
-        sales_close_at: fields.optional("sales_close_at", body::instant),
-    }
-}
-
-fn read_new(request: &HttpRequest, body: &Body) -> Result<Show, ApiError> {
-    let mut fields = Fields::parse(request, body)?;
-    let id = fields.required("id", body::show_id);
-    let title = fields.required("title", body::text(Title::new));
-    let capacity = fields.required("capacity", capacity);
-    let rest = read_change(&mut fields);
-    let (id, title, capacity) = fields.finish(|| Some((id?, title?, capacity?)))?;
-    let default_hold = HoldSeconds::new(DEFAULT_HOLD_SECONDS)?;
-    let window = SalesWindow::new(rest.sales_open_at.flatten(), rest.sales_close_at.flatten())?;
-    Ok(Show {
-        id,
-        title,
-        terms: Terms {
-            capacity,
-            max_per_user: rest.max_per_user.unwrap_or(DEFAULT_MAX_PER_USER),
-            hold: rest.hold.unwrap_or(default_hold),
-            window,
-        },
-    })
+/// A page of shows, by id.
+#[derive(Serialize)]
+struct ShowsBody<'a> {
+    /// The shows.
+    shows: Vec<ShowBody<'a>>,
+    /// Where the next page starts, if there may be one.
+    next_cursor: Option<&'a str>,
 }
 
 /// `POST /shows`.
@@ -113,8 +190,8 @@ pub(crate) async fn create(
     request: HttpRequest,
     body: Body,
 ) -> Answer {
-    let show = read_new(&request, &body)?;
-    let standing = state.office.create_show(show).await?;
+    let new = body.read(&request, NewShow::read)?;
+    let standing = state.office.create_show(new.try_into()?).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/shows/{}", standing.show.id)))
         .json(ShowBody::from(&standing)))
@@ -129,10 +206,8 @@ pub(crate) async fn change(
     body: Body,
 ) -> Answer {
     let id = path_id(&id, ShowId::new)?;
-    let mut fields = Fields::parse(&request, &body)?;
-    let change = read_change(&mut fields);
-    let change = fields.finish(|| Some(change))?;
-    let changed = state.office.change_show(&id, &change).await?;
+    let patch = body.read(&request, ShowPatch::read)?;
+    let changed = state.office.change_show(&id, &patch.into()).await?;
     if let Err(error) = &changed.announced {
         state.failures.unannounced(error, request.headers());
     }
@@ -149,22 +224,15 @@ pub(crate) async fn read(_: Anybody, state: State, id: web::Path<String>) -> Ans
 
 /// `GET /shows`, by id.
 pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answer {
-    #[derive(Serialize)]
-    struct ShowsBody<'a> {
-        shows: Vec<ShowBody<'a>>,
-        next_cursor: Option<&'a str>,
-    }
-    let mut parameters = Parameters::of(&request)?;
-    let limit = parameters.limit();
-    let after = parameters.optional("cursor", ShowId::new);
-    let after = parameters.finish(|| Some(after))?;
+    let page = read_query(&request, |fields| PageQuery::read(fields, ShowId::new))?;
     let _turn = state.lists.turn().await?;
-    let standings = state.office.list_shows(after.as_ref(), limit).await?;
+    let standings = state.office.list_shows(page.cursor.as_ref(), page.limit);
+    let standings = standings.await?;
     Ok(HttpResponse::Ok().json(ShowsBody {
         shows: standings.iter().map(ShowBody::from).collect(),
         next_cursor: standings
             .last()
-            .filter(|_| standings.len() == limit)
+            .filter(|_| standings.len() == page.limit)
             .map(|standing| standing.show.id.as_str()),
     }))
 }

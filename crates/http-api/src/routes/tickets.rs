@@ -6,29 +6,109 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::{ShowId, UserId};
 use domain::order::Quantity;
 use domain::ports::TicketPage;
-use domain::receipt::IdempotencyKey;
+use domain::receipt::{IdempotencyKey, TicketId};
 use domain::rule::TransitionKind;
+use domain::time::Timestamp;
 use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
-use domain::user::PriorityClass;
+use fields::{Fields, Value, all, text, whole};
 use serde::Serialize;
 
 use crate::access::Anybody;
-use crate::json::body::{self, Body, Fields};
+use crate::json::body::Body;
+use crate::json::hint::Hint;
 use crate::json::ticket::{TicketBody, WaitingLineBody};
+use crate::json::values::{show_id, user_id};
 use crate::live::{TicketRequest, event_stream};
-use crate::parameters::{Parameters, path_id, read_cursor, write_cursor};
+use crate::parameters::{PageQuery, path_id, read_cursor, read_query, write_cursor};
 use crate::problem::{ApiError, Fault};
 use crate::state::{Answer, State};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LAST_EVENT_ID: &str = "last-event-id";
 
+/// An order.
+struct NewOrder {
+    /// The show.
+    show_id: ShowId,
+    /// Who orders.
+    user_id: UserId,
+    /// Seats, at most `tickets.max_quantity`; 1 unless given.
+    quantity: Quantity,
+}
+
+impl NewOrder {
+    fn read(fields: &mut Fields<'_, '_>, max: Quantity) -> Option<Self> {
+        let quantity = |value: &Value<'_>| {
+            let seats = whole(1..=max.seats())(value).ok().and_then(Quantity::new);
+            let max = max.seats();
+            seats.ok_or_else(|| {
+                format!("must be a whole number from 1 to {max} (tickets.max_quantity)")
+            })
+        };
+        all!(Self {
+            show_id: fields.required("show_id", show_id),
+            user_id: fields.required("user_id", user_id),
+            quantity: fields.or("quantity", Quantity::ONE, quantity),
+        })
+    }
+}
+
+/// Where a stream of events starts.
+struct EventsQuery {
+    /// For clients that cannot send the header `Last-Event-ID`, or lose it. Empty for none.
+    last_event_id: Option<u32>,
+    /// What is known of the ticket.
+    hint: Hint,
+}
+
+impl EventsQuery {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        all!(Self {
+            last_event_id: fields.or("lastEventId", None, text(event_id)),
+            hint: Hint::read(fields),
+        })
+    }
+}
+
+/// Whose tickets are listed.
+struct TicketsQuery {
+    /// The user's id.
+    user_id: UserId,
+    /// From the latest order on.
+    page: PageQuery<(Timestamp, TicketId)>,
+}
+
+impl TicketsQuery {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        all!(Self {
+            user_id: fields.required("user_id", text(UserId::new)),
+            page: PageQuery::read(fields, read_cursor),
+        })
+    }
+}
+
+/// A page of a user's tickets.
+#[derive(Serialize)]
+struct TicketsBody<'a> {
+    /// The tickets.
+    tickets: Vec<TicketBody<'a>>,
+    /// Where the next page starts, if there may be one.
+    next_cursor: Option<String>,
+}
+
 /// `POST /tickets`.
 pub(crate) async fn place(_: Anybody, state: State, request: HttpRequest, body: Body) -> Answer {
     if state.traffic.is_stopping() {
         return Err(ApiError::ShuttingDown);
     }
-    let order = read_order(&state, &request, &body)?;
+    let max = state.office.max_quantity;
+    let order = body.read(&request, |fields| NewOrder::read(fields, max))?;
+    let order = OrderRequest {
+        show_id: order.show_id,
+        user_id: order.user_id,
+        quantity: order.quantity,
+        key: read_key(&request)?,
+    };
     let placed = state.office.place_order(order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
@@ -55,22 +135,6 @@ fn location(placed: &PlacedOrder) -> String {
     }
 }
 
-fn read_order(state: &State, request: &HttpRequest, body: &Body) -> Result<OrderRequest, ApiError> {
-    let max = state.office.max_quantity.seats();
-    let mut fields = Fields::parse(request, body)?;
-    let show_id = fields.required("show_id", body::show_id);
-    let user_id = fields.required("user_id", body::user_id);
-    let quantity = fields.optional("quantity", body::bounded(1, max, " (tickets.max_quantity)"));
-    let quantity = quantity.map_or(Some(Quantity::ONE), Quantity::new);
-    let (show_id, user_id, quantity) = fields.finish(|| Some((show_id?, user_id?, quantity?)))?;
-    Ok(OrderRequest {
-        show_id,
-        user_id,
-        quantity,
-        key: read_key(request)?,
-    })
-}
-
 fn read_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, ApiError> {
     let fault =
         |what: &str| ApiError::InvalidParameters(Fault::header("Idempotency-Key", what).into());
@@ -94,31 +158,14 @@ pub(crate) async fn read(
     id: web::Path<String>,
 ) -> Answer {
     let id = path_id(&id, str::parse)?;
-    let hint = read_hint(&request)?;
-    let view = state.office.read_ticket(id, &hint).await?;
+    let hint = read_query(&request, Hint::read)?;
+    let view = state.office.read_ticket(id, &hint.into()).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
         TicketView::Processing { id, place, .. } => {
             TicketBody::processing(*id, place.map(WaitingLineBody::from))
         }
     }))
-}
-
-/// What the query says of a ticket whose id does not tell where it waits.
-fn read_hint(request: &HttpRequest) -> Result<LineHint, ApiError> {
-    let mut parameters = Parameters::of(request)?;
-    let hint = hint(&mut parameters);
-    parameters.finish(|| Some(hint))
-}
-
-fn hint(parameters: &mut Parameters) -> LineHint {
-    LineHint {
-        show_id: parameters.optional("show_id", ShowId::new),
-        requested_at: parameters.optional("requested_at", str::parse),
-        class: parameters.optional("priority", |name| {
-            PriorityClass::parse(name).ok_or("must be one of: standard, high")
-        }),
-    }
 }
 
 /// `GET /tickets/{id}/events`.
@@ -129,12 +176,9 @@ pub(crate) async fn events(
     id: web::Path<String>,
 ) -> Answer {
     let id = path_id(&id, str::parse)?;
-    let mut parameters = Parameters::of(&request)?;
-    let told = parameters.optional("lastEventId", event_id);
-    let hint = hint(&mut parameters);
-    let (told, hint) = parameters.finish(|| Some((told.flatten(), hint)))?;
-    // Those that cannot send the header, or lose it, put it into the query.
-    let told = read_last_event_id(&request)?.or(told);
+    let query = read_query(&request, EventsQuery::read)?;
+    let told = read_last_event_id(&request)?.or(query.last_event_id);
+    let hint = LineHint::from(query.hint);
     let hint = (hint != LineHint::default()).then(|| Box::new(hint));
     event_stream::open(&state.live, TicketRequest { id, hint }, told).await
 }
@@ -160,19 +204,14 @@ fn event_id(text: &str) -> Result<Option<u32>, &'static str> {
 
 /// `GET /tickets?user_id=`.
 pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answer {
-    #[derive(Serialize)]
-    struct TicketsBody<'a> {
-        tickets: Vec<TicketBody<'a>>,
-        next_cursor: Option<String>,
-    }
-    let mut parameters = Parameters::of(&request)?;
-    let user = parameters.required("user_id", UserId::new);
-    let limit = parameters.limit();
-    let after = parameters.optional("cursor", read_cursor);
-    let user = parameters.finish(|| user)?;
-    let page = TicketPage { limit, after };
+    let TicketsQuery { user_id, page } = read_query(&request, TicketsQuery::read)?;
+    let limit = page.limit;
+    let page = TicketPage {
+        limit,
+        after: page.cursor,
+    };
     let _turn = state.lists.turn().await?;
-    let tickets = state.office.list_tickets(&user, page).await?;
+    let tickets = state.office.list_tickets(&user_id, page).await?;
     let next_cursor = tickets
         .last()
         .filter(|_| tickets.len() == limit)

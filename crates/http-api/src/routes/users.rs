@@ -4,19 +4,80 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::UserId;
 use domain::user::{PriorityClass, User, UserChange, UserName};
+use fields::{Fields, all, text};
 use serde::Serialize;
 
 use crate::access::Administration;
-use crate::json::body::{self, Body, Fields};
-use crate::parameters::{Parameters, path_id};
+use crate::json::body::Body;
+use crate::json::values::{priority, user_id};
+use crate::parameters::{PageQuery, path_id, read_query};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
+
+/// A new user.
+struct NewUser {
+    /// Names the user for ever.
+    id: UserId,
+    /// As people see it.
+    name: UserName,
+    /// Standard unless given.
+    priority: PriorityClass,
+}
+
+impl NewUser {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        all!(Self {
+            id: fields.required("id", user_id),
+            name: fields.required("name", text(UserName::new)),
+            priority: fields.or("priority", PriorityClass::Standard, priority),
+        })
+    }
+}
+
+impl From<NewUser> for User {
+    fn from(new: NewUser) -> Self {
+        Self {
+            id: new.id,
+            name: new.name,
+            priority: new.priority,
+        }
+    }
+}
+
+/// What changes of a user.
+struct UserPatch {
+    /// The new name.
+    name: Option<UserName>,
+    /// The new class, for orders from now on.
+    priority: Option<PriorityClass>,
+}
+
+impl UserPatch {
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        all!(Self {
+            name: fields.optional("name", text(UserName::new)),
+            priority: fields.optional("priority", priority),
+        })
+    }
+}
+
+impl From<UserPatch> for UserChange {
+    fn from(patch: UserPatch) -> Self {
+        Self {
+            name: patch.name,
+            priority: patch.priority,
+        }
+    }
+}
 
 /// A user as clients see it.
 #[derive(Serialize)]
 struct UserBody<'a> {
+    /// Names the user for ever.
     id: &'a str,
+    /// As people see it.
     name: &'a str,
+    /// `high` or `standard`.
     priority: &'static str,
 }
 
@@ -30,20 +91,22 @@ impl<'a> From<&'a User> for UserBody<'a> {
     }
 }
 
-fn read_new(request: &HttpRequest, body: &Body) -> Result<User, ApiError> {
-    let mut fields = Fields::parse(request, body)?;
-    let id = fields.required("id", body::user_id);
-    let name = fields.required("name", body::text(UserName::new));
-    let priority = fields
-        .optional("priority", body::priority)
-        .unwrap_or(PriorityClass::Standard);
-    fields.finish(|| {
-        Some(User {
-            id: id?,
-            name: name?,
-            priority,
-        })
-    })
+/// A page of users, by id.
+#[derive(Serialize)]
+struct UsersBody<'a> {
+    /// The users.
+    users: Vec<UserBody<'a>>,
+    /// Where the next page starts, if there may be one.
+    next_cursor: Option<&'a str>,
+}
+
+/// A user who is no more.
+#[derive(Serialize)]
+struct ErasedBody<'a> {
+    /// The id, which nobody has any more.
+    id: &'a str,
+    /// Tickets that stay, and name nobody.
+    anonymised_tickets: u64,
 }
 
 /// `POST /users`.
@@ -53,7 +116,8 @@ pub(crate) async fn create(
     request: HttpRequest,
     body: Body,
 ) -> Answer {
-    let user = state.office.create_user(read_new(&request, &body)?).await?;
+    let new = body.read(&request, NewUser::read)?;
+    let user = state.office.create_user(new.into()).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserBody::from(&user)))
@@ -68,24 +132,14 @@ pub(crate) async fn change(
     body: Body,
 ) -> Answer {
     let id = path_id(&id, UserId::new)?;
-    let mut fields = Fields::parse(&request, &body)?;
-    let change = UserChange {
-        name: fields.optional("name", body::text(UserName::new)),
-        priority: fields.optional("priority", body::priority),
-    };
-    let change = fields.finish(|| Some(change))?;
-    let user = state.office.change_user(&id, &change).await?;
+    let patch = body.read(&request, UserPatch::read)?;
+    let user = state.office.change_user(&id, &patch.into()).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
 
 /// `DELETE /users/{id}`.
 pub(crate) async fn erase(_: Administration, state: State, id: web::Path<String>) -> Answer {
-    #[derive(Serialize)]
-    struct ErasedBody<'a> {
-        id: &'a str,
-        anonymised_tickets: u64,
-    }
     let id = path_id(&id, UserId::new)?;
     let alias = UserId::alias(rand::random());
     let tickets = state.office.erase_user(&id, &alias).await?;
@@ -105,22 +159,15 @@ pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>)
 
 /// `GET /users`, by id.
 pub(crate) async fn list(_: Administration, state: State, request: HttpRequest) -> Answer {
-    #[derive(Serialize)]
-    struct UsersBody<'a> {
-        users: Vec<UserBody<'a>>,
-        next_cursor: Option<&'a str>,
-    }
-    let mut parameters = Parameters::of(&request)?;
-    let limit = parameters.limit();
-    let after = parameters.optional("cursor", UserId::new);
-    let after = parameters.finish(|| Some(after))?;
+    let page = read_query(&request, |fields| PageQuery::read(fields, UserId::new))?;
     let _turn = state.lists.turn().await?;
-    let users = state.office.list_users(after.as_ref(), limit).await?;
+    let users = state.office.list_users(page.cursor.as_ref(), page.limit);
+    let users = users.await?;
     Ok(HttpResponse::Ok().json(UsersBody {
         users: users.iter().map(UserBody::from).collect(),
         next_cursor: users
             .last()
-            .filter(|_| users.len() == limit)
+            .filter(|_| users.len() == page.limit)
             .map(|user| user.id.as_str()),
     }))
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod faults;
-mod fields;
 pub(crate) mod plan;
 mod read;
 pub(crate) mod sale;

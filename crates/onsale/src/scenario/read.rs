@@ -1,15 +1,14 @@
 //! From TOML to a scenario.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
-use toml::{Table, Value};
+use fields::{Faults, Fields, Value, all, flag, number, owned, whole, word};
+use toml::Table;
 
 use super::arrivals::{Phase, Shape, Spacing};
 use super::faults::{FaultKind, FaultTerms};
-use super::fields::{Faults, Fields, number};
 use super::sale::{
     Client, Holds, Limits, Popularity, Readers, Retries, Scenario, Service, Shows, Users,
 };
@@ -19,14 +18,14 @@ use super::silences::SilenceLimits;
 const MAX_ORDERS: u64 = 10_000_000;
 const MAX_SECONDS: f64 = 86_400.0;
 const MAX_RATE: f64 = 1_000_000.0;
-const MAX_SEATS: u64 = 10_000_000;
-const MAX_SHOWS: u64 = 100_000;
-const MAX_USERS: u64 = 10_000_000;
+const MAX_SEATS: u32 = 10_000_000;
+const MAX_SHOWS: u32 = 100_000;
+const MAX_USERS: u32 = 10_000_000;
 /// Far above what any service takes per order.
 const MAX_QUANTITY: u32 = 1_000;
-const MAX_CONNECTIONS: u64 = 20_000;
+const MAX_CONNECTIONS: usize = 20_000;
 const MAX_MS: u64 = 3_600_000;
-const MAX_FAULTS: u64 = 10_000;
+const MAX_FAULTS: u32 = 10_000;
 /// Shares are written with a few digits.
 const TOLERANCE: f64 = 1e-6;
 
@@ -55,39 +54,36 @@ impl Scenario {
 
     /// Reads the text of a file.
     pub(crate) fn parse(text: &str) -> Result<Self, ScenarioFaults> {
-        let table: Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| ScenarioFaults(vec![error.to_string()]))?;
-        let faults = Faults::default();
-        let scenario = read(Fields::of(String::new(), table, &faults));
-        let faults = faults.into_inner();
-        match scenario {
-            Some(scenario) if faults.is_empty() => Ok(scenario),
-            _ => Err(ScenarioFaults(faults)),
-        }
+        // Tables by name: a seed tells the same sale whatever the sequence of the lines.
+        let document = text
+            .parse::<Table>()
+            .and_then(Table::try_into::<Value<'_>>)
+            .map_err(|error| ScenarioFaults(vec![error.to_string()]))?;
+        let faults = Faults::new(usize::MAX, fields::dotted);
+        fields::read(document, faults, scenario).map_err(|faults| {
+            let told = faults.told.iter();
+            ScenarioFaults(told.map(ToString::to_string).collect())
+        })
     }
 }
 
-fn read(mut file: Fields<'_>) -> Option<Scenario> {
-    let about = file.text("about");
-    let about = file.require("about", about);
-    let arrivals = read_arrivals(file.section("arrivals"));
-    let shows = read_shows(file.section("shows"));
-    let users = read_users(file.section("users"));
-    let quantities = read_quantities(file.section("quantities"));
-    let retries = read_retries(file.section("retries"));
-    let readers = read_readers(file.section("readers"));
-    let holds_section = file.section("holds");
+fn scenario(file: &mut Fields<'_, '_>) -> Option<Scenario> {
+    let about = file.required("about", owned);
+    let arrivals = file.section("arrivals", arrivals);
+    let shows = file.section("shows", shows);
+    let users = file.section("users", users);
+    let quantities = file.section("quantities", quantities);
+    let retries = file.section("retries", retries);
+    let readers = file.section("readers", readers);
     let hold_seconds = shows.as_ref().map(|shows| shows.hold_seconds);
-    let holds = read_holds(holds_section, hold_seconds);
-    let client = read_client(file.section("client"));
-    let service = read_service(file.section("service"));
+    let holds = file.section("holds", |fields| holds(fields, hold_seconds));
+    let client = file.section("client", client);
+    let service = file.section("service", service);
     let seconds = arrivals
         .as_ref()
         .map(|(_, phases)| phases.iter().map(|phase| phase.seconds).sum());
-    let faults = read_fault_terms(file.section("faults"), seconds);
-    let limits = read_limits(file.section("limits"));
-    file.finish();
+    let faults = file.section("faults", |fields| fault_terms(fields, seconds));
+    let limits = file.section("limits", limits);
     let (spacing, arrivals) = arrivals?;
     Some(Scenario {
         about: about?,
@@ -106,24 +102,20 @@ fn read(mut file: Fields<'_>) -> Option<Scenario> {
     })
 }
 
-fn read_arrivals(mut arrivals: Fields<'_>) -> Option<(Spacing, Vec<Phase>)> {
-    let spacings = [("random", Spacing::Random), ("even", Spacing::Even)];
-    let spacing = arrivals.word("spacing", &spacings);
-    let phases = arrivals.sections("phases");
-    if phases.is_empty() {
-        arrivals.require("phases", None::<()>);
+fn arrivals(fields: &mut Fields<'_, '_>) -> Option<(Spacing, Vec<Phase>)> {
+    let spacings = word([("random", Spacing::Random), ("even", Spacing::Even)]);
+    let spacing = fields.or("spacing", Spacing::Random, spacings);
+    let phases = fields.items("phases", |item| item.fields(phase));
+    if let Some(phases) = &phases {
+        let orders: u64 = phases.iter().map(|phase| phase.orders).sum();
+        if phases.is_empty() {
+            fields.fault("phases", "is missing");
+        } else if orders > MAX_ORDERS {
+            let what = format_args!("{orders} orders are more than {MAX_ORDERS}");
+            fields.fault("phases", what);
+        }
     }
-    let phases: Vec<_> = phases.into_iter().map(read_phase).collect();
-    let phases: Option<Vec<Phase>> = phases.into_iter().collect();
-    let orders: u64 = phases.iter().flatten().map(|phase| phase.orders).sum();
-    if orders > MAX_ORDERS {
-        arrivals.fault(
-            "phases",
-            format_args!("{orders} orders are more than {MAX_ORDERS}"),
-        );
-    }
-    arrivals.finish();
-    Some((spacing.unwrap_or(Spacing::Random), phases?))
+    Some((spacing?, phases?))
 }
 
 #[derive(Clone, Copy)]
@@ -133,56 +125,53 @@ enum ShapeWord {
     Spike,
 }
 
-fn read_phase(mut phase: Fields<'_>) -> Option<Phase> {
-    let shapes = [
+fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
+    let shapes = word([
         ("flat", ShapeWord::Flat),
         ("ramp", ShapeWord::Ramp),
         ("spike", ShapeWord::Spike),
-    ];
-    let shape = phase.word("shape", &shapes);
-    let shape = phase.require("shape", shape);
-    let orders = phase.whole("orders", 1..=MAX_ORDERS);
-    let seconds = phase.number("seconds", 0.0..=MAX_SECONDS);
-    let read = shape.and_then(|shape| match shape {
-        ShapeWord::Flat => {
-            let rate = phase.number("rate", f64::MIN_POSITIVE..=MAX_RATE);
-            by_rate(&phase, Shape::Flat, rate, orders, seconds)
-        }
-        ShapeWord::Ramp => {
-            let from = phase.number("from_rate", 0.0..=MAX_RATE);
-            let to = phase.number("to_rate", 0.0..=MAX_RATE);
-            let from_rate = phase.require("from_rate", from);
-            let to_rate = phase.require("to_rate", to);
-            let (from_rate, to_rate) = (from_rate?, to_rate?);
-            if from_rate + to_rate == 0.0 {
-                phase.fault("to_rate", "must not be 0 if from_rate is");
-                return None;
-            }
-            let ramp = Shape::Ramp { from_rate, to_rate };
-            let mean = f64::midpoint(from_rate, to_rate);
-            by_rate(&phase, ramp, Some(mean), orders, seconds)
-        }
-        ShapeWord::Spike => {
-            let half_life = phase.number("half_life_seconds", 0.001..=MAX_SECONDS);
-            let half_life = phase.require("half_life_seconds", half_life);
-            let orders = phase.require("orders", orders);
-            let seconds = phase.require("seconds", seconds);
-            Some(Phase {
-                shape: Shape::Spike {
-                    half_life_seconds: half_life?,
-                },
-                orders: orders?,
-                seconds: seconds?,
-            })
-        }
-    });
-    phase.finish();
-    read
+    ]);
+    let Some(shape) = fields.required("shape", shapes) else {
+        fields.skip_rest();
+        return None;
+    };
+    let orders = whole(1..=MAX_ORDERS);
+    let seconds = number(0.0..=MAX_SECONDS);
+    if let ShapeWord::Spike = shape {
+        let orders = fields.required("orders", orders);
+        let seconds = fields.required("seconds", seconds);
+        let half_life = number(0.001..=MAX_SECONDS);
+        let half_life_seconds = fields.required("half_life_seconds", half_life);
+        return Some(Phase {
+            shape: Shape::Spike {
+                half_life_seconds: half_life_seconds?,
+            },
+            orders: orders?,
+            seconds: seconds?,
+        });
+    }
+    let orders = fields.optional("orders", orders).flatten();
+    let seconds = fields.optional("seconds", seconds).flatten();
+    if let ShapeWord::Flat = shape {
+        let rate = number(f64::MIN_POSITIVE..=MAX_RATE);
+        let rate = fields.optional("rate", rate).flatten();
+        return by_rate(fields, Shape::Flat, rate, orders, seconds);
+    }
+    let from_rate = fields.required("from_rate", number(0.0..=MAX_RATE));
+    let to_rate = fields.required("to_rate", number(0.0..=MAX_RATE));
+    let (from_rate, to_rate) = from_rate.zip(to_rate)?;
+    if from_rate + to_rate == 0.0 {
+        fields.fault("to_rate", "must not be 0 if from_rate is");
+        return None;
+    }
+    let ramp = Shape::Ramp { from_rate, to_rate };
+    let mean = f64::midpoint(from_rate, to_rate);
+    by_rate(fields, ramp, Some(mean), orders, seconds)
 }
 
 /// Any two of the three tell the third.
 fn by_rate(
-    phase: &Fields<'_>,
+    fields: &mut Fields<'_, '_>,
     shape: Shape,
     rate: Option<f64>,
     orders: Option<u64>,
@@ -197,12 +186,12 @@ fn by_rate(
         (Some(rate), None, Some(seconds)) => (rounded(rate * seconds), seconds),
         (None, Some(orders), Some(seconds)) => (orders, seconds),
         _ => {
-            phase.fault_of_all(format_args!("needs {names}"));
+            fields.fault_of_all(format_args!("needs {names}"));
             return None;
         }
     };
     if orders == 0 || orders > MAX_ORDERS || seconds > MAX_SECONDS || seconds == 0.0 {
-        phase.fault_of_all(format_args!(
+        fields.fault_of_all(format_args!(
             "{orders} orders in {seconds} seconds are too few or too many"
         ));
         return None;
@@ -227,280 +216,233 @@ enum PopularityWord {
     Zipf,
 }
 
-fn read_shows(mut shows: Fields<'_>) -> Option<Shows> {
-    let number = shows.whole("number", 1..=MAX_SHOWS).or(Some(1));
-    let seats = shows.whole("seats", 0..=MAX_SEATS);
-    let seats = shows.require("seats", seats);
-    let hold_seconds = shows.whole("hold_seconds", 0..=604_800).unwrap_or(0);
-    let max_per_user = shows.whole("max_per_user", 1..=MAX_SEATS).unwrap_or(10);
-    let words = [
+fn shows(fields: &mut Fields<'_, '_>) -> Option<Shows> {
+    let popularities = word([
         ("uniform", PopularityWord::Uniform),
         ("hot", PopularityWord::Hot),
         ("zipf", PopularityWord::Zipf),
-    ];
-    let popularity = match shows.word("popularity", &words) {
-        None | Some(PopularityWord::Uniform) => Some(Popularity::Uniform),
-        Some(PopularityWord::Hot) => {
-            let share = shows.number("hot_share", 0.0..=1.0);
-            let share = shows.require("hot_share", share);
-            share.map(|share| Popularity::Hot { share })
-        }
-        Some(PopularityWord::Zipf) => {
-            let exponent = shows.number("zipf_exponent", 0.0..=10.0);
-            let exponent = shows.require("zipf_exponent", exponent);
-            exponent.map(|exponent| Popularity::Zipf { exponent })
-        }
-    };
-    shows.finish();
-    Some(Shows {
-        number: u32::try_from(number?).ok()?,
-        seats: u32::try_from(seats?).ok()?,
-        hold_seconds: u32::try_from(hold_seconds).ok()?,
-        max_per_user: u32::try_from(max_per_user).ok()?,
-        popularity: popularity?,
+    ]);
+    all!(Shows {
+        number: fields.or("number", 1, whole(1..=MAX_SHOWS)),
+        seats: fields.required("seats", whole(0..=MAX_SEATS)),
+        hold_seconds: fields.or("hold_seconds", 0, whole(0..=604_800)),
+        max_per_user: fields.or("max_per_user", 10, whole(1..=MAX_SEATS)),
+        popularity: match fields.or("popularity", PopularityWord::Uniform, popularities) {
+            None => None,
+            Some(PopularityWord::Uniform) => Some(Popularity::Uniform),
+            Some(PopularityWord::Hot) => all!(Popularity::Hot {
+                share: fields.required("hot_share", number(0.0..=1.0)),
+            }),
+            Some(PopularityWord::Zipf) => all!(Popularity::Zipf {
+                exponent: fields.required("zipf_exponent", number(0.0..=10.0)),
+            }),
+        },
     })
 }
 
-fn read_users(mut users: Fields<'_>) -> Option<Users> {
-    let number = users.whole("number", 1..=MAX_USERS);
-    let number = users.require("number", number);
-    let high_priority = users.share("high_priority");
-    users.finish();
-    Some(Users {
-        number: u32::try_from(number?).ok()?,
-        high_priority,
+fn users(fields: &mut Fields<'_, '_>) -> Option<Users> {
+    all!(Users {
+        number: fields.required("number", whole(1..=MAX_USERS)),
+        high_priority: share(fields, "high_priority"),
     })
+}
+
+/// A part of 1, 0 where it is missing.
+fn share(fields: &mut Fields<'_, '_>, name: &'static str) -> Option<f64> {
+    fields.or(name, 0.0, number(0.0..=1.0))
 }
 
 /// Seats by weight; one seat unless given.
-fn read_quantities(quantities: Fields<'_>) -> Option<Vec<(u32, f64)>> {
-    let seats = |name: &str| {
+fn quantities(fields: &mut Fields<'_, '_>) -> Option<Vec<(u32, f64)>> {
+    if fields.is_empty() {
+        return Some(vec![(1, 1.0)]);
+    }
+    let expected = format!("a number of seats from 1 to {MAX_QUANTITY}");
+    by_name(fields, &expected, weight, |name| {
         let seats = name.parse().ok();
         seats.filter(|seats| (1..=MAX_QUANTITY).contains(seats))
-    };
-    let expected = format!("a number of seats from 1 to {MAX_QUANTITY}");
-    let mut weights = read_weights(&quantities, &expected, seats)?;
-    if weights.is_empty() {
-        weights.push((1, 1.0));
-    }
-    Some(weights)
-}
-
-/// Everything in a table by its weight; `None` where something is wrong.
-fn read_weights<T>(
-    table: &Fields<'_>,
-    expected: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Option<Vec<(T, f64)>> {
-    let mut weights = Vec::new();
-    for (name, weight) in table.rest() {
-        let weight = number(weight).filter(|weight| *weight > 0.0 && weight.is_finite());
-        match (read(name), weight) {
-            (Some(what), Some(weight)) => weights.push((what, weight)),
-            (None, _) => table.fault(name, format_args!("is not {expected}")),
-            (_, None) => table.fault(name, "needs a weight above 0"),
-        }
-    }
-    (weights.len() == table.rest().len()).then_some(weights)
-}
-
-fn read_retries(mut retries: Fields<'_>) -> Option<Retries> {
-    let keyed = retries.share("keyed");
-    let repeated = retries.share("repeated");
-    let timeout_ms = retries.whole("timeout_ms", 1..=MAX_MS).unwrap_or(2_000);
-    let pause_ms = retries.whole("pause_ms", 0..=MAX_MS).unwrap_or(500);
-    let at_most = retries.whole("at_most", 0..=100).unwrap_or(0);
-    retries.finish();
-    Some(Retries {
-        keyed,
-        repeated,
-        timeout_ms,
-        pause_ms,
-        at_most: u8::try_from(at_most).ok()?,
     })
 }
 
-fn read_holds(mut holds: Fields<'_>, hold_seconds: Option<u32>) -> Option<Holds> {
-    let is_given = !holds.rest().is_empty();
-    let (confirm, cancel, lapse) = (
-        holds.share("confirm"),
-        holds.share("cancel"),
-        holds.share("lapse"),
-    );
-    let think_ms = holds.span("think_ms", 0..=MAX_MS).unwrap_or((0, 0));
+/// What each of the names stands for, with its number.
+fn by_name<T>(
+    fields: &mut Fields<'_, '_>,
+    expected: &str,
+    number: impl Fn(&Value<'_>) -> Result<f64, String>,
+    named: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<(T, f64)>> {
+    fields.each(|name, mut given| {
+        let Some(named) = named(name) else {
+            given.fault(format_args!("is not {expected}"));
+            return None;
+        };
+        Some((named, given.read(&number)?))
+    })
+}
+
+/// Kinds of faults, like [`by_name`].
+fn by_kind(
+    fields: &mut Fields<'_, '_>,
+    number: impl Fn(&Value<'_>) -> Result<f64, String>,
+) -> Option<Vec<(FaultKind, f64)>> {
+    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
+    by_name(fields, &format!("one of {known}"), number, FaultKind::named)
+}
+
+fn weight(value: &Value<'_>) -> Result<f64, String> {
+    let weight = value.as_number();
+    let weight = weight.filter(|weight| *weight > 0.0 && weight.is_finite());
+    weight.ok_or_else(|| "needs a weight above 0".to_owned())
+}
+
+fn retries(fields: &mut Fields<'_, '_>) -> Option<Retries> {
+    all!(Retries {
+        keyed: share(fields, "keyed"),
+        repeated: share(fields, "repeated"),
+        timeout_ms: fields.or("timeout_ms", 2_000, whole(1..=MAX_MS)),
+        pause_ms: fields.or("pause_ms", 500, whole(0..=MAX_MS)),
+        at_most: fields.or("at_most", 0, whole(0..=100)),
+    })
+}
+
+/// Two whole numbers, the second not below the first.
+fn span(value: &Value<'_>) -> Result<(u64, u64), String> {
+    let ends: Vec<_> = match value {
+        Value::List(ends) => ends.iter().map(Value::as_whole).collect(),
+        _ => Vec::new(),
+    };
+    match ends[..] {
+        [Some(from), Some(to)] if from <= to && to <= MAX_MS => Ok((from, to)),
+        _ => Err(format!(
+            "must be [from, to] in whole numbers from 0 to {MAX_MS}"
+        )),
+    }
+}
+
+fn holds(fields: &mut Fields<'_, '_>, hold_seconds: Option<u32>) -> Option<Holds> {
+    let is_given = !fields.is_empty();
+    let holds = all!(Holds {
+        confirm: share(fields, "confirm"),
+        cancel: share(fields, "cancel"),
+        lapse: share(fields, "lapse"),
+        think_ms: fields.or("think_ms", (0, 0), span),
+    })?;
+    let shares = holds.confirm + holds.cancel + holds.lapse;
     match hold_seconds {
         Some(0) if is_given => {
-            holds.fault_of_all("nothing is held with shows.hold_seconds = 0");
+            fields.fault_of_all("nothing is held with shows.hold_seconds = 0");
         }
-        Some(1..) if (confirm + cancel + lapse - 1.0).abs() > TOLERANCE => {
-            holds.fault_of_all("confirm, cancel and lapse must add up to 1");
+        Some(1..) if (shares - 1.0).abs() > TOLERANCE => {
+            fields.fault_of_all("confirm, cancel and lapse must add up to 1");
         }
         _ => {}
     }
-    holds.finish();
-    Some(Holds {
-        confirm,
-        cancel,
-        lapse,
-        think_ms,
+    Some(holds)
+}
+
+fn readers(fields: &mut Fields<'_, '_>) -> Option<Readers> {
+    let connections = whole(1..=MAX_CONNECTIONS);
+    let readers = all!(Readers {
+        poll: share(fields, "poll"),
+        poll_interval_ms: fields.or("poll_interval_ms", 1_000, whole(1..=MAX_MS)),
+        websocket: share(fields, "websocket"),
+        websocket_connections: fields.or("websocket_connections", 16, connections),
+    })?;
+    if readers.poll + readers.websocket > 1.0 + TOLERANCE {
+        fields.fault_of_all("poll and websocket must not add up to more than 1");
+    }
+    Some(readers)
+}
+
+fn client(fields: &mut Fields<'_, '_>) -> Option<Client> {
+    let connections = fields.or("connections", 64, whole(1..=MAX_CONNECTIONS));
+    let least = connections.unwrap_or(1);
+    let most = fields.or(
+        "max_connections",
+        least.max(512),
+        whole(1..=MAX_CONNECTIONS),
+    );
+    if most.is_some_and(|most| most < least) {
+        fields.fault("max_connections", "must not be below connections");
+    }
+    all!(Client {
+        connections: connections,
+        max_connections: most,
+        timeout_ms: fields.or("timeout_ms", 10_000, whole(1..=MAX_MS)),
     })
 }
 
-fn read_readers(mut readers: Fields<'_>) -> Option<Readers> {
-    let poll = readers.share("poll");
-    let poll_interval_ms = readers
-        .whole("poll_interval_ms", 1..=MAX_MS)
-        .unwrap_or(1_000);
-    let websocket = readers.share("websocket");
-    let connections = readers.whole("websocket_connections", 1..=MAX_CONNECTIONS);
-    let websocket_connections = connections.unwrap_or(16);
-    if poll + websocket > 1.0 + TOLERANCE {
-        readers.fault_of_all("poll and websocket must not add up to more than 1");
-    }
-    readers.finish();
-    Some(Readers {
-        poll,
-        poll_interval_ms,
-        websocket,
-        websocket_connections: usize::try_from(websocket_connections).ok()?,
-    })
-}
-
-fn read_client(mut client: Fields<'_>) -> Option<Client> {
-    let connections = client
-        .whole("connections", 1..=MAX_CONNECTIONS)
-        .unwrap_or(64);
-    let most = client.whole("max_connections", 1..=MAX_CONNECTIONS);
-    let max_connections = most.unwrap_or_else(|| connections.max(512));
-    let timeout_ms = client.whole("timeout_ms", 1..=MAX_MS).unwrap_or(10_000);
-    if max_connections < connections {
-        client.fault("max_connections", "must not be below connections");
-    }
-    client.finish();
-    Some(Client {
-        connections: usize::try_from(connections).ok()?,
-        max_connections: usize::try_from(max_connections).ok()?,
-        timeout_ms,
-    })
-}
-
-fn read_service(mut service: Fields<'_>) -> Option<Service> {
-    let workers = service.whole("workers", 1..=64).unwrap_or(1);
-    let store_latency_ms = service.whole("store_latency_ms", 0..=10_000).unwrap_or(0);
-    let given = service.section("settings");
-    let mut settings = BTreeMap::new();
-    for (section, values) in given.rest() {
-        match values {
-            Value::Table(values) => settings.extend(values.iter().map(|(name, value)| {
-                let value = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                (format!("{section}.{name}"), value)
-            })),
-            _ => given.fault(section, "is not a section of the service's settings"),
-        }
-    }
-    service.finish();
-    Some(Service {
-        workers: u32::try_from(workers).ok()?,
-        store_latency_ms,
-        settings,
+fn service(fields: &mut Fields<'_, '_>) -> Option<Service> {
+    all!(Service {
+        workers: fields.or("workers", 1, whole(1..=64)),
+        store_latency_ms: fields.or("store_latency_ms", 0, whole(0..=10_000)),
+        settings: fields.section("settings", |fields| {
+            let sections = fields.each(|section, values| {
+                values.fields(|fields| {
+                    fields.each(|name, value| {
+                        Some((format!("{section}.{name}"), value.value().to_string()))
+                    })
+                })
+            });
+            Some(sections?.into_iter().flatten().collect())
+        }),
     })
 }
 
 /// Faults that happen while orders come, for so many seconds.
-fn read_fault_terms(mut faults: Fields<'_>, seconds: Option<f64>) -> Option<Option<FaultTerms>> {
-    if faults.rest().is_empty() {
+fn fault_terms(fields: &mut Fields<'_, '_>, seconds: Option<f64>) -> Option<Option<FaultTerms>> {
+    if fields.is_empty() {
         return Some(None);
     }
-    let number = faults.whole("number", 1..=MAX_FAULTS);
-    let number = faults.require("number", number);
-    let lasts_ms = faults
-        .span("lasts_ms", 0..=MAX_MS)
-        .unwrap_or((1_000, 5_000));
-    let down_ms = faults.span("down_ms", 0..=MAX_MS).unwrap_or((0, 1_000));
-    let quiet_ms = faults.whole("quiet_ms", 0..=MAX_MS).unwrap_or(1_000);
-    let overlapping = faults.flag("overlapping");
-    let kinds = faults.section("kinds");
-    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
-    let weights = read_weights(&kinds, &format!("one of {known}"), FaultKind::named);
-    if weights.as_ref().is_some_and(Vec::is_empty) {
-        kinds.fault_of_all("is missing");
-    }
-    let weights = weights.filter(|weights| !weights.is_empty());
-    let terms = number.zip(weights).and_then(|(number, kinds)| {
-        Some(FaultTerms {
-            number: u32::try_from(number).ok()?,
-            kinds,
-            lasts_ms,
-            down_ms,
-            quiet_ms,
-            overlapping,
-        })
-    });
-    if let Some(terms) = &terms {
-        check_fault_terms(&faults, &kinds, terms, seconds);
-    }
-    faults.finish();
-    terms.map(Some)
-}
-
-fn check_fault_terms(
-    faults: &Fields<'_>,
-    kinds: &Fields<'_>,
-    terms: &FaultTerms,
-    seconds: Option<f64>,
-) {
-    for (kind, count) in terms.counts() {
-        if count == 0 {
-            let number = terms.number;
-            kinds.fault(
-                kind.name(),
-                format_args!("never happens among {number} faults of these weights"),
-            );
+    let number = fields.required("number", whole(1..=MAX_FAULTS));
+    let lasts_ms = fields.or("lasts_ms", (1_000, 5_000), span);
+    let down_ms = fields.or("down_ms", (0, 1_000), span);
+    let quiet_ms = fields.or("quiet_ms", 1_000, whole(0..=MAX_MS));
+    let overlapping = fields.or("overlapping", false, flag);
+    let terms = fields.section("kinds", |kinds| {
+        if kinds.is_empty() {
+            kinds.fault_of_all("is missing");
+            return None;
         }
-    }
+        let terms = all!(FaultTerms {
+            number: number,
+            kinds: by_kind(kinds, weight),
+            lasts_ms: lasts_ms,
+            down_ms: down_ms,
+            quiet_ms: quiet_ms,
+            overlapping: overlapping,
+        })?;
+        for (kind, count) in terms.counts() {
+            if count == 0 {
+                let number = terms.number;
+                let what = format!("never happens among {number} faults of these weights");
+                kinds.fault(kind.name(), what);
+            }
+        }
+        Some(terms)
+    })?;
     let longest = std::time::Duration::from_millis(terms.longest_ms()).as_secs_f64();
     if let Some(seconds) = seconds.filter(|seconds| longest > *seconds) {
-        faults.fault_of_all(format_args!(
+        fields.fault_of_all(format_args!(
             "they take up to {longest:.1} s, and orders come for {seconds:.1} s"
         ));
     }
+    Some(Some(terms))
 }
 
-fn read_limits(mut limits: Fields<'_>) -> Option<Limits> {
-    let decided_within_seconds = limits.number("decided_within_seconds", 0.001..=MAX_SECONDS);
-    let answered_at_least = limits.share("answered_at_least");
-    let patience_seconds = limits.whole("patience_seconds", 1..=3_600).unwrap_or(60);
-    let run_seconds = limits.whole("run_seconds", 1..=86_400).unwrap_or(900);
-    let show_without_verdict = read_silences(limits.section("show_without_verdict_seconds"));
-    let accepted_again = read_silences(limits.section("accepted_again_seconds"));
-    limits.finish();
-    Some(Limits {
-        decided_within_seconds,
-        answered_at_least,
-        silences: SilenceLimits {
-            show_without_verdict: show_without_verdict?,
-            accepted_again: accepted_again?,
-        },
-        patience_seconds,
-        run_seconds,
+fn limits(fields: &mut Fields<'_, '_>) -> Option<Limits> {
+    let seconds = |fields: &mut Fields<'_, '_>| by_kind(fields, number(0.0..=MAX_SECONDS));
+    all!(Limits {
+        decided_within_seconds: fields
+            .optional("decided_within_seconds", number(0.001..=MAX_SECONDS)),
+        answered_at_least: share(fields, "answered_at_least"),
+        patience_seconds: fields.or("patience_seconds", 60, whole(1..=3_600)),
+        run_seconds: fields.or("run_seconds", 900, whole(1..=86_400)),
+        silences: all!(SilenceLimits {
+            show_without_verdict: fields.section("show_without_verdict_seconds", seconds),
+            accepted_again: fields.section("accepted_again_seconds", seconds),
+        }),
     })
-}
-
-/// Seconds by kinds of faults.
-fn read_silences(silences: Fields<'_>) -> Option<Vec<(FaultKind, f64)>> {
-    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
-    let mut read = Vec::new();
-    for (name, limit) in silences.rest() {
-        let seconds = number(limit).filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds));
-        match (FaultKind::named(name), seconds) {
-            (Some(kind), Some(seconds)) => read.push((kind, seconds)),
-            (None, _) => silences.fault(name, format_args!("is not one of {known}")),
-            (_, None) => silences.fault(name, format_args!("{limit} is no number of seconds")),
-        }
-    }
-    (read.len() == silences.rest().len()).then_some(read)
 }
 
 #[cfg(test)]
@@ -589,30 +531,30 @@ mod tests {
         );
         let expected = [
             "about: is missing",
-            "arrivals.spacing: \"odd\" is not one of random, even",
-            "arrivals.phases[0].rate: -1 is not a number from",
+            "arrivals.spacing: must be one of: random, even",
+            "arrivals.phases[0].rate: must be a number from",
             "arrivals.phases[0]: needs two of rate, orders and seconds",
             "arrivals.phases[1].to_rate: is missing",
             "arrivals.phases[2].half_life_seconds: is missing",
             "arrivals.phases[2].seconds: is missing",
             "arrivals.phases[2].rates: is unknown; known are shape, orders, seconds, half_life_seconds",
-            "shows.seats: 1.5 is not a whole number from 0 to 10000000",
+            "shows.seats: must be a whole number from 0 to 10000000",
             "shows.zipf_exponent: is missing",
             "users.number: is missing",
-            "users.high_priority: 2 is not a number from 0 to 1",
+            "users.high_priority: must be a number from 0 to 1",
             "quantities.0: is not a number of seats",
             "quantities.3: needs a weight above 0",
-            "retries.keyed: \"half\" is not a number from 0 to 1",
+            "retries.keyed: must be a number from 0 to 1",
             "readers: poll and websocket must not add up to more than 1",
             "client.max_connections: must not be below connections",
-            "service.settings.queue: is not a section",
-            "faults.number: 0 is not a whole number from 1 to",
-            "faults.lasts_ms: [2, 1] is not [from, to]",
+            "service.settings.queue: must be a table",
+            "faults.number: must be a whole number from 1 to",
+            "faults.lasts_ms: must be [from, to]",
             "faults.kinds.worker_killed: needs a weight above 0",
             "faults.kinds.moon: is not one of worker_killed, worker_frozen,",
-            "limits.show_without_verdict_seconds.worker_killed: -1 is no number of seconds",
+            "limits.show_without_verdict_seconds.worker_killed: must be a number from 0 to",
             "limits.show_without_verdict_seconds.moon: is not one of worker_killed,",
-            "limits.run_seconds: 0 is not a whole number from 1 to 86400",
+            "limits.run_seconds: must be a whole number from 1 to 86400",
             "color: is unknown; known are about, arrivals, shows,",
         ];
         for fault in expected {
@@ -643,7 +585,7 @@ mod tests {
         let shares = "[holds]\nconfirm = 0.7\ncancel = 0.1\nlapse = 0.2\nthink_ms = [100, 50]";
         let found = faults(&format!("{holding}\n{shares}"));
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("holds.think_ms: [100, 50] is not [from, to]"));
+        assert!(found[0].starts_with("holds.think_ms: must be [from, to]"));
     }
 
     #[test]
