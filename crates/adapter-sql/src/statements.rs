@@ -258,6 +258,13 @@ pub trait UserStatements: SqlSession {
     /// Whether there was one.
     async fn delete_user(&mut self, id: &UserId) -> Result<bool, Self::Error>;
 
+    /// Notes that a user is being erased, with an alias, unless that is noted already. Returns the
+    /// alias that is noted.
+    async fn begin_erasure(&mut self, id: &UserId, alias: &UserId) -> Result<Vec<u8>, Self::Error>;
+
+    /// That user is erased.
+    async fn end_erasure(&mut self, id: &UserId) -> Result<(), Self::Error>;
+
     /// So long ago by the server's clock, as changes of users are dated.
     async fn time_before(&mut self, age: Duration) -> Result<String, Self::Error>;
 

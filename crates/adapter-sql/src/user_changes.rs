@@ -8,7 +8,7 @@ use tracing::error;
 
 use crate::database::Database;
 use crate::engine::Engine;
-use crate::row::{ChangedUserRow, class, user_id};
+use crate::row::{ChangedUserRow, class, log_once, user_id};
 use crate::statements::UserStatements;
 use crate::store::SqlStore;
 use crate::user_repository::unavailable;
@@ -40,7 +40,10 @@ impl<E: Engine> UserChanges for SqlStore<E> {
             match user.and_then(|id| Ok((id, class("users", row.priority)?))) {
                 Ok(user) => users.push(user),
                 Err(error) => {
-                    error!(error = %error.of_row(&row.id), "left out a user that cannot be read");
+                    let error = error.of_row(&row.id);
+                    log_once(&error.to_string(), || {
+                        error!(%error, "left out a user that cannot be read");
+                    });
                 }
             }
         }

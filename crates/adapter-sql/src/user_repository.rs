@@ -13,6 +13,7 @@ use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{Fault, SqlError, cause};
 use crate::page::Page;
+use crate::row::user_id;
 use crate::statements::UserStatements;
 use crate::store::SqlStore;
 use crate::ticket_ledger::holder;
@@ -91,10 +92,12 @@ impl<E: Engine> UserRepository for SqlStore<E> {
     }
 
     async fn erase(&self, id: &UserId, alias: &UserId) -> Result<Option<u64>, UserRepositoryError> {
-        let was_there = self.db.change(remove(&self.db, id)).await;
-        let was_there = was_there.map_err(unavailable)?;
-        let tickets = self.change_holder(holder::PORTION, id, alias).await;
+        let beginning = self.db.change(begin_erasure(&self.db, id, alias));
+        let (was_there, alias) = beginning.await.map_err(unavailable)?;
+        let tickets = self.change_holder(holder::PORTION, id, &alias).await;
         let tickets = tickets.map_err(unavailable)?;
+        let ending = self.db.change(end_erasure(&self.db, id));
+        ending.await.map_err(unavailable)?;
         Ok((was_there || tickets > 0).then_some(tickets))
     }
 }
@@ -123,12 +126,26 @@ async fn create<E: Engine>(db: &Database<E>, user: &User) -> Result<(), E::Error
     Ok(())
 }
 
-/// Whether there was one.
-async fn remove<E: Engine>(db: &Database<E>, id: &UserId) -> Result<bool, E::Error> {
+/// Whether there was such a user, and the alias of the first attempt: the audit takes tickets of
+/// two aliases for those of two users, each of whom had room within the limit.
+async fn begin_erasure<E: Engine>(
+    db: &Database<E>,
+    id: &UserId,
+    alias: &UserId,
+) -> Result<(bool, UserId), E::Error> {
     let mut lease = db.lease_changing().await?;
+    let alias = lease.session().begin_erasure(id, alias).await?;
+    let alias = user_id("erasures", &alias)?;
     let was_there = lease.session().delete_user(id).await?;
     lease.give_back();
-    Ok(was_there)
+    Ok((was_there, alias))
+}
+
+async fn end_erasure<E: Engine>(db: &Database<E>, id: &UserId) -> Result<(), E::Error> {
+    let mut lease = db.lease_changing().await?;
+    lease.session().end_erasure(id).await?;
+    lease.give_back();
+    Ok(())
 }
 
 async fn update<E: Engine>(

@@ -8,7 +8,7 @@ use crate::servers::{Servers, close};
 use crate::session::Session;
 
 /// Rights on each table that serving needs, tried without touching a row.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("users", "id"),
     ("shows", "id"),
     ("tickets", "id"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str); 9] = [
     ("workers", "id"),
     ("lane_claims", "lane"),
     ("write_check", "id"),
+    ("erasures", "user_id"),
 ];
 
 pub(super) async fn findings(

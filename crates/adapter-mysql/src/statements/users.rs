@@ -86,6 +86,23 @@ impl UserStatements for Session {
         Ok(deleted.rows_affected() > 0)
     }
 
+    async fn begin_erasure(&mut self, id: &UserId, alias: &UserId) -> Result<Vec<u8>, StoreError> {
+        let (id, alias) = (id.as_str().as_bytes(), alias.as_str().as_bytes());
+        let insert = "INSERT INTO erasures (user_id, alias) VALUES (?, ?) \
+            ON DUPLICATE KEY UPDATE user_id = user_id";
+        let insert = sqlx::query(insert).bind(id).bind(alias);
+        insert.execute(&mut self.connection).await?;
+        let noted = sqlx::query_scalar("SELECT alias FROM erasures WHERE user_id = ?").bind(id);
+        Ok(noted.fetch_one(&mut self.connection).await?)
+    }
+
+    async fn end_erasure(&mut self, id: &UserId) -> Result<(), StoreError> {
+        let delete = sqlx::query("DELETE FROM erasures WHERE user_id = ?");
+        let delete = delete.bind(id.as_str().as_bytes());
+        delete.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     async fn time_before(&mut self, age: Duration) -> Result<String, StoreError> {
         let query = sqlx::query_scalar("SELECT CAST(SYSDATE(6) - INTERVAL ? SECOND AS CHAR)");
         let query = query.bind(age.as_secs());

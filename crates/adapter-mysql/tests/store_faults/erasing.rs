@@ -23,15 +23,7 @@ const OF_USER: &str = "SELECT COUNT(*) FROM tickets WHERE user_id = 'gone'";
 #[tokio::test(flavor = "multi_thread")]
 async fn many_tickets_change_their_holder_portion_by_portion() {
     let database = TestDatabase::create().await;
-    let config = MySqlConfig {
-        urls: vec![database.url()],
-        only_reads: false,
-        max_connections: 12,
-        max_clock_skew: Duration::MAX,
-    };
-    let clock = Arc::new(ManualClock::new(fixtures::start()));
-    let store = MySqlStore::new(&config, clock).unwrap();
-    store.migrate().await.unwrap();
+    let store = store(&database).await;
     let [user, alias] = ["gone", "erased-1"].map(fixtures::user_id);
     UserRepository::create(&store, &fixtures::user("gone"))
         .await
@@ -84,4 +76,54 @@ async fn many_tickets_change_their_holder_portion_by_portion() {
     assert_eq!(database.number(WRONG).await, 0);
     let rows = "SELECT COUNT(*) FROM live_seats WHERE user_id = 'gone'";
     assert_eq!(database.number(rows).await, 0);
+}
+
+/// The audit would take their tickets for those of two users, each within the limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_attempt_goes_on_with_the_alias_of_the_first() {
+    let database = TestDatabase::create().await;
+    let store = store(&database).await;
+    let [user, first, second] = ["gone", "erased-1", "erased-2"].map(fixtures::user_id);
+    UserRepository::create(&store, &fixtures::user("gone"))
+        .await
+        .unwrap();
+    ShowRepository::create(&store, &fixtures::show("a", 10))
+        .await
+        .unwrap();
+    let source = OrderSource::new(1);
+    store
+        .decide(&source.orders(2, "a", "gone"), None)
+        .await
+        .unwrap();
+    let lock = database
+        .hold_lock("SELECT 1 FROM shows WHERE id = 'a' FOR UPDATE")
+        .await;
+    let has_begun = async { while database.number("SELECT COUNT(*) FROM erasures").await == 0 {} };
+    tokio::select! {
+        done = store.erase(&user, &first) => panic!("it is locked: {done:?}"),
+        () = within("it has begun", has_begun) => {}
+    }
+    lock.release().await;
+    assert_eq!(store.erase(&user, &second).await.unwrap(), Some(2));
+    let of_first = "SELECT COUNT(*) FROM tickets WHERE user_id = 'erased-1'";
+    assert_eq!(database.number(of_first).await, 2);
+    assert_eq!(database.number("SELECT COUNT(*) FROM erasures").await, 0);
+    // Of somebody else who has the id later.
+    UserRepository::create(&store, &fixtures::user("gone"))
+        .await
+        .unwrap();
+    assert_eq!(store.erase(&user, &second).await.unwrap(), Some(0));
+}
+
+async fn store(database: &TestDatabase) -> MySqlStore {
+    let config = MySqlConfig {
+        urls: vec![database.url()],
+        only_reads: false,
+        max_connections: 12,
+        max_clock_skew: Duration::MAX,
+    };
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let store = MySqlStore::new(&config, clock).unwrap();
+    store.migrate().await.unwrap();
+    store
 }
