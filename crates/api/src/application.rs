@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use domain::gate::SoldOutGate;
 use domain::ports::{Clock, Dependency, ShowRepository, TicketConsumer, UserRepository};
 use domain::receipt::{ProcessId, Receipts};
-use domain::use_cases::{BoxOffice, DecidingDesk};
+use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use http_api::{Health, HttpState, Live, Serving, serve};
 use runtime::error_chain;
@@ -159,7 +159,7 @@ impl Application {
         let watch = Arc::new(LaneWatch::new(claims, lanes, heard, held));
         let tally = Arc::new(AcceptTally::new(process, lanes, started));
         queue.publisher.count_unheard(Arc::clone(&tally));
-        let office = Arc::new(BoxOffice {
+        let office = Arc::new(BoxOffice::new(BoxOfficeParts {
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
             publisher: queue.publisher,
@@ -176,7 +176,7 @@ impl Application {
             },
             line: Arc::clone(&line),
             tally,
-        });
+        }));
         let heartbeat = settings.live.heartbeat;
         let live = Arc::new(Live::new(Arc::clone(&office), settings.live));
         let examined = [
@@ -549,7 +549,7 @@ mod tests {
         let stop = CancellationToken::new();
         stop.cancel();
         application.run_until_stopped(stop).await.unwrap();
-        let decided = state.office.ledger.find(&ids).await.unwrap();
+        let decided = state.office.read_tickets(&ids).await.unwrap();
         assert_eq!(decided.len(), ids.len());
     }
 }

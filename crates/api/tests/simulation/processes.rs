@@ -7,7 +7,7 @@ use domain::gate::SoldOutGate;
 use domain::order::Quantity;
 use domain::ports::{Clock, EventFeedError};
 use domain::receipt::Receipts;
-use domain::use_cases::{BoxOffice, DecidingDesk};
+use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{ANNOUNCED_EVERY, AcceptTally, WaitingLine};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -64,7 +64,7 @@ impl Slot {
 /// What a process does beside answering requests, at the pace of the real one.
 async fn listens(office: Arc<BoxOffice>, sold_out: Arc<Notify>) {
     loop {
-        if let Ok(mut feed) = office.events.subscribe().await {
+        if let Ok(mut feed) = office.subscribe().await {
             office.missed_events();
             loop {
                 match feed.next().await {
@@ -164,7 +164,7 @@ impl World {
         queue: Arc<SimQueue>,
         events: Arc<SimEvents>,
     ) -> BoxOffice {
-        BoxOffice {
+        BoxOffice::new(BoxOfficeParts {
             users: store.clone(),
             shows: store.clone(),
             publisher: queue,
@@ -177,7 +177,7 @@ impl World {
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(self.plan.lanes, STALLED_AFTER, node.now())),
             tally: Arc::new(AcceptTally::new(node.process, self.plan.lanes, node.now())),
-        }
+        })
     }
 
     fn start_worker(

@@ -24,7 +24,7 @@ impl Live {
     pub(crate) async fn listen(&self) {
         let mut outage = Outage::of("events");
         loop {
-            match self.office.events.subscribe().await {
+            match self.office.subscribe().await {
                 Ok(feed) => {
                     outage.record_success();
                     self.miss();

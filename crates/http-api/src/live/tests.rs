@@ -21,6 +21,7 @@ use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::schedule::ClassSchedule;
 use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::Ticket;
+use domain::use_cases::BoxOfficeParts;
 use domain::user::PriorityClass;
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use parking_lot::Mutex;
@@ -149,6 +150,8 @@ struct Scene {
     ledger: Arc<SlowLedger>,
     client: Connection,
     ticket: TicketId,
+    /// Issued, and not decided.
+    other_ticket: TicketId,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -178,34 +181,33 @@ impl Scene {
             damaged: Mutex::default(),
         });
         let now = clock.now();
-        let office = Arc::new(BoxOffice {
+        let receipts = Arc::new(Receipts::new(["a secret of these tests"], process).unwrap());
+        let office = Arc::new(BoxOffice::new(BoxOfficeParts {
             users: store.clone(),
             shows: store.clone(),
             publisher: queue,
             ledger: ledger.clone(),
             events: events.clone(),
-            receipts: Arc::new(Receipts::new(["a secret of these tests"], process).unwrap()),
+            receipts: receipts.clone(),
             lanes,
             max_quantity: Quantity::ONE,
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
             tally: Arc::new(AcceptTally::new(process, lanes, now)),
             clock,
-        });
+        }));
         let show_id = ShowId::from(230_920);
         let class = PriorityClass::Standard;
+        let issue = || receipts.issue(now, lanes.of(&show_id), class);
+        let (ticket, other_ticket) = (issue(), issue());
         let order = NewOrder {
-            ticket_id: office.receipts.issue(now, lanes.of(&show_id), class),
+            ticket_id: ticket,
             show_id: show_id.clone(),
             user_id: UserId::from(1),
             quantity: Quantity::ONE,
             class,
         };
-        let ticket = order.ticket_id;
-        let decided = office
-            .ledger
-            .decide(&[order.accepted(now, process)], None)
-            .await;
+        let decided = store.decide(&[order.accepted(now, process)], None).await;
         decided.unwrap();
         let live = Arc::new(Live::new(
             office,
@@ -233,6 +235,7 @@ impl Scene {
             ledger,
             client,
             ticket,
+            other_ticket,
             _stop: stop.drop_guard(),
         };
         assert_eq!(scene.hear().await["ticket"]["ticket_version"], 1);
@@ -317,11 +320,7 @@ async fn a_change_that_nobody_announced_is_told_within_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
-    let office = &scene.live.office;
-    let lane = office.lanes.of(&ShowId::from(230_920));
-    let damaged = office
-        .receipts
-        .issue(office.clock.now(), lane, PriorityClass::Standard);
+    let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
     let mut other = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });

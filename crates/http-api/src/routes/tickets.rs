@@ -56,7 +56,7 @@ fn location(placed: &PlacedOrder) -> String {
 }
 
 fn read_order(state: &State, request: &HttpRequest, body: &Body) -> Result<OrderRequest, ApiError> {
-    let max = state.office.max_quantity.seats();
+    let max = state.office.max_quantity().seats();
     let mut fields = Fields::parse(request, body)?;
     let show_id = fields.required("show_id", body::show_id);
     let user_id = fields.required("user_id", body::user_id);
