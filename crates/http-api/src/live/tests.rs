@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use accepting::{AcceptingSide, EventSink};
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
 use domain::claims::Claim;
@@ -29,6 +30,7 @@ use port_contracts::ManualClock;
 use port_contracts::fixtures;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, TicketRequest};
@@ -152,7 +154,7 @@ struct Scene {
     ticket: TicketId,
     /// Issued, and not decided.
     other_ticket: TicketId,
-    _stop: tokio_util::sync::DropGuard,
+    _tasks: JoinSet<()>,
 }
 
 impl Scene {
@@ -210,7 +212,7 @@ impl Scene {
         let decided = store.decide(&[order.accepted(now, process)], None).await;
         decided.unwrap();
         let live = Arc::new(Live::new(
-            office,
+            Arc::clone(&office),
             LiveSettings {
                 max_connections: 2,
                 max_subscriptions: 2,
@@ -219,9 +221,10 @@ impl Scene {
                 line_interval: Duration::from_secs(2),
             },
         ));
-        let stop = CancellationToken::new();
-        for (_, task) in Live::tasks(&live, &stop) {
-            tokio::spawn(task);
+        let mut tasks = JoinSet::new();
+        let accepting = Arc::new(AcceptingSide::new(office, live.clone()));
+        for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
+            tasks.spawn(task);
         }
         let mut client = Connection::open(&live, Dialect::WebSocket).unwrap();
         let request = TicketRequest {
@@ -236,7 +239,7 @@ impl Scene {
             client,
             ticket,
             other_ticket,
-            _stop: stop.drop_guard(),
+            _tasks: tasks,
         };
         assert_eq!(scene.hear().await["ticket"]["ticket_version"], 1);
         assert_eq!(scene.hear().await["show"]["seq"], 2);
@@ -298,7 +301,7 @@ async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_
     scene.ledger.has_read.notified().await;
     scene.ledger.has_read.notified().await;
     let cancelled = scene.cancel_silently().await;
-    scene.live.tell(&Event::Ticket(cancelled));
+    scene.live.take(&Event::Ticket(cancelled));
     drop(way);
     for client in [&newcomer, &scene.client] {
         assert_eq!(hear(client).await["ticket"]["ticket_version"], 2);

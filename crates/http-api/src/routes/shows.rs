@@ -134,7 +134,7 @@ pub(crate) async fn change(
     let change = fields.finish(|| Some(change))?;
     let changed = state.office.change_show(&id, &change).await?;
     if let Err(error) = &changed.announced {
-        state.failures.unannounced(error, request.headers());
+        state.process.failures.unannounced(error, request.headers());
     }
     Ok(HttpResponse::Ok().json(ShowBody::from(&changed.standing)))
 }

@@ -25,7 +25,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// `POST /tickets`.
 pub(crate) async fn place(_: Anybody, state: State, request: HttpRequest, body: Body) -> Answer {
-    if state.traffic.is_stopping() {
+    if state.process.traffic.is_stopping() {
         return Err(ApiError::ShuttingDown);
     }
     let order = read_order(&state, &request, &body)?;
@@ -207,7 +207,7 @@ async fn change(state: State, request: &HttpRequest, id: &str, kind: TransitionK
     let id = path_id(id, str::parse)?;
     let changed = state.office.change_ticket(id, kind).await?;
     if let Err(error) = &changed.announced {
-        state.failures.unannounced(error, request.headers());
+        state.process.failures.unannounced(error, request.headers());
     }
     Ok(HttpResponse::Ok().json(TicketBody::decided(&changed.ticket)))
 }
