@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use domain::order::{Lanes, MAX_LANES};
 use domain::ports::{Clock, DeadLetter, Finding, Level, StoreIdentity};
 use domain::receipt::ProcessId;
+use domain::use_cases::audit_shows;
 use http_api::AuditReport;
 use runtime::error_chain;
 use secrecy::{ExposeSecret, SecretString};
@@ -377,8 +378,8 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
     let report = match (args.url, settings.store.adapter.is_shared()) {
         (None, true) => {
             let store = connect_store(&settings, StoreUse::Reads)?;
-            let report = AuditReport::of(&*store.shows, &*store.ledger).await;
-            explained(&store, report.map_err(Into::into)).await?
+            let audited = audit_shows(&*store.shows, &*store.ledger).await;
+            AuditReport::from(explained(&store, audited.map_err(Into::into)).await?)
         }
         (url, _) => {
             let url = url.map_or_else(|| own_url(&settings), Ok)?;

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use domain::audit::{ShowAudit, VerdictCounts, audit_show};
-use domain::ports::{LedgerError, ShowRepository, TicketLedger, UnreadableShow};
+use domain::audit::{ShowAudit, VerdictCounts};
+use domain::ports::UnreadableShow;
 use domain::ticket::RejectionReason;
+use domain::use_cases::AuditedShows;
 use serde::{Deserialize, Serialize};
-
-/// Shows read at a time.
-const SHOWS_PER_PAGE: usize = 200;
 
 /// What the replay of every show found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,36 +66,16 @@ pub struct AuditedRejections {
     pub user_not_found: u64,
 }
 
-impl AuditReport {
-    /// Replays every show.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the store did not answer.
-    pub async fn of(
-        shows: &dyn ShowRepository,
-        ledger: &dyn TicketLedger,
-    ) -> Result<Self, LedgerError> {
-        let mut audited: Vec<AuditedShow> = Vec::new();
-        let mut after = None;
-        loop {
-            let page = shows
-                .list(after.as_ref(), SHOWS_PER_PAGE)
-                .await
-                .map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.show.id.clone());
-            for standing in &page {
-                audited.push(audit_show(ledger, standing).await?.into());
-            }
+impl From<AuditedShows> for AuditReport {
+    fn from(audited: AuditedShows) -> Self {
+        let audits = audited.audits.into_iter().map(AuditedShow::from);
+        let unreadable = audited.unreadable.into_iter().map(AuditedShow::from);
+        let mut shows: Vec<_> = audits.chain(unreadable).collect();
+        shows.sort_by(|one, other| one.show_id.cmp(&other.show_id));
+        Self {
+            violations: shows.iter().map(|show| show.violations).sum(),
+            shows,
         }
-        let unreadable = shows.unreadable().await;
-        let unreadable = unreadable.map_err(|error| LedgerError::Unavailable(Box::new(error)))?;
-        audited.extend(unreadable.into_iter().map(AuditedShow::from));
-        audited.sort_by(|one, other| one.show_id.cmp(&other.show_id));
-        Ok(Self {
-            violations: audited.iter().map(|show| show.violations).sum(),
-            shows: audited,
-        })
     }
 }
 
@@ -219,8 +197,9 @@ mod tests {
     use adapter_memory::MemoryStore;
     use async_trait::async_trait;
     use domain::ids::ShowId;
-    use domain::ports::{CreateShowError, ShowRepositoryError};
+    use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
     use domain::show::{Show, ShowStanding};
+    use domain::use_cases::audit_shows;
     use port_contracts::{ManualClock, fixtures};
 
     use super::*;
@@ -268,7 +247,7 @@ mod tests {
         for show in ["a", "c"] {
             store.create(&fixtures::show(show, 5)).await.unwrap();
         }
-        let report = AuditReport::of(&store, &store.0).await.unwrap();
+        let report = AuditReport::from(audit_shows(&store, &store.0).await.unwrap());
         let shows: Vec<_> = report
             .shows
             .iter()

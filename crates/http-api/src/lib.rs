@@ -23,4 +23,4 @@ pub use self::health::Health;
 pub use self::live::{Live, LiveSettings};
 pub use self::open_connections::ConnectionLimits;
 pub use self::server::{Serving, serve};
-pub use self::state::HttpState;
+pub use self::state::{AcceptingState, ProcessState};

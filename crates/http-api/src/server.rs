@@ -24,7 +24,7 @@ use crate::open_connections::{ConnectionLimits, OpenConnections};
 use crate::parameters::malformed_path;
 use crate::problem::MAX_BODY;
 use crate::routes;
-use crate::state::{HttpState, State};
+use crate::state::{AcceptingState, Process, ProcessState, State};
 use crate::watch::watch;
 
 /// For a client that was answered before it had said all to read the answer.
@@ -33,8 +33,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How a process serves.
 #[derive(Debug, Clone, Copy)]
 pub struct Serving {
-    /// All of it; else only health.
-    pub accepts: bool,
     /// A peer that takes nothing of what is sent to it for so long is cut off.
     pub peer_timeout: Duration,
     /// From a request's first byte to its last.
@@ -46,13 +44,14 @@ pub struct Serving {
 }
 
 /// Serves at `address` and returns the one that it got, which differs for port
-/// 0. Signals are the caller's.
+/// 0. Signals are the caller's. A process that is not `accepting` serves only its health.
 ///
 /// # Errors
 /// When the address cannot be listened on.
 pub fn serve(
     address: SocketAddr,
-    state: Arc<HttpState>,
+    process: Arc<ProcessState>,
+    accepting: Option<Arc<AcceptingState>>,
     serving: Serving,
 ) -> io::Result<(Server, SocketAddr)> {
     /// The caller stops when no request is in flight; what is left is writing
@@ -72,7 +71,8 @@ pub fn serve(
         .shutdown_timeout(LAST_ANSWERS_SECONDS);
     let stopping = server.graceful_shutdown_signal();
     let server = server.listen("http", listener, move || {
-        thread(&state, &connections, serving, stopping.clone())
+        let accepting = accepting.clone();
+        thread(&process, accepting, &connections, serving, stopping.clone())
     })?;
     Ok((server.run(), address))
 }
@@ -97,20 +97,21 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// What each thread of the server does with a connection.
 fn thread(
-    state: &Arc<HttpState>,
+    process: &Arc<ProcessState>,
+    accepting: Option<Arc<AcceptingState>>,
     connections: &Arc<OpenConnections>,
     serving: Serving,
     stopping: GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
 + use<> {
-    let state = State::new(Arc::clone(state));
-    let watched = state.clone();
+    let process = Process::new(Arc::clone(process));
+    let watched = process.clone();
     let app = App::new()
-        .app_data(state.clone())
+        .app_data(process.clone())
         .app_data(web::PayloadConfig::new(MAX_BODY))
         .app_data(web::PathConfig::default().error_handler(malformed_path))
         .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
-        .configure(|services| routes::serve(services, serving.accepts))
+        .configure(|services| routes::serve(services, accepting.map(State::new)))
         .default_service(web::to(routes::not_found))
         .into_factory()
         .map_err(actix_web::Error::from);
@@ -135,7 +136,7 @@ fn thread(
         })
         .h1(map_config(app, |()| AppConfig::default()))
         .map_err(move |error| {
-            state.failures.broken_off(&error);
+            process.failures.broken_off(&error);
             error
         });
     let connections = Arc::clone(connections);

@@ -16,39 +16,56 @@ use crate::traffic::Traffic;
 /// What a handler gives.
 pub(crate) type Answer = Result<HttpResponse, ApiError>;
 /// One per thread, which counts its users without meeting other threads.
-pub(crate) type State = web::Data<Arc<HttpState>>;
+pub(crate) type Process = web::Data<Arc<ProcessState>>;
+/// Of a process that accepts orders; one per thread.
+pub(crate) type State = web::Data<Arc<AcceptingState>>;
 
-/// What handlers share.
-pub struct HttpState {
+/// What all handlers share.
+pub struct ProcessState {
+    /// Requests in flight, and whether the process stops.
+    pub traffic: Traffic,
+    pub(crate) health: Health,
+    pub(crate) failures: FailureLog,
+}
+
+impl ProcessState {
+    /// Without a request so far.
+    #[must_use]
+    pub fn new(health: Health) -> Self {
+        Self {
+            traffic: Traffic::default(),
+            health,
+            failures: FailureLog::default(),
+        }
+    }
+}
+
+/// What the handlers of a process that accepts orders share, beside [`ProcessState`].
+pub struct AcceptingState {
     /// The use cases.
     pub office: Arc<BoxOffice>,
     /// Those who are told.
     pub live: Arc<Live>,
-    /// Requests in flight, and whether the process stops.
-    pub traffic: Traffic,
-    pub(crate) health: Health,
+    pub(crate) process: Arc<ProcessState>,
     pub(crate) lists: Lists,
     pub(crate) admin_token: Option<AdminToken>,
-    pub(crate) failures: FailureLog,
 }
 
-impl HttpState {
+impl AcceptingState {
     /// Administration is open to everybody without an `admin_token`.
     #[must_use]
     pub fn new(
+        process: Arc<ProcessState>,
         office: Arc<BoxOffice>,
         live: Arc<Live>,
-        health: Health,
         admin_token: Option<&SecretString>,
     ) -> Self {
         Self {
             office,
             live,
-            traffic: Traffic::default(),
-            health,
+            process,
             lists: Lists::default(),
             admin_token: admin_token.map(AdminToken::new),
-            failures: FailureLog::default(),
         }
     }
 }

@@ -11,15 +11,15 @@ use futures_util::future::Either;
 
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::problem::{ApiError, RequestId};
-use crate::state::State;
+use crate::state::Process;
 
 /// Counts down also when the client goes away and the handler is dropped.
-struct InFlight(State);
+struct InFlight(Process);
 
 impl InFlight {
-    fn enter(state: State) -> Self {
-        state.traffic.enter();
-        Self(state)
+    fn enter(process: Process) -> Self {
+        process.traffic.enter();
+        Self(process)
     }
 }
 
@@ -31,7 +31,7 @@ impl Drop for InFlight {
 
 /// The middleware around every handler.
 pub(crate) fn watch<S, B>(
-    state: State,
+    process: Process,
     request: ServiceRequest,
     inner: &S,
 ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S, B>
@@ -39,7 +39,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
 {
-    let in_flight = InFlight::enter(state);
+    let in_flight = InFlight::enter(process);
     let request_id = RequestId::given_by(request.headers());
     let client = request.conn_data::<Rc<Client>>().cloned();
     if let Some(client) = &client {
@@ -97,7 +97,7 @@ fn is_liveness(path: &str) -> bool {
 
 /// Writes what went wrong as a problem, and adds what every answer has.
 fn finish(
-    state: &State,
+    process: &Process,
     mut response: ServiceResponse,
     request_id: Option<RequestId>,
 ) -> ServiceResponse {
@@ -107,7 +107,7 @@ fn finish(
         .and_then(|error| error.as_error::<ApiError>());
     if let Some(error) = failure {
         let request_id = request_id.unwrap_or_else(RequestId::random);
-        state.failures.log(error, &request_id);
+        process.failures.log(error, &request_id);
         let problem = error.response(&request_id);
         response = response.into_response(problem);
     }

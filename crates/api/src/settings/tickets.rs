@@ -13,7 +13,7 @@ use super::reader::{needed, setting};
 #[derive(Debug, Clone)]
 pub struct TicketSettings {
     /// The first signs, all verify. Empty, in development only: the secret that everybody can
-    /// read in `application.rs`.
+    /// read in `application/ground.rs`.
     pub id_secrets: Vec<SecretString>,
     /// The most seats of one order.
     pub max_quantity: Quantity,

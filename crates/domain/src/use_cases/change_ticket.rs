@@ -61,7 +61,7 @@ impl BoxOffice {
                 Err(ChangeTicketError::Refused(ticket, refusal))
             }
             Some(TransitionOutcome::NotDecided) | None => {
-                if self.receipts.has_issued(ticket_id) {
+                if self.has_issued(ticket_id) {
                     Err(ChangeTicketError::NotDecided)
                 } else {
                     Err(ChangeTicketError::NotFound)

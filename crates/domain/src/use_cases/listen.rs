@@ -3,9 +3,17 @@
 
 use super::BoxOffice;
 use crate::event::Event;
-use crate::ports::{ShowRepositoryError, TicketEventsError};
+use crate::ports::{EventFeed, ShowRepositoryError, TicketEventsError};
 
 impl BoxOffice {
+    /// A feed of everything that is announced from now on, for [`Self::hear`].
+    ///
+    /// # Errors
+    /// [`TicketEventsError`].
+    pub async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
+        self.events.subscribe().await
+    }
+
     /// Takes note of an event. Called for every one that is announced, so it is
     /// cheap: nothing waits, and nothing is copied but a show's id the first time.
     ///

@@ -2,6 +2,7 @@
 //! [`BoxOffice`], the worker through [`DecidingDesk`].
 
 mod announce;
+mod audit_shows;
 mod change_ticket;
 mod decide_orders;
 mod list_show_tickets;
@@ -12,6 +13,7 @@ mod read_ticket;
 
 use std::sync::Arc;
 
+pub use audit_shows::{AuditedShows, audit_shows};
 pub use change_ticket::{ChangeTicketError, ChangedTicket};
 pub use decide_orders::{DecideOrdersError, Decided, DecidingDesk, Swept};
 pub use list_show_tickets::{ListShowTicketsError, ShowTickets};
@@ -27,8 +29,8 @@ use crate::ports::{
 use crate::receipt::Receipts;
 use crate::waiting_line::{AcceptTally, WaitingLine};
 
-/// Where buyers and administrators come to: everything that HTTP asks for.
-pub struct BoxOffice {
+/// What a [`BoxOffice`] works with.
+pub struct BoxOfficeParts {
     /// Who may order.
     pub users: Arc<dyn UserRepository>,
     /// What is on sale.
@@ -53,4 +55,41 @@ pub struct BoxOffice {
     pub line: Arc<WaitingLine>,
     /// What this process accepted, in as many `lanes`.
     pub tally: Arc<AcceptTally>,
+}
+
+/// Where buyers and administrators come to: everything that HTTP asks for.
+pub struct BoxOffice {
+    users: Arc<dyn UserRepository>,
+    shows: Arc<dyn ShowRepository>,
+    publisher: Arc<dyn TicketPublisher>,
+    ledger: Arc<dyn TicketLedger>,
+    events: Arc<dyn TicketEvents>,
+    clock: Arc<dyn Clock>,
+    receipts: Arc<Receipts>,
+    lanes: Lanes,
+    max_quantity: Quantity,
+    gate: SoldOutGate,
+    line: Arc<WaitingLine>,
+    tally: Arc<AcceptTally>,
+}
+
+impl BoxOffice {
+    /// Works with these parts.
+    #[must_use]
+    pub fn new(parts: BoxOfficeParts) -> Self {
+        Self {
+            users: parts.users,
+            shows: parts.shows,
+            publisher: parts.publisher,
+            ledger: parts.ledger,
+            events: parts.events,
+            clock: parts.clock,
+            receipts: parts.receipts,
+            lanes: parts.lanes,
+            max_quantity: parts.max_quantity,
+            gate: parts.gate,
+            line: parts.line,
+            tally: parts.tally,
+        }
+    }
 }

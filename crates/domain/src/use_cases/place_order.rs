@@ -87,6 +87,12 @@ impl From<LedgerError> for PlaceOrderError {
 }
 
 impl BoxOffice {
+    /// The most seats of one order.
+    #[must_use]
+    pub const fn max_quantity(&self) -> Quantity {
+        self.max_quantity
+    }
+
     /// Takes an order: once this returns [`PlacedOrder::Queued`], it reaches
     /// exactly one verdict.
     ///

@@ -77,7 +77,7 @@ impl BoxOffice {
     ) -> Result<TicketView, ReadTicketError> {
         match self.read_tickets(&[id]).await?.pop() {
             Some(ticket) => Ok(TicketView::Decided(ticket)),
-            None if self.receipts.has_issued(id) => Ok(TicketView::Processing {
+            None if self.has_issued(id) => Ok(TicketView::Processing {
                 id,
                 requested_at: id.issued_at(),
                 place: self.line_place(id, hint),
@@ -96,6 +96,12 @@ impl BoxOffice {
             LedgerError::Unprocessable(cause) => ReadTicketError::Unreadable(cause),
             error => ReadTicketError::StoreUnavailable(Box::new(error)),
         })
+    }
+
+    /// Whether the id is a receipt of this service: its order is decided, or will be.
+    #[must_use]
+    pub fn has_issued(&self, id: TicketId) -> bool {
+        self.receipts.has_issued(id)
     }
 
     /// Where an order that is not decided yet is in its waiting line; `None` if

@@ -28,7 +28,7 @@ use domain::show::{
 };
 use domain::ticket::{Status, Ticket, Verdict};
 use domain::time::Timestamp;
-use domain::use_cases::{BoxOffice, DecidingDesk};
+use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::user::{PriorityClass, User, UserChange, UserName};
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use parking_lot::Mutex;
@@ -126,9 +126,13 @@ impl World {
     }
 
     pub(crate) fn office(self: &Arc<Self>) -> BoxOffice {
+        BoxOffice::new(self.parts())
+    }
+
+    pub(crate) fn parts(self: &Arc<Self>) -> BoxOfficeParts {
         let lanes = Lanes::new(4).unwrap();
         let now = self.now();
-        BoxOffice {
+        BoxOfficeParts {
             users: self.clone(),
             shows: self.clone(),
             publisher: self.clone(),

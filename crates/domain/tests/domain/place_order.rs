@@ -10,8 +10,8 @@ use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
 use domain::rule::{Refusal, TransitionKind, TransitionOutcome};
 use domain::show::SalesWindow;
 use domain::use_cases::{
-    BoxOffice, ChangeTicketError, LineHint, OrderRequest, PlaceOrderError, PlacedOrder,
-    ReadTicketError, TicketView,
+    BoxOffice, BoxOfficeParts, ChangeTicketError, LineHint, OrderRequest, PlaceOrderError,
+    PlacedOrder, ReadTicketError, TicketView,
 };
 use domain::user::PriorityClass;
 
@@ -42,16 +42,13 @@ async fn refused(world: &Arc<World>, request: OrderRequest) -> PlaceOrderError {
 async fn an_accepted_order_is_published_in_its_users_class_and_written_nowhere() {
     let world = World::new();
     world.add_user("1", PriorityClass::High);
-    let office = world.office();
+    let (office, lanes) = (world.office(), world.parts().lanes);
     let PlacedOrder::Queued(order) = office.place_order(request()).await.unwrap() else {
         panic!("not queued");
     };
     assert_eq!(order.class, PriorityClass::High);
-    assert!(office.receipts.has_issued(order.ticket_id));
-    assert_eq!(
-        order.ticket_id.lane(office.lanes),
-        Some(office.lanes.of(&order.show_id))
-    );
+    assert!(office.has_issued(order.ticket_id));
+    assert_eq!(order.ticket_id.lane(lanes), Some(lanes.of(&order.show_id)));
     assert_eq!(world.published.lock().len(), 1);
     // Not even a look at the ledger.
     assert_eq!(world.calls(), ["find show", "find user", "publish"]);
@@ -147,9 +144,11 @@ async fn a_key_is_known_under_older_secrets_too() {
     let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
         panic!("not queued");
     };
-    let rotated = || BoxOffice {
-        receipts: Arc::new(Receipts::new([NEW, OLD], ProcessId::new(2)).unwrap()),
-        ..world.office()
+    let rotated = || {
+        BoxOffice::new(BoxOfficeParts {
+            receipts: Arc::new(Receipts::new([NEW, OLD], ProcessId::new(2)).unwrap()),
+            ..world.parts()
+        })
     };
     let ticket = confirmed(&order);
     world.tickets.lock().insert(order.ticket_id, ticket.clone());

@@ -355,7 +355,7 @@ async fn a_ticket_tells_its_place_and_a_keyed_one_when_the_show_is_named() {
     };
     let (plain, keyed) = (queued(None).await, queued(Some("k")).await);
     // The orders before it, of another process.
-    let lane = office.lanes.of(&plain.show_id);
+    let lane = world.parts().lanes.of(&plain.show_id);
     let accepted = |through: Timestamp, total| {
         Event::Accepted(AcceptedOrders {
             accepted_by: ProcessId::new(9),

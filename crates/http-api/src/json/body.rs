@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::read_object;
 use crate::client_stream::Client;
 use crate::problem::ApiError;
-use crate::state::State;
+use crate::state::Process;
 
 /// A request's body, or why it could not be read: the handler says so after it has looked at
 /// what comes before.
@@ -108,8 +108,8 @@ pub(crate) struct AwaitedBody(HttpRequest);
 
 impl AwaitedBody {
     pub(crate) fn of(request: &HttpRequest) -> Self {
-        if let Some(state) = request.app_data::<State>() {
-            state.traffic.leave();
+        if let Some(process) = request.app_data::<Process>() {
+            process.traffic.leave();
         }
         if let Some(client) = request.conn_data::<Rc<Client>>() {
             client.awaits_body();
@@ -120,8 +120,8 @@ impl AwaitedBody {
 
 impl Drop for AwaitedBody {
     fn drop(&mut self) {
-        if let Some(state) = self.0.app_data::<State>() {
-            state.traffic.enter();
+        if let Some(process) = self.0.app_data::<Process>() {
+            process.traffic.enter();
         }
     }
 }

@@ -15,7 +15,6 @@ use tokio::time::Interval;
 
 use super::Live;
 use super::connection::{Connection, TicketRequest};
-use super::hub::ticks;
 use super::listener::{Audience, End, Next};
 use super::message::{Content, Dialect, Failure, write};
 use super::ticket_registry::is_final;
@@ -70,7 +69,7 @@ pub(crate) async fn open(
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((ACCEL_BUFFERING, "no"))
         .streaming(EventStream {
-            heartbeats: ticks(live.settings.heartbeat),
+            heartbeats: live.heartbeats(),
             connection: Some(connection),
         }))
 }

@@ -1,7 +1,7 @@
 //! The buyer is told: tickets, shows and the waiting line over WebSocket and
 //! Server-Sent Events.
 //!
-//! [`hub`] hears what is announced, [`telling`] reads what the store says; both
+//! [`hub`] is given what is announced, [`telling`] reads what the store says; both
 //! put it into the buffers ([`listener`]) of those who are registered for it
 //! ([`ticket_registry`], [`show_registry`]). [`websocket`] and [`event_stream`]
 //! are the two kinds of connections, which send what is in their buffer.
@@ -30,8 +30,7 @@ use domain::use_cases::BoxOffice;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 pub(crate) use self::connection::TicketRequest;
 
@@ -63,8 +62,6 @@ pub struct Live {
     shows: ShowRegistry,
     /// Announcements may have been missed, so the store is to be read again.
     missed: Notify,
-    /// A show has sold out, so its gate is to be verified.
-    sold_out: Notify,
 }
 
 impl Live {
@@ -78,44 +75,32 @@ impl Live {
             tickets: TicketRegistry::default(),
             shows: ShowRegistry::default(),
             missed: Notify::new(),
-            sold_out: Notify::new(),
         }
     }
 
-    /// What has to run, with its names, until `stop` is cancelled. None of it
-    /// returns before.
-    pub fn tasks(
-        live: &Arc<Self>,
-        stop: &CancellationToken,
-    ) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
-        let task = |name, work: fn(Arc<Self>) -> BoxFuture<'static, ()>| {
-            let stop = stop.clone();
-            let work = work(Arc::clone(live));
-            let until_stopped = async move {
-                stop.run_until_cancelled_owned(work).await;
-            };
-            (name, until_stopped.boxed())
-        };
-        vec![
-            task("event listener", |live| {
-                async move { live.listen().await }.boxed()
-            }),
-            task("state reader", |live| {
-                async move { live.heal().await }.boxed()
-            }),
-            task("waiting line", |live| {
-                async move { live.tell_lines().await }.boxed()
-            }),
-            task("show pacer", |live| {
-                async move { live.shows.keep_pace().await }.boxed()
-            }),
-            task("gate verifier", |live| {
-                async move { live.verify_gates().await }.boxed()
-            }),
-            task("acceptance announcer", |live| {
-                async move { live.announce_accepted().await }.boxed()
-            }),
+    /// What has to run, with its names, until the process stops. None of it returns.
+    #[must_use]
+    pub fn tasks(self: &Arc<Self>) -> [(&'static str, BoxFuture<'static, ()>); 3] {
+        let [reader, line, pacer] = [(); 3].map(|()| Arc::clone(self));
+        [
+            ("state reader", async move { reader.heal().await }.boxed()),
+            (
+                "waiting line",
+                async move { line.tell_lines().await }.boxed(),
+            ),
+            (
+                "show pacer",
+                async move { pacer.shows.keep_pace().await }.boxed(),
+            ),
         ]
+    }
+
+    /// A tick after each `live.heartbeat_seconds`, however long the work between them takes.
+    fn heartbeats(&self) -> Interval {
+        let period = self.settings.heartbeat;
+        let mut ticks = interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
     }
 
     /// Connections are refused from now on; those that are open are told why,

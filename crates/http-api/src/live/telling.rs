@@ -109,7 +109,7 @@ impl Live {
         }
         let decided: HashSet<_> = read.iter().map(|t| t.order.ticket_id).collect();
         for id in ids.iter().filter(|id| !decided.contains(id)) {
-            if self.office.receipts.has_issued(*id) {
+            if self.office.has_issued(*id) {
                 let line = |hint: &_| self.line(*id, hint);
                 self.tickets.tell_processing(*id, audience, line);
             } else {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use accepting::{AcceptingSide, EventSink};
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
 use domain::claims::Claim;
@@ -21,6 +22,7 @@ use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::schedule::ClassSchedule;
 use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::Ticket;
+use domain::use_cases::BoxOfficeParts;
 use domain::user::PriorityClass;
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use parking_lot::Mutex;
@@ -28,6 +30,7 @@ use port_contracts::ManualClock;
 use port_contracts::fixtures;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, TicketRequest};
@@ -149,7 +152,9 @@ struct Scene {
     ledger: Arc<SlowLedger>,
     client: Connection,
     ticket: TicketId,
-    _stop: tokio_util::sync::DropGuard,
+    /// Issued, and not decided.
+    other_ticket: TicketId,
+    _tasks: JoinSet<()>,
 }
 
 impl Scene {
@@ -179,37 +184,36 @@ impl Scene {
             damaged: Mutex::default(),
         });
         let now = clock.now();
-        let office = Arc::new(BoxOffice {
+        let receipts = Arc::new(Receipts::new(["a secret of these tests"], process).unwrap());
+        let office = Arc::new(BoxOffice::new(BoxOfficeParts {
             users: store.clone(),
             shows: store.clone(),
             publisher: queue,
             ledger: ledger.clone(),
             events: events.clone(),
-            receipts: Arc::new(Receipts::new(["a secret of these tests"], process).unwrap()),
+            receipts: receipts.clone(),
             lanes,
             max_quantity: Quantity::ONE,
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(lanes, Duration::from_secs(5), now)),
             tally: Arc::new(AcceptTally::new(process, lanes, now)),
             clock,
-        });
+        }));
         let show_id = ShowId::from(230_920);
         let class = PriorityClass::Standard;
+        let issue = || receipts.issue(now, lanes.of(&show_id), class);
+        let (ticket, other_ticket) = (issue(), issue());
         let order = NewOrder {
-            ticket_id: office.receipts.issue(now, lanes.of(&show_id), class),
+            ticket_id: ticket,
             show_id: show_id.clone(),
             user_id: UserId::from(1),
             quantity: Quantity::ONE,
             class,
         };
-        let ticket = order.ticket_id;
-        let decided = office
-            .ledger
-            .decide(&[order.accepted(now, process)], None)
-            .await;
+        let decided = store.decide(&[order.accepted(now, process)], None).await;
         decided.unwrap();
         let live = Arc::new(Live::new(
-            office,
+            Arc::clone(&office),
             LiveSettings {
                 max_connections: 2,
                 max_subscriptions: 2,
@@ -218,9 +222,10 @@ impl Scene {
                 line_interval: Duration::from_secs(2),
             },
         ));
-        let stop = CancellationToken::new();
-        for (_, task) in Live::tasks(&live, &stop) {
-            tokio::spawn(task);
+        let mut tasks = JoinSet::new();
+        let accepting = Arc::new(AcceptingSide::new(office, live.clone()));
+        for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
+            tasks.spawn(task);
         }
         let mut client = Connection::open(&live, Dialect::WebSocket).unwrap();
         let request = TicketRequest {
@@ -234,7 +239,8 @@ impl Scene {
             ledger,
             client,
             ticket,
-            _stop: stop.drop_guard(),
+            other_ticket,
+            _tasks: tasks,
         };
         assert_eq!(scene.hear().await["ticket"]["ticket_version"], 1);
         assert_eq!(scene.hear().await["show"]["seq"], 2);
@@ -296,7 +302,7 @@ async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_
     scene.ledger.has_read.notified().await;
     scene.ledger.has_read.notified().await;
     let cancelled = scene.cancel_silently().await;
-    scene.live.tell(&Event::Ticket(cancelled));
+    scene.live.take(&Event::Ticket(cancelled));
     drop(way);
     for client in [&newcomer, &scene.client] {
         assert_eq!(hear(client).await["ticket"]["ticket_version"], 2);
@@ -318,11 +324,7 @@ async fn a_change_that_nobody_announced_is_told_within_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
-    let office = &scene.live.office;
-    let lane = office.lanes.of(&ShowId::from(230_920));
-    let damaged = office
-        .receipts
-        .issue(office.clock.now(), lane, PriorityClass::Standard);
+    let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
     let mut other = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });

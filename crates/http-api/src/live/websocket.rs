@@ -11,7 +11,6 @@ use tokio::time::{Instant, timeout};
 
 use super::Live;
 use super::connection::Connection;
-use super::hub::ticks;
 use super::incoming::{Broken, Incoming, Message};
 use super::listener::{End, Next};
 use super::message::{Closing, Content, Dialect, Failure, write};
@@ -77,7 +76,7 @@ async fn converse(
 ) -> Parting {
     let listener = Arc::clone(connection.listener());
     let heartbeat = connection.live().settings.heartbeat;
-    let mut heartbeats = ticks(heartbeat);
+    let mut heartbeats = connection.live().heartbeats();
     let mut heard_at = Instant::now();
     // Of the state that the last message asked for. One at a time: a client that
     // asks faster than the store answers waits.

@@ -9,6 +9,6 @@ use crate::state::{Answer, State};
 /// `GET /admin/audit`: replays every show. Takes a second per million changes or so.
 pub(crate) async fn audit(_: Administration, state: State) -> Answer {
     let _turn = state.lists.audit_turn().await?;
-    let report = AuditReport::of(&*state.office.shows, &*state.office.ledger).await?;
+    let report = AuditReport::from(state.office.audit_shows().await?);
     Ok(HttpResponse::Ok().json(report))
 }

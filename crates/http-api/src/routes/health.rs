@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::access::Anybody;
 use crate::health::DependencyBody;
-use crate::state::{Answer, State};
+use crate::state::{Answer, Process};
 
 /// That the process answers.
 #[derive(Serialize)]
@@ -35,10 +35,10 @@ pub(crate) async fn up(_: Anybody) -> Answer {
 
 /// `GET /health/ready`: 503 while a dependency is down or the process stops. `degraded`, with
 /// 200, says that this process does its duty and others do not.
-pub(crate) async fn ready(_: Anybody, state: State) -> Answer {
-    let checked = state.health.check().await;
+pub(crate) async fn ready(_: Anybody, process: Process) -> Answer {
+    let checked = process.health.check().await;
     let is_down = |some: &[DependencyBody]| some.iter().any(|one| one.reason.is_some());
-    let status = if state.traffic.is_leaving() {
+    let status = if process.traffic.is_leaving() {
         "stopping"
     } else if is_down(&checked.needed) {
         "not_ready"

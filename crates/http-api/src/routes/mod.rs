@@ -16,14 +16,15 @@ use crate::live;
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
 
-/// Everything that is served; a process that only decides serves its health.
-pub(crate) fn serve(services: &mut web::ServiceConfig, accepts: bool) {
+/// Everything that is served; a process that only decides, without `accepting`, serves its health.
+pub(crate) fn serve(services: &mut web::ServiceConfig, accepting: Option<State>) {
     let mut endpoints = vec![
         get("/health", health::up),
         get("/health/live", health::up),
         get("/health/ready", health::ready),
     ];
-    if accepts {
+    if let Some(state) = accepting {
+        services.app_data(state);
         endpoints.extend([
             get("/tickets", tickets::list),
             post("/tickets", tickets::place),

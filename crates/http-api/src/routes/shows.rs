@@ -209,7 +209,7 @@ pub(crate) async fn change(
     let patch = body.read(&request, ShowPatch::read)?;
     let changed = state.office.change_show(&id, &patch.into()).await?;
     if let Err(error) = &changed.announced {
-        state.failures.unannounced(error, request.headers());
+        state.process.failures.unannounced(error, request.headers());
     }
     Ok(HttpResponse::Ok().json(ShowBody::from(&changed.standing)))
 }

@@ -98,10 +98,10 @@ struct TicketsBody<'a> {
 
 /// `POST /tickets`.
 pub(crate) async fn place(_: Anybody, state: State, request: HttpRequest, body: Body) -> Answer {
-    if state.traffic.is_stopping() {
+    if state.process.traffic.is_stopping() {
         return Err(ApiError::ShuttingDown);
     }
-    let max = state.office.max_quantity;
+    let max = state.office.max_quantity();
     let order = body.read(&request, |fields| NewOrder::read(fields, max))?;
     let order = OrderRequest {
         show_id: order.show_id,
@@ -246,7 +246,7 @@ async fn change(state: State, request: &HttpRequest, id: &str, kind: TransitionK
     let id = path_id(id, str::parse)?;
     let changed = state.office.change_ticket(id, kind).await?;
     if let Err(error) = &changed.announced {
-        state.failures.unannounced(error, request.headers());
+        state.process.failures.unannounced(error, request.headers());
     }
     Ok(HttpResponse::Ok().json(TicketBody::decided(&changed.ticket)))
 }

@@ -1,4 +1,4 @@
-//! The core in a simulated world: the real use cases, worker loop and rule over
+//! The core in a simulated world: the real use cases, accepting side, worker loop and rule over
 //! a broker and a store that a seed makes late, forgetful and broken, among
 //! processes that crash, freeze and start again. A seed is a run, always the same.
 //!
@@ -131,7 +131,7 @@ fn keeps_every_promise_whatever_the_seed() {
     panic!(
         "seed {seed}: {violation}\n\n{end}\n\n\
          This was the end of {} lines. For all of them, run the seed alone:\n\
-         {SEEDS}={seed} cargo test -p api --all-features --test simulation keeps -- --nocapture",
+         {SEEDS}={seed} cargo test -p simulation keeps -- --nocapture",
         lines.len()
     );
 }

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use accepting::AcceptingSide;
 use domain::gate::SoldOutGate;
 use domain::order::Quantity;
-use domain::ports::{Clock, EventFeedError};
+use domain::ports::Clock;
 use domain::receipt::Receipts;
-use domain::use_cases::{BoxOffice, DecidingDesk};
-use domain::waiting_line::{ANNOUNCED_EVERY, AcceptTally, WaitingLine};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
+use domain::waiting_line::{AcceptTally, WaitingLine};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use worker::WorkerSettings;
-use worker::{DecisionLog, Worker};
+use worker::{DecisionLog, Worker, WorkerSettings};
 
 use crate::broker::{SimEvents, SimQueue};
 use crate::node::Node;
@@ -61,46 +60,6 @@ impl Slot {
     }
 }
 
-/// What a process does beside answering requests, at the pace of the real one.
-async fn listens(office: Arc<BoxOffice>, sold_out: Arc<Notify>) {
-    loop {
-        if let Ok(mut feed) = office.events.subscribe().await {
-            office.missed_events();
-            loop {
-                match feed.next().await {
-                    Ok(events) => {
-                        for event in events.iter() {
-                            if office.hear(event) {
-                                sold_out.notify_one();
-                            }
-                        }
-                    }
-                    Err(EventFeedError::Gap) => office.missed_events(),
-                    Err(EventFeedError::Closed(_)) => break,
-                }
-            }
-        }
-        sleep(Duration::from_millis(250)).await;
-    }
-}
-
-async fn verifies_gates(office: Arc<BoxOffice>, sold_out: Arc<Notify>) {
-    loop {
-        sleep(Duration::from_millis(20)).await;
-        let _in_time = timeout(Duration::from_millis(500), sold_out.notified()).await;
-        // Gates open if it fails for long.
-        let _unverified = office.verify_gates().await;
-    }
-}
-
-async fn announces_accepted(office: Arc<BoxOffice>) {
-    loop {
-        sleep(ANNOUNCED_EVERY).await;
-        // The next call announces the same again.
-        let _unannounced = office.announce_accepted().await;
-    }
-}
-
 fn start_later(world: &Arc<World>, slot: usize) {
     let pause = world.draw(|chance| chance.millis(20, 3_000));
     let world = Arc::clone(world);
@@ -143,10 +102,10 @@ impl World {
             Role::Api => {
                 queue.start_sending();
                 let office = Arc::new(self.office(&node, store, queue, events));
-                let sold_out = Arc::new(Notify::new());
-                node.spawn(listens(Arc::clone(&office), Arc::clone(&sold_out)));
-                node.spawn(verifies_gates(Arc::clone(&office), Arc::clone(&sold_out)));
-                node.spawn(announces_accepted(Arc::clone(&office)));
+                let side = AcceptingSide::new(Arc::clone(&office), Arc::new(()));
+                for (_, task) in Arc::new(side).tasks() {
+                    node.spawn(task);
+                }
                 Some(office)
             }
             Role::Worker => {
@@ -164,7 +123,7 @@ impl World {
         queue: Arc<SimQueue>,
         events: Arc<SimEvents>,
     ) -> BoxOffice {
-        BoxOffice {
+        BoxOffice::new(BoxOfficeParts {
             users: store.clone(),
             shows: store.clone(),
             publisher: queue,
@@ -177,7 +136,7 @@ impl World {
             gate: SoldOutGate::default(),
             line: Arc::new(WaitingLine::new(self.plan.lanes, STALLED_AFTER, node.now())),
             tally: Arc::new(AcceptTally::new(node.process, self.plan.lanes, node.now())),
-        }
+        })
     }
 
     fn start_worker(

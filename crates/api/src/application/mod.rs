@@ -1,0 +1,198 @@
+//! The running process: builds everything from settings, runs it, stops it.
+
+mod ground;
+mod preparation;
+mod role;
+mod running;
+mod sides;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_server::Server;
+use anyhow::Context;
+use domain::ports::{Clock, Dependency};
+use domain::waiting_line::WaitingLine;
+use http_api::{Health, ProcessState, Serving, serve};
+use tracing::{info, warn};
+use worker::{Heard, LaneWatch, Worker};
+
+pub use self::role::Role;
+
+use self::ground::Ground;
+use self::sides::Accepting;
+use crate::examiner::{Examined, Examiner};
+use crate::open_files::OpenFiles;
+use crate::settings::Settings;
+use crate::{telemetry, wiring};
+
+/// Everything built, not yet running.
+pub struct Application {
+    address: SocketAddr,
+    server: Server,
+    process: Arc<ProcessState>,
+    accepting: Option<Accepting>,
+    worker: Option<Worker>,
+    watch: Arc<LaneWatch>,
+    examiner: Arc<Examiner>,
+    ground: Ground,
+}
+
+impl Application {
+    /// Connects the adapters, binds the port and adds what `seed_demo` asks
+    /// for. The process's time is `clock`'s. Does not check [`Role::fits`].
+    ///
+    /// # Errors
+    /// Says which setting or address is at fault.
+    pub async fn build(
+        settings: Settings,
+        role: Role,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        telemetry::start(&settings.log).context("starting the log")?;
+        if !settings.ignored_variables.is_empty() {
+            warn!(
+                variables = settings.ignored_variables.join(","),
+                "these begin with APP_ and are no settings, which begin with APP__"
+            );
+        }
+        let files = OpenFiles::of_this_process(&settings)?;
+        let ground = Ground::connect(settings, role, clock).await?;
+        let Ground {
+            settings, clock, ..
+        } = &ground;
+        let worker = role.decides().then(|| ground.deciding());
+        let lanes = settings.queue.lanes;
+        let line = role.accepts().then(|| {
+            let line = WaitingLine::new(lanes, settings.stalled_after, clock.now());
+            Arc::new(line)
+        });
+        let heard = line.as_ref().map(|line| Heard {
+            line: Arc::clone(line),
+            clock: Arc::clone(clock),
+        });
+        let held = worker
+            .as_ref()
+            .map_or_else(Arc::default, |worker| Arc::clone(&worker.held));
+        let claims = Arc::clone(&ground.store.claims);
+        let watch = Arc::new(LaneWatch::new(claims, lanes, heard, held));
+        let examined = [
+            ("queue", ground.queue.examinations.clone()),
+            ("store", ground.store.examinations.clone()),
+        ];
+        let examiner = Arc::new(Examiner::new(Examined::all(examined)));
+        let queue = Arc::clone(&ground.queue.dependency);
+        let mut needed = vec![queue, ground.store_dependency(), Arc::new(files)];
+        // It concerns all processes, and stopping all of them would help nobody.
+        let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
+        // Who only takes orders can go on with that while others do not decide.
+        if role.decides() {
+            needed.push(watch.clone());
+        } else {
+            of_others.push(watch.clone());
+        }
+        let process = Arc::new(ProcessState::new(Health::new(needed, of_others)));
+        let accepting = line.map(|line| ground.accepting(line, Arc::clone(&process)));
+        let address = SocketAddr::new(settings.server.host, settings.server.port);
+        let serving = Serving {
+            // By then a heartbeat and its successor are not taken.
+            peer_timeout: settings.live.heartbeat * 2,
+            request_timeout: settings.server.request_timeout,
+            keep_alive: settings.server.keep_alive,
+            connections: files.connections(),
+        };
+        let state = accepting
+            .as_ref()
+            .map(|accepting| Arc::clone(&accepting.state));
+        let (server, address) = serve(address, Arc::clone(&process), state, serving)
+            .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
+        info!(
+            environment = settings.environment,
+            %address,
+            role = ?role,
+            process.id = ground.process.get(),
+            queue.adapter = settings.queue.adapter.name(),
+            store.adapter = settings.store.adapter.name(),
+            adapters.compiled = wiring::COMPILED_ADAPTERS.join(","),
+            connections.max = files.connections().served,
+            version = env!("CARGO_PKG_VERSION"),
+            "tickets is built"
+        );
+        Ok(Self {
+            address,
+            server,
+            process,
+            accepting,
+            worker,
+            watch,
+            examiner,
+            ground,
+        })
+    }
+
+    /// Where it listens; with port 0 in the settings, the port that it got.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
+    use domain::ids::{ShowId, UserId};
+    use domain::order::Quantity;
+    use domain::use_cases::{OrderRequest, PlacedOrder};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    async fn built(role: Role) -> Application {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        let variables = HashMap::from([("APP__SERVER__PORT".to_owned(), "0".to_owned())]);
+        let settings = Settings::load(&directory, variables).unwrap();
+        let clock = Arc::new(SystemClock);
+        Application::build(settings, role, clock).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_process_has_the_sides_of_its_role_only() {
+        for role in [Role::All, Role::Api, Role::Worker] {
+            let application = built(role).await;
+            let sides = (
+                application.accepting.is_some(),
+                application.worker.is_some(),
+            );
+            assert_eq!(sides, (role.accepts(), role.decides()));
+            application.server.handle().stop(false).await;
+        }
+    }
+
+    /// Only from inside can the store be asked after the process side has ended.
+    #[tokio::test]
+    async fn what_was_accepted_before_the_stop_is_decided_after_it() {
+        let application = built(Role::All).await;
+        let office = Arc::clone(&application.accepting.as_ref().unwrap().state.office);
+        let order = OrderRequest {
+            show_id: ShowId::from(230_920),
+            user_id: UserId::from(1),
+            quantity: Quantity::ONE,
+            key: None,
+        };
+        let mut ids = Vec::new();
+        for _ in 0..20_000 {
+            match office.place_order(order.clone()).await.unwrap() {
+                PlacedOrder::Queued(order) => ids.push(order.ticket_id),
+                PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
+            }
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        application.run_until_stopped(stop).await.unwrap();
+        let decided = office.read_tickets(&ids).await.unwrap();
+        assert_eq!(decided.len(), ids.len());
+    }
+}

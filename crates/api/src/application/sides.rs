@@ -1,0 +1,80 @@
+//! The two sides of a process, of which it may have only one.
+
+use std::sync::Arc;
+
+use accepting::AcceptingSide;
+use domain::gate::SoldOutGate;
+use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
+use domain::waiting_line::{AcceptTally, WaitingLine};
+use http_api::{AcceptingState, Live, ProcessState};
+use tokio_util::sync::CancellationToken;
+use worker::{DecisionLog, Worker};
+
+use super::ground::Ground;
+
+/// The side that takes orders.
+pub(super) struct Accepting {
+    pub(super) state: Arc<AcceptingState>,
+    pub(super) side: Arc<AcceptingSide>,
+}
+
+impl Ground {
+    /// The side that takes orders.
+    pub(super) fn accepting(
+        &self,
+        line: Arc<WaitingLine>,
+        process: Arc<ProcessState>,
+    ) -> Accepting {
+        let (settings, lanes) = (&self.settings, self.settings.queue.lanes);
+        let clock = self.dating();
+        let tally = Arc::new(AcceptTally::new(self.process, lanes, clock.now()));
+        self.queue.publisher.count_unheard(Arc::clone(&tally));
+        let office = Arc::new(BoxOffice::new(BoxOfficeParts {
+            users: Arc::clone(&self.store.users),
+            shows: Arc::clone(&self.store.shows),
+            publisher: Arc::clone(&self.queue.publisher),
+            ledger: Arc::clone(&self.store.ledger),
+            events: Arc::clone(&self.queue.events),
+            clock,
+            receipts: Arc::clone(&self.receipts),
+            lanes,
+            max_quantity: settings.tickets.max_quantity,
+            gate: if settings.tickets.sold_out_gate {
+                SoldOutGate::default()
+            } else {
+                SoldOutGate::always_open()
+            },
+            line,
+            tally,
+        }));
+        let live = Arc::new(Live::new(Arc::clone(&office), settings.live.clone()));
+        let side = AcceptingSide::new(Arc::clone(&office), live.clone());
+        let token = settings.admin_token.as_ref();
+        Accepting {
+            state: Arc::new(AcceptingState::new(process, office, live, token)),
+            side: Arc::new(side),
+        }
+    }
+
+    /// The side that decides orders.
+    pub(super) fn deciding(&self) -> Worker {
+        Worker {
+            desk: DecidingDesk {
+                ledger: Arc::clone(&self.store.ledger),
+                events: Arc::clone(&self.queue.events),
+                dead_letters: Arc::clone(&self.queue.dead_letters),
+                clock: Arc::clone(&self.clock),
+                receipts: Arc::clone(&self.receipts),
+            },
+            consumer: Arc::clone(&self.queue.consumer),
+            claims: Arc::clone(&self.store.claims),
+            process: self.process,
+            lanes: self.settings.queue.lanes,
+            settings: self.settings.worker.clone(),
+            jitter: Box::new(rand::random_range),
+            stop: CancellationToken::new(),
+            held: Arc::default(),
+            log: DecisionLog::default(),
+        }
+    }
+}
