@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use domain::event::{AcceptedOrders, Event};
+use domain::event::{AcceptedOrders, Event, SettledOrders};
 use domain::ids::{ShowId, UserId};
-use domain::order::{Lanes, MAX_LANES, Order, Quantity};
+use domain::order::{Lane, Lanes, MAX_LANES, Order, Quantity};
 use domain::receipt::{ProcessId, TicketId};
 use domain::show::{SeatCounts, ShowSeats};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
@@ -114,6 +114,8 @@ enum EventBody<'a> {
     Show(ShowSeatsBody<'a>),
     #[serde(borrow)]
     Accepted(AcceptedBody<'a>),
+    #[serde(borrow)]
+    Settled(SettledBody<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +155,17 @@ struct AcceptedBody<'a> {
     /// Microseconds since 1970.
     through: i64,
     total: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettledBody<'a> {
+    accepted_by: u32,
+    lane: u8,
+    #[serde(borrow)]
+    class: Cow<'a, str>,
+    /// Microseconds since 1970.
+    through: i64,
 }
 
 impl<'a> From<&'a Order> for OrderBody<'a> {
@@ -244,6 +257,12 @@ impl<'a> From<&'a Event> for EventBody<'a> {
                 through: accepted.through.as_micros(),
                 total: accepted.total,
             }),
+            Event::Settled(settled) => Self::Settled(SettledBody {
+                accepted_by: settled.accepted_by.get(),
+                lane: settled.lane.index(),
+                class: settled.class.as_str().into(),
+                through: settled.through.as_micros(),
+            }),
         }
     }
 }
@@ -262,6 +281,11 @@ fn verdict(name: &str, hold_expires_at: Option<i64>) -> Result<Verdict, DecodeEr
             .ok_or_else(|| invalid("verdict: is unknown")),
         (_, Some(_)) => Err(invalid("hold_expires_at: belongs to a reserved ticket")),
     }
+}
+
+fn lane(index: u8) -> Result<Lane, DecodeError> {
+    let lane = Lanes::new(MAX_LANES).and_then(|lanes| lanes.get(index));
+    lane.ok_or_else(|| invalid("lane: is none"))
 }
 
 impl TryFrom<EventBody<'_>> for Event {
@@ -289,12 +313,16 @@ impl TryFrom<EventBody<'_>> for Event {
             }),
             EventBody::Accepted(accepted) => Self::Accepted(AcceptedOrders {
                 accepted_by: ProcessId::new(accepted.accepted_by),
-                lane: Lanes::new(MAX_LANES)
-                    .and_then(|lanes| lanes.get(accepted.lane))
-                    .ok_or_else(|| invalid("lane: is none"))?,
+                lane: lane(accepted.lane)?,
                 class: class(&accepted.class)?,
                 through: instant("through", accepted.through)?,
                 total: accepted.total,
+            }),
+            EventBody::Settled(settled) => Self::Settled(SettledOrders {
+                accepted_by: ProcessId::new(settled.accepted_by),
+                lane: lane(settled.lane)?,
+                class: class(&settled.class)?,
+                through: instant("through", settled.through)?,
             }),
         })
     }
@@ -402,7 +430,7 @@ mod tests {
     use super::*;
 
     const ORDERS: &str = r#"{"version":1,"class":"high","accepted_by":268435455,"redriven":false,"columns":["ticket_id","show_id","user_id","quantity","requested_at"],"orders":[["0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","230920","u~1.-_",2,1795600000123456]]}"#;
-    const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}},{"accepted":{"accepted_by":268435455,"lane":63,"class":"standard","through":1795600000123456,"total":1234}}]}"#;
+    const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}},{"accepted":{"accepted_by":268435455,"lane":63,"class":"standard","through":1795600000123456,"total":1234}},{"settled":{"accepted_by":268435455,"lane":63,"class":"standard","through":1795600000123456}}]}"#;
 
     fn order() -> Order {
         Order {
@@ -445,10 +473,17 @@ mod tests {
             through: at(1_795_600_000_123_456),
             total: 1_234,
         };
+        let settled = SettledOrders {
+            accepted_by: accepted.accepted_by,
+            lane: accepted.lane,
+            class: accepted.class,
+            through: accepted.through,
+        };
         vec![
             Event::Ticket(reserved),
             Event::Show(seats),
             Event::Accepted(accepted),
+            Event::Settled(settled),
         ]
     }
 

@@ -18,6 +18,23 @@ pub enum Event {
     Show(ShowSeats),
     /// A process has accepted orders; see [`crate::waiting_line`].
     Accepted(AcceptedOrders),
+    /// Orders are settled, and no ticket shows it.
+    Settled(SettledOrders),
+}
+
+/// Up to which place the orders of a lane and class that a process has accepted are decided, put
+/// aside or dropped. A decided ticket says the same of its own place. Orders without a ticket at
+/// their place are a repeated order, one whose id is another order's, and a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettledOrders {
+    /// The process.
+    pub accepted_by: ProcessId,
+    /// The lane that the orders waited in.
+    pub lane: Lane,
+    /// The queue of the lane that they waited in.
+    pub class: PriorityClass,
+    /// The place (`requested_at`) of the latest of them.
+    pub through: Timestamp,
 }
 
 /// How many orders of a lane and class a process has accepted so far.

@@ -118,7 +118,11 @@ impl DecidingDesk {
                 })
                 .await?;
         }
-        let events: Vec<_> = reports.iter().flat_map(announce::decisions).collect();
+        let mut events: Vec<_> = reports.iter().flat_map(announce::decisions).collect();
+        if let Some(claim) = claim {
+            let settled = announce::settled(orders, &events, claim.lane);
+            events.extend(settled);
+        }
         let announced = if events.is_empty() {
             Ok(())
         } else {

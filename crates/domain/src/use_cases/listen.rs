@@ -31,6 +31,10 @@ impl BoxOffice {
                 self.line.accepted(orders, self.clock.now());
                 false
             }
+            Event::Settled(orders) => {
+                self.line.settled(orders, self.clock.now());
+                false
+            }
         }
     }
 

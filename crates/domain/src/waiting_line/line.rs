@@ -68,6 +68,22 @@ impl Line {
         self.now_serving_at = self.now_serving_at.max(Some(place));
     }
 
+    /// The line has moved, at no rate that would tell how long a verdict takes.
+    pub(super) fn settled(&mut self, accepted_by: ProcessId, through: Timestamp, now: Timestamp) {
+        let Some(process) = self.processes.get_mut(&accepted_by) else {
+            return;
+        };
+        if process.served >= Some(through) {
+            return;
+        }
+        process.served = Some(through);
+        process.served_at = now;
+        process.heard_at = now;
+        process.forget_served();
+        self.moved_at = Some(now);
+        self.now_serving_at = self.now_serving_at.max(Some(through));
+    }
+
     /// It was put aside once all before it were decided or put aside, too, so it waits no
     /// longer; when it was decided says nothing about how fast the line is.
     pub(super) fn redriven(&mut self, order: &Order) {

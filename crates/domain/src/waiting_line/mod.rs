@@ -25,7 +25,7 @@ use std::time::Duration;
 pub use tally::AcceptTally;
 
 use self::line::Line;
-use crate::event::AcceptedOrders;
+use crate::event::{AcceptedOrders, SettledOrders};
 use crate::order::{Lane, Lanes, Order};
 use crate::time::Timestamp;
 use crate::user::PriorityClass;
@@ -102,6 +102,13 @@ impl WaitingLine {
             line.redriven(order);
         } else {
             line.decided(order, now, self.stalled_after_micros);
+        }
+    }
+
+    /// Hears up to where a process's orders are settled.
+    pub fn settled(&self, orders: &SettledOrders, now: Timestamp) {
+        if let Some(mut line) = self.line(orders.lane, orders.class) {
+            line.settled(orders.accepted_by, orders.through, now);
         }
     }
 

@@ -83,6 +83,51 @@ async fn a_redelivered_batch_is_announced_again_and_conflicts_are_counted() {
     assert_eq!(world.announced.lock().len(), 4);
 }
 
+/// No ticket has their place, and their line would seem to wait for ever.
+#[tokio::test]
+async fn what_has_no_ticket_at_its_place_is_said_to_be_settled() {
+    let world = World::new();
+    let claim = Some(Claim {
+        lane: Lanes::new(1).unwrap().get(0).unwrap(),
+        number: 1,
+    });
+    let settled_by = async |orders: &[Order]| {
+        world.desk().decide_orders(orders, claim).await.unwrap();
+        let announced = std::mem::take(&mut *world.announced.lock());
+        let settled = announced.iter().filter_map(|event| match event {
+            Event::Settled(settled) => Some((settled.accepted_by, settled.through)),
+            _ => None,
+        });
+        settled.collect::<Vec<_>>()
+    };
+    let batch = orders(&receipts(), &["a", "b"]);
+    assert_eq!(settled_by(&batch).await, []);
+    let again = |place, quantity| Order {
+        requested_at: at(place),
+        quantity: Quantity::new(quantity).unwrap(),
+        ..batch[0].clone()
+    };
+    let by = batch[0].accepted_by;
+    assert_eq!(settled_by(&[again(9, 1)]).await, [(by, at(9))]);
+    assert_eq!(settled_by(&[again(10, 2)]).await, [(by, at(10))]);
+    let mut next = orders(&receipts(), &["a"]).remove(0);
+    next.requested_at = at(20);
+    world.poison.lock().insert(next.ticket_id);
+    assert_eq!(settled_by(&[next.clone()]).await, [(by, at(20))]);
+    // It waited in its line long ago.
+    let redriven = Order {
+        redriven: true,
+        ..next
+    };
+    assert_eq!(settled_by(&[redriven]).await, []);
+    // The latest ticket shows it.
+    let last = Order {
+        requested_at: at(31),
+        ..orders(&receipts(), &["a", "b"]).remove(1)
+    };
+    assert_eq!(settled_by(&[again(30, 1), last]).await, []);
+}
+
 #[tokio::test]
 async fn only_what_fails_alone_is_put_aside_and_all_else_is_decided_in_sequence() {
     let world = World::new();

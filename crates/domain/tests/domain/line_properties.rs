@@ -168,7 +168,7 @@ impl Simulation {
                     self.moved_at = Some(self.now);
                 }
                 Event::Accepted(accepted) => self.line.accepted(&accepted, now),
-                Event::Show(_) => panic!("no show here"),
+                Event::Show(_) | Event::Settled(_) => panic!("only tickets here"),
             }
         }
     }

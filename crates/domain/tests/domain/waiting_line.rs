@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::event::{AcceptedOrders, Event};
+use domain::event::{AcceptedOrders, Event, SettledOrders};
 use domain::ids::ShowId;
 use domain::order::{Lane, Lanes, Order, Quantity};
 use domain::ports::PublishError;
@@ -51,6 +51,17 @@ impl Listener {
     /// The order of that process and place was decided.
     fn decided(&self, process: u32, place: i64, now: i64) {
         self.line.decided(lane(), &placed(process, place), at(now));
+    }
+
+    /// All orders of that process up to there are decided, put aside or dropped.
+    fn settled(&self, process: u32, through: i64, now: i64) {
+        let orders = SettledOrders {
+            accepted_by: ProcessId::new(process),
+            lane: lane(),
+            class: CLASS,
+            through: at(through),
+        };
+        self.line.settled(&orders, at(now));
     }
 
     fn place(&self, place: impl Into<Option<i64>>, now: i64) -> LinePlace {
@@ -121,6 +132,27 @@ fn an_order_that_was_put_aside_waits_until_it_is_redriven() {
     listener.line.decided(lane(), &redriven(1), at(SECOND));
     assert_eq!(waits(), None);
     assert_eq!(listener.ahead(None, HOUR), Some(0));
+}
+
+/// A repeated order that comes last: its ticket has the place of the first attempt.
+#[test]
+fn a_line_of_settled_orders_waits_for_nothing() {
+    let listener = Listener::new();
+    listener.accepted(1, 0, 0);
+    listener.accepted(1, 10, 3);
+    listener.decided(1, 5, 20);
+    let waits = || listener.line.undecided_for(lane(), CLASS, at(HOUR));
+    assert!(waits().is_some());
+    listener.settled(2, 10, SECOND);
+    assert!(waits().is_some(), "those are of another process");
+    listener.settled(1, 10, SECOND);
+    assert_eq!(waits(), None);
+    assert_eq!(listener.ahead(None, HOUR), Some(0));
+    assert_eq!(listener.place(10, HOUR).now_serving_at, Some(at(10)));
+    // An order that comes later does wait.
+    listener.accepted(1, 2 * SECOND, 4);
+    listener.settled(1, 10, 3 * SECOND);
+    assert!(waits().is_some());
 }
 
 #[test]

@@ -12,7 +12,7 @@ impl EventSink for Live {
             Event::Ticket(ticket) => self.tickets.tell(ticket, Audience::All),
             Event::Show(seats) => self.shows.tell(seats, Audience::All),
             // The waiting line has heard it, and is told at its own pace.
-            Event::Accepted(_) => {}
+            Event::Accepted(_) | Event::Settled(_) => {}
         }
     }
 

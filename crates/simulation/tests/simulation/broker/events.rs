@@ -97,7 +97,7 @@ fn check(world: &World, event: &Event) {
                 format_args!("announced, but not committed: {ticket:?}"),
             );
         }
-        Event::Accepted(_) => {}
+        Event::Accepted(_) | Event::Settled(_) => {}
         Event::Show(seats) => {
             let row = tables.shows.get(&seats.show_id);
             let committed = row.and_then(|row| row.committed.get(&seats.seq));
