@@ -76,20 +76,15 @@ impl<'v> Given<'v, '_> {
 
     /// What `read` makes of its fields. Those that were not asked for are unknown.
     pub fn fields<T>(self, read: impl FnOnce(&mut Fields<'v, '_>) -> Option<T>) -> Option<T> {
-        let Self {
-            value,
-            place,
-            faults,
-        } = self;
-        let Value::Table(left) = value else {
-            faults.note(place, "must be a table");
+        let Value::Table(left) = self.value else {
+            self.faults.note(self.place, "must be a table");
             return None;
         };
         let mut fields = Fields {
             left,
             known: Vec::new(),
-            place,
-            faults,
+            place: self.place,
+            faults: self.faults,
         };
         let read = read(&mut fields);
         fields.finish();
@@ -98,26 +93,19 @@ impl<'v> Given<'v, '_> {
 
     /// What `read` makes of its items; `None` if one of them is wrong.
     pub fn items<T>(self, mut read: impl FnMut(Given<'v, '_>) -> Option<T>) -> Option<Vec<T>> {
-        let Self {
-            value,
-            place,
-            faults,
-        } = self;
-        let Value::List(items) = value else {
-            faults.note(place, "must be an array");
+        let Value::List(items) = self.value else {
+            self.faults.note(self.place, "must be an array");
             return None;
         };
         let numbered = items.into_iter().enumerate();
-        let read: Vec<Option<T>> = numbered
-            .map(|(index, value)| {
-                read(Given {
-                    value,
-                    place: Place::Item(&place, index),
-                    faults: &mut *faults,
-                })
+        let read = numbered.map(|(index, value)| {
+            read(Given {
+                value,
+                place: Place::Item(&self.place, index),
+                faults: &mut *self.faults,
             })
-            .collect();
-        read.into_iter().collect()
+        });
+        all_of(read)
     }
 }
 
@@ -192,11 +180,8 @@ impl<'v> Fields<'v, '_> {
         mut read: impl FnMut(&str, Given<'v, '_>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let left = std::mem::take(&mut self.left);
-        let read: Vec<Option<T>> = left
-            .into_iter()
-            .map(|(name, value)| read(&name, self.at(&name, value)))
-            .collect();
-        read.into_iter().collect()
+        let left = left.into_iter();
+        all_of(left.map(|(name, value)| read(&name, self.at(&name, value))))
     }
 
     /// Whether a field of this name is left.
@@ -215,11 +200,6 @@ impl<'v> Fields<'v, '_> {
     #[must_use]
     pub fn known(&self) -> &[&'static str] {
         &self.known
-    }
-
-    /// Drops what is left: nobody can say what it should be.
-    pub fn skip_rest(&mut self) {
-        self.left.clear();
     }
 
     /// Notes what is wrong with a field.
@@ -264,6 +244,12 @@ impl<'v> Fields<'v, '_> {
             self.fault(&name, &what);
         }
     }
+}
+
+/// Reads all of them before the first wrong one makes it `None`.
+fn all_of<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let read: Vec<_> = read.collect();
+    read.into_iter().collect()
 }
 
 #[cfg(test)]
