@@ -213,13 +213,15 @@ impl<'v> Fields<'v, '_> {
     }
 
     /// `None` if it is there more than once.
+    #[inline]
     fn take(&mut self, name: &'static str) -> Option<Option<Value<'v>>> {
         self.known.push(name);
         let Some(index) = self.left.iter().position(|(left, _)| left == name) else {
             return Some(None);
         };
         let (_, value) = self.left.remove(index);
-        if self.has(name) {
+        let after = self.left.get(index..).unwrap_or_default();
+        if after.iter().any(|(left, _)| left == name) {
             self.left.retain(|(left, _)| left != name);
             self.fault(name, "is given more than once");
             return None;
@@ -227,6 +229,7 @@ impl<'v> Fields<'v, '_> {
         Some(Some(value))
     }
 
+    #[inline]
     fn at<'s>(&'s mut self, name: &'s str, value: Value<'v>) -> Given<'v, 's> {
         Given {
             value,
@@ -235,6 +238,7 @@ impl<'v> Fields<'v, '_> {
         }
     }
 
+    #[inline]
     fn finish(mut self) {
         if self.left.is_empty() {
             return;
