@@ -76,20 +76,15 @@ impl<'v> Given<'v, '_> {
 
     /// What `read` makes of its fields. Those that were not asked for are unknown.
     pub fn fields<T>(self, read: impl FnOnce(&mut Fields<'v, '_>) -> Option<T>) -> Option<T> {
-        let Self {
-            value,
-            place,
-            faults,
-        } = self;
-        let Value::Table(left) = value else {
-            faults.note(place, "must be a table");
+        let Value::Table(left) = self.value else {
+            self.faults.note(self.place, "must be a table");
             return None;
         };
         let mut fields = Fields {
             left,
             known: Vec::new(),
-            place,
-            faults,
+            place: self.place,
+            faults: self.faults,
         };
         let read = read(&mut fields);
         fields.finish();
@@ -98,26 +93,19 @@ impl<'v> Given<'v, '_> {
 
     /// What `read` makes of its items; `None` if one of them is wrong.
     pub fn items<T>(self, mut read: impl FnMut(Given<'v, '_>) -> Option<T>) -> Option<Vec<T>> {
-        let Self {
-            value,
-            place,
-            faults,
-        } = self;
-        let Value::List(items) = value else {
-            faults.note(place, "must be an array");
+        let Value::List(items) = self.value else {
+            self.faults.note(self.place, "must be an array");
             return None;
         };
         let numbered = items.into_iter().enumerate();
-        let read: Vec<Option<T>> = numbered
-            .map(|(index, value)| {
-                read(Given {
-                    value,
-                    place: Place::Item(&place, index),
-                    faults: &mut *faults,
-                })
+        let read = numbered.map(|(index, value)| {
+            read(Given {
+                value,
+                place: Place::Item(&self.place, index),
+                faults: &mut *self.faults,
             })
-            .collect();
-        read.into_iter().collect()
+        });
+        all_of(read)
     }
 }
 
@@ -192,11 +180,8 @@ impl<'v> Fields<'v, '_> {
         mut read: impl FnMut(&str, Given<'v, '_>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let left = std::mem::take(&mut self.left);
-        let read: Vec<Option<T>> = left
-            .into_iter()
-            .map(|(name, value)| read(&name, self.at(&name, value)))
-            .collect();
-        read.into_iter().collect()
+        let left = left.into_iter();
+        all_of(left.map(|(name, value)| read(&name, self.at(&name, value))))
     }
 
     /// Whether a field of this name is left.
@@ -217,11 +202,6 @@ impl<'v> Fields<'v, '_> {
         &self.known
     }
 
-    /// Drops what is left: nobody can say what it should be.
-    pub fn skip_rest(&mut self) {
-        self.left.clear();
-    }
-
     /// Notes what is wrong with a field.
     pub fn fault(&mut self, name: &str, what: impl Display) {
         self.faults.note(Place::Field(&self.place, name), what);
@@ -233,13 +213,15 @@ impl<'v> Fields<'v, '_> {
     }
 
     /// `None` if it is there more than once.
+    #[inline]
     fn take(&mut self, name: &'static str) -> Option<Option<Value<'v>>> {
         self.known.push(name);
         let Some(index) = self.left.iter().position(|(left, _)| left == name) else {
             return Some(None);
         };
         let (_, value) = self.left.remove(index);
-        if self.has(name) {
+        let after = self.left.get(index..).unwrap_or_default();
+        if after.iter().any(|(left, _)| left == name) {
             self.left.retain(|(left, _)| left != name);
             self.fault(name, "is given more than once");
             return None;
@@ -247,6 +229,7 @@ impl<'v> Fields<'v, '_> {
         Some(Some(value))
     }
 
+    #[inline]
     fn at<'s>(&'s mut self, name: &'s str, value: Value<'v>) -> Given<'v, 's> {
         Given {
             value,
@@ -255,6 +238,7 @@ impl<'v> Fields<'v, '_> {
         }
     }
 
+    #[inline]
     fn finish(mut self) {
         if self.left.is_empty() {
             return;
@@ -264,6 +248,12 @@ impl<'v> Fields<'v, '_> {
             self.fault(&name, &what);
         }
     }
+}
+
+/// Reads all of them before the first wrong one makes it `None`.
+fn all_of<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let read: Vec<_> = read.collect();
+    read.into_iter().collect()
 }
 
 #[cfg(test)]

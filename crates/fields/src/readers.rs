@@ -12,24 +12,26 @@ pub fn whole<T: TryFrom<u64> + PartialOrd + Display>(
 ) -> impl Fn(&Value<'_>) -> Result<T, String> {
     move |value| {
         let number = value.as_whole().and_then(|number| number.try_into().ok());
-        number
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| {
-                let (min, max) = (range.start(), range.end());
-                format!("must be a whole number from {min} to {max}")
-            })
+        within(&range, number, "whole number")
     }
 }
 
 /// A number.
 pub fn number(range: RangeInclusive<f64>) -> impl Fn(&Value<'_>) -> Result<f64, String> {
-    move |value| {
-        let number = value.as_number().filter(|number| range.contains(number));
-        number.ok_or_else(|| {
+    move |value| within(&range, value.as_number(), "number")
+}
+
+fn within<T: PartialOrd + Display>(
+    range: &RangeInclusive<T>,
+    number: Option<T>,
+    kind: &str,
+) -> Result<T, String> {
+    number
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
             let (min, max) = (range.start(), range.end());
-            format!("must be a number from {min} to {max}")
+            format!("must be a {kind} from {min} to {max}")
         })
-    }
 }
 
 /// A text that `new` takes.
@@ -43,6 +45,9 @@ pub fn text<T, E: Display>(
 }
 
 /// Any text.
+///
+/// # Errors
+/// What it must be.
 pub fn owned(value: &Value<'_>) -> Result<String, String> {
     text(|text| Ok::<_, Infallible>(text.to_owned()))(value)
 }
@@ -62,6 +67,9 @@ pub fn word<T: Copy, const N: usize>(
 }
 
 /// `true` or `false`.
+///
+/// # Errors
+/// What it must be.
 pub fn flag(value: &Value<'_>) -> Result<bool, String> {
     match value {
         Value::Flag(flag) => Some(*flag),

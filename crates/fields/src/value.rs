@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A part of a document, which borrows its texts where it can.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,11 @@ impl<'de: 'v, 'v> Deserialize<'de> for Value<'v> {
     }
 }
 
+/// A field's name, in place unless it is escaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'v>(#[serde(borrow)] Cow<'v, str>);
+
 struct Whatever;
 
 impl<'de> Visitor<'de> for Whatever {
@@ -125,10 +131,6 @@ impl<'de> Visitor<'de> for Whatever {
         Ok(Value::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text)))
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = list.next_element()? {
@@ -139,10 +141,7 @@ impl<'de> Visitor<'de> for Whatever {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::new();
-        while let Some((name, value)) = map.next_entry()? {
-            let Value::Text(name) = name else {
-                return Err(A::Error::custom("a field's name must be a text"));
-            };
+        while let Some((Name(name), value)) = map.next_entry()? {
             fields.push((name, value));
         }
         Ok(Value::Table(fields))

@@ -230,14 +230,13 @@ fn read(
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
     let known = fields.known().to_vec();
     fields.each(|key, mut unknown| -> Option<()> {
-        match like(key, &known) {
+        unknown.fault(match like(key, &known) {
             Some(right) => {
                 let variable = variable(right);
-                let what = format!("is not a setting; did you mean {right} ({variable})?");
-                unknown.fault(what);
+                format!("is not a setting; did you mean {right} ({variable})?")
             }
-            None => unknown.fault("is not a setting; remove it"),
-        }
+            None => "is not a setting; remove it".to_owned(),
+        });
         None
     });
     let mut ignored_variables = Vec::new();

@@ -63,7 +63,7 @@ pub(super) fn urls(
     let is_twice = fields.has(one) && fields.has(many);
     let is_needed = is_used && !fields.has(many);
     let several = fields.optional(many, text(|text| several_urls(text, check)));
-    let single = needed(fields, one, is_needed, text(|text| check(text)));
+    let single = needed(fields, one, is_needed, text(check));
     if is_twice {
         fields.fault(one, format_args!("is set beside {many}; set one of them"));
     }

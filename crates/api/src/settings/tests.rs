@@ -66,7 +66,7 @@ fn addresses<T>(
     let sources = Sources::of(&directory(), owned(variables)).unwrap();
     let settings = fields::read(sources.values, sources.faults, |fields| {
         let settings = read(fields);
-        fields.skip_rest();
+        fields.each(|_, _| Some(()));
         settings
     });
     let urls = urls(settings.map_err(|faults| ConfigurationFaults::from(faults).0.join("\n"))?);

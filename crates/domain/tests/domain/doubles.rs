@@ -1,6 +1,7 @@
 //! Doubles of the ports that use cases are tested with. Each records its calls
 //! in one common list, so that a test sees their sequence, and fails as told.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -290,14 +291,15 @@ impl TicketLedger for World {
             return Err(LedgerError::Unavailable("no answer".into()));
         }
         let mut tickets = self.tickets.lock();
-        let decisions = orders.iter().map(|order| {
-            let ticket = confirmed(order);
-            match tickets.insert(order.ticket_id, ticket.clone()) {
-                None => Decision::First(ticket),
-                Some(known) if known.order.asks_the_same_as(order) => Decision::Replayed(ticket),
-                Some(known) => Decision::Conflict(known),
-            }
-        });
+        let decisions = orders
+            .iter()
+            .map(|order| match tickets.entry(order.ticket_id) {
+                Entry::Vacant(free) => Decision::First(free.insert(confirmed(order)).clone()),
+                Entry::Occupied(known) if known.get().order.asks_the_same_as(order) => {
+                    Decision::Replayed(known.get().clone())
+                }
+                Entry::Occupied(known) => Decision::Conflict(known.get().clone()),
+            });
         Ok(DecideReport {
             decisions: decisions.collect(),
             released: std::mem::take(&mut self.released.lock()),

@@ -27,25 +27,22 @@ enum Place {
 impl Fault {
     /// A place in the body (RFC 6901); the empty pointer is the whole of it.
     pub(crate) fn pointer(pointer: &str, detail: impl fmt::Display) -> Self {
-        Self::at(Place::Pointer(pointer.to_owned()), detail)
+        Self::at(Place::Pointer, pointer, detail)
     }
 
     pub(crate) fn parameter(name: &str, detail: impl fmt::Display) -> Self {
-        Self::at(Place::Parameter(name.to_owned()), detail)
+        Self::at(Place::Parameter, name, detail)
     }
 
     pub(crate) fn header(name: &str, detail: impl fmt::Display) -> Self {
-        Self::at(Place::Header(name.to_owned()), detail)
+        Self::at(Place::Header, name, detail)
     }
 
-    fn at(place: Place, detail: impl fmt::Display) -> Self {
-        let place = match place {
-            Place::Pointer(pointer) => Place::Pointer(shortened(pointer)),
-            Place::Parameter(name) => Place::Parameter(shortened(name)),
-            Place::Header(name) => Place::Header(name),
-        };
-        let detail = shortened(detail.to_string());
-        Self { place, detail }
+    fn at(place: fn(String) -> Place, name: &str, detail: impl fmt::Display) -> Self {
+        Self {
+            place: place(shortened(name.to_owned())),
+            detail: shortened(detail.to_string()),
+        }
     }
 }
 

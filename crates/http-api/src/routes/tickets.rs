@@ -38,17 +38,14 @@ struct NewOrder {
 
 impl NewOrder {
     fn read(fields: &mut Fields<'_, '_>, max: Quantity) -> Option<Self> {
-        let quantity = |value: &Value<'_>| {
-            let seats = whole(1..=max.seats())(value).ok().and_then(Quantity::new);
-            let max = max.seats();
-            seats.ok_or_else(|| {
-                format!("must be a whole number from 1 to {max} (tickets.max_quantity)")
-            })
+        let seats = |value: &Value<'_>| {
+            let seats = whole(1..=max.seats())(value);
+            seats.map_err(|what| what + " (tickets.max_quantity)")
         };
         all!(Self {
             show_id: fields.required("show_id", show_id),
             user_id: fields.required("user_id", user_id),
-            quantity: fields.or("quantity", Quantity::ONE, quantity),
+            quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
         })
     }
 }

@@ -132,7 +132,8 @@ fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
         ("spike", ShapeWord::Spike),
     ]);
     let Some(shape) = fields.required("shape", shapes) else {
-        fields.skip_rest();
+        // What the others should be depends on it.
+        fields.each(|_, _| Some(()));
         return None;
     };
     let orders = whole(1..=MAX_ORDERS);
