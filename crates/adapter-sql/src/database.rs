@@ -17,6 +17,7 @@ use crate::error::Fault;
 pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// The same for what waits for no lock; buyers wait for it.
 const READ_LIMIT: Duration = Duration::from_secs(3);
+
 /// What every statement needs.
 pub(crate) struct Database<E: Engine> {
     pub(crate) clock: Arc<dyn Clock>,

@@ -55,11 +55,9 @@ pub enum Fault {
 
 impl Fault {
     /// What a column could not be read as.
-    pub fn corrupt(table: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
-        move |what| Self::Corrupt {
-            table,
-            what: what.to_string(),
-        }
+    pub(crate) fn corrupt(table: &'static str, what: impl std::fmt::Display) -> Self {
+        let what = what.to_string();
+        Self::Corrupt { table, what }
     }
 
     /// Says which row it is that cannot be read.
@@ -78,7 +76,7 @@ impl Fault {
 
 impl From<CorruptCounters> for Fault {
     fn from(error: CorruptCounters) -> Self {
-        Self::corrupt("shows")(&error)
+        Self::corrupt("shows", error)
     }
 }
 

@@ -26,13 +26,13 @@ use tracing::error;
 use crate::error::Fault;
 
 pub(crate) fn show_id(table: &'static str, bytes: &[u8]) -> Result<ShowId, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table)(&error))?;
-    ShowId::new(text).map_err(|error| Fault::corrupt(table)(&error))
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table, error))?;
+    ShowId::new(text).map_err(|error| Fault::corrupt(table, error))
 }
 
 pub(crate) fn user_id(table: &'static str, bytes: &[u8]) -> Result<UserId, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table)(&error))?;
-    UserId::new(text).map_err(|error| Fault::corrupt(table)(&error))
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table, error))?;
+    UserId::new(text).map_err(|error| Fault::corrupt(table, error))
 }
 
 pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, Fault> {
@@ -40,7 +40,7 @@ pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, F
         .try_into()
         .ok()
         .and_then(|bytes| TicketId::from_bytes(bytes).ok())
-        .ok_or_else(|| Fault::corrupt(table)(&"a ticket id"))
+        .ok_or_else(|| Fault::corrupt(table, "a ticket id"))
 }
 
 /// A title or name, shown to people and of no other use. Another program may have written one
@@ -92,7 +92,7 @@ pub(crate) fn readable<R, T: TryFrom<R, Error = Fault>>(rows: Vec<R>) -> Vec<T> 
 }
 
 fn instant(table: &'static str, micros: i64) -> Result<Timestamp, Fault> {
-    Timestamp::from_micros(micros).map_err(|error| Fault::corrupt(table)(&error))
+    Timestamp::from_micros(micros).map_err(|error| Fault::corrupt(table, error))
 }
 
 /// How a class is stored.
@@ -108,7 +108,7 @@ pub(crate) fn class(table: &'static str, code: u8) -> Result<PriorityClass, Faul
     match code {
         0 => Ok(PriorityClass::High),
         1 => Ok(PriorityClass::Standard),
-        _ => Err(Fault::corrupt(table)(&format_args!("class {code}"))),
+        _ => Err(Fault::corrupt(table, format_args!("class {code}"))),
     }
 }
 
@@ -128,7 +128,7 @@ fn status(code: u8) -> Result<Status, Fault> {
     Status::ALL
         .into_iter()
         .find(|status| status_code(*status) == code)
-        .ok_or_else(|| Fault::corrupt("tickets")(&format_args!("status {code}")))
+        .ok_or_else(|| Fault::corrupt("tickets", format_args!("status {code}")))
 }
 
 /// How a verdict is stored.
@@ -156,7 +156,7 @@ fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, Fault> {
         .map(Verdict::Rejected)
         .chain([Verdict::Confirmed])
         .find(|verdict| verdict_code(*verdict) == code)
-        .ok_or_else(|| Fault::corrupt("tickets")(&format_args!("verdict {code}")))
+        .ok_or_else(|| Fault::corrupt("tickets", format_args!("verdict {code}")))
 }
 
 /// Of `users`.
@@ -175,7 +175,7 @@ impl TryFrom<UserRow> for User {
             let id = user_id("users", &row.id)?;
             Ok(Self {
                 name: label(&row.name, id.as_str(), UserName::new)
-                    .map_err(|error| Fault::corrupt("users")(&error))?,
+                    .map_err(|error| Fault::corrupt("users", error))?,
                 priority: class("users", row.priority)?,
                 id,
             })
@@ -200,7 +200,7 @@ pub struct WorkerRow {
     pub beat: u64,
     pub busy: u64,
     pub avoids: u64,
-    /// [`crate::LockedShows::server_micros`].
+    /// [`crate::statements::LockedShows::server_micros`].
     pub server_micros: Option<i64>,
 }
 
@@ -233,12 +233,12 @@ fn terms(
 ) -> Result<Terms, Fault> {
     let end = |micros: Option<i64>| micros.map(|micros| instant(table, micros)).transpose();
     Ok(Terms {
-        capacity: Capacity::new(capacity).map_err(|error| Fault::corrupt(table)(&error))?,
+        capacity: Capacity::new(capacity).map_err(|error| Fault::corrupt(table, error))?,
         max_per_user: NonZeroU32::new(max_per_user)
-            .ok_or_else(|| Fault::corrupt(table)(&"max_per_user 0"))?,
-        hold: HoldSeconds::new(hold_seconds).map_err(|error| Fault::corrupt(table)(&error))?,
+            .ok_or_else(|| Fault::corrupt(table, "max_per_user 0"))?,
+        hold: HoldSeconds::new(hold_seconds).map_err(|error| Fault::corrupt(table, error))?,
         window: SalesWindow::new(end(open)?, end(close)?)
-            .map_err(|error| Fault::corrupt(table)(&error))?,
+            .map_err(|error| Fault::corrupt(table, error))?,
     })
 }
 
@@ -251,7 +251,7 @@ impl TryFrom<ShowRow> for ShowStanding {
             Ok(Self {
                 show: Show {
                     title: label(&row.title, id.as_str(), Title::new)
-                        .map_err(|error| Fault::corrupt("shows")(&error))?,
+                        .map_err(|error| Fault::corrupt("shows", error))?,
                     id,
                     terms: terms(
                         "shows",
@@ -313,7 +313,7 @@ impl TryFrom<TicketRow> for Ticket {
                     show_id: show_id("tickets", &row.show_id)?,
                     user_id: user_id("tickets", &row.user_id)?,
                     quantity: Quantity::new(row.quantity)
-                        .ok_or_else(|| Fault::corrupt("tickets")(&"quantity 0"))?,
+                        .ok_or_else(|| Fault::corrupt("tickets", "quantity 0"))?,
                     class: class("tickets", row.class)?,
                     requested_at: instant("tickets", row.requested_at)?,
                     accepted_by: ProcessId::new(row.accepted_by),
@@ -420,7 +420,7 @@ impl TryFrom<JournalRow> for JournalEntry {
             (kind::CANCELLED_HELD, Some(id)) => Change::Cancelled(id, SeatsFrom::Held),
             (kind::CANCELLED_SOLD, Some(id)) => Change::Cancelled(id, SeatsFrom::Sold),
             (kind::EXPIRED, Some(id)) => Change::Expired(id),
-            (kind, _) => return Err(Fault::corrupt("journal")(&format_args!("kind {kind}"))),
+            (kind, _) => return Err(Fault::corrupt("journal", format_args!("kind {kind}"))),
         };
         Ok(Self {
             show_id: show_id("journal", &row.show_id)?,

@@ -262,3 +262,144 @@ impl Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use domain::ports::ChangedUsers;
+    use domain::user::UserName;
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// A store that counts how often it is asked for a user, and fails while it erases one.
+    #[derive(Default)]
+    struct Store {
+        users: Mutex<BTreeMap<UserId, PriorityClass>>,
+        asked: AtomicUsize,
+    }
+
+    fn id(text: &str) -> UserId {
+        UserId::new(text).unwrap()
+    }
+
+    impl Store {
+        fn of(users: &[&str]) -> Arc<Self> {
+            let store = Self::default();
+            let all = users.iter().map(|user| (id(user), PriorityClass::High));
+            store.users.lock().extend(all);
+            Arc::new(store)
+        }
+    }
+
+    #[async_trait]
+    impl UserRepository for Store {
+        async fn find(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let class = self.users.lock().get(id).copied();
+            Ok(class.map(|priority| User {
+                id: id.clone(),
+                name: UserName::new("x").unwrap(),
+                priority,
+            }))
+        }
+
+        async fn list(
+            &self,
+            _: Option<&UserId>,
+            _: usize,
+        ) -> Result<Vec<User>, UserRepositoryError> {
+            Ok(Vec::new())
+        }
+
+        async fn create(&self, _: &User) -> Result<(), CreateUserError> {
+            Ok(())
+        }
+
+        async fn change(
+            &self,
+            _: &UserId,
+            _: &UserChange,
+        ) -> Result<Option<User>, UserRepositoryError> {
+            Ok(None)
+        }
+
+        async fn erase(&self, id: &UserId, _: &UserId) -> Result<Option<u64>, UserRepositoryError> {
+            self.users.lock().remove(id);
+            Err(UserRepositoryError::Unavailable(
+                "half of it is done".into(),
+            ))
+        }
+    }
+
+    #[async_trait]
+    impl UserChanges for Store {
+        async fn place_before(&self, _: Duration) -> Result<UserMark, UserRepositoryError> {
+            Ok(UserMark {
+                changed_at: String::new(),
+                id: Vec::new(),
+            })
+        }
+
+        async fn changed_after(
+            &self,
+            _: Option<&UserMark>,
+            _: usize,
+        ) -> Result<ChangedUsers, UserRepositoryError> {
+            let users = self.users.lock();
+            Ok(ChangedUsers {
+                users: users
+                    .iter()
+                    .map(|(id, class)| (id.clone(), *class))
+                    .collect(),
+                next: None,
+            })
+        }
+    }
+
+    /// How often the store was asked, and what for.
+    async fn class_of(store: &Store, directory: &UserDirectory, user: &str) -> (usize, bool) {
+        let before = store.asked.load(Ordering::Relaxed);
+        let class = directory.class_of(&id(user)).await.unwrap();
+        let asked = store.asked.load(Ordering::Relaxed) - before;
+        (asked, class.is_some())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_at_hand_are_not_asked_for_and_a_miss_is_never_cached() {
+        let store = Store::of(&["1", "2", "3"]);
+        let directory = UserDirectory::start(Arc::clone(&store), 2);
+        sleep(REFRESH).await;
+        for user in ["1", "2"] {
+            assert_eq!(
+                class_of(&store, &directory, user).await,
+                (0, true),
+                "{user}"
+            );
+        }
+        for user in ["3", "nobody", "3", "nobody"] {
+            let exists = user == "3";
+            assert_eq!(
+                class_of(&store, &directory, user).await,
+                (1, exists),
+                "{user}"
+            );
+        }
+        store
+            .users
+            .lock()
+            .insert(id("nobody"), PriorityClass::Standard);
+        assert_eq!(class_of(&store, &directory, "nobody").await, (1, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_erased_is_not_at_hand_although_erasing_failed() {
+        let store = Store::of(&["1"]);
+        let directory = UserDirectory::start(Arc::clone(&store), 2);
+        sleep(REFRESH).await;
+        directory.erase(&id("1"), &id("2")).await.unwrap_err();
+        assert_eq!(class_of(&store, &directory, "1").await, (1, false));
+    }
+}

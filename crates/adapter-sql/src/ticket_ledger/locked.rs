@@ -185,7 +185,7 @@ impl<E: Engine> Locked<E> {
         }
         let rows = self.session().live_seats(&users).await?.into_iter();
         rows.map(|(show, user, seats)| {
-            let corrupt = |_| Fault::corrupt("live_seats")(&format_args!("{seats} seats"));
+            let corrupt = |_| Fault::corrupt("live_seats", format_args!("{seats} seats"));
             let seats = u32::try_from(seats).map_err(corrupt)?;
             Ok(((show, user), seats))
         })

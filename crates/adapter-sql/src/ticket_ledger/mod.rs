@@ -27,6 +27,7 @@ use domain::rule::{
 use domain::show::{ShowChange, ShowSeats, ShowStanding};
 use domain::ticket::Ticket;
 use rand::RngExt;
+use runtime::Coalescer;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -38,7 +39,6 @@ use crate::error::{Fault, SqlError, cause, ledger_error};
 use crate::row::show_ledger;
 use crate::statements::SqlSession;
 use crate::store::SqlStore;
-use runtime::Coalescer;
 
 /// Tickets asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
