@@ -158,6 +158,12 @@ mod tests {
         Application::build(settings, role, clock).await.unwrap()
     }
 
+    fn stopped() -> CancellationToken {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        stop
+    }
+
     #[tokio::test]
     async fn a_process_has_the_sides_of_its_role_only() {
         for role in [Role::All, Role::Api, Role::Worker] {
@@ -167,7 +173,7 @@ mod tests {
                 application.worker.is_some(),
             );
             assert_eq!(sides, (role.accepts(), role.decides()));
-            application.server.handle().stop(false).await;
+            application.run_until_stopped(stopped()).await.unwrap();
         }
     }
 
@@ -189,9 +195,7 @@ mod tests {
                 PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
             }
         }
-        let stop = CancellationToken::new();
-        stop.cancel();
-        application.run_until_stopped(stop).await.unwrap();
+        application.run_until_stopped(stopped()).await.unwrap();
         let decided = office.read_tickets(&ids).await.unwrap();
         assert_eq!(decided.len(), ids.len());
     }
