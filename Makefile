@@ -114,14 +114,15 @@ browser: ## Finds or installs the Chromium in which the look of reports is teste
 nextest:
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 
+.PHONY: hack
+hack:
+	@$(CARGO) hack --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-hack
+
 .PHONY: check
-check: ## Formatting, lints on every feature set, documentation.
+check: hack ## Formatting, lints on every feature set, documentation.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
-	for features in "" memory mysql rabbitmq memory,mysql memory,rabbitmq mysql,rabbitmq; do \
-		$(CARGO) clippy $(CARGO_FLAGS) -p api --no-default-features --features "$$features" \
-			-- -D warnings || exit 1; \
-	done
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: check-compose

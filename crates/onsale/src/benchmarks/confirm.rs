@@ -159,7 +159,9 @@ impl Sale<'_> {
             decide_backlog(self.deployment, args.confirm_backlog, [api]).await?;
 
         accepted.extend(self.queue(BUSY, args.confirm_backlog).await?);
-        let busy = self.confirm_while_deciding(holds).await?;
+        let confirm = self
+            .confirm_while_deciding(holds, decided_quietly, quiet_cpu)
+            .await?;
 
         let expected = Expected {
             reserved: accepted.len() as u64,
@@ -168,18 +170,7 @@ impl Sale<'_> {
         let sold = Sold::of(&accepted).with_confirmed(confirmed);
         sold.prove(self.deployment, 2, &expected).await?;
         self.api.stop().await?;
-        Ok(Confirm {
-            holds: args.confirm_holds,
-            confirmed_while_deciding: busy.in_time,
-            confirms_per_second: busy.per_second,
-            p50_micros: busy.p50_micros,
-            p99_micros: busy.p99_micros,
-            cpu_micros_per_order_or_confirm: busy.cpu,
-            beside_quiet: busy.decided.per_second / decided_quietly.per_second,
-            decided_while_confirming: busy.decided,
-            decided_quietly,
-            quiet_cpu_micros_per_order: quiet_cpu,
-        })
+        Ok(confirm)
     }
 
     async fn queue(&self, show: u32, count: u64) -> anyhow::Result<Vec<Accepted>> {
@@ -191,7 +182,12 @@ impl Sale<'_> {
         Ok(orders.accepted)
     }
 
-    async fn confirm_while_deciding(&self, holds: Vec<Uuid>) -> anyhow::Result<Busy> {
+    async fn confirm_while_deciding(
+        &self,
+        holds: Vec<Uuid>,
+        decided_quietly: Decided,
+        quiet_cpu_micros_per_order: CpuMicros,
+    ) -> anyhow::Result<Confirm> {
         let (args, database) = (self.args, &self.deployment.database);
         let count = holds.len() as u64;
         let busy = names().show(BUSY);
@@ -223,29 +219,25 @@ impl Sale<'_> {
             "{} confirmations were answered with another ticket or status",
             confirms.unexpected
         );
-        let cpu = meter.per(args.confirm_backlog + count)?;
+        let cpu_micros_per_order_or_confirm = meter.per(args.confirm_backlog + count)?;
         worker.stop().await?;
-        let (in_time, per_second) = rate_until(&confirms.answered, decided_after);
+        let (confirmed_while_deciding, confirms_per_second) =
+            rate_until(&confirms.answered, decided_after);
         let latency = &confirmed.latency_micros;
-        Ok(Busy {
-            in_time,
-            per_second,
+        let decided_while_confirming = Decided::since(self.deployment, since).await?;
+        Ok(Confirm {
+            holds: args.confirm_holds,
+            confirmed_while_deciding,
+            confirms_per_second,
             p50_micros: latency.value_at_quantile(0.5),
             p99_micros: latency.value_at_quantile(0.99),
-            cpu,
-            decided: Decided::since(self.deployment, since).await?,
+            cpu_micros_per_order_or_confirm,
+            beside_quiet: decided_while_confirming.per_second / decided_quietly.per_second,
+            decided_while_confirming,
+            decided_quietly,
+            quiet_cpu_micros_per_order,
         })
     }
-}
-
-/// Confirming and deciding at the same time.
-struct Busy {
-    in_time: u64,
-    per_second: f64,
-    p50_micros: u64,
-    p99_micros: u64,
-    cpu: CpuMicros,
-    decided: Decided,
 }
 
 /// How many came until `end`, and how many that is per second: by the time of

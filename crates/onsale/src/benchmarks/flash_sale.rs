@@ -154,7 +154,7 @@ async fn sell(
     let decided_after = sent.started.elapsed();
     let cpu_micros_per_order = meter.per(args.flash_orders)?;
 
-    let verdicts = verdicts(api, &orders).await?;
+    let Verdicts { states, counted } = verdicts(api, &orders).await?;
     ensure!(
         accepted + refused_by_gate == args.flash_orders,
         "only {accepted} of {} orders were accepted: {:?}",
@@ -162,17 +162,16 @@ async fn sell(
         sent.by_status
     );
     ensure!(
-        refused_by_gate == 0 || verdicts.confirmed == u64::from(args.flash_seats),
+        refused_by_gate == 0 || counted.confirmed == u64::from(args.flash_seats),
         "undersold: {refused_by_gate} orders were refused by the gate, and {} of {} seats sold",
-        verdicts.confirmed,
+        counted.confirmed,
         args.flash_seats
     );
     let mut sold = Sold::of(&orders.accepted);
     for (order, told) in orders.accepted.iter().zip(&mut sold.told) {
-        told.states
-            .extend(verdicts.states.get(&order.ticket).copied());
+        told.states.extend(states.get(&order.ticket).copied());
     }
-    sold.prove(deployment, 1, &verdicts.expected()).await?;
+    sold.prove(deployment, 1, &counted).await?;
     let latency = &sent.latency_micros;
     let waits = deployment.database.waits_micros().await?;
     let peak = |name: &'static str, service: &Service| {
@@ -192,9 +191,9 @@ async fn sell(
         accept_p99_micros: latency.value_at_quantile(0.99),
         decided_after_seconds: decided_after.as_secs_f64(),
         wait: Wait::of(&waits)?,
-        confirmed: verdicts.confirmed,
-        sold_out: verdicts.sold_out,
-        limit_exceeded: verdicts.limit_exceeded,
+        confirmed: counted.confirmed,
+        sold_out: counted.sold_out,
+        limit_exceeded: counted.limit_exceeded,
         cpu_micros_per_order,
         peak_resident_mib: [peak(API, api), peak(WORKER, worker)]
             .into_iter()
@@ -271,20 +270,7 @@ impl fmt::Display for FlashSale {
 /// What every client reads of its ticket.
 struct Verdicts {
     states: HashMap<Uuid, State>,
-    confirmed: u64,
-    sold_out: u64,
-    limit_exceeded: u64,
-}
-
-impl Verdicts {
-    fn expected(&self) -> Expected {
-        Expected {
-            confirmed: self.confirmed,
-            sold_out: self.sold_out,
-            limit_exceeded: self.limit_exceeded,
-            ..Expected::default()
-        }
-    }
+    counted: Expected,
 }
 
 /// Reads every accepted ticket back.
@@ -305,12 +291,13 @@ async fn verdicts<U>(api: &Service, orders: &Orders<U>) -> anyhow::Result<Verdic
         .map(|ticket| (ticket.id, ticket.state))
         .collect();
     let count = |wanted: State| states.values().filter(|state| **state == wanted).count() as u64;
-    Ok(Verdicts {
+    let counted = Expected {
         confirmed: count(State::Confirmed),
         sold_out: count(State::SoldOut),
         limit_exceeded: count(State::LimitExceeded),
-        states,
-    })
+        ..Expected::default()
+    };
+    Ok(Verdicts { states, counted })
 }
 
 #[cfg(test)]

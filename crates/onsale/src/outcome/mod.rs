@@ -76,12 +76,19 @@ pub(crate) struct Usage {
     pub(crate) cpu_micros: u64,
 }
 
-/// Seats of all shows of the run at an instant, in µs from the start.
+/// How they stood at an instant, in µs from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SeatsSample {
     /// When.
     pub(crate) at: u64,
-    /// Seats left.
+    /// How.
+    pub(crate) seats: Seats,
+}
+
+/// Seats of all shows of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seats {
+    /// Seats that are left.
     pub(crate) available: u64,
     /// Seats of reserved tickets.
     pub(crate) held: u64,

@@ -397,44 +397,31 @@ fn run(report: &Report) -> String {
 
 fn over_time_table(report: &Report) -> String {
     let series = &report.series;
-    let rows = series
-        .instants()
-        .into_iter()
-        .enumerate()
-        .map(|(place, until)| {
-            let rate = |values: &[f64]| {
-                values
-                    .get(place)
-                    .map_or(String::new(), |value| format!("{value:.0}"))
-            };
-            let count = |values: &[u64]| values.get(place).map_or(String::new(), u64::to_string);
-            vec![
-                short(until),
-                rate(&series.arrivals_per_second),
-                rate(&series.sent_per_second),
-                rate(&series.accepted_per_second),
-                rate(&series.refused_by_gate_per_second),
-                rate(&series.verdicts_per_second),
-                rate(&series.heard_per_second),
-                count(&series.backlog),
-                count(&series.available),
-                count(&series.held),
-                count(&series.sold),
-            ]
-        });
-    let head = [
-        "until s",
-        "due/s",
-        "sent/s",
-        "accepted/s",
-        "gate/s",
-        "verdicts/s",
-        "heard/s",
-        "backlog",
-        "available",
-        "held",
-        "sold",
+    let rates = |values: &[f64]| values.iter().map(|value| format!("{value:.0}")).collect();
+    let counts = |values: &[u64]| values.iter().map(u64::to_string).collect();
+    let columns: [(&str, Vec<String>); 11] = [
+        (
+            "until s",
+            series.instants().into_iter().map(short).collect(),
+        ),
+        ("due/s", rates(&series.arrivals_per_second)),
+        ("sent/s", rates(&series.sent_per_second)),
+        ("accepted/s", rates(&series.accepted_per_second)),
+        ("gate/s", rates(&series.refused_by_gate_per_second)),
+        ("verdicts/s", rates(&series.verdicts_per_second)),
+        ("heard/s", rates(&series.heard_per_second)),
+        ("backlog", counts(&series.backlog)),
+        ("available", counts(&series.available)),
+        ("held", counts(&series.held)),
+        ("sold", counts(&series.sold)),
     ];
+    let rows = (0..columns[0].1.len()).map(|place| {
+        let cells = columns.iter().map(|(_, values)| values.get(place));
+        cells
+            .map(|cell| cell.cloned().unwrap_or_default())
+            .collect()
+    });
+    let head = columns.each_ref().map(|(name, _)| *name);
     format!(
         "<details><summary>Every value of the plots</summary>{}</details>",
         table(Columns::Figures, &head, rows)

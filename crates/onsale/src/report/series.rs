@@ -3,7 +3,7 @@
 use black_box::proof::told::{Answer, NEVER};
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Outcome, SeatsSample};
+use crate::outcome::{Outcome, Seats, SeatsSample};
 
 /// Intervals at most.
 const MAX_POINTS: u64 = 150;
@@ -50,33 +50,6 @@ pub(crate) struct Series {
     pub(crate) held: Vec<u64>,
     /// Seats of confirmed tickets.
     pub(crate) sold: Vec<u64>,
-}
-
-/// How all seats stood at an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seats {
-    /// Seats that are left.
-    pub(crate) available: u64,
-    /// Seats of reserved tickets.
-    pub(crate) held: u64,
-    /// Seats of confirmed tickets.
-    pub(crate) sold: u64,
-}
-
-impl From<SeatsSample> for Seats {
-    fn from(sample: SeatsSample) -> Self {
-        let SeatsSample {
-            available,
-            held,
-            sold,
-            ..
-        } = sample;
-        Self {
-            available,
-            held,
-            sold,
-        }
-    }
 }
 
 impl Series {
@@ -170,10 +143,10 @@ fn end(outcome: &Outcome) -> u64 {
 /// When the seats were first seen as they stayed: they are looked at for as long
 /// as verdicts are read, which nobody wants to see.
 fn settled(seats: &[SeatsSample]) -> Option<u64> {
-    let last = Seats::from(*seats.last()?);
+    let last = seats.last()?.seats;
     let same = seats.iter().rev();
-    let same = same.take_while(|seats| Seats::from(**seats) == last);
-    same.last().map(|seats| seats.at)
+    let same = same.take_while(|sample| sample.seats == last);
+    same.last().map(|sample| sample.at)
 }
 
 /// Accepted so far without those decided so far; a verdict may come before the
@@ -226,9 +199,8 @@ fn seats(outcome: &Outcome, instants: Vec<u64>) -> Vec<Seats> {
             .collect();
     }
     let at = instants.into_iter().filter_map(|instant| {
-        let seen = outcome.seats.partition_point(|seats| seats.at <= instant);
-        let latest = outcome.seats.get(seen.checked_sub(1)?)?;
-        Some(Seats::from(*latest))
+        let seen = outcome.seats.partition_point(|sample| sample.at <= instant);
+        Some(outcome.seats.get(seen.checked_sub(1)?)?.seats)
     });
     at.collect()
 }
@@ -247,9 +219,11 @@ mod tests {
     fn looking_on_after_the_last_change_does_not_make_a_sale_longer() {
         let seen = |at: u64, sold: u64| SeatsSample {
             at,
-            available: 10 - sold,
-            held: 0,
-            sold,
+            seats: Seats {
+                available: 10 - sold,
+                held: 0,
+                sold,
+            },
         };
         assert_eq!(settled(&[]), None);
         assert_eq!(settled(&[seen(0, 0)]), Some(0));

@@ -16,7 +16,7 @@ use super::result::{Report, Setting};
 use super::{html, plots};
 use crate::machine::Machine;
 use crate::outcome::tally::{Step, Tally};
-use crate::outcome::{Chaos, Ending, Fault, Outcome, SeatsSample, Usage, WatcherFigures};
+use crate::outcome::{Chaos, Ending, Fault, Outcome, Seats, SeatsSample, Usage, WatcherFigures};
 use crate::plot;
 use crate::provenance::Provenance;
 use crate::scenario::faults::FaultKind;
@@ -149,9 +149,11 @@ fn outcome() -> Outcome {
 fn seats_seen(at: u64, sold: u64) -> SeatsSample {
     SeatsSample {
         at,
-        available: 1 - sold,
-        held: 0,
-        sold,
+        seats: Seats {
+            available: 1 - sold,
+            held: 0,
+            sold,
+        },
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::buyers::Buyers;
 use super::usage::{Watch, Watching};
-use crate::outcome::{SeatsSample, Usage};
+use crate::outcome::{self, SeatsSample, Usage};
 
 /// Between two looks at memory.
 const LOOK: Duration = Duration::from_millis(500);
@@ -138,9 +138,11 @@ impl Observer {
         let total = |of: fn(&Seats) -> u64| seats.iter().map(of).sum();
         let sample = SeatsSample {
             at,
-            available: total(|seats| seats.available),
-            held: total(|seats| seats.held),
-            sold: total(|seats| seats.sold),
+            seats: outcome::Seats {
+                available: total(|seats| seats.available),
+                held: total(|seats| seats.held),
+                sold: total(|seats| seats.sold),
+            },
         };
         let mut seen = self.seats.borrow_mut();
         // Answers may overtake each other at the end.
@@ -197,7 +199,8 @@ impl Observer {
             .seats
             .borrow()
             .last()
-            .map_or_else(String::new, |seats| {
+            .map_or_else(String::new, |sample| {
+                let seats = sample.seats;
                 format!(
                     ", seats {} left {} held {} sold",
                     seats.available, seats.held, seats.sold
