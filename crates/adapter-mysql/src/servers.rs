@@ -273,18 +273,11 @@ impl Servers {
                 }
             }
         }
-        let Some((place, mut session)) = found else {
+        let Some((place, session)) = found else {
             failed.sort_by(|(one, _), (other, _)| one.cmp(other));
             return Err(StoreError::NoServer(failed));
         };
-        let full = failed.iter().find(|(_, error)| error.is_of_a_full_server());
-        if let Some((full, _)) = full
-            && !session.is_one_of_many().await?
-        {
-            let (full, other) = (full.clone(), all[place].address.clone());
-            close(session).await;
-            return Err(StoreError::PrimaryMayBeFull { full, other });
-        }
+        let session = unless_one_is_full(&failed, &all[place], session).await?;
         Ok(self.used_from_now_on(all, place, session))
     }
 
@@ -315,6 +308,24 @@ async fn first_of(servers: &[Server]) -> Result<Session, StoreError> {
         }
     }
     Err(StoreError::NoServer(failed))
+}
+
+/// A server that is full may be the primary, and cannot be asked.
+async fn unless_one_is_full(
+    failed: &[(String, StoreError)],
+    found: &Server,
+    mut session: Session,
+) -> Result<Session, StoreError> {
+    let full = failed.iter().find(|(_, error)| error.is_of_a_full_server());
+    let Some((full, _)) = full else {
+        return Ok(session);
+    };
+    if session.is_one_of_many().await? {
+        return Ok(session);
+    }
+    close(session).await;
+    let (full, other) = (full.clone(), found.address.clone());
+    Err(StoreError::PrimaryMayBeFull { full, other })
 }
 
 /// Two servers that take changes have the same data if they are one under two names, or members

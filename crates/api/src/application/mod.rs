@@ -44,6 +44,10 @@ impl Application {
     ///
     /// # Errors
     /// Says which setting or address is at fault.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the sequence of the start, to be read in one piece"
+    )]
     pub async fn build(
         settings: Settings,
         role: Role,

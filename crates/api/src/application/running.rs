@@ -33,6 +33,10 @@ impl Application {
     /// # Errors
     /// When a task ended by itself, or when the deadline came before the end
     /// of that sequence; says how many accepted orders were left undecided.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the sequence of the stop, to be read in one piece"
+    )]
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
         let server = self.server.handle();
         let mut tasks = Tasks::new();
