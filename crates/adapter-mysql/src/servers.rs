@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use adapter_sql::Fault;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
@@ -297,12 +296,19 @@ impl Servers {
     }
 }
 
-/// The first that answers, in the sequence of the configuration.
+/// The first that answers, asked in the sequence of the configuration: one that is slow is not
+/// given up, because the others may be slower.
 async fn first_of(servers: &[Server]) -> Result<Session, StoreError> {
+    let mut asked: FuturesUnordered<_> = (0..)
+        .zip(servers)
+        .map(async |(place, server)| {
+            sleep(HEAD_START * place).await;
+            (server, server.session().await)
+        })
+        .collect();
     let mut failed = Vec::new();
-    for server in servers {
-        let limited = timeout(HEAD_START, server.session()).await;
-        match limited.unwrap_or(Err(Fault::TimedOut { limit: HEAD_START }.into())) {
+    while let Some((server, session)) = asked.next().await {
+        match session {
             Ok(session) => return Ok(session),
             Err(error) => failed.push((server.address.clone(), error)),
         }

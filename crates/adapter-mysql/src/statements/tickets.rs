@@ -18,6 +18,10 @@ use super::{micros, rows};
 use crate::error::StoreError;
 use crate::session::Session;
 
+/// The user, or the alias that a user gets who is being erased.
+const HOLDER: &str = "COALESCE(\
+    (SELECT alias FROM erasures WHERE erasures.user_id = tickets.user_id), user_id) AS user_id";
+
 #[async_trait]
 impl TicketStatements for Session {
     async fn tickets(&mut self, ids: &[TicketId]) -> Result<Vec<TicketRow>, StoreError> {
@@ -68,8 +72,10 @@ impl TicketStatements for Session {
         after: u64,
         until: u64,
     ) -> Result<Vec<TicketRow>, StoreError> {
+        // A user who is being erased has tickets of both names, and is one user to the audit.
+        let columns = TICKET_COLUMNS.replace("user_id", HOLDER);
         let sql = format!(
-            "SELECT {TICKET_COLUMNS} FROM tickets \
+            "SELECT {columns} FROM tickets \
              WHERE show_id = ? AND decision_seq > ? AND decision_seq <= ? ORDER BY decision_seq"
         );
         let query = sqlx::query_as(&sql).bind(show.as_str().as_bytes());

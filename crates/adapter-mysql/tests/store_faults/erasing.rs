@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
+use domain::ids::ShowId;
+use domain::journal::HistoryEntry;
 use domain::ports::{ShowRepository, TicketLedger, UserRepository};
 use domain::rule::{TransitionKind, TransitionRequest};
 use port_contracts::fixtures::{self, OrderSource};
@@ -103,6 +105,18 @@ async fn a_second_attempt_goes_on_with_the_alias_of_the_first() {
         done = store.erase(&user, &first) => panic!("it is locked: {done:?}"),
         () = within("it has begun", has_begun) => {}
     }
+    let history = store
+        .history(&ShowId::new("a").unwrap(), 0, 10)
+        .await
+        .unwrap();
+    let users: Vec<_> = history
+        .iter()
+        .filter_map(|entry| match entry {
+            HistoryEntry::Decided(ticket) => Some(ticket.order.user_id.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(users, ["erased-1"; 2], "to the audit it is one user");
     lock.release().await;
     assert_eq!(store.erase(&user, &second).await.unwrap(), Some(2));
     let of_first = "SELECT COUNT(*) FROM tickets WHERE user_id = 'erased-1'";
