@@ -133,8 +133,9 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 		.local/python/bin/python deploy/check-compose.py; fi
 
 .PHONY: check-docs
-check-docs: ## Compares log lines, settings, targets and codes in the docs with the code; follows links.
+check-docs: ## Compares log lines, settings, targets and codes in the docs with the code; finds circles of files.
 	python3 deploy/check-docs.py
+	python3 deploy/check-circles.py
 
 .PHONY: check-prod
 check-prod: release ## Whether `make prod` goes on with its data after its servers were killed; root on Debian.

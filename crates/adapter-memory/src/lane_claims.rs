@@ -1,7 +1,5 @@
 //! The claims of lanes.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use domain::claims::{Claim, LaneClaim, Member, Presence, Roster};
 use domain::order::Lane;
@@ -9,31 +7,6 @@ use domain::ports::{LaneClaims, LaneClaimsError};
 use domain::receipt::ProcessId;
 
 use crate::MemoryStore;
-
-/// What the workers said, and who has which lane.
-#[derive(Default)]
-pub(crate) struct Claims {
-    members: BTreeMap<ProcessId, Member>,
-    lanes: BTreeMap<Lane, LaneClaim>,
-}
-
-impl Claims {
-    /// Whether no other claim followed.
-    pub(crate) fn is_current(&self, claim: Claim) -> bool {
-        self.number(claim.lane) == claim.number
-    }
-
-    fn number(&self, lane: Lane) -> u64 {
-        self.lanes.get(&lane).map_or(0, |claim| claim.number)
-    }
-
-    fn roster(&self) -> Roster {
-        Roster {
-            members: self.members.values().copied().collect(),
-            claims: self.lanes.values().copied().collect(),
-        }
-    }
-}
 
 #[async_trait]
 impl LaneClaims for MemoryStore {

@@ -5,6 +5,7 @@
 //! the length of a batch at most, and never across an await.
 
 mod books;
+mod claims;
 mod dead_letters;
 mod lane_claims;
 mod lane_queue;

@@ -10,7 +10,7 @@ use domain::user::User;
 use parking_lot::RwLock;
 
 use crate::books::Books;
-use crate::lane_claims::Claims;
+use crate::claims::Claims;
 
 /// Users, shows and the ledger in memory.
 pub struct MemoryStore {

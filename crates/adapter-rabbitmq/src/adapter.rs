@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::order::{Lane, Lanes};
+use domain::event::Event;
+use domain::order::{Lane, Lanes, NewOrder, Order};
 use domain::ports::{
     Clock, ConsumeError, DeadLetter, DeadLetters, DeadLettersError, Dependency, DependencyDown,
-    Examination, Finding, LaneConsumer, Level, StoreIdentity, TicketConsumer,
+    EventFeed, Examination, Finding, LaneConsumer, Level, PublishError, StoreIdentity,
+    TicketConsumer, TicketEvents, TicketEventsError, TicketPublisher,
 };
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
+use domain::waiting_line::AcceptTally;
 
 use crate::addresses::Addresses;
 use crate::dead_letters::RabbitDeadLetters;
@@ -73,12 +76,12 @@ impl fmt::Debug for RabbitMqConfig {
 
 /// The queue's ports on a broker.
 pub struct RabbitMq {
-    pub(crate) topology: Topology,
+    topology: Topology,
     publishing: Arc<Link>,
     consuming: Arc<Link>,
-    pub(crate) publisher: Publisher,
+    publisher: Publisher,
     reader: Arc<LaneReader>,
-    pub(crate) events: Arc<Events>,
+    events: Arc<Events>,
     dead_letters: Arc<RabbitDeadLetters>,
     nodes: OneBroker,
 }
@@ -166,6 +169,29 @@ impl TicketConsumer for RabbitMq {
     /// The broker has them.
     fn volatile_orders(&self) -> usize {
         0
+    }
+}
+
+#[async_trait]
+impl TicketPublisher for RabbitMq {
+    async fn publish(&self, order: NewOrder) -> Result<Order, PublishError> {
+        let lane = self.topology.lanes.of(&order.show_id);
+        self.publisher.publish(lane, order).await
+    }
+
+    fn count_unheard(&self, tally: Arc<AcceptTally>) {
+        self.publisher.count_unheard(tally);
+    }
+}
+
+#[async_trait]
+impl TicketEvents for RabbitMq {
+    async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
+        self.events.announce(events).await
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
+        self.events.feed().await
     }
 }
 

@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel, within_limit};
-use crate::ticket_events::REBIND;
+use crate::limits::within_limit;
+use crate::link::{Link, LiveChannel};
 use crate::wire;
 
 /// Events of one message.
@@ -36,6 +36,10 @@ const MOMENT: Duration = Duration::from_millis(250);
 const MAX_KEPT: usize = 10_000;
 /// Between two attempts.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// How often the subscription is bound again: somebody may have deleted the binding, or the
+/// exchange with it.
+pub(crate) const REBIND: Duration = Duration::from_secs(2);
 
 struct Announcement {
     events: Vec<Event>,

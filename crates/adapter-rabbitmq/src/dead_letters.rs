@@ -15,7 +15,8 @@ use tokio::sync::Mutex;
 
 use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
-use crate::link::{CLOSE_LIMIT, Link, LiveChannel, within_limit};
+use crate::limits::{CLOSE_LIMIT, within_limit};
+use crate::link::{Link, LiveChannel};
 use crate::ticket_publisher::{message_properties, publish_confirmed};
 use crate::topology::Topology;
 use crate::wire;

@@ -6,12 +6,16 @@
 
 mod answers;
 mod consumers;
+mod deployment;
+mod error;
 mod exchange;
+mod finding;
 mod management;
 mod nodes;
 mod patterns;
 mod queues;
 mod rights;
+mod shell;
 
 use std::fmt;
 
@@ -21,7 +25,8 @@ use domain::ports::{Examination, Finding};
 use lapin::uri::AMQPUri;
 
 use crate::doctor::answers::{Answers, NotTold};
-pub use crate::doctor::management::InvalidManagementUrl;
+use crate::doctor::deployment::Deployment;
+pub use crate::doctor::error::{DoctorError, InvalidManagementUrl};
 use crate::doctor::management::Management;
 use crate::error::InvalidUrl;
 use crate::topology::Topology;
@@ -51,29 +56,6 @@ impl fmt::Debug for BrokerDoctorConfig {
             .field("lanes", &self.lanes)
             .finish_non_exhaustive()
     }
-}
-
-/// Why nothing can be examined.
-#[derive(Debug, thiserror::Error)]
-pub enum DoctorError {
-    /// `rabbitmq.urls`.
-    #[error("rabbitmq.urls")]
-    InvalidUrl(#[from] InvalidUrl),
-    /// A URL of the management API.
-    #[error("rabbitmq.management_urls")]
-    InvalidManagementUrl(#[from] InvalidManagementUrl),
-    /// This process cannot make HTTP requests.
-    #[error("the HTTP client")]
-    Client(#[source] reqwest::Error),
-}
-
-/// What is looked for in the answers.
-#[derive(Debug, Clone)]
-struct Deployment {
-    topology: Topology,
-    vhost: String,
-    user: String,
-    may_be_new: bool,
 }
 
 /// Examines the broker of one deployment. Changes nothing there.
@@ -138,34 +120,6 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
     findings
 }
 
-/// One finding for all of a kind of which the same is true. Before, subjects are their names.
-fn grouped(kind: &str, findings: Vec<Finding>) -> Vec<Finding> {
-    let mut groups: Vec<(Finding, Vec<String>)> = Vec::new();
-    for finding in findings {
-        let same = groups.iter_mut().find(|(first, _)| {
-            (first.level, &first.what, &first.remedy)
-                == (finding.level, &finding.what, &finding.remedy)
-        });
-        match same {
-            Some((_, names)) => names.push(finding.subject),
-            None => {
-                let name = finding.subject.clone();
-                groups.push((finding, vec![name]));
-            }
-        }
-    }
-    groups
-        .into_iter()
-        .map(|(finding, names)| {
-            let plural = if names.len() == 1 { "" } else { "s" };
-            Finding {
-                subject: format!("{kind}{plural} {}", names.join(", ")),
-                ..finding
-            }
-        })
-        .collect()
-}
-
 fn version_unknown(answers: &Answers) -> Finding {
     let not_there = NotTold::Failed("/api/overview does not say it".to_owned());
     let why = answers.overview.as_ref().err().unwrap_or(&not_there);
@@ -175,26 +129,6 @@ fn version_unknown(answers: &Answers) -> Finding {
         &answers.asked_by,
         "management",
     )
-}
-
-/// As it is typed into a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%_+:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// `rabbitmqctl COMMAND -p VHOST ARGUMENTS…`
-fn rabbitmqctl(command: &str, vhost: &str, arguments: &[&str]) -> String {
-    let mut line = format!("rabbitmqctl {command} -p {}", quoted(vhost));
-    for argument in arguments {
-        line.push(' ');
-        line.push_str(&quoted(argument));
-    }
-    line
 }
 
 #[cfg(test)]
@@ -253,14 +187,5 @@ mod tests {
             .collect();
         assert!(unknown.contains(&"broker"), "{found:#?}");
         assert_eq!(judge(&deployment(), &answers_of_3(&[])), []);
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(
-            rabbitmqctl("clear_policy", "/", &["no limit's"]),
-            r"rabbitmqctl clear_policy -p / 'no limit'\''s'"
-        );
-        assert_eq!(quoted(""), "''");
     }
 }

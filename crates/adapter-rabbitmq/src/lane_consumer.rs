@@ -25,7 +25,8 @@ use tracing::{error, warn};
 
 use crate::error::BrokerError;
 use crate::lane_troubles::LaneTroubles;
-use crate::link::{CLOSE_LIMIT, Link, LiveChannel, within_limit};
+use crate::limits::{CLOSE_LIMIT, within_limit};
+use crate::link::{Link, LiveChannel};
 use crate::topology::{PREFETCH, Topology};
 use crate::wire::{self, DecodeError};
 

@@ -13,6 +13,7 @@ pub mod doctor;
 mod error;
 mod lane_consumer;
 mod lane_troubles;
+mod limits;
 mod link;
 mod one_broker;
 mod set_lanes;

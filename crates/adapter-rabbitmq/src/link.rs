@@ -14,12 +14,9 @@ use tracing::{debug, info, warn};
 
 use crate::addresses::Addresses;
 use crate::error::BrokerError;
+use crate::limits::{CLOSE_LIMIT, within, within_limit};
 use crate::topology::{Attempt, Topology};
 
-/// How long one request to the broker may take before it counts as lost.
-pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// How long closing may take.
-pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Between two attempts to connect.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How often a connection is asked whether its node is there.
@@ -49,24 +46,6 @@ const REPAIR_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is said at most that a node was left. What is not set right is met again and
 /// again.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
-
-/// Bounds what a request to the broker may take.
-async fn within<T, E: Into<BrokerError>>(
-    limit: Duration,
-    request: impl Future<Output = Result<T, E>>,
-) -> Result<T, BrokerError> {
-    match timeout(limit, request).await {
-        Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(BrokerError::TimedOut(limit)),
-    }
-}
-
-/// Bounds what a request to the broker may take, where nobody waits for it.
-pub(crate) async fn within_limit<T, E: Into<BrokerError>>(
-    request: impl Future<Output = Result<T, E>>,
-) -> Result<T, BrokerError> {
-    within(TIME_LIMIT, request).await
-}
 
 /// For how long a node that was left or not used for that reason is tried last.
 fn avoidance(reason: &BrokerError) -> Duration {

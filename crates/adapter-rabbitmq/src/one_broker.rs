@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::addresses::Addresses;
 use crate::error::BrokerError;
-use crate::link::within_limit;
+use crate::limits::within_limit;
 
 const PURPOSE: &str = "comparing";
 /// How often a node is asked for a queue that another one has made: it may hear of it later.

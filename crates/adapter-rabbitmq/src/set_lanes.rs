@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::addresses::Addresses;
 use crate::error::{BrokerError, InvalidUrl};
-use crate::link::{TIME_LIMIT, within_limit};
+use crate::limits::{TIME_LIMIT, within_limit};
 use crate::ticket_publisher::{MAX_ORDERS, PERSISTENT};
 use crate::topology::{Attempt, Topology, declare_orders_exchange};
 use crate::wire;

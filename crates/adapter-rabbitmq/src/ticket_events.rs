@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::event::Event;
-use domain::ports::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
+use domain::ports::{EventFeed, EventFeedError, TicketEventsError};
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -15,19 +15,15 @@ use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tracing::warn;
 
-use crate::adapter::RabbitMq;
-use crate::announcer::Announcer;
+use crate::announcer::{Announcer, REBIND};
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel, within_limit};
+use crate::limits::within_limit;
+use crate::link::{Link, LiveChannel};
 use crate::topology::{Topology, declare_exchange};
 use crate::wire;
 
 /// Between two attempts to subscribe.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often the subscription is bound again: somebody may have deleted the binding, or the
-/// exchange with it.
-pub(crate) const REBIND: Duration = Duration::from_secs(2);
-
 /// A process that could not listen for so long says so.
 const DEAF_TOO_LONG: Duration = Duration::from_secs(10);
 
@@ -81,6 +77,22 @@ impl Events {
             .as_ref()
             .filter(|deaf| deaf.since.elapsed() >= DEAF_TOO_LONG)?;
         Some(deaf.error.to_string())
+    }
+
+    pub(crate) async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
+        self.announcer
+            .announce(events)
+            .await
+            .map_err(|error| TicketEventsError::Unavailable(error.cause()))
+    }
+
+    pub(crate) async fn feed(self: &Arc<Self>) -> Result<Box<dyn EventFeed>, TicketEventsError> {
+        self.subscribe()
+            .await
+            .map_err(|error| TicketEventsError::Unavailable(error.cause()))?;
+        Ok(Box::new(RabbitEventFeed {
+            heard: self.feeds.subscribe(),
+        }))
     }
 
     fn is_deaf(&self, error: BrokerError) {
@@ -189,27 +201,6 @@ struct Subscription {
     deliveries: Consumer,
     queue: ShortString,
     live: LiveChannel,
-}
-
-#[async_trait]
-impl TicketEvents for RabbitMq {
-    async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
-        self.events
-            .announcer
-            .announce(events)
-            .await
-            .map_err(|error| TicketEventsError::Unavailable(error.cause()))
-    }
-
-    async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
-        self.events
-            .subscribe()
-            .await
-            .map_err(|error| TicketEventsError::Unavailable(error.cause()))?;
-        Ok(Box::new(RabbitEventFeed {
-            heard: self.events.feeds.subscribe(),
-        }))
-    }
 }
 
 struct RabbitEventFeed {

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use domain::order::{Lane, NewOrder, Order};
-use domain::ports::{Clock, PublishError, TicketPublisher};
+use domain::ports::{Clock, PublishError};
 use domain::receipt::ProcessId;
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
@@ -26,10 +25,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
-use crate::adapter::RabbitMq;
 use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
-use crate::link::{Link, LiveChannel, within_limit};
+use crate::limits::within_limit;
+use crate::link::{Link, LiveChannel};
 use crate::topology::Topology;
 use crate::wire;
 
@@ -225,29 +224,17 @@ impl Publisher {
     pub(crate) fn oldest_unconfirmed(&self) -> Option<Duration> {
         self.confirms.oldest()
     }
-}
 
-const fn class_index(class: PriorityClass) -> usize {
-    match class {
-        PriorityClass::High => 0,
-        PriorityClass::Standard => 1,
-    }
-}
-
-#[async_trait]
-impl TicketPublisher for RabbitMq {
-    async fn publish(&self, order: NewOrder) -> Result<Order, PublishError> {
-        let publisher = &self.publisher;
-        let capacity = publisher.capacity;
-        let Some(_caller) = Caller::enter(&publisher.callers, capacity) else {
+    pub(crate) async fn publish(&self, lane: Lane, order: NewOrder) -> Result<Order, PublishError> {
+        let capacity = self.capacity;
+        let Some(_caller) = Caller::enter(&self.callers, capacity) else {
             return Err(PublishError::Full { capacity });
         };
-        let lane = self.topology.lanes.of(&order.show_id);
-        let queue = &publisher.queues[usize::from(lane.index())][class_index(order.class)];
+        let queue = &self.queues[usize::from(lane.index())][class_index(order.class)];
         let (answer, answered) = oneshot::channel();
         let request = Request {
             order,
-            deadline: Instant::now() + publisher.timeout,
+            deadline: Instant::now() + self.timeout,
             answer,
         };
         // Fails only when the runtime shuts down; the answer says so then.
@@ -255,14 +242,21 @@ impl TicketPublisher for RabbitMq {
         let mut wait = Wait {
             lane,
             answered,
-            unheard: &publisher.unheard,
+            unheard: &self.unheard,
         };
         let answer = (&mut wait.answered).await;
         answer.unwrap_or(Err(PublishError::OutcomeUnknown))
     }
 
-    fn count_unheard(&self, tally: Arc<AcceptTally>) {
-        self.publisher.unheard.0.get_or_init(|| tally);
+    pub(crate) fn count_unheard(&self, tally: Arc<AcceptTally>) {
+        self.unheard.0.get_or_init(|| tally);
+    }
+}
+
+const fn class_index(class: PriorityClass) -> usize {
+    match class {
+        PriorityClass::High => 0,
+        PriorityClass::Standard => 1,
     }
 }
 

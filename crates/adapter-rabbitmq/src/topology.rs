@@ -30,7 +30,7 @@ use rand::RngExt;
 use tracing::warn;
 
 use crate::error::BrokerError;
-use crate::link::within_limit;
+use crate::limits::within_limit;
 
 /// Never reached. RabbitMQ 4 drops a message at its 20th delivery unless told
 /// otherwise, and 3.10 takes -1 for "at the first redelivery".

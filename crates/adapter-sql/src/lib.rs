@@ -16,6 +16,7 @@ mod dependency;
 mod engine;
 mod error;
 mod lane_claims;
+mod opening;
 mod page;
 pub mod row;
 mod show_repository;

@@ -13,20 +13,19 @@ use runtime::Coalescer;
 use crate::connections::Lease;
 use crate::database::Database;
 use crate::engine::Engine;
-use crate::error::{Fault, SqlError, cause};
+use crate::error::{SqlError, cause};
 use crate::page::Page;
 use crate::row::readable;
 use crate::statements::{ShowStatements, SqlSession, TicketStatements};
-use crate::store::SqlStore;
+use crate::store::{Found, SqlStore};
 
 /// Shows asked for in one query.
 const MAX_LOOK_UPS: usize = 128;
 
-/// A row that cannot be read is that show's failure alone.
-pub(crate) type Found = Result<Option<ShowStanding>, Fault>;
-
 /// For those who order.
-pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<ShowId, Found, E::Error> {
+pub(crate) fn look_ups<E: Engine>(
+    db: Arc<Database<E>>,
+) -> Coalescer<ShowId, Found<ShowStanding>, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
         let db = Arc::clone(&db);
         async move {
@@ -39,7 +38,7 @@ pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<ShowId, Fou
 /// For everybody: one show's page is asked for by thousands.
 pub(crate) fn public_look_ups<E: Engine>(
     db: Arc<Database<E>>,
-) -> Coalescer<ShowId, Found, E::Error> {
+) -> Coalescer<ShowId, Found<ShowStanding>, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids| {
         let db = Arc::clone(&db);
         async move {
@@ -52,7 +51,7 @@ pub(crate) fn public_look_ups<E: Engine>(
 async fn find_all<E: Engine>(
     lease: impl Future<Output = Result<Lease<E>, E::Error>>,
     ids: &[ShowId],
-) -> Result<Vec<Found>, E::Error> {
+) -> Result<Vec<Found<ShowStanding>>, E::Error> {
     let mut lease = lease.await?;
     let found = lease.session().shows(ids).await?;
     lease.give_back();
@@ -71,7 +70,7 @@ fn unavailable(error: impl SqlError) -> ShowRepositoryError {
 impl<E: Engine> SqlStore<E> {
     async fn look_up(
         &self,
-        shows: &Coalescer<ShowId, Found, E::Error>,
+        shows: &Coalescer<ShowId, Found<ShowStanding>, E::Error>,
         id: &ShowId,
     ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
         let found = shows.call(id.clone()).await;

@@ -11,20 +11,19 @@ use runtime::Coalescer;
 
 use crate::database::Database;
 use crate::engine::Engine;
-use crate::error::{Fault, SqlError, cause};
+use crate::error::{SqlError, cause};
 use crate::page::Page;
 use crate::row::user_id;
 use crate::statements::UserStatements;
-use crate::store::SqlStore;
+use crate::store::{Found, SqlStore};
 use crate::ticket_ledger::holder;
 
 /// Users asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
 
-/// A row that cannot be read is that user's failure alone.
-pub(crate) type Found = Result<Option<User>, Fault>;
-
-pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<UserId, Found, E::Error> {
+pub(crate) fn look_ups<E: Engine>(
+    db: Arc<Database<E>>,
+) -> Coalescer<UserId, Found<User>, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<UserId>| {
         let db = Arc::clone(&db);
         async move {
@@ -42,7 +41,7 @@ pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<UserId, Fou
 async fn find_all<E: Engine>(
     session: &mut E::Session,
     ids: &[UserId],
-) -> Result<Vec<Found>, E::Error> {
+) -> Result<Vec<Found<User>>, E::Error> {
     let mut found = HashMap::with_capacity(ids.len());
     for row in session.users(ids).await? {
         found.insert(row.id.clone(), User::try_from(row));

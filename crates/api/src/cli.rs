@@ -301,7 +301,7 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         && !matches!(timeout(LIMIT, asked.deployment()).await, Ok(Ok(_)))
     {
         identity = None;
-        if settings.queue.adapter.is_shared() {
+        if settings.queue.adapter().is_shared() {
             print(
                 "the store has not told which deployment this is: whose queues these are was \
                  not looked at",
@@ -313,12 +313,12 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     for (name, adapter, connected) in [
         (
             "queue",
-            settings.queue.adapter.name(),
+            settings.queue.adapter().name(),
             queue.map(|ports| (ports.dependency, ports.examinations)),
         ),
         (
             "store",
-            settings.store.adapter.name(),
+            settings.store.adapter().name(),
             store.map(|ports| (ports.dependency, ports.examinations)),
         ),
     ] {
@@ -349,7 +349,7 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    if let Some(unseen) = settings.queue.adapter.unseen() {
+    if let Some(unseen) = settings.queue.adapter().unseen() {
         print(unseen)?;
     }
     Ok(if is_well {
@@ -375,7 +375,7 @@ async fn explained<T>(store: &StorePorts, done: anyhow::Result<T>) -> anyhow::Re
 }
 
 async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> {
-    let report = match (args.url, settings.store.adapter.is_shared()) {
+    let report = match (args.url, settings.store.adapter().is_shared()) {
         (None, true) => {
             let store = connect_store(&settings, StoreUse::Reads)?;
             let audited = audit_shows(&*store.shows, &*store.ledger).await;
@@ -430,7 +430,7 @@ pub async fn fetch_audit(url: &str, token: Option<&SecretString>) -> anyhow::Res
 }
 
 fn connect_store(settings: &Settings, usage: StoreUse) -> anyhow::Result<StorePorts> {
-    settings.store.adapter.connect(settings, clock(), usage)
+    settings.store.adapter().connect(settings, clock(), usage)
 }
 
 async fn connect_queue(
@@ -438,7 +438,7 @@ async fn connect_queue(
     identity: Option<Arc<dyn StoreIdentity>>,
 ) -> anyhow::Result<QueuePorts> {
     let process = ProcessId::new(rand::random());
-    let queue = &settings.queue.adapter;
+    let queue = settings.queue.adapter();
     queue
         .connect(settings, clock(), process, identity, QueueUse::Looks)
         .await
@@ -461,7 +461,7 @@ fn needs_a_server(is_shared: bool, setting: &str) -> anyhow::Result<()> {
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    needs_a_server(settings.store.adapter.is_shared(), "store.adapter")?;
+    needs_a_server(settings.store.adapter().is_shared(), "store.adapter")?;
     // What it waits for is logged.
     telemetry::start(&settings.log).context("starting the log")?;
     let store = connect_store(settings, StoreUse::Changes)?;
@@ -471,7 +471,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
-    needs_a_server(settings.store.adapter.is_shared(), "store.adapter")?;
+    needs_a_server(settings.store.adapter().is_shared(), "store.adapter")?;
     let store = connect_store(settings, StoreUse::Changes)?;
     let seeded = seed::demo(&*store.users, &*store.shows).await;
     explained(&store, seeded).await?;
@@ -482,7 +482,7 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
 async fn set_lanes(settings: &Settings, lanes: u8) -> anyhow::Result<ExitCode> {
     let lanes = Lanes::new(lanes).context("the number of lanes")?;
     let identity = connect_store(settings, StoreUse::Reads)?.identity;
-    settings.queue.adapter.set_lanes(lanes, identity).await?;
+    settings.queue.adapter().set_lanes(lanes, identity).await?;
     print(format_args!(
         "there are {} lanes now; set queue.lanes to that number for every process",
         lanes.count()
@@ -494,7 +494,7 @@ async fn dead_letters(
     settings: &Settings,
     command: DeadLettersCommand,
 ) -> anyhow::Result<ExitCode> {
-    needs_a_server(settings.queue.adapter.is_shared(), "queue.adapter")?;
+    needs_a_server(settings.queue.adapter().is_shared(), "queue.adapter")?;
     let identity = connect_store(settings, StoreUse::Reads)?.identity;
     let queue = connect_queue(settings, identity).await?;
     match command {

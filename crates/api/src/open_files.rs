@@ -65,7 +65,7 @@ impl OpenFiles {
 
     fn reserved_for(settings: &Settings) -> u64 {
         let threads = available_parallelism().map_or(1, usize::from) as u64;
-        let database = u64::from(settings.store.adapter.connections());
+        let database = u64::from(settings.store.adapter().connections());
         Self::FIXED + Self::PER_THREAD * threads + database
     }
 

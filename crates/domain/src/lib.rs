@@ -12,6 +12,7 @@ pub mod event;
 pub mod gate;
 pub mod ids;
 pub mod journal;
+mod lane;
 pub mod order;
 pub mod ports;
 pub mod receipt;

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 use crate::ids::UserId;
-use crate::order::{Lane, Lanes, MAX_LANES};
+use crate::lane::{Lane, Lanes, MAX_LANES};
 use crate::time::Timestamp;
 use crate::user::PriorityClass;
 

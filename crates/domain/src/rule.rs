@@ -17,10 +17,10 @@ mod terms;
 mod transition;
 
 pub use batch::{BatchOutcome, BatchShow, BatchState, Decision, decide_batch};
-pub use ledger::{CorruptCounters, ShowLedger};
+pub use ledger::{CorruptCounters, Refusal, ShowLedger, TermsRefused, Transition};
 pub use saved::{Changes, ShowAfter, TicketChange};
-pub use terms::{ShowSaved, TermsRefused, change_show, open_show};
+pub use terms::{ShowSaved, change_show, open_show};
 pub use transition::{
-    Refusal, TicketsOutcome, TicketsState, Transition, TransitionKind, TransitionOutcome,
-    TransitionRequest, change_tickets, expire_holds,
+    TicketsOutcome, TicketsState, TransitionKind, TransitionOutcome, TransitionRequest,
+    change_tickets, expire_holds,
 };

@@ -3,28 +3,16 @@
 //! What is looked at: which servers there are and which of them takes changes, what is set on the
 //! one that does, and what it does when it is tried. Nothing is changed there.
 
+mod limit;
 mod probes;
 mod servers;
 mod settings;
 
-use std::time::Duration;
-
-use adapter_sql::Fault;
 use domain::ports::{Finding, Level};
-use tokio::time::timeout;
 
+use self::limit::within_limit;
 use crate::error::StoreError;
 use crate::servers::{Servers, close};
-
-/// The longest that one part of it may take.
-const LIMIT: Duration = Duration::from_secs(5);
-
-async fn within_limit<T>(
-    looking: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let in_time = timeout(LIMIT, looking).await;
-    in_time.unwrap_or(Err(Fault::TimedOut { limit: LIMIT }.into()))
-}
 
 fn unknown(subject: &str, error: &StoreError) -> Finding {
     Finding::new(

@@ -7,7 +7,7 @@ use domain::ports::{Finding, Level};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::{LIMIT, within_limit};
+use super::limit::{LIMIT, within_limit};
 use crate::error::StoreError;
 use crate::servers::{Server, Servers, close};
 use crate::session::Session;

@@ -5,6 +5,8 @@
 use domain::ports::{Finding, Level};
 use serde_json::Value;
 
+use crate::doctor::shell::quoted;
+
 /// Why an answer is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NotTold {
@@ -25,7 +27,7 @@ impl NotTold {
                 format!(
                     "give the user the tag `{tag}` and run it again: rabbitmqctl set_user_tags \
                      {} {tag} (replaces the tags that it has)",
-                    super::quoted(user)
+                    quoted(user)
                 ),
             ),
             Self::NotFound => (

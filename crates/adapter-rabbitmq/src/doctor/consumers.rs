@@ -5,7 +5,8 @@ use domain::ports::{Finding, Level};
 
 use crate::addresses::CONNECTION_NAME;
 use crate::doctor::answers::{Answers, named, rows, text};
-use crate::doctor::{Deployment, grouped};
+use crate::doctor::deployment::Deployment;
+use crate::doctor::finding::grouped;
 
 /// Only what both lists have is judged: each is some seconds old, and a user without the tag
 /// `monitoring` does not see all connections.

@@ -6,7 +6,9 @@ use domain::user::PriorityClass;
 use serde_json::Value;
 
 use crate::doctor::answers::{Answers, NotTold, named, rows, text};
-use crate::doctor::{Deployment, grouped, rabbitmqctl};
+use crate::doctor::deployment::Deployment;
+use crate::doctor::finding::grouped;
+use crate::doctor::shell::rabbitmqctl;
 use crate::topology::Topology;
 
 /// Takes what no queue is bound for, so that the publisher does not learn of it.

@@ -8,15 +8,11 @@ use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
 use crate::doctor::answers::{Answers, NotTold, Told, text};
-use crate::doctor::{Deployment, DoctorError};
+use crate::doctor::deployment::Deployment;
+use crate::doctor::error::{DoctorError, InvalidManagementUrl};
 
 /// How long one node may take to answer before the next is asked.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
-
-/// The URL itself is not repeated: it holds the password.
-#[derive(Debug, thiserror::Error)]
-#[error("must be like http://user:password@host:15672, at least one")]
-pub struct InvalidManagementUrl;
 
 pub(super) struct Management {
     client: Client,

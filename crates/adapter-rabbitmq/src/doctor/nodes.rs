@@ -4,7 +4,8 @@ use domain::ports::{Finding, Level};
 use serde_json::Value;
 
 use crate::doctor::answers::{Answers, names, rows, text};
-use crate::doctor::{grouped, quoted};
+use crate::doctor::finding::grouped;
+use crate::doctor::shell::quoted;
 
 /// Orders wait so long for a node that vanished without closing its connections.
 const MAX_TICK_SECONDS: u64 = 10;

@@ -6,8 +6,10 @@ use domain::ports::{Finding, Level};
 use serde_json::Value;
 
 use crate::doctor::answers::{Answers, NotTold, named, names, rows, text};
+use crate::doctor::deployment::Deployment;
+use crate::doctor::finding::grouped;
 use crate::doctor::queues::settings::{Setting, Settings};
-use crate::doctor::{Deployment, grouped, quoted, rabbitmqctl};
+use crate::doctor::shell::{quoted, rabbitmqctl};
 use crate::topology::Topology;
 
 /// A queue goes on without one of three members, and more cost time.

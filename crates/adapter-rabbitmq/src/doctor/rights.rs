@@ -5,7 +5,9 @@ use domain::user::PriorityClass;
 use serde_json::Value;
 
 use crate::doctor::answers::{Answers, NotTold, rows, text};
-use crate::doctor::{Deployment, patterns, quoted, rabbitmqctl};
+use crate::doctor::deployment::Deployment;
+use crate::doctor::patterns;
+use crate::doctor::shell::{quoted, rabbitmqctl};
 
 /// A name as the broker gives it to queues that are declared without one: those by which a
 /// process hears events.

@@ -10,8 +10,8 @@ use runtime::error_chain;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
+use super::attempts::until_free;
 use super::locked::Locked;
-use super::until_free;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{Fault, SqlError};

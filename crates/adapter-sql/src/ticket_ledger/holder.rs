@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use domain::ids::{ShowId, UserId};
 use domain::rule::Changes;
 
+use super::attempts::until_free;
 use super::locked::Locked;
-use super::until_free;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::row::show_id;

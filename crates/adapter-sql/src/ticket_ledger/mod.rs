@@ -1,15 +1,14 @@
 //! The ledger. Every change goes through [`locked::Locked`]; what changes is
 //! said by [`domain::rule`].
 
+mod attempts;
 mod expiring;
 pub(crate) mod holder;
 mod locked;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::claims::Claim;
@@ -26,19 +25,17 @@ use domain::rule::{
 };
 use domain::show::{ShowChange, ShowSeats, ShowStanding};
 use domain::ticket::Ticket;
-use rand::RngExt;
 use runtime::Coalescer;
-use tokio::time::sleep;
-use tracing::debug;
 
+use self::attempts::until_free;
 use self::locked::{LiveSeats, Locked};
 use crate::by_show::ByShow;
 use crate::database::{CHANGE_LIMIT, Database};
 use crate::engine::Engine;
-use crate::error::{Fault, SqlError, cause, ledger_error};
+use crate::error::{Fault, cause, ledger_error};
 use crate::row::show_ledger;
 use crate::statements::SqlSession;
-use crate::store::SqlStore;
+use crate::store::{Found, SqlStore};
 
 /// Tickets asked for in one query.
 const MAX_LOOK_UPS: usize = 512;
@@ -46,14 +43,10 @@ const MAX_LOOK_UPS: usize = 512;
 const MAX_TRANSITIONS: usize = 1_000;
 /// Due holds that a deciding transaction releases whether or not it needs their seats.
 const MAX_DUE_HOLDS: usize = 1_000;
-/// Attempts of a transaction that others get in the way of.
-const ATTEMPTS: u32 = 10;
-
-/// A row that cannot be read is that ticket's failure alone.
-pub(crate) type Found = Result<Option<Ticket>, Fault>;
-
 /// For everybody.
-pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<TicketId, Found, E::Error> {
+pub(crate) fn look_ups<E: Engine>(
+    db: Arc<Database<E>>,
+) -> Coalescer<TicketId, Found<Ticket>, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
         let db = Arc::clone(&db);
         async move {
@@ -71,7 +64,7 @@ pub(crate) fn look_ups<E: Engine>(db: Arc<Database<E>>) -> Coalescer<TicketId, F
 /// For those who confirm and cancel: what is not found is nowhere.
 pub(crate) fn look_ups_for_changes<E: Engine>(
     db: Arc<Database<E>>,
-) -> Coalescer<TicketId, Found, E::Error> {
+) -> Coalescer<TicketId, Found<Ticket>, E::Error> {
     Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
         let db = Arc::clone(&db);
         async move {
@@ -90,7 +83,7 @@ pub(crate) fn look_ups_for_changes<E: Engine>(
     })
 }
 
-fn each(ids: &[TicketId], found: HashMap<TicketId, Result<Ticket, Fault>>) -> Vec<Found> {
+fn each(ids: &[TicketId], found: HashMap<TicketId, Result<Ticket, Fault>>) -> Vec<Found<Ticket>> {
     let one = |id: &TicketId| found.get(id).cloned().transpose();
     ids.iter().map(one).collect()
 }
@@ -121,30 +114,6 @@ pub(crate) fn transitions<E: Engine>(
         }
     };
     ByShow::new(MAX_TRANSITIONS, shows_at_once, CHANGE_LIMIT, run)
-}
-
-/// Does it again while other transactions are in the way, waiting longer each time. A key that is
-/// there may be one: the same ticket id was decided for another show in the same moment.
-async fn until_free<T, E, F>(attempt: impl Fn() -> F) -> Result<T, E>
-where
-    E: SqlError,
-    F: Future<Output = Result<T, E>>,
-{
-    let mut failed = 0;
-    loop {
-        match attempt().await {
-            Err(error)
-                if failed + 1 < ATTEMPTS && (error.is_contention() || error.is_duplicate()) =>
-            {
-                failed += 1;
-                debug!(attempts = failed, "another transaction was in the way");
-                let longest = 1 << failed.min(7);
-                let wait = rand::rng().random_range(1..=longest);
-                sleep(Duration::from_millis(wait)).await;
-            }
-            ended => return ended,
-        }
-    }
 }
 
 #[async_trait]

@@ -44,11 +44,11 @@ impl Ground {
         } else {
             StoreUse::Changes
         };
-        let store = &settings.store.adapter;
+        let store = settings.store.adapter();
         let store = store.connect(&settings, Arc::clone(&clock), usage)?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
-        let is_watched = settings.store.adapter.is_shared() && role.accepts();
+        let is_watched = settings.store.adapter().is_shared() && role.accepts();
         let watched_clock = is_watched.then(|| {
             let store = Arc::clone(&store.dependency);
             let watched = WatchedClock::new(Arc::clone(&clock), store, settings.max_clock_skew);
@@ -62,7 +62,7 @@ impl Ground {
         }
         let dating = dating(&clock, watched_clock.as_ref());
         let (identity, usage) = (store.identity.clone(), QueueUse::Serves);
-        let queue = &settings.queue.adapter;
+        let queue = settings.queue.adapter();
         let queue = queue.connect(&settings, dating, process, identity, usage);
         let queue = queue.await?;
         Ok(Self {

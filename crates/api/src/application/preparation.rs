@@ -33,7 +33,7 @@ impl Preparation {
             migrate: Arc::clone(&store.migrate),
             users: Arc::clone(&store.users),
             shows: Arc::clone(&store.shows),
-            migrates: settings.adapter.migrates_at_start(),
+            migrates: settings.adapter().migrates_at_start(),
             seeds_demo: settings.seed_demo,
         }
     }

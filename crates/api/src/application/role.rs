@@ -29,7 +29,8 @@ impl Role {
     /// # Errors
     /// Names the settings that do not fit.
     pub fn fits(self, settings: &Settings) -> anyhow::Result<()> {
-        let are_shared = settings.queue.adapter.is_shared() && settings.store.adapter.is_shared();
+        let are_shared =
+            settings.queue.adapter().is_shared() && settings.store.adapter().is_shared();
         if self != Self::All && !are_shared {
             bail!(
                 "--role {}: with queue.adapter or store.adapter `memory` only --role all \

@@ -31,11 +31,11 @@ use secrecy::SecretString;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
-pub use self::queue::QueueSettings;
+pub use self::queue::{QueueChoice, QueueSettings};
 pub use self::rabbitmq::RabbitMqSettings;
 use self::reader::{like, millis, setting, variable};
 pub use self::server::ServerSettings;
-pub use self::store::StoreSettings;
+pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
 
 /// The environment that needs no secrets.

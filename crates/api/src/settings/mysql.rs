@@ -1,13 +1,10 @@
 //! `mysql.*`
 
-use std::sync::Arc;
-
 use fields::{Fields, all, flag, whole};
 use secrecy::SecretString;
 
 use super::reader::{setting, urls};
 use super::urls as check;
-use crate::wiring::StoreAdapter;
 
 /// `mysql.*`
 #[derive(Debug, Clone)]
@@ -21,10 +18,6 @@ pub struct MySqlSettings {
     pub user_directory_max: usize,
     /// Whether the schema is brought up to date before anything else.
     pub migrate_at_start: bool,
-}
-
-pub(super) fn read(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<Arc<dyn StoreAdapter>> {
-    Some(Arc::new(settings(fields, is_used)?))
 }
 
 pub(super) fn settings(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<MySqlSettings> {

@@ -1,27 +1,39 @@
 //! `queue.*`
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::{Lanes, MAX_LANES};
 use fields::{Fields, all, whole};
 
+use super::memory::MemorySettings;
+use super::rabbitmq::{self, RabbitMqSettings};
 use super::reader::{ReadAdapter, adapter, millis, setting};
-use super::{memory, rabbitmq};
-use crate::wiring::QueueAdapter;
 
 /// What `queue.adapter` may name.
-const ADAPTERS: [(&str, ReadAdapter<dyn QueueAdapter>); 2] =
-    [("memory", memory::queue), ("rabbitmq", rabbitmq::read)];
+const ADAPTERS: [(&str, ReadAdapter<QueueChoice>); 2] = [
+    ("memory", |_, _| Some(QueueChoice::Memory(MemorySettings))),
+    ("rabbitmq", |fields, is_used| {
+        rabbitmq::settings(fields, is_used).map(QueueChoice::RabbitMq)
+    }),
+];
 
 const MAX_WEIGHT: u32 = 1_000;
+
+/// An adapter, with its settings.
+#[derive(Debug, Clone)]
+pub enum QueueChoice {
+    /// `memory`
+    Memory(MemorySettings),
+    /// `rabbitmq`
+    RabbitMq(RabbitMqSettings),
+}
 
 /// The orders' queue.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
     /// Which adapter.
-    pub adapter: Arc<dyn QueueAdapter>,
+    pub adapter: QueueChoice,
     /// How many lanes it has.
     pub lanes: Lanes,
     /// The most orders that may wait in memory.

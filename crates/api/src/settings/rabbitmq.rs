@@ -1,13 +1,10 @@
 //! `rabbitmq.*`
 
-use std::sync::Arc;
-
 use fields::{Fields, all, text};
 use secrecy::SecretString;
 
 use super::reader::{setting, several_urls, urls};
 use super::urls as check;
-use crate::wiring::QueueAdapter;
 
 /// Queue names have at most 255 bytes.
 const MAX_PREFIX_LENGTH: usize = 64;
@@ -21,10 +18,6 @@ pub struct RabbitMqSettings {
     pub management_urls: Vec<SecretString>,
     /// Goes before the name of every exchange and queue.
     pub prefix: String,
-}
-
-pub(super) fn read(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<Arc<dyn QueueAdapter>> {
-    Some(Arc::new(settings(fields, is_used)?))
 }
 
 pub(super) fn settings(fields: &mut Fields<'_, '_>, is_used: bool) -> Option<RabbitMqSettings> {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fields::{Fields, Value, text, whole};
@@ -15,7 +14,7 @@ const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
 pub(super) type CheckUrl = fn(&str) -> Result<String, String>;
 
 /// Reads an adapter's settings; what only the used one needs may be missing from the others.
-pub(super) type ReadAdapter<T> = fn(&mut Fields<'_, '_>, bool) -> Option<Arc<T>>;
+pub(super) type ReadAdapter<T> = fn(&mut Fields<'_, '_>, bool) -> Option<T>;
 
 /// A setting that must be there.
 pub(super) fn setting<T, E: Display>(
@@ -75,11 +74,11 @@ pub(super) fn urls(
 
 /// The settings of the adapter that `key` names. Those of the others are read, too, so that
 /// their faults are found.
-pub(super) fn adapter<T: ?Sized, const N: usize>(
+pub(super) fn adapter<T, const N: usize>(
     fields: &mut Fields<'_, '_>,
     key: &'static str,
     adapters: [(&'static str, ReadAdapter<T>); N],
-) -> Option<Arc<T>> {
+) -> Option<T> {
     let names = adapters.map(|(name, _)| (name, name));
     let chosen = setting(fields, key, fields::word(names));
     let mut used = None;

@@ -1,22 +1,33 @@
 //! `store.*`
 
-use std::sync::Arc;
-
 use fields::{Fields, all, flag};
 
+use super::memory::MemorySettings;
+use super::mysql::{self, MySqlSettings};
 use super::reader::{ReadAdapter, adapter, setting};
-use super::{memory, mysql};
-use crate::wiring::StoreAdapter;
 
 /// What `store.adapter` may name.
-const ADAPTERS: [(&str, ReadAdapter<dyn StoreAdapter>); 2] =
-    [("memory", memory::store), ("mysql", mysql::read)];
+const ADAPTERS: [(&str, ReadAdapter<StoreChoice>); 2] = [
+    ("memory", |_, _| Some(StoreChoice::Memory(MemorySettings))),
+    ("mysql", |fields, is_used| {
+        mysql::settings(fields, is_used).map(StoreChoice::MySql)
+    }),
+];
+
+/// An adapter, with its settings.
+#[derive(Debug, Clone)]
+pub enum StoreChoice {
+    /// `memory`
+    Memory(MemorySettings),
+    /// `mysql`
+    MySql(MySqlSettings),
+}
 
 /// The users', shows' and tickets' store.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// Which adapter.
-    pub adapter: Arc<dyn StoreAdapter>,
+    pub adapter: StoreChoice,
     /// Whether user `1` and show `230920` are added at start.
     pub seed_demo: bool,
 }

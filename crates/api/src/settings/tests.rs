@@ -50,8 +50,8 @@ fn production_needs_its_secrets() {
         ("APP__MYSQL__URL", "mysql://u:0123456789abcdef@db/tickets"),
     ])
     .unwrap();
-    assert_eq!(settings.queue.adapter.name(), "rabbitmq");
-    assert_eq!(settings.store.adapter.name(), "mysql");
+    assert_eq!(settings.queue.adapter().name(), "rabbitmq");
+    assert_eq!(settings.store.adapter().name(), "mysql");
     assert_eq!(settings.tickets.id_secrets.len(), 2);
     assert!(!settings.store.seed_demo);
     assert!(!format!("{settings:?}").contains("0123456789abcdef"));

@@ -9,7 +9,6 @@ mod mysql;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,7 +28,7 @@ use crate::settings::MemorySettings;
 use crate::settings::MySqlSettings;
 #[cfg(not(feature = "rabbitmq"))]
 use crate::settings::RabbitMqSettings;
-use crate::settings::Settings;
+use crate::settings::{QueueChoice, QueueSettings, Settings, StoreChoice, StoreSettings};
 
 /// The adapters of this binary, as their features are called.
 pub const COMPILED_ADAPTERS: &[&str] = &[
@@ -50,8 +49,30 @@ absent!(store MySqlSettings, "mysql");
 #[cfg(not(feature = "rabbitmq"))]
 absent!(queue RabbitMqSettings, "rabbitmq");
 
+impl StoreSettings {
+    /// What `store.adapter` names.
+    #[must_use]
+    pub fn adapter(&self) -> &dyn StoreAdapter {
+        match &self.adapter {
+            StoreChoice::Memory(settings) => settings,
+            StoreChoice::MySql(settings) => settings,
+        }
+    }
+}
+
+impl QueueSettings {
+    /// What `queue.adapter` names.
+    #[must_use]
+    pub fn adapter(&self) -> &dyn QueueAdapter {
+        match &self.adapter {
+            QueueChoice::Memory(settings) => settings,
+            QueueChoice::RabbitMq(settings) => settings,
+        }
+    }
+}
+
 /// A store, with its settings.
-pub trait StoreAdapter: fmt::Debug + Send + Sync {
+pub trait StoreAdapter: Send + Sync {
     /// What `store.adapter` calls it, and its cargo feature.
     fn name(&self) -> &'static str;
 
@@ -84,7 +105,7 @@ pub trait StoreAdapter: fmt::Debug + Send + Sync {
 
 /// A queue, with its settings.
 #[async_trait]
-pub trait QueueAdapter: fmt::Debug + Send + Sync {
+pub trait QueueAdapter: Send + Sync {
     /// What `queue.adapter` calls it, and its cargo feature.
     fn name(&self) -> &'static str;
 
@@ -224,12 +245,12 @@ mod tests {
             ]);
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            let store = settings.store.adapter.connect(
+            let store = settings.store.adapter().connect(
                 &settings,
                 Arc::clone(&clock),
                 StoreUse::TakesOrders,
             );
-            let queue = settings.queue.adapter.connect(
+            let queue = settings.queue.adapter().connect(
                 &settings,
                 clock,
                 ProcessId::new(1),

@@ -3,9 +3,7 @@
 use crate::ids::ShowId;
 use crate::journal::{Change, JournalEntry, SeatsFrom};
 use crate::order::Order;
-use crate::rule::terms::TermsRefused;
-use crate::rule::transition::{Refusal, Transition};
-use crate::show::{Capacity, SeatCounts, ShowChange, ShowSeats, Terms};
+use crate::show::{Capacity, SeatCounts, ShowChange, ShowSeats, Terms, TermsError};
 use crate::ticket::{RejectionReason, Status, Ticket, Verdict};
 use crate::time::Timestamp;
 
@@ -45,6 +43,47 @@ pub enum CorruptCounters {
         counted: u32,
         /// What the ticket has.
         seats: u32,
+    },
+}
+
+/// Why a ticket cannot be confirmed or cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The hold is over, whether or not its seats went back already.
+    #[error("the hold is over")]
+    HoldExpired,
+    /// Only a reserved ticket can be confirmed.
+    #[error("the ticket is not reserved")]
+    NotReserved,
+    /// A rejected ticket has no seats to give back.
+    #[error("the ticket was rejected")]
+    Rejected,
+}
+
+/// What became of one ticket under its show's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// The ticket changed; the entry belongs into the journal.
+    Done(JournalEntry),
+    /// The ticket is already what was asked for.
+    AlreadyDone,
+    /// The ticket stays as it is.
+    Refused(Refusal),
+}
+
+/// Why a show's terms cannot change as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TermsRefused {
+    /// The new terms contradict themselves.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// The new capacity is below the seats that buyers already have.
+    #[error("is below the {held} held and {sold} sold seats; cancel tickets first")]
+    BelowHeldAndSold {
+        /// Seats of reserved tickets.
+        held: u32,
+        /// Seats of confirmed tickets.
+        sold: u32,
     },
 }
 

@@ -1,25 +1,9 @@
 //! Putting a show on sale and changing it.
 
 use crate::journal::JournalEntry;
-use crate::rule::ledger::ShowLedger;
-use crate::show::{Show, ShowChange, ShowStanding, TermsError};
+use crate::rule::ledger::{ShowLedger, TermsRefused};
+use crate::show::{Show, ShowChange, ShowStanding};
 use crate::time::Timestamp;
-
-/// Why a show's terms cannot change as asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TermsRefused {
-    /// The new terms contradict themselves.
-    #[error(transparent)]
-    Terms(#[from] TermsError),
-    /// The new capacity is below the seats that buyers already have.
-    #[error("is below the {held} held and {sold} sold seats; cancel tickets first")]
-    BelowHeldAndSold {
-        /// Seats of reserved tickets.
-        held: u32,
-        /// Seats of confirmed tickets.
-        sold: u32,
-    },
-}
 
 /// A show that was put on sale or changed, as a ledger saves it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,37 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::ShowId;
-use crate::journal::JournalEntry;
 use crate::receipt::TicketId;
-use crate::rule::ledger::{CorruptCounters, ShowLedger};
+use crate::rule::ledger::{CorruptCounters, Refusal, ShowLedger, Transition};
 use crate::rule::saved::{Changes, ShowAfter, TicketChange};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
-
-/// Why a ticket cannot be confirmed or cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The hold is over, whether or not its seats went back already.
-    #[error("the hold is over")]
-    HoldExpired,
-    /// Only a reserved ticket can be confirmed.
-    #[error("the ticket is not reserved")]
-    NotReserved,
-    /// A rejected ticket has no seats to give back.
-    #[error("the ticket was rejected")]
-    Rejected,
-}
-
-/// What became of one ticket under its show's lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transition {
-    /// The ticket changed; the entry belongs into the journal.
-    Done(JournalEntry),
-    /// The ticket is already what was asked for.
-    AlreadyDone,
-    /// The ticket stays as it is.
-    Refused(Refusal),
-}
 
 /// What a holder asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

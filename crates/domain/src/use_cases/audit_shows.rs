@@ -1,6 +1,6 @@
 //! The audit of all shows, for operators.
 
-use super::BoxOffice;
+use super::box_office::BoxOffice;
 use crate::audit::{ShowAudit, audit_show};
 use crate::ports::{
     LedgerError, ShowRepository, ShowRepositoryError, TicketLedger, UnreadableShow,
@@ -48,6 +48,6 @@ impl BoxOffice {
     /// # Errors
     /// [`LedgerError`] when the store did not answer.
     pub async fn audit_shows(&self) -> Result<AuditedShows, LedgerError> {
-        audit_shows(&*self.shows, &*self.ledger).await
+        audit_shows(&*self.parts.shows, &*self.parts.ledger).await
     }
 }

@@ -1,6 +1,7 @@
 //! Confirming and cancelling.
 
-use super::{BoxOffice, announce};
+use super::announce;
+use super::box_office::BoxOffice;
 use crate::ports::{Cause, TicketEventsError};
 use crate::receipt::TicketId;
 use crate::rule::{Refusal, TransitionKind, TransitionOutcome, TransitionRequest};
@@ -43,6 +44,7 @@ impl BoxOffice {
         kind: TransitionKind,
     ) -> Result<ChangedTicket, ChangeTicketError> {
         let mut report = self
+            .parts
             .ledger
             .transition(&[TransitionRequest { ticket_id, kind }])
             .await
@@ -51,7 +53,7 @@ impl BoxOffice {
         let announced = if events.is_empty() {
             Ok(())
         } else {
-            self.events.announce(events).await
+            self.parts.events.announce(events).await
         };
         match report.outcomes.pop() {
             Some(TransitionOutcome::Changed(ticket) | TransitionOutcome::Unchanged(ticket)) => {

@@ -1,6 +1,6 @@
 //! The tickets of a show, for those who run it.
 
-use super::BoxOffice;
+use super::box_office::BoxOffice;
 use crate::ids::ShowId;
 use crate::journal::HistoryEntry;
 use crate::ports::Cause;
@@ -47,14 +47,14 @@ impl BoxOffice {
         const PIECES: usize = 50;
 
         let unavailable = ListShowTicketsError::StoreUnavailable;
-        let found = self.shows.find(show).await;
+        let found = self.parts.shows.find(show).await;
         found
             .map_err(|error| unavailable(Box::new(error)))?
             .ok_or(ListShowTicketsError::ShowNotFound)?;
         let mut tickets = Vec::new();
         let mut after = after;
         for _ in 0..PIECES {
-            let history = self.ledger.history(show, after, STEPS).await;
+            let history = self.parts.ledger.history(show, after, STEPS).await;
             let history = history.map_err(|error| unavailable(Box::new(error)))?;
             if history.is_empty() {
                 return Ok(ShowTickets {

@@ -1,7 +1,7 @@
 //! What a box office hears from all processes and tells them, so that it can
 //! refuse for sold-out shows and tell where the waiting lines are.
 
-use super::BoxOffice;
+use super::box_office::BoxOffice;
 use crate::event::Event;
 use crate::ports::{EventFeed, ShowRepositoryError, TicketEventsError};
 
@@ -11,7 +11,7 @@ impl BoxOffice {
     /// # Errors
     /// [`TicketEventsError`].
     pub async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
-        self.events.subscribe().await
+        self.parts.events.subscribe().await
     }
 
     /// Takes note of an event. Called for every one that is announced, so it is
@@ -22,17 +22,19 @@ impl BoxOffice {
     pub fn hear(&self, event: &Event) -> bool {
         match event {
             Event::Ticket(ticket) => {
-                let lane = self.lanes.of(&ticket.order.show_id);
-                self.line.decided(lane, &ticket.order, self.clock.now());
+                let lane = self.parts.lanes.of(&ticket.order.show_id);
+                self.parts
+                    .line
+                    .decided(lane, &ticket.order, self.parts.clock.now());
                 false
             }
-            Event::Show(seats) => self.gate.hear(seats),
+            Event::Show(seats) => self.parts.gate.hear(seats),
             Event::Accepted(orders) => {
-                self.line.accepted(orders, self.clock.now());
+                self.parts.line.accepted(orders, self.parts.clock.now());
                 false
             }
             Event::Settled(orders) => {
-                self.line.settled(orders, self.clock.now());
+                self.parts.line.settled(orders, self.parts.clock.now());
                 false
             }
         }
@@ -41,7 +43,7 @@ impl BoxOffice {
     /// To be called after a gap in the events, and when they are heard again:
     /// nobody is told that a line stalls because it was not listened to.
     pub fn missed_events(&self) {
-        self.line.missed_events(self.clock.now());
+        self.parts.line.missed_events(self.parts.clock.now());
     }
 
     /// Reads the shows that are sold out, so that the gate stays closed for
@@ -51,14 +53,14 @@ impl BoxOffice {
     /// # Errors
     /// [`ShowRepositoryError`]; the gates open if that lasts.
     pub async fn verify_gates(&self) -> Result<(), ShowRepositoryError> {
-        let closed = self.gate.closed();
+        let closed = self.parts.gate.closed();
         if closed.is_empty() {
             return Ok(());
         }
         // Before the reading: what is read is at least as new.
-        let as_of = self.clock.now();
-        for standing in self.shows.standings(&closed).await? {
-            self.gate.verify(&standing.announcement(), as_of);
+        let as_of = self.parts.clock.now();
+        for standing in self.parts.shows.standings(&closed).await? {
+            self.parts.gate.verify(&standing.announcement(), as_of);
         }
         Ok(())
     }
@@ -69,14 +71,14 @@ impl BoxOffice {
     /// # Errors
     /// [`TicketEventsError`]; the next call announces the same again.
     pub async fn announce_accepted(&self) -> Result<(), TicketEventsError> {
-        let now = self.clock.now();
-        let accepted = self.tally.to_announce(now);
+        let now = self.parts.clock.now();
+        let accepted = self.parts.tally.to_announce(now);
         if accepted.is_empty() {
             return Ok(());
         }
         let events = accepted.iter().copied().map(Event::Accepted).collect();
-        self.events.announce(events).await?;
-        self.tally.announced(&accepted, now);
+        self.parts.events.announce(events).await?;
+        self.parts.tally.announced(&accepted, now);
         Ok(())
     }
 }

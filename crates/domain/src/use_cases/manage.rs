@@ -1,6 +1,6 @@
 //! Administration of shows and users.
 
-use super::BoxOffice;
+use super::box_office::BoxOffice;
 use crate::event::Event;
 use crate::ids::{ShowId, UserId};
 use crate::ports::{
@@ -25,7 +25,7 @@ impl BoxOffice {
     /// # Errors
     /// [`CreateShowError`].
     pub async fn create_show(&self, show: Show) -> Result<ShowStanding, CreateShowError> {
-        self.shows.create(&show).await
+        self.parts.shows.create(&show).await
     }
 
     /// Changes a show's title and terms.
@@ -37,9 +37,9 @@ impl BoxOffice {
         id: &ShowId,
         change: &ShowChange,
     ) -> Result<ChangedShow, ChangeShowError> {
-        let standing = self.ledger.change_show(id, change).await?;
+        let standing = self.parts.ledger.change_show(id, change).await?;
         let seats = Event::Show(standing.announcement());
-        let announced = self.events.announce(vec![seats]).await;
+        let announced = self.parts.events.announce(vec![seats]).await;
         Ok(ChangedShow {
             standing,
             announced,
@@ -54,7 +54,7 @@ impl BoxOffice {
         &self,
         id: &ShowId,
     ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        let found = self.shows.standings(std::slice::from_ref(id)).await?;
+        let found = self.parts.shows.standings(std::slice::from_ref(id)).await?;
         Ok(found.into_iter().next())
     }
 
@@ -66,7 +66,7 @@ impl BoxOffice {
         &self,
         ids: &[ShowId],
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        self.shows.standings(ids).await
+        self.parts.shows.standings(ids).await
     }
 
     /// Up to `limit` shows after `after`, by id.
@@ -78,7 +78,7 @@ impl BoxOffice {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        self.shows.list(after, limit).await
+        self.parts.shows.list(after, limit).await
     }
 
     /// Adds a user.
@@ -86,7 +86,7 @@ impl BoxOffice {
     /// # Errors
     /// [`CreateUserError`].
     pub async fn create_user(&self, user: User) -> Result<User, CreateUserError> {
-        self.users.create(&user).await?;
+        self.parts.users.create(&user).await?;
         Ok(user)
     }
 
@@ -99,7 +99,7 @@ impl BoxOffice {
         id: &UserId,
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError> {
-        self.users.change(id, change).await
+        self.parts.users.change(id, change).await
     }
 
     /// Forgets a user; see [`crate::ports::UserRepository::erase`].
@@ -111,7 +111,7 @@ impl BoxOffice {
         id: &UserId,
         alias: &UserId,
     ) -> Result<Option<u64>, UserRepositoryError> {
-        self.users.erase(id, alias).await
+        self.parts.users.erase(id, alias).await
     }
 
     /// A user.
@@ -119,7 +119,7 @@ impl BoxOffice {
     /// # Errors
     /// [`UserRepositoryError`].
     pub async fn read_user(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
-        self.users.find(id).await
+        self.parts.users.find(id).await
     }
 
     /// Up to `limit` users after `after`, by id.
@@ -131,6 +131,6 @@ impl BoxOffice {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<User>, UserRepositoryError> {
-        self.users.list(after, limit).await
+        self.parts.users.list(after, limit).await
     }
 }

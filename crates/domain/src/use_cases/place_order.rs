@@ -1,6 +1,6 @@
 //! Accepting an order: check, name, queue. The ledger is not written here.
 
-use super::BoxOffice;
+use super::box_office::BoxOffice;
 use crate::ids::{ShowId, UserId};
 use crate::order::{NewOrder, Order, Quantity};
 use crate::ports::{Cause, LedgerError, PublishError, ShowRepositoryError, UserRepositoryError};
@@ -90,7 +90,7 @@ impl BoxOffice {
     /// The most seats of one order.
     #[must_use]
     pub const fn max_quantity(&self) -> Quantity {
-        self.max_quantity
+        self.parts.max_quantity
     }
 
     /// Takes an order: once this returns [`PlacedOrder::Queued`], it reaches
@@ -99,43 +99,44 @@ impl BoxOffice {
     /// # Errors
     /// [`PlaceOrderError`].
     pub async fn place_order(&self, request: OrderRequest) -> Result<PlacedOrder, PlaceOrderError> {
+        let parts = &self.parts;
         // Never with a key: its first attempt may have won a seat.
-        if request.key.is_none() && self.gate.is_closed(&request.show_id, self.clock.now()) {
+        if request.key.is_none() && parts.gate.is_closed(&request.show_id, parts.clock.now()) {
             return Err(PlaceOrderError::SoldOut);
         }
-        if request.quantity > self.max_quantity {
+        if request.quantity > parts.max_quantity {
             return Err(PlaceOrderError::QuantityAboveLimit {
-                max: self.max_quantity,
+                max: parts.max_quantity,
             });
         }
         let keyed_id = match &request.key {
             Some(key) => {
-                let ids = self.receipts.keyed(&request.user_id, key);
+                let ids = parts.receipts.keyed(&request.user_id, key);
                 // Before everything else: a repetition gets its ticket even
                 // when the sale is over by now.
-                if let Some(ticket) = self.ledger.find(&ids).await?.into_iter().next() {
+                if let Some(ticket) = parts.ledger.find(&ids).await?.into_iter().next() {
                     return replay(ticket, &request);
                 }
                 ids.first().copied()
             }
             None => None,
         };
-        let show = self
+        let show = parts
             .shows
             .find(&request.show_id)
             .await?
             .ok_or(PlaceOrderError::ShowNotFound)?;
-        let now = self.clock.right_now().ok_or(PlaceOrderError::ClockOff)?;
+        let now = parts.clock.right_now().ok_or(PlaceOrderError::ClockOff)?;
         if !show.terms.window.contains(now) {
             return Err(PlaceOrderError::SalesClosed(show.terms.window));
         }
-        let class = self
+        let class = parts
             .users
             .class_of(&request.user_id)
             .await?
             .ok_or(PlaceOrderError::UserNotFound)?;
-        let lane = self.lanes.of(&request.show_id);
-        let ticket_id = keyed_id.unwrap_or_else(|| self.receipts.issue(now, lane, class));
+        let lane = parts.lanes.of(&request.show_id);
+        let ticket_id = keyed_id.unwrap_or_else(|| parts.receipts.issue(now, lane, class));
         let order = NewOrder {
             ticket_id,
             show_id: request.show_id,
@@ -143,9 +144,9 @@ impl BoxOffice {
             quantity: request.quantity,
             class,
         };
-        match self.publisher.publish(order).await {
+        match parts.publisher.publish(order).await {
             Ok(order) => {
-                self.tally.count(lane, class, order.requested_at);
+                parts.tally.count(lane, class, order.requested_at);
                 Ok(PlacedOrder::Queued(order))
             }
             // The publisher counts it once the queue has it, which is when its place is known.

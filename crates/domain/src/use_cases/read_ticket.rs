@@ -1,6 +1,6 @@
 //! Reading tickets.
 
-use super::BoxOffice;
+use super::box_office::BoxOffice;
 use crate::ids::{ShowId, UserId};
 use crate::ports::{Cause, LedgerError, TicketPage};
 use crate::receipt::TicketId;
@@ -92,16 +92,20 @@ impl BoxOffice {
     /// [`ReadTicketError::Unreadable`] if that holds for any of them, else
     /// [`ReadTicketError::StoreUnavailable`].
     pub async fn read_tickets(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, ReadTicketError> {
-        self.ledger.find(ids).await.map_err(|error| match error {
-            LedgerError::Unprocessable(cause) => ReadTicketError::Unreadable(cause),
-            error => ReadTicketError::StoreUnavailable(Box::new(error)),
-        })
+        self.parts
+            .ledger
+            .find(ids)
+            .await
+            .map_err(|error| match error {
+                LedgerError::Unprocessable(cause) => ReadTicketError::Unreadable(cause),
+                error => ReadTicketError::StoreUnavailable(Box::new(error)),
+            })
     }
 
     /// Whether the id is a receipt of this service: its order is decided, or will be.
     #[must_use]
     pub fn has_issued(&self, id: TicketId) -> bool {
-        self.receipts.has_issued(id)
+        self.parts.receipts.has_issued(id)
     }
 
     /// Where an order that is not decided yet is in its waiting line; `None` if
@@ -109,14 +113,14 @@ impl BoxOffice {
     #[must_use]
     pub fn line_place(&self, id: TicketId, hint: &LineHint) -> Option<LinePlace> {
         let (lane, class, requested_at) = if id.is_keyed() {
-            let lane = self.lanes.of(hint.show_id.as_ref()?);
+            let lane = self.parts.lanes.of(hint.show_id.as_ref()?);
             let class = hint.class.unwrap_or(PriorityClass::Standard);
             (lane, class, hint.requested_at)
         } else {
-            (id.lane(self.lanes)?, id.class()?, id.issued_at())
+            (id.lane(self.parts.lanes)?, id.class()?, id.issued_at())
         };
-        let now = self.clock.now();
-        Some(self.line.place(lane, class, requested_at, now))
+        let now = self.parts.clock.now();
+        Some(self.parts.line.place(lane, class, requested_at, now))
     }
 
     /// A user's decided tickets, newest first.
@@ -129,12 +133,14 @@ impl BoxOffice {
         page: TicketPage,
     ) -> Result<Vec<Ticket>, ListTicketsError> {
         let unavailable = |cause| ListTicketsError::StoreUnavailable(cause);
-        self.users
+        self.parts
+            .users
             .find(user)
             .await
             .map_err(|error| unavailable(Box::new(error)))?
             .ok_or(ListTicketsError::UserNotFound)?;
-        self.ledger
+        self.parts
+            .ledger
             .list_by_user(user, page)
             .await
             .map_err(|error| unavailable(Box::new(error)))

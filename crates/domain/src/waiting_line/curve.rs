@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::ANNOUNCED_EVERY_MICROS;
+use super::intervals::ANNOUNCED_EVERY_MICROS;
 use crate::time::Timestamp;
 
 /// The most points of a curve: 51 s of announcements in full, hours of them thinned.

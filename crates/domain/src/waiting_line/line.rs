@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::SETTLES_AFTER_MICROS;
 use super::curve::{ArrivalCurve, MAX_POINTS, PARTS};
+use super::intervals::SETTLES_AFTER_MICROS;
 use super::rate::DecideRate;
 use crate::event::AcceptedOrders;
 use crate::order::Order;

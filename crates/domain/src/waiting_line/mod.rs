@@ -14,6 +14,7 @@
 //! place is later by as long as the publisher had to wait for the queue.
 
 mod curve;
+mod intervals;
 mod line;
 mod rate;
 mod tally;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use intervals::{ANNOUNCED_EVERY, SETTLES_AFTER};
 pub use tally::AcceptTally;
 
 use self::line::Line;
@@ -29,16 +31,6 @@ use crate::event::{AcceptedOrders, SettledOrders};
 use crate::order::{Lane, Lanes, Order};
 use crate::time::Timestamp;
 use crate::user::PriorityClass;
-
-/// How often a process announces what it accepted, if it accepted anything.
-pub const ANNOUNCED_EVERY: Duration = Duration::from_micros(ANNOUNCED_EVERY_MICROS as u64);
-/// After so long every process has announced the orders of a moment.
-pub const SETTLES_AFTER: Duration = Duration::from_micros(SETTLES_AFTER_MICROS);
-
-const ANNOUNCED_EVERY_MICROS: u32 = 100_000;
-const SETTLES_AFTER_MICROS: u64 = 500_000;
-/// After so long a process announces again what did not change.
-const REPEATED_AFTER_MICROS: u64 = 5_000_000;
 
 /// Where an order is in its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::REPEATED_AFTER_MICROS;
+use super::intervals::REPEATED_AFTER_MICROS;
 use crate::event::AcceptedOrders;
 use crate::order::{Lane, Lanes};
 use crate::receipt::ProcessId;

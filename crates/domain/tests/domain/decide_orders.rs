@@ -100,7 +100,8 @@ async fn what_has_no_ticket_at_its_place_is_said_to_be_settled() {
         });
         settled.collect::<Vec<_>>()
     };
-    let batch = orders(&receipts(), &["a", "b"]);
+    let mut batch = orders(&receipts(), &["a", "b", "a", "a"]);
+    let [mut last, mut next] = [(); 2].map(|()| batch.pop().unwrap());
     assert_eq!(settled_by(&batch).await, []);
     let again = |place, quantity| Order {
         requested_at: at(place),
@@ -110,7 +111,6 @@ async fn what_has_no_ticket_at_its_place_is_said_to_be_settled() {
     let by = batch[0].accepted_by;
     assert_eq!(settled_by(&[again(9, 1)]).await, [(by, at(9))]);
     assert_eq!(settled_by(&[again(10, 2)]).await, [(by, at(10))]);
-    let mut next = orders(&receipts(), &["a"]).remove(0);
     next.requested_at = at(20);
     world.poison.lock().insert(next.ticket_id);
     assert_eq!(settled_by(&[next.clone()]).await, [(by, at(20))]);
@@ -121,10 +121,7 @@ async fn what_has_no_ticket_at_its_place_is_said_to_be_settled() {
     };
     assert_eq!(settled_by(&[redriven]).await, []);
     // The latest ticket shows it.
-    let last = Order {
-        requested_at: at(31),
-        ..orders(&receipts(), &["a", "b"]).remove(1)
-    };
+    last.requested_at = at(31);
     assert_eq!(settled_by(&[again(30, 1), last]).await, []);
 }
 

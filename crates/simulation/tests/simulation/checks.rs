@@ -7,9 +7,9 @@ use domain::ports::ShowRepository;
 use domain::rule::TransitionKind;
 use domain::ticket::Status;
 
-use crate::broker::agrees;
 use crate::node::Node;
 use crate::store::SimStore;
+use crate::truth::agrees;
 use crate::world::World;
 
 pub(crate) async fn all(world: &Arc<World>) {

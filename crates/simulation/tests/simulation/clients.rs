@@ -14,7 +14,9 @@ use domain::use_cases::{
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
-use crate::told::{self, ATTEMPT, Ending};
+use crate::processes::RunningWorld;
+use crate::told::Ending;
+use crate::truth::{self, ATTEMPT};
 use crate::world::World;
 
 const VERIFIED_FOR_MICROS: i64 = 2_000_000;
@@ -22,7 +24,7 @@ const VERIFIED_FOR_MICROS: i64 = 2_000_000;
 /// Sends a request to some process that accepts, and waits for the answer for
 /// as long as a client would.
 pub(crate) async fn ask<T, F>(
-    world: &Arc<World>,
+    world: &Arc<RunningWorld>,
     request: impl FnOnce(Arc<BoxOffice>) -> F,
 ) -> Option<T>
 where
@@ -60,7 +62,7 @@ pub(crate) async fn pause(world: &World, low: u64, high: u64) {
 }
 
 /// One buyer's orders, one after the other.
-pub(crate) async fn buys(world: Arc<World>, number: usize) {
+pub(crate) async fn buys(world: Arc<RunningWorld>, number: usize) {
     for order in 0..world.draw(|chance| chance.between(2, 7)) {
         if world.draw(|chance| chance.one_in(2)) {
             pause(&world, 1, 800).await;
@@ -90,7 +92,7 @@ fn draw_request(world: &World, key: Option<&str>) -> OrderRequest {
 }
 
 /// Orders, with a key again and again, now and then with another body or twice at once.
-async fn order_until_taken(world: &Arc<World>, request: OrderRequest) -> Option<TicketId> {
+async fn order_until_taken(world: &Arc<RunningWorld>, request: OrderRequest) -> Option<TicketId> {
     let mut ticket = None;
     let is_keyed = request.key.is_some();
     let attempts = if is_keyed { 5 } else { 1 };
@@ -121,7 +123,7 @@ async fn order_until_taken(world: &Arc<World>, request: OrderRequest) -> Option<
 }
 
 /// One attempt; the id of the ticket, if the answer names one.
-async fn order(world: &Arc<World>, request: OrderRequest) -> Option<TicketId> {
+async fn order(world: &Arc<RunningWorld>, request: OrderRequest) -> Option<TicketId> {
     let attempt = world.told.lock().attempt();
     let began = world.now();
     let was_decided = world.told.lock().knows_verdict(&request);
@@ -149,7 +151,7 @@ async fn order(world: &Arc<World>, request: OrderRequest) -> Option<TicketId> {
                 is_the_same,
                 format_args!("{asked:?} was answered {ticket:?}"),
             );
-            told::saw(world, &ticket, 1);
+            truth::saw(world, &ticket, 1);
             (Ending::Taken, Some(order.ticket_id))
         }
         Some(Err(PlaceOrderError::OutcomeUnknown(id))) => (Ending::Unknown, Some(id)),
@@ -190,7 +192,7 @@ fn check_refusal(world: &World, request: &OrderRequest, began: Timestamp, error:
 }
 
 /// Waits for the verdict, then does something about the hold, or lets it lapse.
-async fn follows(world: &Arc<World>, id: TicketId) {
+async fn follows(world: &Arc<RunningWorld>, id: TicketId) {
     for _ in 0..8 {
         match read(world, id).await {
             Some(ticket) => {
@@ -222,7 +224,7 @@ fn draw_kind(world: &World) -> TransitionKind {
     })
 }
 
-async fn ends_hold(world: &Arc<World>, ticket: &Ticket, end: Timestamp) {
+async fn ends_hold(world: &Arc<RunningWorld>, ticket: &Ticket, end: Timestamp) {
     let id = ticket.order.ticket_id;
     let left = u64::try_from(end.as_micros() - world.now().as_micros()).unwrap_or_default() / 1_000;
     match world.draw(|chance| chance.below(5)) {
@@ -250,7 +252,7 @@ async fn ends_hold(world: &Arc<World>, ticket: &Ticket, end: Timestamp) {
     }
 }
 
-async fn change(world: &Arc<World>, id: TicketId, kind: TransitionKind) {
+async fn change(world: &Arc<RunningWorld>, id: TicketId, kind: TransitionKind) {
     let before = world.told.lock().seen(id);
     world.note("client", format_args!("{kind:?} {id}"));
     let answer = ask(world, |office| async move {
@@ -258,10 +260,10 @@ async fn change(world: &Arc<World>, id: TicketId, kind: TransitionKind) {
     })
     .await;
     world.note("client", format_args!("{kind:?} {id}: {answer:?}"));
-    told::changed(world, id, kind, before, answer);
+    truth::changed(world, id, kind, before, answer);
 }
 
-async fn read(world: &Arc<World>, id: TicketId) -> Option<Ticket> {
+async fn read(world: &Arc<RunningWorld>, id: TicketId) -> Option<Ticket> {
     let before = world.told.lock().seen(id);
     let answer = ask(world, |office| async move {
         office.read_ticket(id, &LineHint::default()).await
@@ -269,7 +271,7 @@ async fn read(world: &Arc<World>, id: TicketId) -> Option<Ticket> {
     .await?;
     match answer {
         Ok(TicketView::Decided(ticket)) => {
-            told::saw(world, &ticket, before);
+            truth::saw(world, &ticket, before);
             return Some(ticket);
         }
         Ok(TicketView::Processing { .. }) => world.check(

@@ -16,6 +16,7 @@ mod broker;
 mod chance;
 mod checks;
 mod clients;
+mod course;
 mod mistake;
 mod node;
 mod plan;
@@ -24,6 +25,7 @@ mod run;
 mod store;
 mod told;
 mod troubles;
+mod truth;
 mod world;
 
 use std::env;
@@ -35,7 +37,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
 use crate::mistake::Mistake;
-use crate::world::World;
+use crate::processes::RunningWorld;
 
 const SEEDS: &str = "TICKETS_SIMULATION_SEEDS";
 /// Enough to find what happens once in a thousand runs, in about a minute.
@@ -59,7 +61,7 @@ fn run(seed: u64, mistake: Option<Mistake>, traced: bool) -> Ended {
         .build()
         .unwrap();
     let world = runtime.block_on(async {
-        let world = World::new(seed, mistake, traced);
+        let world = RunningWorld::new(seed, mistake, traced);
         tokio::select! {
             biased;
             () = world.broken.cancelled() => {}

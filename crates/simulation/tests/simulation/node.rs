@@ -14,11 +14,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::world::World;
 
+/// What is to be done after a crash.
+type Crashed = Box<dyn Fn(&str) + Send + Sync>;
+
 /// A process from its start to its end.
 pub(crate) struct Node {
     pub(crate) world: Arc<World>,
     pub(crate) name: String,
-    slot: Option<usize>,
+    /// Gets the name of the process; nobody who only looks crashes.
+    crashed: Option<Crashed>,
     pub(crate) skew_micros: i64,
     pub(crate) process: ProcessId,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -46,18 +50,18 @@ impl Drop for Watch {
 }
 
 impl Node {
-    pub(crate) fn new(world: &Arc<World>, name: String, slot: Option<usize>) -> Arc<Self> {
+    pub(crate) fn new(world: &Arc<World>, name: String, crashed: Option<Crashed>) -> Arc<Self> {
         let limit = world.plan.skew_micros;
         let (ahead, process) = world.draw(|chance| {
             let ahead = chance.between(0, 2 * limit);
             (ahead, chance.seats(0, u32::MAX))
         });
-        let is_observer = slot.is_none();
+        let is_observer = crashed.is_none();
         let skew_micros = i64::try_from(ahead).unwrap() - i64::try_from(limit).unwrap();
         Arc::new(Self {
             world: Arc::clone(world),
             name,
-            slot,
+            crashed,
             skew_micros: if is_observer { 0 } else { skew_micros },
             process: ProcessId::new(process),
             tasks: Mutex::default(),
@@ -105,7 +109,7 @@ impl Node {
             1 => Wait::Turn,
             _ => Wait::None,
         });
-        if self.slot.is_some() {
+        if self.crashed.is_some() {
             if world.happens(|weather| weather.crashes) {
                 self.crash();
                 pending::<()>().await;
@@ -135,8 +139,8 @@ impl Node {
     pub(crate) fn crash(&self) {
         self.note(format_args!("CRASHES"));
         self.end();
-        if let Some(slot) = self.slot {
-            self.world.has_ended(slot, &self.name);
+        if let Some(crashed) = &self.crashed {
+            crashed(&self.name);
         }
     }
 

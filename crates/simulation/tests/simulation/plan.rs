@@ -11,6 +11,9 @@ use domain::user::{PriorityClass, User, UserName};
 
 use crate::chance::Chance;
 
+/// All processes sign alike.
+pub(crate) const SECRET: &str = "the secret of the simulation";
+
 /// Who and what there is.
 pub(crate) struct Plan {
     pub(crate) lanes: Lanes,

@@ -1,5 +1,6 @@
 //! The processes of a deployment: what runs in them, and who starts them again.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +11,18 @@ use domain::ports::Clock;
 use domain::receipt::Receipts;
 use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use worker::{DecisionLog, Worker, WorkerSettings};
 
 use crate::broker::{SimEvents, SimQueue};
+use crate::course::Course;
+use crate::mistake::Mistake;
 use crate::node::Node;
-use crate::plan::Plan;
+use crate::plan::{Plan, SECRET};
 use crate::store::SimStore;
 use crate::world::World;
-
-/// All processes sign alike.
-pub(crate) const SECRET: &str = "the secret of the simulation";
 
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
@@ -32,7 +33,7 @@ enum Role {
 }
 
 /// A place for a process, which is started there again after each end.
-pub(crate) struct Slot {
+struct Slot {
     role: Role,
     starts: u32,
     running: Option<Running>,
@@ -46,7 +47,7 @@ struct Running {
 
 impl Slot {
     /// Those that accept, then those that decide.
-    pub(crate) fn all(plan: &Plan) -> Vec<Self> {
+    fn all(plan: &Plan) -> Vec<Self> {
         let roles = [(Role::Api, plan.apis), (Role::Worker, plan.workers)];
         let slot = |role| Self {
             role,
@@ -60,7 +61,7 @@ impl Slot {
     }
 }
 
-fn start_later(world: &Arc<World>, slot: usize) {
+fn start_later(world: &Arc<RunningWorld>, slot: usize) {
     let pause = world.draw(|chance| chance.millis(20, 3_000));
     let world = Arc::clone(world);
     tokio::spawn(async move {
@@ -69,7 +70,30 @@ fn start_later(world: &Arc<World>, slot: usize) {
     });
 }
 
-impl World {
+/// A world with its processes.
+pub(crate) struct RunningWorld {
+    pub(crate) world: Arc<World>,
+    slots: Mutex<Vec<Slot>>,
+}
+
+impl Deref for RunningWorld {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl RunningWorld {
+    /// Nothing runs yet. Must be called inside of a runtime whose time is paused.
+    pub(crate) fn new(seed: u64, mistake: Option<Mistake>, traced: bool) -> Arc<Self> {
+        let world = World::new(Course::new(seed, mistake, traced));
+        Arc::new(Self {
+            slots: Mutex::new(Slot::all(&world.plan)),
+            world: Arc::new(world),
+        })
+    }
+
     pub(crate) fn start_all(self: &Arc<Self>) {
         for slot in 0..self.plan.apis + self.plan.workers {
             self.start(slot);
@@ -89,7 +113,9 @@ impl World {
             Role::Worker => "worker",
         };
         let name = format!("{kind}-{slot}.{}", place.starts);
-        let node = Node::new(self, name, Some(slot));
+        let world = Arc::clone(self);
+        let crashed = move |name: &str| world.has_ended(slot, name);
+        let node = Node::new(&self.world, name, Some(Box::new(crashed)));
         node.note(format_args!(
             "starts, its clock {} us off",
             node.skew_micros
@@ -182,7 +208,7 @@ impl World {
     }
 
     /// A process has crashed; unless it was stopping, another one is started soon.
-    pub(crate) fn has_ended(self: &Arc<Self>, slot: usize, name: &str) {
+    fn has_ended(self: &Arc<Self>, slot: usize, name: &str) {
         let mut slots = self.slots.lock();
         let running = &mut slots[slot].running;
         let is_it = |running: &Running| running.node.name == name;

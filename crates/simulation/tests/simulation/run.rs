@@ -10,6 +10,7 @@ use crate::broker::SimQueue;
 use crate::checks;
 use crate::clients::buys;
 use crate::node::Node;
+use crate::processes::RunningWorld;
 use crate::troubles::{administers, breaks};
 use crate::world::World;
 
@@ -18,7 +19,7 @@ use crate::world::World;
 const QUIET: Duration = Duration::from_secs(30);
 
 /// Runs the world until its clients have left and everything is quiet, then looks.
-pub(crate) async fn until_quiet(world: &Arc<World>) {
+pub(crate) async fn until_quiet(world: &Arc<RunningWorld>) {
     world.start_all();
     let chaos = tokio::spawn(breaks(Arc::clone(world)));
     let admin = tokio::spawn(administers(Arc::clone(world)));
@@ -35,11 +36,11 @@ pub(crate) async fn until_quiet(world: &Arc<World>) {
     becomes_quiet(world).await;
     if world.plan.cures_poison {
         world.tables.lock().poison_is_cured = true;
-        let operator = SimQueue::new(&Node::observer(world));
+        let operator = SimQueue::new(&Node::observer(&world.world));
         operator.redrive(usize::MAX).await.unwrap();
         becomes_quiet(world).await;
     }
-    checks::all(world).await;
+    checks::all(&world.world).await;
 }
 
 /// Every order is settled, every hold over, and nobody is still busy with what

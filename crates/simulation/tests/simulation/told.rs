@@ -1,22 +1,11 @@
-//! What clients were told, and whether it can be true.
+//! What clients were told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use domain::ids::UserId;
 use domain::receipt::{IdempotencyKey, TicketId};
-use domain::rule::Refusal;
 use domain::rule::TransitionKind;
-use domain::ticket::{Status, Ticket};
-use domain::use_cases::{ChangeTicketError, ChangedTicket, OrderRequest};
-
-use crate::broker::agrees;
-use crate::world::World;
-
-tokio::task_local! {
-    /// Which attempt to order the running request is.
-    pub(crate) static ATTEMPT: usize;
-}
+use domain::use_cases::OrderRequest;
 
 /// The end of one attempt to order, as its client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +19,7 @@ pub(crate) enum Ending {
 }
 
 pub(crate) struct Attempt {
-    ticket: Option<TicketId>,
+    pub(crate) ticket: Option<TicketId>,
     pub(crate) ending: Ending,
 }
 
@@ -49,7 +38,7 @@ pub(crate) struct Told {
     pub(crate) taken: BTreeSet<TicketId>,
     pub(crate) keyed: Vec<Keyed>,
     /// The highest version of each ticket that anybody was told.
-    seen: BTreeMap<TicketId, u32>,
+    pub(crate) seen: BTreeMap<TicketId, u32>,
     /// Requests to change a ticket that succeeded, or whose outcome nobody knows.
     changes: BTreeSet<(TicketId, bool)>,
 }
@@ -103,84 +92,7 @@ impl Told {
         self.changes.contains(&(id, confirms))
     }
 
-    fn changed(&mut self, id: TicketId, kind: TransitionKind) {
+    pub(crate) fn changed(&mut self, id: TicketId, kind: TransitionKind) {
         self.changes.insert((id, kind == TransitionKind::Confirm));
-    }
-}
-
-/// The running request publishes an order.
-pub(crate) fn publishes(world: &World, ticket: TicketId) {
-    let attempt = ATTEMPT.get();
-    world.told.lock().attempts[attempt].ticket = Some(ticket);
-}
-
-/// A client was told this of a ticket, of which `before` was the highest
-/// version that anybody had been told when it asked.
-pub(crate) fn saw(world: &World, ticket: &Ticket, before: u32) {
-    let id = ticket.order.ticket_id;
-    let tables = world.tables.lock();
-    let row = tables.tickets.get(&id);
-    let version = usize::try_from(ticket.version).unwrap();
-    let status = row.and_then(|row| row.statuses.get(version - 1));
-    let is_true =
-        status == Some(&ticket.status) && row.is_some_and(|row| agrees(&row.ticket, ticket));
-    world.check(is_true, format_args!("told, but not true: {ticket:?}"));
-    world.check(
-        ticket.version >= before,
-        format_args!("told after version {before}: {ticket:?}"),
-    );
-    let seen = &mut world.told.lock().seen;
-    let seen = seen.entry(id).or_default();
-    *seen = ticket.version.max(*seen);
-}
-
-/// A client asked to confirm or cancel; `None` is no answer.
-pub(crate) fn changed(
-    world: &World,
-    id: TicketId,
-    kind: TransitionKind,
-    before: u32,
-    answer: Option<Result<ChangedTicket, ChangeTicketError>>,
-) {
-    let check = |holds, what: fmt::Arguments<'_>| {
-        world.check(holds, format_args!("{kind:?} of {id} was answered {what}"));
-    };
-    match answer {
-        Some(Ok(changed)) => {
-            saw(world, &changed.ticket, before);
-            let expected = match kind {
-                TransitionKind::Confirm => Status::Confirmed,
-                TransitionKind::Cancel => Status::Cancelled,
-            };
-            let ticket = changed.ticket;
-            check(ticket.status == expected, format_args!("{ticket:?}"));
-            world.told.lock().changed(id, kind);
-        }
-        Some(Err(ChangeTicketError::Refused(ticket, refusal))) => {
-            saw(world, &ticket, before);
-            let fits = match refusal {
-                Refusal::HoldExpired => {
-                    matches!(ticket.status, Status::Reserved | Status::Expired)
-                }
-                Refusal::NotReserved => {
-                    kind == TransitionKind::Confirm
-                        && matches!(ticket.status, Status::Cancelled | Status::Rejected)
-                }
-                Refusal::Rejected => {
-                    kind == TransitionKind::Cancel && ticket.status == Status::Rejected
-                }
-            };
-            check(fits, format_args!("{refusal:?}: {ticket:?}"));
-        }
-        Some(Err(ChangeTicketError::NotDecided)) => {
-            check(
-                before == 0,
-                format_args!("undecided, after version {before}"),
-            );
-        }
-        Some(Err(ChangeTicketError::NotFound)) => check(false, format_args!("never issued")),
-        Some(Err(ChangeTicketError::StoreUnavailable(_))) | None => {
-            world.told.lock().changed(id, kind);
-        }
     }
 }

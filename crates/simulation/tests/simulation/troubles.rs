@@ -10,10 +10,10 @@ use domain::show::{Capacity, HoldSeconds, ShowChange};
 use crate::broker::SimQueue;
 use crate::clients::{ask, pause};
 use crate::node::Node;
-use crate::world::World;
+use crate::processes::RunningWorld;
 
 /// Changes the terms of the shows while they are on sale.
-pub(crate) async fn administers(world: Arc<World>) {
+pub(crate) async fn administers(world: Arc<RunningWorld>) {
     for _ in 0..world.draw(|chance| chance.between(0, 6)) {
         pause(&world, 100, 2_500).await;
         let show = world.draw(|chance| chance.pick(&world.plan.shows).id.clone());
@@ -53,8 +53,8 @@ pub(crate) async fn administers(world: Arc<World>) {
 }
 
 /// Breaks what is too large for a step to break.
-pub(crate) async fn breaks(world: Arc<World>) {
-    let operator = SimQueue::new(&Node::observer(&world));
+pub(crate) async fn breaks(world: Arc<RunningWorld>) {
+    let operator = SimQueue::new(&Node::observer(&world.world));
     loop {
         pause(&world, 100, 1_500).await;
         if !world.happens(|weather| weather.disasters) {

@@ -6,7 +6,9 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::doctor::answers::{Answers, named, rows, text};
-use crate::doctor::{Deployment, patterns, rabbitmqctl};
+use crate::doctor::deployment::Deployment;
+use crate::doctor::patterns;
+use crate::doctor::shell::rabbitmqctl;
 
 type Definition = Map<String, Value>;
 

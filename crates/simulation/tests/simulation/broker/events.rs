@@ -6,11 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::event::Event;
 use domain::ports::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
-use domain::ticket::Ticket;
 use tokio::sync::Notify;
 
 use super::Feed;
 use crate::node::Node;
+use crate::truth::agrees;
 use crate::world::World;
 
 fn unavailable() -> TicketEventsError {
@@ -107,14 +107,6 @@ fn check(world: &World, event: &Event) {
             );
         }
     }
-}
-
-/// Whether two readings of a ticket can both be true.
-pub(crate) fn agrees(one: &Ticket, other: &Ticket) -> bool {
-    one.order == other.order
-        && one.verdict == other.verdict
-        && one.decided_at == other.decided_at
-        && one.decision_seq == other.decision_seq
 }
 
 struct SimEventFeed {

@@ -3,6 +3,7 @@
 mod consumer;
 mod dead_letters;
 mod events;
+mod outgoing;
 mod publisher;
 mod queue;
 
@@ -19,10 +20,10 @@ use domain::user::PriorityClass;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub(crate) use self::events::{SimEvents, agrees};
+pub(crate) use self::events::SimEvents;
 pub(crate) use self::queue::SimQueue;
+use crate::course::Course;
 use crate::mistake::Mistake;
-use crate::world::World;
 
 pub(crate) const CLASSES: usize = PriorityClass::ALL.len();
 
@@ -154,13 +155,13 @@ impl Broker {
     }
 
     /// Puts a message at the end of its queue.
-    pub(crate) fn store(&mut self, world: &World, lane: Lane, orders: Vec<Order>) {
+    pub(crate) fn store(&mut self, course: &Course, lane: Lane, orders: Vec<Order>) {
         let Some(class) = orders.first().map(|order| order.class) else {
             return;
         };
         self.messages += 1;
         let id = self.messages;
-        world.note(
+        course.note(
             "broker",
             format_args!("stores message {id} in lane {lane}: {}", ids(&orders)),
         );
@@ -219,7 +220,7 @@ impl Broker {
     /// Forgets the messages up to the one with this number, if they are the consumer's.
     pub(crate) fn settle(
         &mut self,
-        world: &World,
+        course: &Course,
         lane: Lane,
         class: usize,
         opening: u64,
@@ -235,12 +236,12 @@ impl Broker {
         };
         queue.messages.drain(..=index);
         queue.delivered = queue.delivered.saturating_sub(index + 1);
-        world.note("broker", format_args!("forgets up to message {last}"));
+        course.note("broker", format_args!("forgets up to message {last}"));
     }
 
     /// Ends the consumers of an opening. What was not settled is at its place again.
-    pub(crate) fn close(&mut self, world: &World, lane: Lane, opening: u64, noticed: Duration) {
-        let at_the_end = world.has(Mistake::RedeliversAtTheEnd);
+    pub(crate) fn close(&mut self, course: &Course, lane: Lane, opening: u64, noticed: Duration) {
+        let at_the_end = course.has(Mistake::RedeliversAtTheEnd);
         let queues = self.lane(lane);
         for queue in &mut queues.classes {
             queue.remove(opening, noticed, at_the_end);
@@ -249,37 +250,37 @@ impl Broker {
     }
 
     /// Takes the lane from all that have it open.
-    pub(crate) fn revoke(&mut self, world: &World, lane: Lane, noticed: Duration) {
+    pub(crate) fn revoke(&mut self, course: &Course, lane: Lane, noticed: Duration) {
         let queues = self.lane(lane).classes.iter();
         let openings: BTreeSet<_> = queues
             .flat_map(|queue| queue.consumers.iter().map(|consumer| consumer.opening))
             .collect();
         for opening in openings {
-            world.note("broker", format_args!("takes lane {lane} from {opening}"));
-            self.close(world, lane, opening, noticed);
+            course.note("broker", format_args!("takes lane {lane} from {opening}"));
+            self.close(course, lane, opening, noticed);
         }
     }
 
     /// Takes all lanes from one process.
-    pub(crate) fn revoke_all_of(&mut self, world: &World, owner: &str) {
-        for lane in world.plan.lanes.iter() {
+    pub(crate) fn revoke_all_of(&mut self, course: &Course, owner: &str) {
+        for lane in course.plan.lanes.iter() {
             let queues = self.lane(lane).classes.iter();
             let consumers = queues.flat_map(|queue| &queue.consumers);
             let its = consumers.filter(|consumer| consumer.owner == owner);
             let openings: BTreeSet<_> = its.map(|consumer| consumer.opening).collect();
             for opening in openings {
-                world.note("broker", format_args!("takes lane {lane} from {owner}"));
-                self.close(world, lane, opening, Duration::ZERO);
+                course.note("broker", format_args!("takes lane {lane} from {owner}"));
+                self.close(course, lane, opening, Duration::ZERO);
             }
         }
     }
 
     /// All connections break.
-    pub(crate) fn go_down(&mut self, world: &World, time: Duration) {
-        world.note("broker", format_args!("is down for {time:?}"));
+    pub(crate) fn go_down(&mut self, course: &Course, time: Duration) {
+        course.note("broker", format_args!("is down for {time:?}"));
         self.is_down_until = Instant::now() + time;
-        for lane in world.plan.lanes.iter() {
-            self.revoke(world, lane, time);
+        for lane in course.plan.lanes.iter() {
+            self.revoke(course, lane, time);
         }
         for feed in &mut self.feeds {
             feed.is_closed = true;

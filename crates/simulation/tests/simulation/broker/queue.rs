@@ -7,7 +7,7 @@ use domain::ports::Cause;
 use domain::user::PriorityClass;
 
 use super::CLASSES;
-use super::publisher::{Outgoing, Sending};
+use super::outgoing::{Outgoing, Sending};
 use crate::node::Node;
 
 pub(super) fn cause() -> Cause {

@@ -1,37 +1,14 @@
 //! The claims of lanes.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use domain::claims::{Claim, LaneClaim, Member, Presence, Roster};
 use domain::order::Lane;
 use domain::ports::{LaneClaims, LaneClaimsError};
 use domain::receipt::ProcessId;
 
+use super::claims::Claims;
 use super::{Down, SimStore};
 use crate::mistake::Mistake;
-
-/// What is committed of them.
-#[derive(Default)]
-pub(crate) struct Claims {
-    members: BTreeMap<ProcessId, Member>,
-    lanes: BTreeMap<Lane, LaneClaim>,
-    /// Who ever had which claim.
-    given: BTreeMap<Claim, ProcessId>,
-}
-
-impl Claims {
-    pub(super) fn number(&self, lane: Lane) -> u64 {
-        self.lanes.get(&lane).map_or(0, |claim| claim.number)
-    }
-
-    fn roster(&self) -> Roster {
-        Roster {
-            members: self.members.values().copied().collect(),
-            claims: self.lanes.values().copied().collect(),
-        }
-    }
-}
 
 fn unavailable(down: Down) -> LaneClaimsError {
     LaneClaimsError::Unavailable(down.into())

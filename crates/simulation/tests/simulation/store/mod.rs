@@ -1,6 +1,7 @@
 //! The simulated store: tables, a lock per show, transactions that commit or do
 //! not, and answers that get lost. What changes is said by [`domain::rule`].
 
+mod claims;
 mod lane_claims;
 mod ledger;
 mod look_ups;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::tables::Tables;
 use crate::node::Node;
-use crate::processes::SECRET;
+use crate::plan::SECRET;
 use crate::world::World;
 
 /// The store did not answer, or said that it could not.

@@ -14,10 +14,10 @@ use domain::time::Timestamp;
 use domain::user::User;
 use tokio::time::Instant;
 
-use super::lane_claims::Claims;
+use super::claims::Claims;
+use crate::course::Course;
 use crate::mistake::Mistake;
 use crate::plan::Plan;
-use crate::world::World;
 
 /// Everything in it.
 pub(crate) struct Tables {
@@ -140,11 +140,16 @@ impl Tables {
             .sum()
     }
 
-    pub(super) fn load_batch(&self, world: &World, orders: &[Order], now: Timestamp) -> BatchState {
+    pub(super) fn load_batch(
+        &self,
+        course: &Course,
+        orders: &[Order],
+        now: Timestamp,
+    ) -> BatchState {
         let mut state = BatchState::default();
         for order in orders {
             if let Some(ticket) = self.ticket(order.ticket_id)
-                && !world.has(Mistake::NoReplayCheck)
+                && !course.has(Mistake::NoReplayCheck)
             {
                 state.known.insert(order.ticket_id, ticket.clone());
             }
@@ -155,7 +160,7 @@ impl Tables {
             let show = state.shows.entry(id.clone()).or_insert_with(|| BatchShow {
                 ledger: row.ledger(),
                 live_seats: HashMap::new(),
-                due_holds: if world.has(Mistake::DecidesWithoutReleasing) {
+                due_holds: if course.has(Mistake::DecidesWithoutReleasing) {
                     Vec::new()
                 } else {
                     self.due_holds(id, now)
