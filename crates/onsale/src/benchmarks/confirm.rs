@@ -36,16 +36,16 @@ const QUIET: u32 = 1;
 /// How confirming is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfirmArgs {
-    /// Holds to confirm.
+    /// confirm: holds to confirm.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) confirm_holds: u64,
-    /// Orders that are decided at the same time, and once more without.
+    /// confirm: orders that are decided meanwhile, and once more alone for comparison.
     #[arg(long, default_value_t = 200_000)]
     pub(crate) confirm_backlog: u64,
-    /// Time to confirm, in seconds.
+    /// confirm: how long a hold lasts, in seconds.
     #[arg(long, default_value_t = 600)]
     pub(crate) hold_seconds: u32,
-    /// Required: confirmations per second.
+    /// confirm: fails if confirmations per second are fewer.
     #[arg(long, default_value_t = 3_000.0)]
     pub(crate) min_confirms_per_second: f64,
 }
