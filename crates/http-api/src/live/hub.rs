@@ -1,4 +1,4 @@
-//! What this process hears is told to those who listen.
+//! Passes what this process hears to its listeners.
 
 use accepting::EventSink;
 use domain::event::Event;
@@ -11,7 +11,7 @@ impl EventSink for Live {
         match event {
             Event::Ticket(ticket) => self.tickets.tell(ticket, Audience::All),
             Event::Show(seats) => self.shows.tell(seats, Audience::All),
-            // The waiting line has heard it, and is told at its own pace.
+            // The waiting line has heard it, and is sent at its own pace.
             Event::Accepted(_) => {}
         }
     }

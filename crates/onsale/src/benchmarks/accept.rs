@@ -217,11 +217,16 @@ impl<'a> Sides<'a> {
         all.stop().await?;
         Ok(Accept {
             connections,
-            beside_bare: Ratio::of(&turns, &bare_turns).context("no round")?,
-            beside_publish_each: Ratio::of(&turns, &each_turns).context("no round")?,
-            service: Round::median(turns).context("no round")?,
-            bare: Round::median(bare_turns).context("no round")?,
-            publish_each: Round::median(each_turns).context("no round")?,
+            beside_bare: Ratio::of(&turns, &bare_turns)
+                .context("no round was measured: raise the number of rounds")?,
+            beside_publish_each: Ratio::of(&turns, &each_turns)
+                .context("no round was measured: raise the number of rounds")?,
+            service: Round::median(turns)
+                .context("no round was measured: raise the number of rounds")?,
+            bare: Round::median(bare_turns)
+                .context("no round was measured: raise the number of rounds")?,
+            publish_each: Round::median(each_turns)
+                .context("no round was measured: raise the number of rounds")?,
             accepted,
             decided,
             deciding_cpu_micros_per_order,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
-use black_box::body::TicketBody;
+use black_box::body::TicketAnswer;
 use black_box::database::now_micros;
 use black_box::deployment::Deployment;
 use black_box::http::{Head, Response};
@@ -300,7 +300,7 @@ impl Requests for Confirms {
 }
 
 fn is_confirmed(body: &[u8], id: Uuid) -> bool {
-    TicketBody::read(body)
+    TicketAnswer::read(body)
         .is_some_and(|ticket| ticket.ticket_id == id && ticket.state() == Some(State::Confirmed))
 }
 

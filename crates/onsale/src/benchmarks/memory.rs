@@ -167,11 +167,14 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
     let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
     service.stop().await?;
     let bare_turns = bare.stop().await?;
-    let ratio = Ratio::of(&turns, &bare_turns).context("no round")?;
+    let ratio = Ratio::of(&turns, &bare_turns)
+        .context("no round was measured: raise the number of rounds")?;
     Ok(Level {
         connections,
-        service: Round::median(turns).context("no round")?,
-        bare: Round::median(bare_turns).context("no round")?,
+        service: Round::median(turns)
+            .context("no round was measured: raise the number of rounds")?,
+        bare: Round::median(bare_turns)
+            .context("no round was measured: raise the number of rounds")?,
         ratio,
         accepted,
         refused,

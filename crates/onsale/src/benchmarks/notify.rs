@@ -254,7 +254,10 @@ impl Measuring<'_> {
         let cpu_micros_per_verdict = meter.per(verdicts as u64)?;
         let (first, last) = first.zip(last).context("no verdict")?;
         let strange = tickets.iter().filter(|id| !decided.contains(id)).count();
-        ensure!(strange == 0, "{strange} verdicts of other tickets");
+        ensure!(
+            strange == 0,
+            "{strange} verdicts were of tickets that nobody subscribed to"
+        );
         let peak_resident_mib = api.process.peak_resident_kib()? / 1_024;
         worker.stop().await?;
         drop(listeners);

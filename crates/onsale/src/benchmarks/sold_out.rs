@@ -146,9 +146,11 @@ async fn measure_on(
     service.stop().await?;
     Ok(SoldOut {
         connections,
-        beside_bare: Ratio::of(&turns, &bare_turns).context("no round")?,
-        gate: Round::median(turns).context("no round")?,
-        bare: Round::median(bare_turns).context("no round")?,
+        beside_bare: Ratio::of(&turns, &bare_turns)
+            .context("no round was measured: raise the number of rounds")?,
+        gate: Round::median(turns).context("no round was measured: raise the number of rounds")?,
+        bare: Round::median(bare_turns)
+            .context("no round was measured: raise the number of rounds")?,
         refused,
     })
 }
