@@ -188,7 +188,7 @@ async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     tokio::select! {
         ended = stopped => ended.map(|()| ExitCode::SUCCESS),
         name = signals.force() => {
-            warn!(signal = name, "forced to stop; accepted orders may be left undecided");
+            warn!(signal = name, "forced to exit at once; accepted orders may be left undecided");
             telemetry::flush();
             // Returning would wait for what the runtime still does.
             std::process::exit(1)
@@ -200,7 +200,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// Unless whoever started the process wants it to survive the terminal, as `nohup` does.
+    /// `None` if the process was started to survive its terminal, as `nohup` does.
     hang_up: Option<Signal>,
 }
 
@@ -279,7 +279,10 @@ async fn asked(request: reqwest::RequestBuilder, url: &str) -> anyhow::Result<re
 /// Where the process on this machine serves.
 fn own_url(settings: &Settings) -> anyhow::Result<String> {
     if settings.server.port == 0 {
-        bail!("server.port: is 0, so that nobody knows where the process on this machine listens");
+        bail!(
+            "server.port: is 0, so the port of the process on this machine is not known; \
+             set the port that it listens on"
+        );
     }
     Ok(format!("http://{}", settings.server.own_address()))
 }
@@ -311,8 +314,8 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         identity = None;
         if settings.queue.adapter.is_shared() {
             print(
-                "the store has not told which deployment this is: whose queues these are was \
-                 not looked at",
+                "the store has not answered which deployment this is: the owner of the queues was \
+                 not checked",
             )?;
         }
     }
@@ -434,7 +437,7 @@ pub async fn fetch_audit(url: &str, token: Option<&SecretString>) -> anyhow::Res
     answer
         .json()
         .await
-        .with_context(|| format!("{url} is no audit of this version"))
+        .with_context(|| format!("the answer of {url} is not an audit of this version"))
 }
 
 fn connect_store(settings: &Settings, usage: StoreUse) -> anyhow::Result<StorePorts> {

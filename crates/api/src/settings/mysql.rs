@@ -9,7 +9,7 @@ use super::reader::{setting, urls};
 use super::urls as check;
 use crate::wiring::StoreAdapter;
 
-/// `mysql.*`
+/// The section `mysql`: the database and its limits.
 #[derive(Debug, Clone)]
 pub struct MySqlSettings {
     /// `mysql://user:password@host:port/database`, of each server. The one that takes changes is

@@ -17,7 +17,7 @@ const ADAPTERS: [(&str, ReadAdapter<dyn QueueAdapter>); 2] =
 
 const MAX_WEIGHT: u32 = 1_000;
 
-/// The orders' queue.
+/// The section `queue`: the adapter of the orders' queue and its limits.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
     /// Which adapter.

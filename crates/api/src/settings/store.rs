@@ -15,7 +15,7 @@ const ADAPTERS: [(&str, ReadAdapter<dyn StoreAdapter>); 2] =
 /// The users', shows' and tickets' store.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// Which adapter.
+    /// The adapter of the store that `store.adapter` names.
     pub adapter: Arc<dyn StoreAdapter>,
     /// Whether user `1` and show `230920` are added at start.
     pub seed_demo: bool,
