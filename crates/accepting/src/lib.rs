@@ -3,7 +3,7 @@
 //! shows closed, one announces how many orders were accepted here ([`AcceptingSide::tasks`]).
 //!
 //! What is heard and announced is [`BoxOffice`]'s; here is only when, and how often again.
-//! Whoever else wants to know what happens is an [`EventSink`].
+//! Anything else that wants to hear what happens is an [`EventSink`].
 
 use std::sync::Arc;
 use std::time::Duration;

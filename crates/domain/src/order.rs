@@ -19,7 +19,7 @@ pub const MAX_LANES: u8 = 64;
 pub struct Quantity(NonZeroU32);
 
 impl Quantity {
-    /// One seat.
+    /// The quantity of one seat.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
     /// `None` for zero seats.
@@ -114,7 +114,7 @@ impl Lanes {
 pub struct LaneSet(u64);
 
 impl LaneSet {
-    /// No lane.
+    /// The set without a lane.
     pub const EMPTY: Self = Self(0);
 
     /// The set as a store keeps it: bit n is lane n.
@@ -135,12 +135,12 @@ impl LaneSet {
         self.0 & (1 << lane.0) != 0
     }
 
-    /// Adds a lane.
+    /// Adds a lane to the set.
     pub const fn insert(&mut self, lane: Lane) {
         self.0 |= 1 << lane.0;
     }
 
-    /// Removes a lane.
+    /// Removes a lane from the set.
     pub const fn remove(&mut self, lane: Lane) {
         self.0 &= !(1 << lane.0);
     }
@@ -157,13 +157,13 @@ impl LaneSet {
         Self(self.0 | other.0)
     }
 
-    /// How many there are.
+    /// The number of lanes in the set.
     #[must_use]
     pub const fn len(self) -> u32 {
         self.0.count_ones()
     }
 
-    /// Whether there is none.
+    /// Whether the set has no lane.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::value::Value;
 
-/// A whole number.
+/// Reads a whole number within a range.
 pub fn whole<T: TryFrom<u64> + PartialOrd + Display>(
     range: RangeInclusive<T>,
 ) -> impl Fn(&Value<'_>) -> Result<T, String> {
@@ -21,7 +21,7 @@ pub fn whole<T: TryFrom<u64> + PartialOrd + Display>(
     }
 }
 
-/// A number.
+/// Reads a number within a range.
 pub fn number(range: RangeInclusive<f64>) -> impl Fn(&Value<'_>) -> Result<f64, String> {
     move |value| {
         let number = value.as_number().filter(|number| range.contains(number));
@@ -42,7 +42,10 @@ pub fn text<T, E: Display>(
     }
 }
 
-/// Any text.
+/// Reads any text.
+///
+/// # Errors
+/// Says that the value is not a string.
 pub fn owned(value: &Value<'_>) -> Result<String, String> {
     text(|text| Ok::<_, Infallible>(text.to_owned()))(value)
 }
@@ -61,7 +64,10 @@ pub fn word<T: Copy, const N: usize>(
     }
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
+///
+/// # Errors
+/// Says that the value is neither.
 pub fn flag(value: &Value<'_>) -> Result<bool, String> {
     match value {
         Value::Flag(flag) => Some(*flag),

@@ -31,17 +31,17 @@ use crate::waiting_line::{AcceptTally, WaitingLine};
 
 /// What a [`BoxOffice`] works with.
 pub struct BoxOfficeParts {
-    /// Who may order.
+    /// The users, who may order.
     pub users: Arc<dyn UserRepository>,
     /// What is on sale.
     pub shows: Arc<dyn ShowRepository>,
-    /// Where orders go.
+    /// The queue that accepted orders go to.
     pub publisher: Arc<dyn TicketPublisher>,
     /// Where verdicts are.
     pub ledger: Arc<dyn TicketLedger>,
     /// Where confirmed and cancelled tickets are announced, and what was accepted.
     pub events: Arc<dyn TicketEvents>,
-    /// The time.
+    /// The clock that stamps orders.
     pub clock: Arc<dyn Clock>,
     /// Issues and recognises ticket ids.
     pub receipts: Arc<Receipts>,
