@@ -88,7 +88,7 @@ def check_targets():
 
 def check_codes():
     code = read("crates/http-api/src/problem/mod.rs")
-    codes = set(re.findall(r"told\(\s*S::\w+,\s*\"(\w+)\"", code))
+    codes = set(re.findall(r"explanation\(\s*S::\w+,\s*\"(\w+)\"", code))
     expect(codes, "no problem code was found in problem/mod.rs")
     api = read("docs/API.md")
     for name in codes:

@@ -84,8 +84,8 @@ pub enum StoreError {
     ReadOnly,
     /// Neither is used.
     #[error(
-        "{} and {} both take changes: nobody can say which has the tickets. Set read_only = ON on \
-         the one that is not the primary",
+        "{} and {} both take changes, so it is not known which one has the tickets. Set \
+         read_only = ON on the one that is not the primary",
         addresses[0], addresses[1]
     )]
     TwoPrimaries {

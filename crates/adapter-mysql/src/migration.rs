@@ -63,7 +63,7 @@ async fn in_time<T>(
         if begun.elapsed() >= limit {
             return Err(MigrateError::NotReached { why, limit });
         }
-        warn!(why, "waiting for the database to migrate it");
+        warn!(why, "cannot migrate yet: waiting for the database");
     }
 }
 
@@ -184,7 +184,7 @@ async fn apply(connection: &mut MySqlConnection, steps: &[&Migration]) -> Result
                 Err(error) => return Err(error.into()),
             }
         }
-        info!(step = step.version, took = ?begun.elapsed(), "the schema has this step");
+        info!(step = step.version, took = ?begun.elapsed(), "applied a step of the schema");
     }
     Ok(())
 }

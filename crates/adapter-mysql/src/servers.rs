@@ -286,9 +286,9 @@ impl Servers {
         let before = self.used.lock().replace(Used { place, heard });
         let server = &all[place].address;
         match before {
-            None => info!(server, "this server of mysql.urls is used"),
+            None => info!(server, "uses this server of mysql.urls"),
             Some(before) if before.place != place => {
-                warn!(server, "another server of mysql.urls is used from now on");
+                warn!(server, "now uses another server of mysql.urls");
             }
             Some(_) => {}
         }

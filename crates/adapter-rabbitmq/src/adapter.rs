@@ -235,7 +235,7 @@ impl Dependency for RabbitMq {
         let troubles = || self.reader.troubles.reason().map(reason);
         match self.unconfirmed().or_else(troubles) {
             Some(down) => Err(down),
-            None => self.has_proof(),
+            None => self.ensure_proof(),
         }
     }
 }
@@ -275,7 +275,7 @@ impl RabbitMq {
         })
     }
 
-    fn has_proof(&self) -> Result<(), DependencyDown> {
+    fn ensure_proof(&self) -> Result<(), DependencyDown> {
         let silence = self.consuming.unproven_for();
         if silence < UNPROVEN_TOO_LONG {
             return Ok(());

@@ -30,7 +30,7 @@ pub(crate) struct RabbitDeadLetters {
     topology: Topology,
     capacity: usize,
     confirms: Confirms,
-    /// Whoever reads holds letters back for a moment; others wait instead of missing them.
+    /// A reader holds letters back for a moment; others wait instead of missing them.
     using: Mutex<()>,
 }
 
@@ -147,7 +147,7 @@ impl RabbitDeadLetters {
 }
 
 /// All that were taken and are not acked. What a channel that closes has not put back comes
-/// back a moment after it has closed: whoever looks then would find nothing.
+/// back a moment after it has closed: a reader would find nothing until then.
 async fn put_back_the_others(live: LiveChannel) -> Result<(), BrokerError> {
     let all = BasicNackOptions {
         multiple: true,

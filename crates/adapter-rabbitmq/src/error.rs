@@ -42,7 +42,7 @@ impl StartError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
     /// No connection, or the broker refused.
-    #[error("the broker cannot be reached or refused: {0}")]
+    #[error("the broker cannot be reached, or it refused: {0}")]
     Amqp(#[from] lapin::Error),
     /// It took too long.
     #[error("the broker did not answer within {0:?}")]
@@ -50,19 +50,19 @@ pub enum BrokerError {
     /// The first connection is not made yet.
     #[error("not connected to the broker yet")]
     Connecting,
-    /// The broker closed a channel; why stands in the error of whoever used it.
+    /// The broker closed a channel; the error of the task that used it says why.
     #[error("the broker closed a channel")]
     ChannelClosed,
     /// Announcements wait for the broker.
     #[error("announcements are behind: the broker does not take them")]
     Behind,
     /// The broker closed a channel on it where that was to be expected.
-    #[error("the connection has served; another one goes on")]
+    #[error("the broker closed this connection as expected; another one replaces it")]
     ConnectionServed,
     /// Somebody declared it with other properties, which the broker does not change.
     #[error(
-        "{what} is there, but not as every process declares it: delete it (a queue once it is \
-         empty), and it is declared again; {answer}"
+        "{what} exists with other properties than every process declares: delete it (a queue once \
+         it is empty), and a process declares it again; {answer}"
     )]
     Differs {
         /// `queue NAME` or `exchange NAME`.
@@ -86,26 +86,29 @@ pub enum BrokerError {
     #[error("the node did not show within {0:?} that it has a majority")]
     Unproven(Duration),
     /// Other queues confirm, this one does not.
-    #[error("the queue has confirmed nothing for {0:?}; others have: has it a leader?")]
+    #[error(
+        "the queue has confirmed nothing for {0:?}, but other queues have: check that it has a \
+         leader"
+    )]
     QueueSilent(Duration),
     /// The process ends.
-    #[error("the connection to the broker is closed for good")]
+    #[error("the process stops and has closed its connection to the broker")]
     Stopped,
     /// Orders wait in a lane that is open here, and none comes.
-    #[error("lane {0} has orders, and the broker gives none")]
+    #[error("lane {0} has orders, but the broker delivers none")]
     Starved(Lane),
     /// The leader of one of its queues is away, or the node looks for it at the wrong place.
-    #[error("the broker's node does not find the leader of a queue of lane {0}")]
+    #[error("the broker's node cannot find the leader of a queue of lane {0}")]
     Leaderless(Lane),
     /// `tickets lanes set` is at work, or ended half-way.
     #[error("the number of lanes is being changed; if no `tickets lanes set` runs, run it again")]
     LanesChanging,
     /// The store was not reached.
-    #[error("the store has not told which deployment this is: {0}")]
+    #[error("the store has not answered which deployment this is: {0}")]
     DeploymentUnknown(String),
-    /// Whoever met it only looks, and declares nothing.
+    /// A caller that only looks and declares nothing found no queue.
     #[error(
-        "queue {0} is not there: no process of this deployment has started yet, or it uses \
+        "queue {0} does not exist: no process of this deployment has started yet, or it uses \
          another prefix or vhost. If rabbitmq.prefix and the vhost of rabbitmq.urls are right, \
          start a process: each declares what is missing"
     )]
@@ -113,8 +116,8 @@ pub enum BrokerError {
     /// Another store's orders are in these queues.
     #[error(
         "the queues belong to another deployment (queue {queue} says {recorded}, this store's \
-         table deployment says {ours}): set rabbitmq.prefix to one of its own; if that \
-         deployment is no more, delete queue {queue}"
+         table deployment says {ours}): set rabbitmq.prefix to one of its own; if that deployment \
+         no longer exists, delete queue {queue}"
     )]
     OtherDeployment {
         /// Of this process' store.

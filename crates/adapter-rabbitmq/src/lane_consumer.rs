@@ -237,7 +237,7 @@ impl RabbitLaneConsumer {
             }
             opened?;
         }
-        open.reader.troubles.opened(lane);
+        open.reader.troubles.note_opened(lane);
         Ok(open)
     }
 
@@ -252,7 +252,7 @@ impl RabbitLaneConsumer {
             }
             let asking = self.asking.take();
             if limit >= OPEN_LIMIT {
-                let times = self.reader.troubles.leaderless(self.lane);
+                let times = self.reader.troubles.note_leaderless(self.lane);
                 if let Some(asking) = asking
                     && times.is_power_of_two()
                     && times > 1
@@ -322,7 +322,10 @@ impl RabbitLaneConsumer {
                         };
                         let put = self.reader.dead_letters.put(letter).await;
                         put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
-                        error!(queue.lane = %self.lane, reason, "put an undecodable message aside");
+                        error!(
+                            queue.lane = %self.lane, reason,
+                            "moved a message that cannot be decoded to the dead letters"
+                        );
                         *tag
                     }
                     Some(Arrived::Orders { .. } | Arrived::Newer(_)) | None => break,
@@ -400,8 +403,11 @@ impl LaneConsumer for RabbitLaneConsumer {
             self.poll_deliveries(&mut Context::from_waker(Waker::noop()))?;
             self.settle_others().await?;
             if let Some(version) = self.newer_version() {
-                self.reader.troubles.paused(self.lane, version);
-                warn!(queue.lane = %self.lane, version, "paused: a newer version of tickets must decide it");
+                self.reader.troubles.note_paused(self.lane, version);
+                warn!(
+                    queue.lane = %self.lane, version,
+                    "paused the lane: only a newer version of tickets can read its next message"
+                );
                 return Err(ConsumeError::NewerVersion { version });
             }
             if self.refill().await? {
@@ -464,7 +470,7 @@ impl RabbitLaneConsumer {
                     continue;
                 }
             };
-            self.reader.troubles.fed(self.lane);
+            self.reader.troubles.note_fed(self.lane);
             if matches!(delivered, Some(Ok(_))) {
                 self.reader.consuming.sound();
             }
@@ -486,8 +492,8 @@ impl RabbitLaneConsumer {
             has_some |= waits.map_err(unavailable)?;
         }
         if !has_some {
-            self.reader.troubles.fed(self.lane);
-        } else if self.reader.troubles.starved(self.lane) >= STARVED_TOO_LONG {
+            self.reader.troubles.note_fed(self.lane);
+        } else if self.reader.troubles.note_starved(self.lane) >= STARVED_TOO_LONG {
             let reason = BrokerError::Starved(self.lane);
             if let Some(live) = self.channels.first() {
                 live.leave(&reason);
@@ -520,7 +526,7 @@ impl RabbitLaneConsumer {
     fn closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let (channels, feeds) = (mem::take(&mut self.channels), mem::take(&mut self.feeds));
         self.asking = None;
-        self.reader.troubles.closed(self.lane);
+        self.reader.troubles.note_closed(self.lane);
         async move {
             let closing = channels
                 .into_iter()

@@ -12,7 +12,7 @@ const PAUSED_FOR: Duration = Duration::from_secs(10);
 const STARVED_AFTER: Duration = Duration::from_secs(10);
 
 /// A lane that was given up because it gave nothing is said for so long: about as long as it
-/// takes whoever has it then to notice the same.
+/// takes the next owner to notice the same.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(15);
 
 /// A lane that has orders and gets none.
@@ -34,12 +34,12 @@ pub(crate) struct LaneTroubles {
 
 impl LaneTroubles {
     /// Notes that the lane waits for a process that reads `version`.
-    pub(crate) fn paused(&self, lane: Lane, version: u32) {
+    pub(crate) fn note_paused(&self, lane: Lane, version: u32) {
         self.paused.lock().insert(lane, (Instant::now(), version));
     }
 
     /// Notes that the lane has orders and gets none, and says for how long by now.
-    pub(crate) fn starved(&self, lane: Lane) -> Duration {
+    pub(crate) fn note_starved(&self, lane: Lane) -> Duration {
         let now = Instant::now();
         let mut starved = self.starved.lock();
         let entry = starved.entry(lane).or_insert(Starved {
@@ -53,12 +53,12 @@ impl LaneTroubles {
     }
 
     /// Notes that the lane gets what it has.
-    pub(crate) fn fed(&self, lane: Lane) {
+    pub(crate) fn note_fed(&self, lane: Lane) {
         self.starved.lock().remove(&lane);
     }
 
     /// Notes that the lane is closed.
-    pub(crate) fn closed(&self, lane: Lane) {
+    pub(crate) fn note_closed(&self, lane: Lane) {
         let mut starved = self.starved.lock();
         if let Some(entry) = starved.get_mut(&lane) {
             if entry.since.elapsed() >= STARVED_AFTER {
@@ -71,7 +71,7 @@ impl LaneTroubles {
 
     /// Notes that the node does not find the leader of a queue of the lane, and says how many
     /// times by now.
-    pub(crate) fn leaderless(&self, lane: Lane) -> u32 {
+    pub(crate) fn note_leaderless(&self, lane: Lane) -> u32 {
         let mut leaderless = self.leaderless.lock();
         let times = leaderless.entry(lane).or_default();
         *times = times.saturating_add(1);
@@ -79,7 +79,7 @@ impl LaneTroubles {
     }
 
     /// Notes that the lane could be opened.
-    pub(crate) fn opened(&self, lane: Lane) {
+    pub(crate) fn note_opened(&self, lane: Lane) {
         self.leaderless.lock().remove(&lane);
     }
 

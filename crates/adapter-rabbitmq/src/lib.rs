@@ -2,7 +2,7 @@
 //!
 //! `topology.rs` says which exchanges and queues there are, `wire.rs` what their
 //! messages look like. Nothing here relies on the client library's own recovery:
-//! whoever finds a channel broken drops it and asks `link.rs` for another one.
+//! a task that finds a channel broken drops it and asks `link.rs` for another one.
 
 mod adapter;
 mod addresses;

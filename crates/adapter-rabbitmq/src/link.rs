@@ -100,7 +100,7 @@ pub(crate) struct Link {
 /// A channel with what keeps it alive.
 ///
 /// The number of a channel that the broker closed is never usable again: lapin keeps the
-/// broker's error for it, and hands it to whoever gets that number next (4.12.3; see
+/// broker's error for it, and hands it to the channel that gets that number next (4.12.3; see
 /// `a_channel_that_the_broker_closed_poisons_its_number`). So such a channel costs its
 /// connection, however it is dropped.
 pub(crate) struct LiveChannel {
@@ -323,7 +323,7 @@ impl Link {
             Ok(connection) => {
                 *self.doubted.lock() = None;
                 if self.failed.lock().take().is_some() {
-                    info!(connection = self.purpose, "the broker is back");
+                    info!(connection = self.purpose, "connected to the broker again");
                 }
                 let connection = Arc::new(connection);
                 *self.live.lock() = Some(Arc::clone(&connection));
@@ -340,7 +340,10 @@ impl Link {
                     if error.is_of_no_node() {
                         warn!(connection, %error, "the broker's queues cannot be used");
                     } else {
-                        warn!(connection, %error, "no broker; trying again until there is one");
+                        warn!(
+                            connection, %error,
+                            "cannot connect to the broker; trying again until it works"
+                        );
                     }
                 }
                 *self.failed.lock() = Some((Instant::now(), error.clone()));
@@ -430,10 +433,16 @@ impl Link {
         let node = self.addresses.current();
         let mut said = self.said.lock();
         if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
-            warn!(connection = self.purpose, %node, %reason, "leaves the broker's node");
+            warn!(
+                connection = self.purpose, %node, %reason,
+                "leaves this node of the broker for another one"
+            );
             *said = Some(Instant::now());
         } else {
-            debug!(connection = self.purpose, %node, %reason, "leaves the broker's node");
+            debug!(
+                connection = self.purpose, %node, %reason,
+                "leaves this node of the broker for another one"
+            );
         }
         drop(said);
         // What one queue or channel does says nothing about other nodes.
@@ -473,9 +482,14 @@ impl Link {
         let connection = self.purpose;
         match &result {
             Err(error) if !failed_before => {
-                warn!(connection, %error, "what is missing could not be declared again; trying on");
+                warn!(
+                    connection, %error,
+                    "a missing queue or exchange could not be declared again; trying again"
+                );
             }
-            Ok(()) if failed_before => info!(connection, "everything is declared again"),
+            Ok(()) if failed_before => {
+                info!(connection, "every queue and exchange is declared again")
+            }
             Ok(()) | Err(_) => {}
         }
         if let Err(error) = &result

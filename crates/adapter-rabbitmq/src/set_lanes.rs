@@ -50,15 +50,18 @@ pub enum LanesError {
     #[error("rabbitmq.prefix")]
     Deployment(#[source] BrokerError),
     /// Nobody knows whose queues they are.
-    #[error("the store has not told which deployment this is: {0}")]
+    #[error("the store has not answered which deployment this is: {0}")]
     Store(String),
     /// The broker does not answer or refuses.
-    #[error("the broker did not do it; nothing is lost, run it again when the broker is whole")]
+    #[error(
+        "the broker refused or did not answer; nothing has changed: run the command \
+         again once the broker works"
+    )]
     Broker(#[from] BrokerError),
     /// Another one is at work.
     #[error(
-        "another `tickets lanes set` is at work: it holds queue {queue}, which ends with it (or \
-         once the node of the broker that it was connected to is back)"
+        "another `tickets lanes set` is running: it holds queue {queue} until it ends (or until \
+         the broker's node that it was connected to is back)"
     )]
     AtWork {
         /// The queue.
@@ -66,8 +69,8 @@ pub enum LanesError {
     },
     /// One queue does not answer.
     #[error(
-        "queue {queue} cannot be proven to be empty; nothing is lost, run it again when it has \
-         a leader and a majority (rabbitmq-queues quorum_status {queue})"
+        "queue {queue} cannot be proven to be empty; nothing has changed: run the command again \
+         once the queue has a leader and a majority (rabbitmq-queues quorum_status {queue})"
     )]
     Unproven {
         /// The queue.
@@ -91,8 +94,8 @@ pub enum LanesError {
     },
     /// It failed, and so did putting everything back.
     #[error(
-        "the number of lanes may be left half-way: no order is lost; run it again when the broker \
-         is whole, a process may not start before"
+        "the change of the number of lanes may be incomplete; no order is lost: run the command \
+         again once the broker works, and start no process before"
     )]
     HalfWay(#[source] Box<Self>),
 }
@@ -205,7 +208,7 @@ async fn change(
         proven.push(prove_empty(connection, &queue.name, false).await?);
     }
     for queue in &mut proven {
-        queue.has_nothing_more().await?;
+        queue.ensure_nothing_more().await?;
     }
     for queue in existing {
         // Quorum queues cannot be deleted on condition that they are unused.
@@ -304,8 +307,8 @@ impl ProvenQueue {
         within_limit(self.channel.close(200, "OK".into())).await
     }
 
-    /// Whether nothing came behind the marker.
-    async fn has_nothing_more(&mut self) -> Result<(), LanesError> {
+    /// Fails if anything came behind the marker.
+    async fn ensure_nothing_more(&mut self) -> Result<(), LanesError> {
         match timeout(LATE, self.deliveries.next()).await {
             Err(_) => Ok(()),
             // Back at its place once the connection is closed.

@@ -95,7 +95,7 @@ impl Events {
         }))
     }
 
-    fn is_deaf(&self, error: BrokerError) {
+    fn note_deaf(&self, error: BrokerError) {
         self.deaf.lock().get_or_insert_with(|| Deaf {
             since: Instant::now(),
             error,
@@ -155,7 +155,7 @@ impl Events {
                 match self.subscription().await {
                     Ok(subscription) => break subscription,
                     Err(error) => {
-                        self.is_deaf(error);
+                        self.note_deaf(error);
                         sleep(RETRY).await;
                     }
                 }
@@ -176,7 +176,7 @@ impl Events {
                     Ok(()) => continue,
                     Err(error) => {
                         subscription.live.leave(&error);
-                        self.is_deaf(error);
+                        self.note_deaf(error);
                         return;
                     }
                 },
@@ -187,7 +187,7 @@ impl Events {
             let heard = match wire::decode_events(&delivery.data) {
                 Ok(events) => Heard::Events(events.into()),
                 Err(error) => {
-                    warn!(%error, "events were not understood");
+                    warn!(%error, "skipped events that cannot be decoded");
                     Heard::Gap
                 }
             };

@@ -103,7 +103,7 @@ type Answer = oneshot::Sender<Result<Order, PublishError>>;
 /// One caller's order that is not sent yet.
 struct Request {
     order: NewOrder,
-    /// When its caller is told that it was not sent. The task of the lane sees
+    /// When its caller gets the answer that it was not sent. The task of the lane sees
     /// to that: a timer of each order's own would cost more than all else here.
     deadline: Instant,
     /// Closed if the caller went away.
@@ -316,7 +316,7 @@ impl Arrivals {
 #[derive(Default)]
 struct Batch {
     orders: Vec<Order>,
-    /// When each order's caller is told that the outcome is unknown, unless it
+    /// When each order's caller gets the answer that the outcome is unknown, unless it
     /// was answered.
     answers: Vec<(Instant, Option<Answer>)>,
 }
@@ -485,9 +485,9 @@ impl Sending {
     fn say(&mut self, error: &BrokerError, orders: usize) {
         let routing_key = &self.outlet.routing_key;
         if mem::replace(&mut self.is_failing, true) {
-            debug!(%routing_key, %error, orders, "not confirmed");
+            debug!(%routing_key, %error, orders, "the broker did not confirm orders");
         } else {
-            warn!(%routing_key, %error, orders, "not confirmed; trying on");
+            warn!(%routing_key, %error, orders, "the broker did not confirm orders; trying again");
         }
     }
 
@@ -505,7 +505,10 @@ impl Sending {
             let Err(error) = self.arrivals.during(&mut batch, published).await else {
                 self.outlet.silences = 0;
                 if mem::take(&mut self.is_failing) {
-                    info!(routing_key = %self.outlet.routing_key, "confirmed again");
+                    info!(
+                        routing_key = %self.outlet.routing_key,
+                        "the broker confirms orders again"
+                    );
                 }
                 return batch.accept(|order| self.unheard.count(self.lane, order));
             };

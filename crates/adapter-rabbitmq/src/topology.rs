@@ -214,8 +214,8 @@ impl Topology {
                 if older > 0 && !attempt.refused.is_empty() {
                     warn!(
                         queues = older,
-                        "the queues of lanes are those of an earlier release; once they are \
-                         empty, have them declared anew: tickets lanes set"
+                        "the lanes have queues of an earlier release; once these are empty, \
+                         replace them: tickets lanes set"
                     );
                 }
                 Ok(())

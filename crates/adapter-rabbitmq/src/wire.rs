@@ -40,7 +40,7 @@ pub(crate) enum DecodeError {
     #[error("the message is of version {0}; this build reads up to {VERSION}")]
     Newer(u32),
     /// Nobody can.
-    #[error("not a message: {0}")]
+    #[error("the message cannot be decoded: {0}")]
     Invalid(String),
 }
 

@@ -37,7 +37,7 @@ pub fn repeated(part: &str, count: usize) -> String {
     vec![part; count].join(",")
 }
 
-/// `?,?,?`
+/// `count` question marks with commas between them, for a list of values in SQL.
 #[must_use]
 pub fn placeholders(count: usize) -> String {
     repeated("?", count)

@@ -117,7 +117,7 @@ fn close_idle_ones<E: Engine>(pool: &Pool<Connector<E>>) {
     });
 }
 
-/// A connection on loan. Whoever does not give it back, because a statement
+/// A connection on loan. A caller that does not give it back, because a statement
 /// failed or its future was dropped half-way, has it closed: the server then
 /// ends what was under way, and a connection that hangs is not waited for.
 pub(crate) struct Lease<E: Engine>(Option<Object<Connector<E>>>);

@@ -42,7 +42,7 @@ async fn check_changing<E: Engine>(
     Ok(())
 }
 
-/// Before whoever asks gives up, so that it is said which it was.
+/// Ends before the caller gives up, so that the answer says which one it was.
 const CHECK_LIMIT: Duration = Duration::from_millis(1_800);
 
 fn down(what: &str, error: impl SqlError) -> DependencyDown {

@@ -10,7 +10,7 @@ use runtime::NotCalled;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Fault {
     /// Another program wrote it.
-    #[error("a row of {table} is not as this version writes it: {what}")]
+    #[error("a row of {table} is not valid: {what}")]
     Corrupt {
         /// The table.
         table: &'static str,

@@ -89,7 +89,7 @@ async fn take<E: Engine>(
     Ok(is_taken.then_some(Claim { lane, number }))
 }
 
-/// Reads first: whoever cannot, or has another time than the server, is not there.
+/// Reads first: a worker that cannot, or whose clock is off, is not there.
 async fn beat<E: Engine>(db: &Database<E>, presence: &Presence) -> Result<Roster, E::Error> {
     let mut lease = db.lease_claiming().await?;
     let mut roster = read(db, lease.session()).await?;
@@ -125,7 +125,7 @@ async fn read<E: Engine>(db: &Database<E>, session: &mut E::Session) -> Result<R
             log_once(&format!("lane {index}"), || {
                 error!(
                     lane = index,
-                    "left out a row of lane_claims that is no lane"
+                    "skipped a row of lane_claims that names no lane"
                 );
             });
             continue;

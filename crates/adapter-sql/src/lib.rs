@@ -1,7 +1,7 @@
 //! Users, shows and the ledger over an SQL database: the script that every database runs.
 //!
 //! The rule is [`domain::rule`]; here rows are loaded under the shows' locks and
-//! saved in one transaction. Whoever needs several locks takes shows by id;
+//! saved in one transaction. A task that needs several locks takes shows by id;
 //! tickets are written only under the lock of their show.
 //!
 //! A database brings an [`Engine`] (where its servers are, how a session begins, how the schema is

@@ -58,7 +58,7 @@ fn label<T>(
     new(text).or_else(|_| plain()).or_else(|_| new(id))
 }
 
-/// Logs what is wrong with a row at most once in ten minutes: whoever reads it would fill the
+/// Logs what is wrong with a row at most once in ten minutes: every reader of it would fill the
 /// log, and anybody may read shows.
 pub(crate) fn log_once(what: &str, log: impl FnOnce()) {
     const AGAIN: Duration = Duration::from_secs(600);
@@ -83,7 +83,7 @@ pub(crate) fn readable<R, T: TryFrom<R, Error = Fault>>(rows: Vec<R>) -> Vec<T> 
         Ok(value) => Some(value),
         Err(error) => {
             log_once(&error.to_string(), || {
-                error!(%error, "left out a row that cannot be read");
+                error!(%error, "skipped a row that cannot be read");
             });
             None
         }
@@ -159,7 +159,7 @@ fn verdict(code: u8, hold_expires_at: Option<i64>) -> Result<Verdict, Fault> {
         .ok_or_else(|| Fault::corrupt("tickets", format_args!("verdict {code}")))
 }
 
-/// Of `users`.
+/// A row of the table `users`.
 #[derive(Debug, FromRow)]
 pub struct UserRow {
     pub id: Vec<u8>,
@@ -193,7 +193,7 @@ pub struct ChangedUserRow {
     pub changed: String,
 }
 
-/// Of `workers`.
+/// A row of the table `workers`.
 #[derive(Debug, FromRow)]
 pub struct WorkerRow {
     pub id: u32,
@@ -204,11 +204,11 @@ pub struct WorkerRow {
     pub server_micros: Option<i64>,
 }
 
-/// Of [`ShowRow`].
+/// The columns that a [`ShowRow`] is read from.
 pub const SHOW_COLUMNS: &str = "id, title, capacity, max_per_user, hold_seconds, \
      sales_open_at, sales_close_at, available, held, sold, seq";
 
-/// Of `shows`.
+/// A row of the table `shows`.
 #[derive(Debug, FromRow)]
 pub struct ShowRow {
     pub id: Vec<u8>,
@@ -279,11 +279,11 @@ pub(crate) fn show_ledger(standing: &ShowStanding) -> Result<ShowLedger, Fault> 
     ShowLedger::restore(show.id.clone(), show.terms.clone(), *seats, *seq).map_err(Fault::from)
 }
 
-/// Of [`TicketRow`].
+/// The columns that a [`TicketRow`] is read from.
 pub const TICKET_COLUMNS: &str = "id, show_id, user_id, quantity, class, requested_at, \
      accepted_by, redriven, verdict, hold_expires_at, decided_at, decision_seq, status, version";
 
-/// Of `tickets`.
+/// A row of the table `tickets`.
 #[derive(Debug, FromRow)]
 pub struct TicketRow {
     pub id: Vec<u8>,
@@ -383,11 +383,11 @@ pub const fn change_code(change: &Change) -> u8 {
     }
 }
 
-/// Of [`JournalRow`].
+/// The columns that a [`JournalRow`] is read from.
 pub const JOURNAL_COLUMNS: &str = "show_id, seq, at, kind, ticket_id, capacity, \
      max_per_user, hold_seconds, sales_open_at, sales_close_at";
 
-/// Of `journal`.
+/// A row of the table `journal`.
 #[derive(Debug, FromRow)]
 pub struct JournalRow {
     pub show_id: Vec<u8>,

@@ -233,7 +233,7 @@ pub trait HoldStatements: SqlSession {
     ) -> Result<(), Self::Error>;
 }
 
-/// Users.
+/// The statements about users.
 #[async_trait]
 pub trait UserStatements: SqlSession {
     /// Ids of those who exist, as they are stored.

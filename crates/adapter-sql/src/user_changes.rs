@@ -42,7 +42,7 @@ impl<E: Engine> UserChanges for SqlStore<E> {
                 Err(error) => {
                     let error = error.of_row(&row.id);
                     log_once(&error.to_string(), || {
-                        error!(%error, "left out a user that cannot be read");
+                        error!(%error, "skipped a user that cannot be read");
                     });
                 }
             }

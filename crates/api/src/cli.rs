@@ -36,14 +36,14 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{} (adapters: {adapters})", env!("CARGO_PKG_VERSION"))
 });
 
-/// The on-sale engine: takes ticket orders, decides them in sequence, tells the outcome.
+/// The on-sale engine: accepts ticket orders, decides them in sequence and reports each outcome.
 ///
-/// Settings come from config/base.toml, config/$APP_ENV.toml and variables
-/// APP__SECTION__KEY, in this sequence.
+/// Settings come from config/base.toml, then config/$APP_ENV.toml, then variables
+/// APP__SECTION__KEY; each overrides the ones before it.
 #[derive(Debug, Parser)]
 #[command(name = "tickets", version = VERSION.as_str())]
 pub struct Cli {
-    /// Where base.toml and the environments' files are.
+    /// The directory of base.toml and of one file for each environment.
     #[arg(long, env = "APP_CONFIG_DIR", default_value = "config", global = true)]
     config_dir: PathBuf,
     #[command(subcommand)]
@@ -52,29 +52,37 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the service until SIGTERM, SIGINT, SIGQUIT or SIGHUP; a second signal, unless it is
-    /// SIGHUP, forces the end.
+    /// Runs the service until a signal stops it.
+    ///
+    /// SIGTERM, SIGINT, SIGQUIT and SIGHUP stop it: it finishes what it has accepted first. A
+    /// second signal forces the exit at once, unless it is SIGHUP.
     Serve(ServeArgs),
-    /// Asks the process on this machine whether it is ready, and exits 1 if it
-    /// is not: a health check for containers, which have no other client.
+    /// Checks whether the process on this machine is ready; exits 1 if it is not.
+    ///
+    /// This is the health check of containers that have no HTTP client. It asks /health/ready
+    /// at server.host and server.port.
     Health,
-    /// Asks queue and store whether they answer with this configuration, and looks for what the
-    /// guarantees do not hold with: policies, alarms, missing members or rights, lazy commits.
-    /// Declares nothing in the broker. Says what to do; exits 1 if a server does not answer or a
-    /// guarantee is broken.
+    /// Checks the queue and the store for faults that break a guarantee; exits 1 if it finds one.
+    ///
+    /// It connects with this configuration and checks the broker's policies and alarms, the
+    /// members of its queues, rights, and whether commits are durable. It changes nothing in the
+    /// broker. Each finding says what to do. It exits 1 also if a server does not answer.
     Doctor,
-    /// Brings the store's schema up to date, creating its database if there is none.
+    /// Brings the store's schema up to date; creates the database if it is missing.
     Migrate,
-    /// Adds user 1 and show 230920, unless they exist.
+    /// Adds the demo user 1 and the demo show 230920, unless they exist.
     Seed,
-    /// Replays every show and checks each step. Exits 1 on any violation.
+    /// Replays the history of every show and checks each change; exits 1 on any violation.
+    ///
+    /// It reads the store. If the store is in memory, it asks the process on this machine, at
+    /// server.host and server.port.
     Audit(AuditArgs),
-    /// The number of lanes that is recorded in the broker.
+    /// Changes the number of lanes, which the broker records.
     Lanes {
         #[command(subcommand)]
         command: LanesCommand,
     },
-    /// Orders that could not be decided.
+    /// Lists the orders that could not be decided, or puts them back into their lanes.
     DeadLetters {
         #[command(subcommand)]
         command: DeadLettersCommand,
@@ -83,10 +91,12 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum LanesCommand {
-    /// Changes it. Stop the api processes, let the workers empty the lanes and
-    /// stop them first; afterwards set queue.lanes to the same number.
+    /// Changes the number of lanes, while no process runs and all lanes are empty.
+    ///
+    /// First stop the api processes, let the workers empty the lanes, and stop the workers.
+    /// Afterwards set queue.lanes to the same number and start all processes.
     Set {
-        /// How many lanes there shall be.
+        /// The new number of lanes.
         #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_LANES)))]
         lanes: u8,
     },
@@ -94,31 +104,29 @@ enum LanesCommand {
 
 #[derive(Debug, Subcommand)]
 enum DeadLettersCommand {
-    /// Prints the oldest ones, one JSON object a line.
+    /// Prints the oldest dead letters, one JSON object per line.
     List(DeadLettersArgs),
-    /// Puts the oldest orders back at the end of their lanes.
+    /// Moves the oldest dead letters that are orders to the end of their lanes.
     Redrive(DeadLettersArgs),
 }
 
 #[derive(Debug, Args)]
 struct DeadLettersArgs {
-    /// How many at most.
+    /// The largest number of dead letters.
     #[arg(long, default_value_t = 1_000)]
     limit: usize,
 }
 
 #[derive(Debug, Args)]
 struct ServeArgs {
-    /// Which sides of the service this process runs.
+    /// What this process does: accept orders, decide them, or both.
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
 }
 
 #[derive(Debug, Args)]
 struct AuditArgs {
-    /// The process to ask; admin.token must be that process's. By default the
-    /// store itself is read, or, if that is in memory, the process on this
-    /// machine is asked where server.host and server.port say.
+    /// Asks the process at this URL instead of reading the store; admin.token must be its token.
     #[arg(long)]
     url: Option<String>,
     /// Prints JSON instead of a table.
@@ -180,7 +188,7 @@ async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     tokio::select! {
         ended = stopped => ended.map(|()| ExitCode::SUCCESS),
         name = signals.force() => {
-            warn!(signal = name, "forced to stop; accepted orders may be left undecided");
+            warn!(signal = name, "forced to exit at once; accepted orders may be left undecided");
             telemetry::flush();
             // Returning would wait for what the runtime still does.
             std::process::exit(1)
@@ -192,7 +200,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// Unless whoever started the process wants it to survive the terminal, as `nohup` does.
+    /// `None` if the process was started to survive its terminal, as `nohup` does.
     hang_up: Option<Signal>,
 }
 
@@ -271,7 +279,10 @@ async fn asked(request: reqwest::RequestBuilder, url: &str) -> anyhow::Result<re
 /// Where the process on this machine serves.
 fn own_url(settings: &Settings) -> anyhow::Result<String> {
     if settings.server.port == 0 {
-        bail!("server.port: is 0, so that nobody knows where the process on this machine listens");
+        bail!(
+            "server.port: is 0, so the port of the process on this machine is not known; \
+             set the port that it listens on"
+        );
     }
     Ok(format!("http://{}", settings.server.own_address()))
 }
@@ -303,8 +314,8 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         identity = None;
         if settings.queue.adapter().is_shared() {
             print(
-                "the store has not told which deployment this is: whose queues these are was \
-                 not looked at",
+                "the store has not answered which deployment this is: the owner of the queues was \
+                 not checked",
             )?;
         }
     }
@@ -426,7 +437,7 @@ pub async fn fetch_audit(url: &str, token: Option<&SecretString>) -> anyhow::Res
     answer
         .json()
         .await
-        .with_context(|| format!("{url} is no audit of this version"))
+        .with_context(|| format!("the answer of {url} is not an audit of this version"))
 }
 
 fn connect_store(settings: &Settings, usage: StoreUse) -> anyhow::Result<StorePorts> {

@@ -100,13 +100,16 @@ impl Examiner {
                 Level::Broken => {
                     error!(server, subject, what, remedy, "a guarantee does not hold");
                 }
-                Level::Risk => warn!(server, subject, what, remedy, "the next fault may do harm"),
-                Level::Unknown => info!(server, subject, what, remedy, "could not be examined"),
+                Level::Risk => warn!(
+                    server,
+                    subject, what, remedy, "a guarantee may not hold after the next fault"
+                ),
+                Level::Unknown => info!(server, subject, what, remedy, "a check could not be done"),
             }
         }
         for (server, finding) in before.iter().filter(|before| !found.contains(before)) {
             let Finding { subject, what, .. } = finding;
-            info!(server, subject, what, "no longer");
+            info!(server, subject, what, "the finding is gone");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Log lines, written by a thread of their own: whoever logs never waits for the reader of the
+//! Log lines, written by a thread of their own: a task that logs never waits for the reader of the
 //! log, and does not learn that there is none. What finds no room is dropped and counted.
 //!
 //! Not `tracing-appender`, which prints to stdout when it cannot flush at the end, and so

@@ -15,7 +15,7 @@ use crate::settings::{LogFormat, LogSettings};
 /// server of every request that it cannot read. Whoever had it says so once, and the HTTP side
 /// once a minute, so these are left out unless `log.level` names them.
 const TOLD_BY_OTHERS: &str = "lapin=off,actix_http::h1::dispatcher=off,actix_http::ws=off";
-/// How long the end of the process waits for whoever reads the log.
+/// How long the end of the process waits for the reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static LOG: OnceLock<Arc<LogWriter>> = OnceLock::new();
@@ -31,7 +31,7 @@ pub(crate) fn start(settings: &LogSettings) -> io::Result<()> {
     let writer = LogWriter::start(io::stderr(), |dropped| {
         warn!(
             lines.dropped = dropped,
-            "log lines are missing here: nobody read the log, or it could not be written"
+            "log lines were dropped here: the reader was too slow, or the log could not be written"
         );
     })?;
     let writer = Arc::new(writer);

@@ -19,7 +19,7 @@ const SHOWS_PER_PAGE: usize = 500;
 const AUDIT_DEADLINE: Duration = Duration::from_secs(600);
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Terms of a show.
+/// The terms of sale of a show that is to be created.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// Seats to sell.
@@ -47,7 +47,7 @@ impl Terms {
 pub struct Seats {
     /// Number of the show in this run.
     pub show: u32,
-    /// Seats left.
+    /// Seats that are still on sale.
     pub available: u64,
     /// Seats of reserved tickets.
     pub held: u64,
@@ -169,7 +169,7 @@ impl Target {
         Ok(all)
     }
 
-    /// `GET /admin/audit`
+    /// The answer of `GET /admin/audit`: the service's own audit of all shows.
     pub async fn audit(&self) -> anyhow::Result<AuditReport> {
         let body = self.get("/admin/audit", AUDIT_DEADLINE).await?;
         serde_json::from_slice(&body).context("the audit is not of this version")

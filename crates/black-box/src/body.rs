@@ -8,8 +8,8 @@ use crate::proof::ticket::{State, StoredTicket};
 
 /// A ticket: the body of an answer, or a part of a message.
 #[derive(Debug, Deserialize)]
-pub struct TicketBody<'a> {
-    /// Its id.
+pub struct TicketAnswer<'a> {
+    /// The ticket's id.
     pub ticket_id: Uuid,
     show_id: Option<String>,
     user_id: Option<String>,
@@ -23,7 +23,7 @@ pub struct TicketBody<'a> {
     pub ticket_version: Option<u64>,
 }
 
-impl<'a> TicketBody<'a> {
+impl<'a> TicketAnswer<'a> {
     /// `None` of anything else.
     #[must_use]
     pub fn read(body: &'a [u8]) -> Option<Self> {
@@ -81,7 +81,7 @@ pub fn ticket_id(body: &[u8]) -> Option<Uuid> {
     let fast = body
         .strip_prefix(PREFIX)
         .and_then(|rest| Uuid::try_parse_ascii(rest.get(..36)?).ok());
-    fast.or_else(|| TicketBody::read(body).map(|ticket| ticket.ticket_id))
+    fast.or_else(|| TicketAnswer::read(body).map(|ticket| ticket.ticket_id))
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
                 "requested_at":"2026-01-02T03:04:05.000001Z",
                 "decided_at":"2026-01-02T03:04:05.500000Z","decision_seq":9{more}}}"#
             );
-            let body = TicketBody::read(body.as_bytes()).unwrap();
+            let body = TicketAnswer::read(body.as_bytes()).unwrap();
             body.stored(&names, has_holds)
         };
         let sold = ticket("confirmed", "", false).unwrap();

@@ -85,7 +85,7 @@ impl Database {
         Self::at(&database::create(url, "bench").await?)
     }
 
-    /// One that is there.
+    /// Uses an existing database.
     pub fn at(url: &str) -> anyhow::Result<Self> {
         Ok(Self {
             pool: MySqlPoolOptions::new().connect_lazy(url)?,
@@ -100,7 +100,7 @@ impl Database {
         &self.url
     }
 
-    /// Connections to it.
+    /// The pool of connections to the database.
     #[must_use]
     pub const fn pool(&self) -> &MySqlPool {
         &self.pool

@@ -101,7 +101,7 @@ fn parse(received: &[u8]) -> io::Result<Option<Parsed>> {
 /// A request without its body.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// Such as `POST`.
+    /// The method, such as `POST`.
     pub method: &'a str,
     /// With the query.
     pub path: &'a str,
@@ -109,7 +109,7 @@ pub struct Head<'a> {
     pub host: &'a str,
     /// The token of administration.
     pub bearer: Option<&'a str>,
-    /// Makes repeating safe.
+    /// The header `Idempotency-Key`, with which a repeated order is the same order.
     pub idempotency_key: Option<&'a str>,
 }
 

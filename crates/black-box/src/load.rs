@@ -42,7 +42,7 @@ impl Measured {
         self.by_status.get(&status).copied().unwrap_or_default()
     }
 
-    /// All answers.
+    /// How many answers came, whatever their status.
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.by_status.values().sum()
@@ -68,7 +68,7 @@ impl Measured {
     }
 }
 
-/// A count by a measure.
+/// Divides a count by a measure, such as seconds.
 #[must_use]
 pub fn ratio(count: u64, by: f64) -> f64 {
     // Counts of a run are far below 2^52.

@@ -29,19 +29,19 @@ impl Names {
         }
     }
 
-    /// The run.
+    /// The name of the run.
     #[must_use]
     pub fn run(&self) -> &str {
         &self.run
     }
 
-    /// A user.
+    /// The id of a user, by number.
     #[must_use]
     pub fn user(&self, number: u32) -> String {
         format!("{}{number}", self.users)
     }
 
-    /// A show.
+    /// The id of a show, by number.
     #[must_use]
     pub fn show(&self, number: u32) -> String {
         format!("{}-s{number}", self.run)

@@ -23,7 +23,7 @@ const LOOK_FOR_END: Duration = Duration::from_millis(2);
 pub struct Process {
     name: String,
     child: Child,
-    /// Where it listens.
+    /// The address that the process listens on.
     pub address: SocketAddr,
 }
 

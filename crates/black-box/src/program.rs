@@ -152,14 +152,14 @@ fn secret() -> String {
 
 /// A process of the service. It may hold administration's token, so that it has no `Debug`.
 pub struct Service {
-    /// Its process.
+    /// The running process.
     pub process: Process,
     /// Where it listens.
     pub target: Target,
 }
 
 impl Service {
-    /// Where it listens.
+    /// The address that the process listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.target.address

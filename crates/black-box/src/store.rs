@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::administration::Seats;
-use crate::body::TicketBody;
+use crate::body::TicketAnswer;
 use crate::database::Database;
 use crate::http::Response;
 use crate::load::{Requests, drive};
@@ -181,7 +181,7 @@ pub struct Asked<'a> {
 #[derive(Deserialize)]
 struct TicketPage<'a> {
     #[serde(borrow)]
-    tickets: Vec<TicketBody<'a>>,
+    tickets: Vec<TicketAnswer<'a>>,
 }
 
 struct Reading<'a> {
@@ -224,7 +224,7 @@ impl Requests for Reading<'_> {
         let Some(id) = self.reading.remove(&mark) else {
             return;
         };
-        let ticket = TicketBody::read(response.body);
+        let ticket = TicketAnswer::read(response.body);
         let ticket = ticket.filter(|ticket| response.status == 200 && ticket.ticket_id == id);
         match ticket.and_then(|ticket| ticket.stored(self.names, self.has_holds)) {
             Some(stored) => self.tickets.push(stored),

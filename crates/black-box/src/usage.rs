@@ -10,7 +10,7 @@ const MICROS_PER_TICK: u64 = 10_000;
 /// A process whose CPU time and memory are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
-    /// What figures call it.
+    /// The name of the process in reports.
     pub name: &'static str,
     /// The system's number of it.
     pub id: u32,
@@ -41,7 +41,7 @@ pub fn cpu_micros(id: u32) -> anyhow::Result<u64> {
     let stat = fs::read_to_string(&path)?;
     cpu_ticks(&stat)
         .map(|ticks| ticks * MICROS_PER_TICK)
-        .with_context(|| format!("{path} is not as proc(5) says"))
+        .with_context(|| format!("{path} does not have the format of proc(5)"))
 }
 
 /// `utime + stime`, the fields 14 and 15 of proc(5)'s stat. The second field,

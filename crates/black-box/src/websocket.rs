@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use uuid::Uuid;
 
-use crate::body::TicketBody;
+use crate::body::TicketAnswer;
 use crate::target::Target;
 
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
@@ -89,7 +89,7 @@ pub struct Notice<'a> {
     pub kind: &'a str,
     /// A ticket, as it stands.
     #[serde(borrow)]
-    pub ticket: Option<TicketBody<'a>>,
+    pub ticket: Option<TicketAnswer<'a>>,
     /// Of an error, or of the connection's end.
     pub code: Option<&'a str>,
     /// The ticket that an error is about.

@@ -21,7 +21,7 @@ pub struct ShowCache {
 }
 
 impl ShowCache {
-    /// In front of `shows`.
+    /// A cache in front of `shows`.
     #[must_use]
     pub fn new(shows: Arc<dyn ShowRepository>) -> Self {
         let found = Cache::builder()

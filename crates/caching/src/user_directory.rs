@@ -199,17 +199,20 @@ async fn keep_current(changes: Arc<dyn UserChanges>, classes: Weak<Classes>) {
             USUAL_CHANGE
         };
         match reading.finish(&*changes, &classes, back).await {
-            Ok(()) if is_first => info!(users = classes.classes.len(), "users are at hand"),
+            Ok(()) if is_first => info!(users = classes.classes.len(), "all users are in memory"),
             Ok(()) => {}
             // That the store is away is told by those who need it.
             Err(error) => {
                 let error = error_chain(&error);
-                debug!(error, "changes of users were not read");
+                debug!(error, "could not read the changes of users; trying again");
             }
         }
         if classes.is_full() && !was_full {
             let max = classes.max;
-            warn!(max, "user_directory_max: others are looked up");
+            warn!(
+                max,
+                "the user directory is full (user_directory_max): other users cost a query each"
+            );
             was_full = true;
         }
         drop(classes);

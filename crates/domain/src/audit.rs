@@ -174,7 +174,7 @@ pub enum Violation {
 /// How often each verdict was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct VerdictCounts {
-    /// Seats held at first.
+    /// Tickets that got seats.
     pub reserved: u64,
     /// Seats sold at once.
     pub confirmed: u64,
@@ -189,7 +189,7 @@ impl VerdictCounts {
         self.rejected[reason_index(reason)]
     }
 
-    /// All verdicts.
+    /// How many verdicts there are, of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.reserved + self.confirmed + self.rejected.iter().sum::<u64>()
@@ -199,7 +199,7 @@ impl VerdictCounts {
 /// What the replay of one show found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShowAudit {
-    /// The show.
+    /// The id of the show.
     pub show_id: ShowId,
     /// The capacity at the end.
     pub capacity: u32,
@@ -213,7 +213,7 @@ pub struct ShowAudit {
     pub inversions: u64,
     /// All broken promises, inversions included.
     pub violations: u64,
-    /// The first of them.
+    /// The first violations.
     pub examples: Vec<Violation>,
 }
 

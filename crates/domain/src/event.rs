@@ -40,7 +40,7 @@ pub struct SettledOrders {
 /// How many orders of a lane and class a process has accepted so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptedOrders {
-    /// The process.
+    /// The process that accepted the order.
     pub accepted_by: ProcessId,
     /// The lane that the orders wait in.
     pub lane: Lane,

@@ -83,7 +83,7 @@ impl SoldOutGate {
     /// out less than [`VERIFIED_FOR`] ago.
     #[must_use]
     pub fn is_closed(&self, show: &ShowId, now: Timestamp) -> bool {
-        // Relaxed: whoever is just being told "sold out" may pass once more.
+        // Relaxed: a request that is about to be refused may pass once more.
         self.sold_out.load(Ordering::Relaxed) > 0
             && self
                 .read()
@@ -94,7 +94,7 @@ impl SoldOutGate {
     /// Takes note of an announcement. What is older than what is known, by its
     /// `seq`, changes nothing.
     ///
-    /// How old it is nobody knows: whoever announces may have been frozen since,
+    /// How old it is nobody knows: the announcing process may have been frozen since,
     /// and what came after may have been lost. So it opens at once and never
     /// closes; true says that reading the show may close.
     pub fn hear(&self, seats: &ShowSeats) -> bool {

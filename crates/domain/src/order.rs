@@ -13,7 +13,7 @@ use crate::user::PriorityClass;
 pub struct Quantity(NonZeroU32);
 
 impl Quantity {
-    /// One seat.
+    /// The quantity of one seat.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
     /// `None` for zero seats.

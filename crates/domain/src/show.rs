@@ -197,7 +197,7 @@ pub struct Terms {
 pub struct Show {
     /// Names the show for ever.
     pub id: ShowId,
-    /// Shown to people.
+    /// The title that buyers read.
     pub title: Title,
     /// What the rule looks at.
     pub terms: Terms,
@@ -251,7 +251,7 @@ pub struct SeatCounts {
 }
 
 impl SeatCounts {
-    /// All seats together.
+    /// The number of all seats, whatever they are used for.
     #[must_use]
     pub fn total(&self) -> u64 {
         u64::from(self.available) + u64::from(self.held) + u64::from(self.sold)

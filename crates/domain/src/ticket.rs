@@ -19,7 +19,7 @@ pub enum RejectionReason {
 }
 
 impl RejectionReason {
-    /// Every reason.
+    /// All reasons, for reports that list each of them.
     pub const ALL: [Self; 5] = [
         Self::SoldOut,
         Self::LimitExceeded,

@@ -59,7 +59,7 @@ impl UserName {
 pub struct User {
     /// Names the user for ever.
     pub id: UserId,
-    /// Shown to people.
+    /// The name that people read.
     pub name: UserName,
     /// The class of every order that the user places from now on.
     pub priority: PriorityClass,

@@ -40,7 +40,7 @@ pub fn dotted(place: &Place<'_>) -> String {
 /// One thing that is wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
+    /// The place of the field in the document.
     pub place: String,
     /// What. It does not repeat the value, which may be long or a secret.
     pub what: String,
@@ -55,7 +55,7 @@ impl Display for Fault {
 /// Everything that is wrong with a document.
 #[derive(Debug)]
 pub struct Faults {
-    /// The first of them.
+    /// The first faults, which are listed.
     pub told: Vec<Fault>,
     /// How many more there are.
     pub untold: usize,

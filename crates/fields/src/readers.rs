@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::value::Value;
 
-/// A whole number.
+/// Reads a whole number within a range.
 pub fn whole<T: TryFrom<u64> + PartialOrd + Display>(
     range: RangeInclusive<T>,
 ) -> impl Fn(&Value<'_>) -> Result<T, String> {
@@ -16,7 +16,7 @@ pub fn whole<T: TryFrom<u64> + PartialOrd + Display>(
     }
 }
 
-/// A number.
+/// Reads a number within a range.
 pub fn number(range: RangeInclusive<f64>) -> impl Fn(&Value<'_>) -> Result<f64, String> {
     move |value| within(&range, value.as_number(), "number")
 }

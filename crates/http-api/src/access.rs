@@ -41,7 +41,7 @@ impl FromRequest for Anybody {
     }
 }
 
-/// Whoever has `admin.token`. Without one in the configuration everybody has it, which
+/// A caller that has `admin.token`. Without one in the configuration everybody has it, which
 /// production does not allow.
 pub(crate) struct Administration;
 

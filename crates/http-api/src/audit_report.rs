@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What the replay of every show found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditReport {
-    /// One per show, by id.
+    /// The audit of each show, sorted by id.
     pub shows: Vec<AuditedShow>,
     /// All broken promises.
     pub violations: u64,
@@ -20,11 +20,11 @@ pub struct AuditReport {
 /// What the replay of one show found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditedShow {
-    /// The show.
+    /// The id of the show.
     pub show_id: String,
     /// Seats in all.
     pub capacity: u32,
-    /// Seats left.
+    /// Seats that are still on sale.
     pub available: u32,
     /// Seats of reserved tickets.
     pub held: u32,
@@ -38,18 +38,18 @@ pub struct AuditedShow {
     pub inversions: u64,
     /// Broken promises, inversions included.
     pub violations: u64,
-    /// The first of them.
+    /// The first violations, as text.
     pub examples: Vec<String>,
 }
 
 /// How often each verdict was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditedVerdicts {
-    /// Seats held at first.
+    /// Tickets that got seats.
     pub reserved: u64,
     /// Seats sold at once.
     pub confirmed: u64,
-    /// No seats, by reason.
+    /// Tickets that got no seats, by reason.
     pub rejected: AuditedRejections,
 }
 
@@ -58,11 +58,11 @@ pub struct AuditedVerdicts {
 pub struct AuditedRejections {
     /// Too few seats were left.
     pub sold_out: u64,
-    /// The user had too many.
+    /// Rejections because the user already had the most seats that are allowed.
     pub limit_exceeded: u64,
     /// Accepted outside of the sales window.
     pub sales_closed: u64,
-    /// The user was gone.
+    /// Rejections because the user no longer existed.
     pub user_not_found: u64,
 }
 

@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// A request's head is there.
-    pub(crate) fn asks(&self, body: BodyKind) {
+    pub(crate) fn begin_request(&self, body: BodyKind) {
         self.phase.set(Phase::Answering);
         self.unread.set(body);
         if body == BodyKind::None {
@@ -111,13 +111,13 @@ impl Client {
     }
 
     /// A handler needs more of the body than has come.
-    pub(crate) fn awaits_body(&self) {
+    pub(crate) fn await_body(&self) {
         self.phase.set(Phase::AwaitingBody);
         self.start_clock();
     }
 
     /// The handler awaits it no more.
-    pub(crate) fn has_body(&self, is_whole: bool) {
+    pub(crate) fn resume_answering(&self, is_whole: bool) {
         self.phase.set(Phase::Answering);
         if is_whole {
             self.unread.set(BodyKind::None);
@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// The answer is about to be sent. Returns whether the connection has to end with it.
-    pub(crate) fn is_answered(&self, answer: AnswerKind) -> bool {
+    pub(crate) fn begin_answer(&self, answer: AnswerKind) -> bool {
         let unread = self.unread.replace(BodyKind::None);
         match answer {
             AnswerKind::Upgrade => self.phase.set(Phase::Upgraded),
@@ -160,7 +160,7 @@ impl Client {
         }
     }
 
-    fn receives(&self, bytes: usize) {
+    fn receive(&self, bytes: usize) {
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.start_clock(),
             Phase::Answering | Phase::Streaming => self.ahead.set(self.ahead.get() + bytes),
@@ -269,7 +269,7 @@ impl AsyncRead for ClientStream {
             if polled.is_ready() {
                 this.turn = this.turn.saturating_sub(read);
                 if read > 0 {
-                    this.client.receives(read);
+                    this.client.receive(read);
                 }
                 return polled;
             }
@@ -418,16 +418,16 @@ mod tests {
         for answer in [AnswerKind::Whole, AnswerKind::Stream] {
             peer.write_all(&[b' '; ALL]).await.unwrap();
             let client = Rc::clone(stream.client());
-            client.asks(BodyKind::None);
+            client.begin_request(BodyKind::None);
             if answer == AnswerKind::Stream {
-                client.is_answered(answer);
+                client.begin_answer(answer);
             }
             let mut ahead = 0;
             for _ in 0..100 {
                 ahead += turn(&mut stream).await;
             }
             assert!(ahead < AHEAD + READ, "{ahead}");
-            client.is_answered(AnswerKind::Whole);
+            client.begin_answer(AnswerKind::Whole);
             stream.flush().await.unwrap();
             while ahead < ALL {
                 ahead += turn(&mut stream).await;

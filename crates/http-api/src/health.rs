@@ -16,7 +16,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// For so long an answer of the dependencies is that of everybody who asks.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What readiness asks.
+/// The dependencies that readiness checks, with their latest answers.
 pub struct Health {
     asked: Arc<Asked>,
     /// Of the last check, which may be under way: callers meanwhile wait for it.

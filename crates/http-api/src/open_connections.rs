@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How many clients may be connected at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Those that are served.
+    /// The most connections whose requests are served.
     pub served: usize,
     /// Those, and some to whom is only said that they are not (ADR 13).
     pub accepted: usize,

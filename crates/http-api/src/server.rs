@@ -30,7 +30,7 @@ use crate::watch::watch;
 /// For a client that was answered before it had said all to read the answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How a process serves.
+/// The timeouts and limits of the HTTP server.
 #[derive(Debug, Clone, Copy)]
 pub struct Serving {
     /// A peer that takes nothing of what is sent to it for so long is cut off.

@@ -42,7 +42,7 @@ impl ProcessState {
 
 /// What the handlers of a process that accepts orders share, beside [`ProcessState`].
 pub struct AcceptingState {
-    /// The use cases.
+    /// The use cases that handlers call.
     pub office: Arc<BoxOffice>,
     /// Those who are told.
     pub live: Arc<Live>,

@@ -43,13 +43,13 @@ where
     let request_id = RequestId::given_by(request.headers());
     let client = request.conn_data::<Rc<Client>>().cloned();
     if let Some(client) = &client {
-        client.asks(body_kind(&request));
+        client.begin_request(body_kind(&request));
     }
     let refused = client
         .as_ref()
         .and_then(|client| client.connection.refused());
     let answer = match refused {
-        // Whoever asks whether the process lives would end it for having many clients.
+        // A liveness probe would otherwise end the process for having many clients.
         Some(refused) if !is_liveness(request.path()) => {
             Either::Left(request.error_response(ApiError::ConnectionsExhausted(refused)))
         }
@@ -62,7 +62,7 @@ where
         };
         let mut response = finish(&in_flight.0, response, request_id);
         let kind = answer_kind(&response);
-        let ends = client.is_some_and(|client| client.is_answered(kind));
+        let ends = client.is_some_and(|client| client.begin_answer(kind));
         let is_upgrade = kind == AnswerKind::Upgrade;
         if (ends || refused.is_some() || in_flight.0.traffic.is_stopping()) && !is_upgrade {
             let head = response.response_mut().head_mut();

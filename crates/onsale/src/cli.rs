@@ -8,7 +8,7 @@ use crate::benchmarks::soak::{self, SoakArgs};
 use crate::run::{self, RunArgs};
 use crate::tables::{self, TablesArgs};
 
-/// Puts the service under load and checks what came of it.
+/// Puts the service under load and checks the result to the last ticket.
 #[derive(Debug, Parser)]
 #[command(name = "onsale", version)]
 struct Cli {
@@ -18,16 +18,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// In memory: accept throughput beside a bare handler, then the audit.
+    /// Measures the service in memory: accepted orders per second beside a bare handler.
     Bench(BenchArgs),
-    /// On RabbitMQ and MySQL: accepting, deciding, confirming, a flash sale and
-    /// growth, each beside its baseline.
+    /// Measures the service on RabbitMQ and MySQL, each benchmark beside its baseline.
     BenchServices(Box<ServicesArgs>),
-    /// A scenario: clients that arrive whatever is answered, reconciled to the last ticket.
+    /// Runs a scenario and reconciles what its clients heard with the store, to the last ticket.
+    ///
+    /// Clients arrive at the scenario's rate, however slowly the service answers.
     Run(Box<RunArgs>),
-    /// Requests that store nothing: memory must not grow.
+    /// Sends requests that store nothing, and fails if the memory of the service grows.
     Soak(SoakArgs),
-    /// Writes docs/BENCHMARKS.md from the JSON of the above; `make bench` does all of it.
+    /// Writes the tables of docs/BENCHMARKS.md from the JSON of the other commands.
+    ///
+    /// `make bench` runs them all, then this.
     Tables(TablesArgs),
 }
 

@@ -19,7 +19,7 @@ struct State {
 }
 
 impl ManualClock {
-    /// Stands at `now`.
+    /// A clock that stands at `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self {

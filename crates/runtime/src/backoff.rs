@@ -14,7 +14,7 @@ pub type Draw = dyn Fn(RangeInclusive<u64>) -> u64 + Send + Sync;
 /// to 2 s, less up to a half by jitter.
 #[derive(Debug)]
 pub struct Backoff {
-    /// What fails.
+    /// Counts the failures and logs the outage.
     pub outage: Outage,
 }
 

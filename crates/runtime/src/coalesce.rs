@@ -39,7 +39,7 @@ where
     E: Clone + From<NotCalled> + Send + 'static,
 {
     /// `run` gets 1 to `max` items and returns one result for each, in the same
-    /// sequence. It runs once at a time: whoever asks meanwhile shares the next
+    /// sequence. It runs once at a time: callers that ask meanwhile share the next
     /// run, so nobody gets an answer from before the question. Must be called inside of a tokio
     /// runtime.
     pub fn new<F>(max: usize, run: impl Fn(Vec<K>) -> F + Send + 'static) -> Self
@@ -59,7 +59,7 @@ where
                         batch.push(call);
                     }
                 }
-                // Whoever has gone away is not asked for.
+                // Skips callers that were dropped.
                 let present = batch.drain(..).filter(|(_, answer)| !answer.is_closed());
                 let (items, answers): (Vec<K>, Vec<Answer<V, E>>) = present.unzip();
                 if !items.is_empty() {

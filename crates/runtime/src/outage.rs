@@ -30,7 +30,7 @@ impl Outage {
         }
     }
 
-    /// Failures in a row.
+    /// How many attempts in a row have failed.
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures

@@ -99,7 +99,7 @@ impl TcpProxy {
         })
     }
 
-    /// Where it listens.
+    /// The address that the proxy listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -111,7 +111,7 @@ impl TcpProxy {
         url.replacen(&host_and_port(url), &self.address.to_string(), 1)
     }
 
-    /// From now on.
+    /// Changes how the proxy treats connections from now on.
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
     }

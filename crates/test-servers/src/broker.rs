@@ -25,7 +25,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Connects.
+    /// Connects to the broker.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default())
             .await

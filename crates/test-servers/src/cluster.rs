@@ -38,7 +38,7 @@ impl Cluster {
         &self.urls
     }
 
-    /// Of its first node.
+    /// The URL of the cluster's first node.
     #[must_use]
     pub fn first_url(&self) -> &str {
         self.urls

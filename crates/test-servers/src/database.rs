@@ -17,7 +17,7 @@ pub async fn drop(url: &str) -> anyhow::Result<()> {
     execute(url, &format!("DROP DATABASE {}", name(url)?)).await
 }
 
-/// The database in a URL.
+/// The name of the database that a URL ends with.
 pub fn name(url: &str) -> anyhow::Result<&str> {
     let (_, name) = url.rsplit_once('/').context("no database in the URL")?;
     Ok(name)

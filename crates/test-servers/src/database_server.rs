@@ -248,7 +248,7 @@ impl DatabaseServer {
         answering.expect("a database server answers");
     }
 
-    /// As a crash would.
+    /// Kills the server without a shutdown, as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -269,7 +269,7 @@ impl DatabaseServer {
         format!("{}/{database}", self.url())
     }
 
-    /// `host:port`
+    /// The address as `host:port`.
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -280,7 +280,7 @@ impl DatabaseServer {
         self.connect().await.execute(sql).await.unwrap();
     }
 
-    /// One number.
+    /// The number that a query returns.
     pub async fn number(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;
         sqlx::query_scalar(sql)

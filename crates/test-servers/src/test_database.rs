@@ -17,7 +17,7 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// Creates one.
+    /// Creates a database with a name of its own.
     pub async fn create() -> Self {
         Self::create_on(mysql_url()).await
     }
@@ -46,7 +46,7 @@ impl TestDatabase {
         self.connect().await.execute(sql).await.unwrap();
     }
 
-    /// One number out of it.
+    /// The number that a query returns.
     pub async fn number(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;
         let number = sqlx::query_scalar(sql).fetch_one(&mut connection);

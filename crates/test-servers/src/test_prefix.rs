@@ -23,7 +23,7 @@ pub struct TestPrefix {
 }
 
 impl TestPrefix {
-    /// Nothing has it yet.
+    /// Draws a prefix that nothing uses yet.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "two values are never equal")]
     pub fn new() -> Self {

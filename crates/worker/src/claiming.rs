@@ -70,14 +70,17 @@ impl Worker {
         // What is not closed by then is free once the queue has noticed our end.
         let _closed = timeout(CLOSING_LIMIT, closed).await;
         if let Err(error) = within_limit(self.claims.forget(self.process)).await {
-            debug!(%error, "the others notice by its silence that this worker is gone");
+            debug!(
+                %error,
+                "could not release this worker's claims; others take its lanes after a timeout"
+            );
         }
     }
 
     fn let_go_of_all(&self) {
         for lane in self.held.lanes().iter() {
             if self.held.let_go(lane) {
-                info!(queue.lane = %lane, "lets the lane go: the claims cannot be kept");
+                info!(queue.lane = %lane, "gives up the lane: the claim could not be renewed");
             }
         }
     }
@@ -100,7 +103,10 @@ impl Worker {
             match self.held.claim(lane) {
                 Some(held) if held.number < claim.number => {
                     if self.held.let_go(lane) {
-                        info!(queue.lane = %lane, "another worker has claimed the lane");
+                        info!(
+                            queue.lane = %lane,
+                            "gives up the lane: another worker has claimed it"
+                        );
                     }
                 }
                 Some(_) => {
@@ -109,7 +115,10 @@ impl Worker {
                         .is_some_and(|worker| *worker != self.process)
                         && self.held.let_go(lane)
                     {
-                        info!(queue.lane = %lane, "another worker is to have the lane");
+                        info!(
+                            queue.lane = %lane,
+                            "gives up the lane: it is assigned to another worker"
+                        );
                     }
                 }
                 None => {
@@ -132,8 +141,11 @@ impl Worker {
             let worker = member.presence.worker;
             let silence = watch.silence(worker, now).unwrap_or_default();
             if worker != self.process && silence >= FORGET {
-                debug!(process.id = worker.get(), "forgets a worker that is gone");
-                // Whoever looks next tries again.
+                debug!(
+                    process.id = worker.get(),
+                    "removes the claims of a worker that is gone"
+                );
+                // The next look tries again.
                 let _unknown = within_limit(self.claims.forget(worker)).await;
             }
         }
@@ -141,7 +153,7 @@ impl Worker {
 
     pub(crate) async fn give_back(&self, claim: Claim) {
         if let Err(error) = within_limit(self.claims.give_back(claim)).await {
-            debug!(queue.lane = %claim.lane, %error, "the next roster tells whether it is free");
+            debug!(queue.lane = %claim.lane, %error, "could not release the lane; trying again");
         }
     }
 
@@ -156,7 +168,7 @@ impl Worker {
                 }
                 self.held.add(claim);
             }
-            Ok(None) => debug!(queue.lane = %lane, "another worker was quicker"),
+            Ok(None) => debug!(queue.lane = %lane, "another worker claimed the lane first"),
             Err(error) => {
                 debug!(queue.lane = %lane, %error, "cannot claim the lane");
                 self.held.remove(lane, Some(Instant::now() + AVOID));

@@ -39,7 +39,10 @@ impl DecisionLog {
             );
         }
         if let Some(dead) = self.dead.lock().add(decided.dead) {
-            error!(orders.dead = dead, "put undecidable orders aside");
+            error!(
+                orders.dead = dead,
+                "moved undecidable orders to the dead letters"
+            );
         }
     }
 }

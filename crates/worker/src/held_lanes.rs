@@ -105,7 +105,7 @@ impl HeldLanes {
         let mut state = self.state.lock();
         let lane = state.unserved.pop_front()?;
         if !state.unserved.is_empty() {
-            // Whoever waits may have been woken once for several.
+            // A waiting task may have been woken once for several.
             self.added.notify_one();
         }
         state.held.get(&lane).map(|entry| entry.lane.clone())

@@ -1,4 +1,4 @@
-//! Whether accepted orders are decided, by whoever: watched by every process, so that
+//! Whether accepted orders are decided, by any worker: watched by every process, so that
 //! somebody says it when nobody does.
 
 use std::collections::BTreeMap;
@@ -28,11 +28,11 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Heard {
     /// Knows what is accepted and decided.
     pub line: Arc<WaitingLine>,
-    /// Dates orders.
+    /// The clock that orders are dated with.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Watches all lanes.
+/// Notices lanes whose accepted orders are not decided.
 pub struct LaneWatch {
     claims: Arc<dyn LaneClaims>,
     lanes: Lanes,
@@ -84,7 +84,7 @@ impl LaneWatch {
             self.note_unread(failed);
             match (self.reason(), is_undecided) {
                 (Some(reason), false) => {
-                    warn!(reason, "accepted orders wait undecided");
+                    warn!(reason, "accepted orders are not being decided");
                     is_undecided = true;
                 }
                 (None, true) => {

@@ -42,7 +42,7 @@ pub struct WorkerSettings {
 pub struct Worker {
     /// Decides what the lanes deliver.
     pub desk: DecidingDesk,
-    /// Opens lanes.
+    /// The queue whose lanes the worker opens.
     pub consumer: Arc<dyn TicketConsumer>,
     /// Knows who has which lane.
     pub claims: Arc<dyn LaneClaims>,

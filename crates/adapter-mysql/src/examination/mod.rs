@@ -19,7 +19,7 @@ fn unknown(subject: &str, error: &StoreError) -> Finding {
         Level::Unknown,
         subject,
         format!(
-            "could not be looked at: {}",
+            "could not be checked: {}",
             error.remedy().unwrap_or_else(|| error.to_string())
         ),
         "see whether the server answers",

@@ -128,7 +128,7 @@ async fn locks(
         findings.push(Finding::new(
             Level::Unknown,
             "FOR UPDATE",
-            "was not tried: the row of write_check is gone",
+            "was not checked: the row of write_check is gone",
             "run a process that serves: its readiness inserts the row again",
         ));
     }

@@ -44,7 +44,7 @@ impl NotTold {
         Finding::new(
             Level::Unknown,
             subject,
-            format!("{what}: not looked at, because {why}"),
+            format!("{what}: not checked, because {why}"),
             remedy,
         )
     }

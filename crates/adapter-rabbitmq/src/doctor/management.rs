@@ -46,7 +46,7 @@ impl Management {
                 Err(why) => {
                     let why = match why {
                         NotTold::Forbidden => "refuses user and password, or the user has no tag",
-                        NotTold::NotFound => "is no management API",
+                        NotTold::NotFound => "is not a management API",
                         NotTold::Failed(ref reason) => reason,
                     };
                     let separator = if reasons.is_empty() { "" } else { "; " };
@@ -57,7 +57,7 @@ impl Management {
         Err(Finding::new(
             Level::Unknown,
             "management API",
-            format!("nothing could be looked at: {reasons}"),
+            format!("nothing could be checked: {reasons}"),
             "check the management URLs; enable the API on every node (rabbitmq-plugins enable \
              rabbitmq_management), and give its user a tag (rabbitmqctl set_user_tags USER \
              administrator)",
@@ -123,9 +123,7 @@ impl Management {
         if answer.is_array() {
             Ok(answer)
         } else {
-            Err(NotTold::Failed(
-                "the answer is not understood: it is no list".to_owned(),
-            ))
+            Err(NotTold::Failed("the answer is not a list".to_owned()))
         }
     }
 
@@ -166,7 +164,7 @@ fn reason(error: &reqwest::Error) -> String {
     } else if error.is_connect() {
         "no connection".to_owned()
     } else if error.is_decode() {
-        "the answer is not understood: it is no JSON".to_owned()
+        "the answer is not JSON".to_owned()
     } else {
         format!("{error}")
     }

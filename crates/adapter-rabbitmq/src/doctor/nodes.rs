@@ -113,7 +113,7 @@ fn of_node(node: &Value, nodes: usize) -> Vec<Finding> {
             ),
             None if is_running(node) => find(
                 Level::Unknown,
-                format!("{scarce} alarm: not looked at, because the node has not reported it"),
+                format!("{scarce} alarm: not checked, because the node has not reported it"),
                 "run it again in 10 s; if it stays, management.disable_stats must not be true in \
                  rabbitmq.conf"
                     .to_owned(),
@@ -250,7 +250,7 @@ mod tests {
             &found,
             Level::Unknown,
             "node b@2",
-            "memory alarm: not looked",
+            "memory alarm: not checked",
         );
     }
 

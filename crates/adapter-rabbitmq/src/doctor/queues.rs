@@ -95,7 +95,7 @@ fn no_queues(deployment: &Deployment, answers: &Answers, why: &NotTold) -> Findi
             Level::Unknown,
             "queues",
             format!(
-                "queues, policies and members: not looked at, because user {} of the management \
+                "queues, policies and members: not checked, because user {} of the management \
                  API may not look into vhost {vhost}",
                 answers.asked_by
             ),
@@ -214,7 +214,7 @@ impl Queue<'_> {
         else {
             return vec![self.finding(
                 Level::Unknown,
-                "members: not looked at, because the broker has not reported them",
+                "members: not checked, because the broker has not reported them",
                 "run it again in 10 s; rabbitmq-queues quorum_status shows them",
             )];
         };

@@ -27,7 +27,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
             return vec![Finding::new(
                 Level::Unknown,
                 subject,
-                "rights: not looked at, because the user is not in the broker's own database \
+                "rights: not checked, because the user is not in the broker's own database \
                  (LDAP, OAuth 2 or HTTP know it?)",
                 "see to it that the user may configure, write and read what begins with \
                  rabbitmq.prefix, amq.gen- and amq.default",
@@ -87,7 +87,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
                 Level::Unknown,
                 subject.clone(),
                 format!(
-                    "right to {right}: not looked at, because the pattern {shell_pattern} is \
+                    "right to {right}: not checked, because the pattern {shell_pattern} is \
                      beyond what is understood here (letters, `.`, `*`, `^`, `$`, `|`)"
                 ),
                 "compare it yourself with the names in the broker: rabbitmqctl list_queues, \

@@ -111,7 +111,7 @@ async fn is_said_to_differ(process: &Proxied, what: &str) -> bool {
     let checked = within("check", process.queue.check()).await;
     checked.is_err_and(|down| {
         down.reason.contains(&format!(
-            "{what} is there, but not as every process declares it"
+            "{what} exists with other properties than every process declares"
         ))
     })
 }

@@ -26,7 +26,10 @@ where
                 if failed + 1 < ATTEMPTS && (error.is_contention() || error.is_duplicate()) =>
             {
                 failed += 1;
-                debug!(attempts = failed, "another transaction was in the way");
+                debug!(
+                    attempts = failed,
+                    "another transaction held a lock; retried"
+                );
                 let longest = 1 << failed.min(7);
                 let wait = rand::rng().random_range(1..=longest);
                 sleep(Duration::from_millis(wait)).await;

@@ -69,7 +69,7 @@ pub(super) async fn expire_due<E: Engine>(
                 let error = error_chain(&error);
                 warn!(
                     show.id = show.as_str(),
-                    error, "its holds that are over stay for now"
+                    error, "could not expire the show's holds; trying again"
                 );
             }),
             // Somebody has it locked: the next sweep tries again.
@@ -106,7 +106,10 @@ async fn shows_with_due_holds<E: Engine>(db: &Database<E>) -> Result<Vec<ShowId>
         }
     }
     if let Some((_, error)) = of_no_show.first() {
-        error!(shows = of_no_show.len(), first = %error, "removes holds of what is no show");
+        error!(
+            shows = of_no_show.len(), first = %error,
+            "removes holds whose show id is not valid"
+        );
         // They would be found again and again, before all others.
         let ids: Vec<_> = of_no_show.into_iter().map(|(id, _)| id).collect();
         lease.session().delete_holds_of_shows(&ids).await?;
@@ -157,7 +160,7 @@ async fn remove<E: Engine>(locked: &mut Locked<E>, idle: &[Vec<u8>]) -> Result<(
     error!(
         holds = idle.len(),
         first = %first.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-        "removed holds that are over and hold nothing"
+        "removed expired holds that have no ticket"
     );
     locked.remove_holds(idle).await
 }

@@ -104,7 +104,7 @@ fn receipts(settings: &TicketSettings, process: ProcessId) -> anyhow::Result<Rec
     const DEVELOPMENT_SECRET: &str = "tickets development secret, known to everybody";
 
     if settings.id_secrets.is_empty() {
-        warn!("tickets.id_secrets is not set: ids can be forged by whoever reads the source");
+        warn!("tickets.id_secrets is not set: anyone who reads the source can forge ids");
         return Ok(Receipts::new([DEVELOPMENT_SECRET], process)?);
     }
     let secrets = settings.id_secrets.iter().map(ExposeSecret::expose_secret);

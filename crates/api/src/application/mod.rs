@@ -57,7 +57,7 @@ impl Application {
         if !settings.ignored_variables.is_empty() {
             warn!(
                 variables = settings.ignored_variables.join(","),
-                "these begin with APP_ and are no settings, which begin with APP__"
+                "ignored environment variables that begin with APP_; settings begin with APP__"
             );
         }
         let files = OpenFiles::of_this_process(&settings)?;
@@ -120,7 +120,7 @@ impl Application {
             adapters.compiled = wiring::COMPILED_ADAPTERS.join(","),
             connections.max = files.connections().served,
             version = env!("CARGO_PKG_VERSION"),
-            "tickets is built"
+            "tickets starts"
         );
         Ok(Self {
             address,

@@ -7,11 +7,11 @@ use crate::settings::Settings;
 /// Which sides of the service a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// Both sides.
+    /// Does both in one process.
     All,
-    /// Takes orders and requests.
+    /// Accepts orders and answers requests.
     Api,
-    /// Decides orders; serves health only.
+    /// Decides orders; answers only health checks.
     Worker,
 }
 

@@ -90,7 +90,7 @@ impl Application {
             if !lame_duck.is_zero() {
                 info!(
                     seconds = lame_duck.as_secs(),
-                    "readiness says that this process stops; all is served as before"
+                    "readiness now answers 503; requests are still served"
                 );
                 sleep(lame_duck).await;
             }
@@ -121,13 +121,13 @@ impl Application {
             Some(Some(Ok((task, result)))) => {
                 let error = result
                     .err()
-                    .unwrap_or_else(|| anyhow::anyhow!("it returned"));
+                    .unwrap_or_else(|| anyhow::anyhow!("it returned without an error"));
                 Err(error.context(format!(
                     "the {task} ended by itself; {left} accepted orders are left undecided"
                 )))
             }
             Some(Some(Err(panicked))) => Err(anyhow::Error::from(panicked).context(format!(
-                "a task died; {left} accepted orders are left undecided"
+                "a task panicked; {left} accepted orders are left undecided"
             ))),
             Some(None) | None if in_time && left == 0 => {
                 info!("stopped");

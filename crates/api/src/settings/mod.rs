@@ -50,19 +50,19 @@ const CONFIG_DIR: &str = "APP_CONFIG_DIR";
 /// The whole effective configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `APP_ENV`.
+    /// The name of the environment, from the variable `APP_ENV`.
     pub environment: String,
     /// `server.*`
     pub server: ServerSettings,
-    /// `log.*`
+    /// The section `log`.
     pub log: LogSettings,
     /// `queue.*`
     pub queue: QueueSettings,
-    /// `store.*`
+    /// The section `store`.
     pub store: StoreSettings,
     /// `worker.*`
     pub worker: WorkerSettings,
-    /// `tickets.*`
+    /// The section `tickets`.
     pub tickets: TicketSettings,
     /// `live.*`
     pub live: LiveSettings,

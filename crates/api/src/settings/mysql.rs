@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::reader::{setting, urls};
 use super::urls as check;
 
-/// `mysql.*`
+/// The section `mysql`: the database and its limits.
 #[derive(Debug, Clone)]
 pub struct MySqlSettings {
     /// `mysql://user:password@host:port/database`, of each server. The one that takes changes is

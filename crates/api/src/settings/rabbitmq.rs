@@ -9,7 +9,7 @@ use super::urls as check;
 /// Queue names have at most 255 bytes.
 const MAX_PREFIX_LENGTH: usize = 64;
 
-/// `rabbitmq.*`
+/// The section `rabbitmq`: the nodes of the broker and the names of its queues.
 #[derive(Debug, Clone)]
 pub struct RabbitMqSettings {
     /// The nodes of the broker: `amqp://user:password@host:port/vhost`.

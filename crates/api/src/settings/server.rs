@@ -7,7 +7,7 @@ use fields::{Fields, all, text, whole};
 
 use super::reader::{millis, seconds, setting};
 
-/// Where HTTP is served.
+/// The section `server`: the address of the HTTP server and its limits.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Address to listen on.

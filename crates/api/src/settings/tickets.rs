@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::reader::{needed, setting};
 
-/// Orders and their ids.
+/// The section `tickets`: the limits of an order and the secrets of its id.
 #[derive(Debug, Clone)]
 pub struct TicketSettings {
     /// The first signs, all verify. Empty, in development only: the secret that everybody can

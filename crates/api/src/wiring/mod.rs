@@ -149,7 +149,7 @@ pub type Migration = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Se
 
 /// The ports of the store.
 pub struct StorePorts {
-    /// Who may order.
+    /// The users, who may order.
     pub users: Arc<dyn UserRepository>,
     /// What is on sale.
     pub shows: Arc<dyn ShowRepository>,
@@ -169,7 +169,7 @@ pub struct StorePorts {
 
 /// The ports of the queue.
 pub struct QueuePorts {
-    /// Orders in.
+    /// Puts accepted orders into the queue.
     pub publisher: Arc<dyn TicketPublisher>,
     /// Orders out.
     pub consumer: Arc<dyn TicketConsumer>,

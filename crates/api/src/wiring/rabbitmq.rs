@@ -21,8 +21,8 @@ impl QueueAdapter for RabbitMqSettings {
 
     fn unseen(&self) -> Option<&'static str> {
         self.management_urls.is_empty().then_some(
-            "rabbitmq.management_urls is not set: policies, members, alarms and rights \
-             were not looked at",
+            "rabbitmq.management_urls is not set: policies, members, alarms and rights were not \
+             checked",
         )
     }
 

@@ -31,7 +31,7 @@ struct Serving {
     process: Child,
     log: BufReader<ChildStderr>,
     address: String,
-    /// The line `tickets is built`.
+    /// The line `tickets starts`.
     built: serde_json::Value,
 }
 
@@ -56,7 +56,7 @@ impl Serving {
             address: String::new(),
             built: serde_json::Value::Null,
         };
-        let built = serving.log_line("tickets is built");
+        let built = serving.log_line("tickets starts");
         assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq");
         serving.address = built["address"].as_str().unwrap().to_owned();
         serving.built = built;
@@ -104,10 +104,10 @@ fn sigterm_decides_what_was_accepted_and_exits_0() {
 fn a_second_signal_forces_the_stop() {
     let mut serving = Serving::start(&[("APP__SERVER__LAME_DUCK_SECONDS", "600")]);
     serving.signal("-INT");
-    serving.log_line("readiness says that this process stops; all is served as before");
+    serving.log_line("readiness now answers 503; requests are still served");
     serving.signal("-TERM");
     assert_eq!(serving.exit_code(), 1);
-    serving.log_line("forced to stop; accepted orders may be left undecided");
+    serving.log_line("forced to exit at once; accepted orders may be left undecided");
 }
 
 /// Nobody but its client has such a request, so nothing is lost with it.

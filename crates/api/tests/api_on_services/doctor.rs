@@ -94,7 +94,7 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     assert_eq!(
         said,
         "queue (rabbitmq): answers\nstore (mysql): answers\nrabbitmq.management_urls is not set: \
-         policies, members, alarms and rights were not looked at\n"
+         policies, members, alarms and rights were not checked\n"
     );
 
     let kept = "keeps the password that its data were made with";

@@ -7,7 +7,7 @@ use crate::names::Names;
 /// What the replay of every show found.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AuditReport {
-    /// One per show.
+    /// The audit of each show.
     pub shows: Vec<AuditedShow>,
 }
 
@@ -25,11 +25,11 @@ impl AuditReport {
 /// What the replay of one show found.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AuditedShow {
-    /// The show.
+    /// The id of the show.
     pub show_id: String,
     /// Seats in all.
     pub capacity: u64,
-    /// Seats left.
+    /// Seats that are still on sale.
     pub available: u64,
     /// Seats of reserved tickets.
     pub held: u64,
@@ -43,18 +43,18 @@ pub struct AuditedShow {
     pub inversions: u64,
     /// Broken promises, inversions included.
     pub violations: u64,
-    /// The first of them.
+    /// The first violations, as text.
     pub examples: Vec<String>,
 }
 
 /// How often each verdict was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub struct AuditedVerdicts {
-    /// Seats held at first.
+    /// Tickets that got seats.
     pub reserved: u64,
     /// Seats sold at once.
     pub confirmed: u64,
-    /// No seats, by reason.
+    /// Tickets that got no seats, by reason.
     pub rejected: AuditedRejections,
 }
 

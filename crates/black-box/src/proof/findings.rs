@@ -82,13 +82,13 @@ impl Findings {
         }
     }
 
-    /// How often.
+    /// How often a kind of difference was found.
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or_default()
     }
 
-    /// All together.
+    /// How many differences were found, of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.values().sum()

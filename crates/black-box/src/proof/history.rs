@@ -21,7 +21,7 @@ pub struct Journaled {
     pub seq: u64,
     /// When, in µs since 1970.
     pub at: i64,
-    /// What.
+    /// The change of the ticket or of the show.
     pub change: Change,
 }
 
@@ -43,7 +43,7 @@ pub enum Change {
     Expired(Uuid),
 }
 
-/// A show's seats.
+/// The seats of a show, by what they are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Seats left.

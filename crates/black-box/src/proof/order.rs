@@ -9,7 +9,7 @@ pub struct PlannedOrder {
     pub user: u32,
     /// Number of its show.
     pub show: u32,
-    /// Seats.
+    /// The number of seats.
     pub quantity: u32,
     /// From the verdict to a confirmation or cancellation.
     pub think_ms: u32,

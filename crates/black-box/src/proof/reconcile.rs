@@ -14,7 +14,7 @@ use super::order::{Intent, Reader};
 use super::ticket::{State, StoredTicket};
 use super::told::{Answer, ChangeAnswer, NEVER, Told};
 
-/// Every difference.
+/// Finds every difference between what clients heard and what the store has.
 #[must_use]
 pub fn reconcile(evidence: &Evidence<'_>) -> Findings {
     let mut proof = Proof {

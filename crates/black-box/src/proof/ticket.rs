@@ -68,7 +68,7 @@ impl State {
 pub struct States(u16);
 
 impl States {
-    /// Adds one.
+    /// Adds a state to the set.
     pub const fn add(&mut self, state: State) {
         self.0 |= state.bit();
     }
@@ -79,7 +79,7 @@ impl States {
         self.0 & state.bit() != 0
     }
 
-    /// Adds some.
+    /// Adds several states to the set.
     pub fn extend(&mut self, states: impl IntoIterator<Item = State>) {
         states.into_iter().for_each(|state| self.add(state));
     }
@@ -105,13 +105,13 @@ impl States {
 /// A decided ticket, as the store has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredTicket {
-    /// Its id.
+    /// The ticket's id.
     pub id: Uuid,
     /// Number of its show in this run.
     pub show: u32,
     /// Number of its user in this run.
     pub user: u32,
-    /// Seats.
+    /// The number of seats.
     pub quantity: u32,
     /// The first thing that was said: never [`State::Processing`].
     pub verdict: State,

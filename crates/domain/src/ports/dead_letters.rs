@@ -34,6 +34,15 @@ pub struct DeadLetter {
 }
 
 /// Keeps what could not be decided. Its tickets stay `processing`.
+///
+/// ```
+/// use domain::ports::{DeadLetters, DeadLettersError};
+///
+/// async fn reasons(letters: &dyn DeadLetters) -> Result<Vec<String>, DeadLettersError> {
+///     let oldest = letters.list(100).await?;
+///     Ok(oldest.into_iter().map(|letter| letter.reason).collect())
+/// }
+/// ```
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Puts one aside; durable when it returns, so that its delivery can be acked.

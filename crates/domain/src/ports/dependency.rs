@@ -30,11 +30,20 @@ impl DependencyDown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the clocks differ by {} ms", skew.as_millis())]
 pub struct ClocksDiffer {
-    /// By how much at least.
+    /// The smallest difference that the clocks can have.
     pub skew: Duration,
 }
 
 /// Something the process cannot work without: a broker, a store, its clock.
+///
+/// ```
+/// use domain::ports::Dependency;
+///
+/// async fn fault_of(dependency: &dyn Dependency) -> Option<String> {
+///     let down = dependency.check().await.err()?;
+///     Some(format!("{}: {}", dependency.name(), down.reason))
+/// }
+/// ```
 #[async_trait]
 pub trait Dependency: Send + Sync {
     /// A short, stable name: `queue`, `store`.

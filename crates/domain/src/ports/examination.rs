@@ -30,13 +30,13 @@ impl fmt::Display for Level {
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// How severe the finding is.
     pub level: Level,
     /// What it is about: queues, a node, the cluster, a user, a setting.
     pub subject: String,
     /// What is the matter, and what it means.
     pub what: String,
-    /// What to do.
+    /// What the operator can do about it.
     pub remedy: String,
 }
 
@@ -58,6 +58,14 @@ impl Finding {
 }
 
 /// Examines one server. Changes nothing there.
+///
+/// ```
+/// use domain::ports::{Examination, Level};
+///
+/// async fn is_sound(server: &dyn Examination) -> bool {
+///     server.examine().await.iter().all(|finding| finding.level != Level::Broken)
+/// }
+/// ```
 #[async_trait]
 pub trait Examination: Send + Sync {
     /// Everything that is not as it should be, the worst first; nothing if all is well. What

@@ -18,6 +18,18 @@ pub enum LaneClaimsError {
 /// Keeps the claims of all workers beside the ledger, so that
 /// [`super::TicketLedger::decide`] can check one in its own transaction.
 /// [`crate::claims`] says who should take what.
+///
+/// ```
+/// use domain::claims::Claim;
+/// use domain::ports::{LaneClaims, LaneClaimsError};
+///
+/// async fn hand_over(claims: &dyn LaneClaims, held: Vec<Claim>) -> Result<(), LaneClaimsError> {
+///     for claim in held {
+///         claims.give_back(claim).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 #[async_trait]
 pub trait LaneClaims: Send + Sync {
     /// Keeps what the worker says of itself, with a beat one higher than its last, and

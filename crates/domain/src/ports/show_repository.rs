@@ -37,7 +37,16 @@ pub struct UnreadableShow {
     pub why: String,
 }
 
-/// Keeps shows.
+/// Keeps shows with their terms of sale and counters.
+///
+/// ```
+/// use domain::ids::ShowId;
+/// use domain::ports::{ShowRepository, ShowRepositoryError};
+///
+/// async fn exists(shows: &dyn ShowRepository, id: &ShowId) -> Result<bool, ShowRepositoryError> {
+///     Ok(shows.find(id).await?.is_some())
+/// }
+/// ```
 #[async_trait]
 pub trait ShowRepository: Send + Sync {
     /// The show of that id, called once per order. A found show may be a few

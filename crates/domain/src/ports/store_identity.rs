@@ -13,7 +13,7 @@ use super::DependencyDown;
 pub struct DeploymentId(NonZeroU32);
 
 impl DeploymentId {
-    /// The largest.
+    /// The largest number that an id can have.
     pub const MAX: u32 = i32::MAX.unsigned_abs();
 
     /// From 1 to [`Self::MAX`].
@@ -22,7 +22,7 @@ impl DeploymentId {
         (id <= Self::MAX).then(|| NonZeroU32::new(id).map(Self))?
     }
 
-    /// As a number.
+    /// The id as a number.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0.get()
@@ -37,6 +37,16 @@ impl fmt::Display for DeploymentId {
 
 /// Knows which deployment the store belongs to. A queue that outlives its processes asks, so
 /// that no order of one deployment is decided in the store of another.
+///
+/// ```
+/// use domain::ports::{DependencyDown, DeploymentId, StoreIdentity};
+///
+/// type Answer = Result<bool, DependencyDown>;
+///
+/// async fn is_ours(store: &dyn StoreIdentity, queue: DeploymentId) -> Answer {
+///     Ok(store.deployment().await? == queue)
+/// }
+/// ```
 #[async_trait]
 pub trait StoreIdentity: Send + Sync {
     /// The same as long as the store lives, for every process and after a restore.

@@ -44,6 +44,20 @@ pub trait TicketConsumer: Send + Sync {
 
 /// An open lane: both its queues, high before standard by weight. Dropping it closes it, too,
 /// some time later.
+///
+/// ```
+/// use domain::ports::{ConsumeError, LaneConsumer, TicketLedger};
+///
+/// type Done = Result<(), ConsumeError>;
+///
+/// async fn decide(lane: &mut dyn LaneConsumer, ledger: &dyn TicketLedger) -> Done {
+///     let batch = lane.next_batch(500).await?;
+///     match ledger.decide(batch.orders(), None).await {
+///         Ok(_) => batch.ack().await,
+///         Err(_) => Ok(()), // Dropping the batch delivers it again.
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait LaneConsumer: Send {
     /// The lane.

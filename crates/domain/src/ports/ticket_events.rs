@@ -28,6 +28,18 @@ pub enum EventFeedError {
 }
 
 /// Carries events to every subscriber of every process.
+///
+/// ```
+/// use domain::ports::{TicketEvents, TicketEventsError};
+///
+/// async fn listen(events: &dyn TicketEvents) -> Result<(), TicketEventsError> {
+///     let mut feed = events.subscribe().await?;
+///     while let Ok(heard) = feed.next().await {
+///         println!("{heard:?}");
+///     }
+///     Ok(())
+/// }
+/// ```
 #[async_trait]
 pub trait TicketEvents: Send + Sync {
     /// Announces the events in the given sequence. Returns when the carrier

@@ -65,7 +65,7 @@ pub struct DecideReport {
 }
 
 impl From<BatchOutcome> for DecideReport {
-    /// What is told of a batch once it is saved.
+    /// The answer and the events of a saved batch.
     fn from(outcome: BatchOutcome) -> Self {
         let shows = outcome.shows.iter();
         let released = outcome.released.into_iter();
@@ -87,7 +87,7 @@ pub struct TransitionReport {
 }
 
 impl From<TicketsOutcome> for TransitionReport {
-    /// What is told of it once it is saved.
+    /// The answer and the events of a saved change.
     fn from(outcome: TicketsOutcome) -> Self {
         let changed = outcome.shows.iter().filter(|show| show.is_changed);
         Self {
@@ -100,7 +100,7 @@ impl From<TicketsOutcome> for TransitionReport {
 /// A piece of a user's tickets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TicketPage {
-    /// At most this many.
+    /// The largest number of tickets of the page.
     pub limit: usize,
     /// Only what sorts after this ticket: its `requested_at` and id.
     pub after: Option<(Timestamp, TicketId)>,
@@ -110,8 +110,17 @@ pub struct TicketPage {
 ///
 /// Every method that changes a show holds its lock from before it reads the
 /// counters or the clock until its changes are committed, all of them or none.
-/// Whoever needs several locks takes shows by id, then tickets.
+/// A caller that needs several locks takes shows by id, then tickets.
 /// [`crate::rule`] says what changes; an implementation only loads, calls and saves.
+///
+/// ```
+/// use domain::ports::{LedgerError, TicketLedger};
+/// use domain::receipt::TicketId;
+///
+/// async fn is_decided(ledger: &dyn TicketLedger, id: TicketId) -> Result<bool, LedgerError> {
+///     Ok(!ledger.find(&[id]).await?.is_empty())
+/// }
+/// ```
 #[async_trait]
 pub trait TicketLedger: Send + Sync {
     /// Decides orders in the given sequence, see [`crate::rule::decide_batch`].

@@ -26,7 +26,16 @@ pub enum PublishError {
     OutcomeUnknown,
 }
 
-/// Accepts orders durably.
+/// Accepts orders: puts each durably into the queue of its lane and class.
+///
+/// ```
+/// use domain::order::NewOrder;
+/// use domain::ports::{PublishError, TicketPublisher};
+///
+/// async fn must_ask_again(queue: &dyn TicketPublisher, order: NewOrder) -> bool {
+///     matches!(queue.publish(order).await, Err(PublishError::OutcomeUnknown))
+/// }
+/// ```
 #[async_trait]
 pub trait TicketPublisher: Send + Sync {
     /// Puts the order at the end of its show's lane and class and returns it

@@ -30,6 +30,15 @@ pub struct ChangedUsers {
 ///
 /// A change may become visible after a later one has, by as long as its transaction takes. Who
 /// reads changes again and again begins that much earlier than the last time.
+///
+/// ```
+/// use domain::ports::{UserChanges, UserRepositoryError};
+///
+/// async fn count(changes: &dyn UserChanges) -> Result<usize, UserRepositoryError> {
+///     let first = changes.changed_after(None, 1_000).await?;
+///     Ok(first.users.len())
+/// }
+/// ```
 #[async_trait]
 pub trait UserChanges: Send + Sync {
     /// The place before all users who change from so long ago on, by the store's clock.

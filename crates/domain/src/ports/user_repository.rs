@@ -25,10 +25,19 @@ pub enum CreateUserError {
     Unavailable(#[source] Cause),
 }
 
-/// Keeps users.
+/// Keeps the users that may order, with the class of each.
 ///
 /// A user that `create` or `change` answered for is found by every process at
-/// once: look-ups are never answered from memory of an earlier miss.
+/// once: a miss is never cached.
+///
+/// ```
+/// use domain::ids::UserId;
+/// use domain::ports::{UserRepository, UserRepositoryError};
+///
+/// async fn exists(users: &dyn UserRepository, id: &UserId) -> Result<bool, UserRepositoryError> {
+///     Ok(users.class_of(id).await?.is_some())
+/// }
+/// ```
 #[async_trait]
 pub trait UserRepository: Send + Sync {
     /// The user of that id, as it is now. Concurrent calls are to be answered

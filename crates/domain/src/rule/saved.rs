@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// A change of a decided ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketChange {
-    /// The ticket before.
+    /// The ticket as it was before the change.
     pub before: Ticket,
     /// The ticket from now on.
     pub after: Ticket,
@@ -39,7 +39,7 @@ impl TicketChange {
 /// A show after everything that was done under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShowAfter {
-    /// Its counters now.
+    /// The show's counters after the change.
     pub ledger: ShowLedger,
     /// Whether they, and its `seq`, differ from what was loaded.
     pub is_changed: bool,

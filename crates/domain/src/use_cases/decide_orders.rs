@@ -22,13 +22,13 @@ const NOT_OURS: &str = "its ticket id was signed with none of tickets.id_secrets
 
 /// Where orders get their verdicts: everything that the worker asks for.
 pub struct DecidingDesk {
-    /// Decides.
+    /// Decides batches of orders and stores the verdicts.
     pub ledger: Arc<dyn TicketLedger>,
     /// Tells the outcomes.
     pub events: Arc<dyn TicketEvents>,
     /// Takes what cannot be decided.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// Dates dead letters.
+    /// The clock that dates dead letters.
     pub clock: Arc<dyn Clock>,
     /// Knows the ids of this deployment.
     pub receipts: Arc<Receipts>,
@@ -37,7 +37,7 @@ pub struct DecidingDesk {
 /// How many orders of a batch ended how.
 #[derive(Debug)]
 pub struct Decided {
-    /// Got their verdict now.
+    /// Orders that got their verdict in this batch, not in an earlier delivery.
     pub first: usize,
     /// Had their verdict already.
     pub replayed: usize,

@@ -1,8 +1,8 @@
-//! Where the waiting lines are: what a buyer is told while an order is queued.
+//! Where the waiting lines are: what a buyer hears while an order is queued.
 //!
 //! Each lane and class is a line of its own. A process that accepts orders
 //! announces how many it has accepted so far and up to which place
-//! ([`AcceptTally`]), every [`ANNOUNCED_EVERY`]; whoever listens gets a curve of
+//! ([`AcceptTally`]), every [`ANNOUNCED_EVERY`]; a listener gets a curve of
 //! arrivals per process from that. The decided tickets tell up to which place the
 //! orders of each process are decided, because those are decided in the sequence of
 //! their places. The orders ahead of a place are what the curves rise between the two.

@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(announce(&tally, 5_000_101), []);
     }
 
-    /// Whoever reads meanwhile sees both numbers grow, and no place before one
+    /// Meanwhile a reader sees both numbers grow, and no place before one
     /// that was counted.
     #[test]
     fn concurrent_counts_are_neither_lost_nor_torn() {

@@ -89,7 +89,7 @@ impl Future for ReadBody {
         this.awaited = None;
         let client = this.request.conn_data::<Rc<Client>>();
         if let Some(client) = client {
-            client.has_body(read.is_ok());
+            client.resume_answering(read.is_ok());
         }
         let is_late = client.is_some_and(|client| client.is_late());
         Poll::Ready(Ok(Body(read.map_err(
@@ -112,7 +112,7 @@ impl AwaitedBody {
             process.traffic.leave();
         }
         if let Some(client) = request.conn_data::<Rc<Client>>() {
-            client.awaits_body();
+            client.await_body();
         }
         Self(request.clone())
     }

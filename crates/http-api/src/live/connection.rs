@@ -8,7 +8,7 @@ use domain::receipt::TicketId;
 use domain::use_cases::LineHint;
 
 use super::Live;
-use super::connections::Refused;
+use super::connection_registry::Refused;
 use super::listener::Listener;
 use super::message::{Content, Dialect, Failure, write};
 

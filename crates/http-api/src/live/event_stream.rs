@@ -93,7 +93,7 @@ impl Stream for EventStream {
             Poll::Ready(Next::End(end)) => {
                 self.connection = None;
                 Poll::Ready(match end {
-                    End::Told => None,
+                    End::Complete => None,
                     End::Closing(closing) => {
                         let text = write(Content::Closing(closing), Dialect::EventStream);
                         Some(Ok(text.into_bytes()))

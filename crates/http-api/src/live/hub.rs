@@ -1,4 +1,4 @@
-//! What this process hears is told to those who listen.
+//! Passes what this process hears to its listeners.
 
 use accepting::EventSink;
 use domain::event::Event;

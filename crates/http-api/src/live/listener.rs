@@ -1,4 +1,4 @@
-//! One connection's outgoing messages, from whoever has one to the socket's
+//! One connection's outgoing messages, from the tasks that have one to the socket's
 //! side: bounded, so that a reader who is too slow costs no more than his
 //! buffer and holds nobody up.
 
@@ -30,9 +30,9 @@ struct State {
 /// Why nothing more comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// All has been told.
-    Told,
-    /// The client is told why before the connection is closed.
+    /// Everything was sent.
+    Complete,
+    /// A last message says why before the connection is closed.
     Closing(Closing),
 }
 
@@ -77,7 +77,7 @@ impl Listener {
     }
 
     /// Takes a message, or, when the buffer is full, ends the listener: what
-    /// waits is given up, because whoever is that late has to read the state again.
+    /// waits is given up, because a client that is that late has to read the state again.
     pub(crate) fn send(&self, message: ByteString) {
         let mut state = self.state.lock();
         if state.end.is_some() {
@@ -176,11 +176,11 @@ mod tests {
     async fn what_waits_is_sent_before_the_end_and_nothing_after_it() {
         let listener = listener(2);
         listener.send("a".into());
-        listener.end(End::Told);
+        listener.end(End::Complete);
         listener.send("b".into());
         listener.end(End::Closing(Closing::ShuttingDown));
         assert_eq!(listener.next().await, message("a"));
-        assert_eq!(listener.next().await, Next::End(End::Told));
+        assert_eq!(listener.next().await, Next::End(End::Complete));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! What clients are told. `docs/NOTIFICATIONS.md` describes it for them, and
+//! The messages to clients. `docs/NOTIFICATIONS.md` describes it for them, and
 //! `docs/notifications.schema.json` for their machines.
 
 use bytestring::ByteString;
@@ -92,7 +92,7 @@ pub(crate) enum Failure {
     TicketNotFound(TicketId),
     /// There is no such show; it is not subscribed to.
     ShowNotFound(ShowId),
-    /// The state is told when the store answers again.
+    /// The state is sent once the store answers again.
     StoreUnavailable,
 }
 

@@ -1,5 +1,5 @@
-//! The buyer is told: tickets, shows and the waiting line over WebSocket and
-//! Server-Sent Events.
+//! Live updates for buyers: tickets, shows and the waiting line over WebSocket
+//! and Server-Sent Events.
 //!
 //! [`hub`] is given what is announced, [`telling`] reads what the store says; both
 //! put it into the buffers ([`listener`]) of those who are registered for it
@@ -7,7 +7,7 @@
 //! are the two kinds of connections, which send what is in their buffer.
 
 mod connection;
-mod connections;
+mod connection_registry;
 pub(crate) mod event_stream;
 mod hub;
 mod incoming;
@@ -34,11 +34,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 pub(crate) use self::connection::TicketRequest;
 
-use self::connections::Connections;
+use self::connection_registry::ConnectionRegistry;
 use self::show_registry::ShowRegistry;
 use self::ticket_registry::TicketRegistry;
 
-/// How the buyer is told.
+/// The limits and intervals of live connections.
 #[derive(Debug, Clone)]
 pub struct LiveSettings {
     /// The most WebSockets and event streams of this process together.
@@ -57,7 +57,7 @@ pub struct LiveSettings {
 pub struct Live {
     office: Arc<BoxOffice>,
     settings: LiveSettings,
-    connections: Connections,
+    connections: ConnectionRegistry,
     tickets: TicketRegistry,
     shows: ShowRegistry,
     /// Announcements may have been missed, so the store is to be read again.
@@ -70,7 +70,7 @@ impl Live {
     pub fn new(office: Arc<BoxOffice>, settings: LiveSettings) -> Self {
         Self {
             office,
-            connections: Connections::new(settings.max_connections),
+            connections: ConnectionRegistry::new(settings.max_connections),
             settings,
             tickets: TicketRegistry::default(),
             shows: ShowRegistry::default(),

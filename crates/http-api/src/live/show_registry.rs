@@ -69,7 +69,7 @@ impl watches::Watch for Watch {
 }
 
 impl ShowRegistry {
-    /// From now on the listener is told every change. Subscribed already: false.
+    /// Sends every change to the listener from now on. `false` if it is subscribed already.
     pub(crate) fn watch(&self, id: &ShowId, listener: &Arc<Listener>) -> bool {
         let mut shows = self.shows.lock();
         let watches = &mut shows.entry(id.clone()).or_default().watches;

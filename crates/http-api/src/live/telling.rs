@@ -98,7 +98,7 @@ impl Live {
                 }
                 return Ok(());
             }
-            // It is told when somebody has mended it.
+            // It is sent once somebody has mended it.
             Err(ReadTicketError::Unreadable(_)) if matches!(audience, Audience::All) => {
                 return Ok(());
             }

@@ -120,7 +120,7 @@ impl TicketRegistry {
                 .listener
                 .send(message.written(watch.listener.dialect()));
             if is_final && watch.listener.dialect() == Dialect::EventStream {
-                watch.listener.end(End::Told);
+                watch.listener.end(End::Complete);
             }
         });
     }
@@ -284,7 +284,7 @@ mod tests {
         for orders in [3, 2, 2, 1] {
             registry.tell_line(id, line(orders));
         }
-        listener.end(End::Told);
+        listener.end(End::Complete);
         let mut told = Vec::new();
         while let Next::Message(text) = listener.next().await {
             let message: serde_json::Value = serde_json::from_str(&text).unwrap();

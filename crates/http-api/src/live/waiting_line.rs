@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Live;
 use crate::json::ticket::WaitingLineBody;
 
-/// Tickets that are told before others get their turn.
+/// Tickets whose line is sent before others get their turn.
 const BATCH: usize = 500;
 
 impl Live {

@@ -89,7 +89,7 @@ async fn converse(
                     () = listener.overrun() => Err(Parting::Closing(Closing::SlowReader)),
                 },
                 Next::End(End::Closing(closing)) => Err(Parting::Closing(closing)),
-                Next::End(End::Told) => Err(Parting::Closed(None)),
+                Next::End(End::Complete) => Err(Parting::Closed(None)),
             },
             Some(()) = OptionFuture::from(reading.as_mut()) => {
                 reading = None;

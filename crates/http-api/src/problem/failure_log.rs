@@ -54,7 +54,7 @@ impl FailureLog {
         self.write("not_announced", error, request_id.as_ref());
     }
 
-    /// A connection that did not end in good order; whoever was on the other side is gone.
+    /// A connection that did not end in good order; the client is gone.
     pub(crate) fn broken_off(&self, error: &DispatchError) {
         let is_malformed = matches!(error, DispatchError::Parse(_));
         let counter = if is_malformed {
@@ -74,7 +74,7 @@ impl FailureLog {
                 requests.malformed = self.malformed.swap(0, Ordering::Relaxed),
                 connections.broken_off = self.broken_off.swap(0, Ordering::Relaxed),
                 error = error_chain(error),
-                "clients sent what is not HTTP, or were gone before their answer"
+                "clients sent malformed HTTP, or closed their connections before the answer"
             );
         }
     }

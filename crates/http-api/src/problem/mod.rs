@@ -100,14 +100,14 @@ struct Problem<'a> {
 }
 
 /// An [`ApiError`] as the client gets it, without what is the same for all.
-struct Told {
+struct Explanation {
     status: StatusCode,
     code: &'static str,
     detail: String,
 }
 
-fn told(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Told {
-    Told {
+fn explanation(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Explanation {
+    Explanation {
         status,
         code,
         detail: detail.into(),
@@ -120,46 +120,46 @@ impl ApiError {
         clippy::too_many_lines,
         reason = "a table: what the client is told of each error"
     )]
-    fn told(&self) -> Told {
+    fn explanation(&self) -> Explanation {
         use StatusCode as S;
         match self {
-            Self::UnsupportedMediaType => told(
+            Self::UnsupportedMediaType => explanation(
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "Send the body as JSON with the header Content-Type: application/json.",
             ),
-            Self::UnsupportedEncoding => told(
+            Self::UnsupportedEncoding => explanation(
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "Send the body as it is, without compression and the header Content-Encoding.",
+                "Send the body uncompressed, without the header Content-Encoding.",
             ),
-            Self::BodyTooLarge => told(
+            Self::BodyTooLarge => explanation(
                 S::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 format!("Send a body of at most {MAX_BODY} bytes."),
             ),
-            Self::BodyIncomplete => told(
+            Self::BodyIncomplete => explanation(
                 S::BAD_REQUEST,
                 "body_incomplete",
                 "The body broke off or could not be decoded. Send the request again.",
             ),
-            Self::RequestTimeout => told(
+            Self::RequestTimeout => explanation(
                 S::REQUEST_TIMEOUT,
                 "request_timeout",
                 "The body did not come in time (server.request_timeout_ms), so nothing was done. \
                  Send the request again, all of it at once.",
             ),
-            Self::NotJson { detail } => told(
+            Self::NotJson { detail } => explanation(
                 S::BAD_REQUEST,
                 "not_json",
                 format!("The body is not JSON: {detail}. Send one JSON object."),
             ),
-            Self::InvalidFields(faults) => told(
+            Self::InvalidFields(faults) => explanation(
                 S::UNPROCESSABLE_ENTITY,
                 "invalid_fields",
                 format!("Correct the fields named in errors.{}", faults.and_more()),
             ),
-            Self::InvalidParameters(faults) => told(
+            Self::InvalidParameters(faults) => explanation(
                 S::BAD_REQUEST,
                 "invalid_parameter",
                 format!(
@@ -167,47 +167,47 @@ impl ApiError {
                     faults.and_more()
                 ),
             ),
-            Self::Unauthorized => told(
+            Self::Unauthorized => explanation(
                 S::UNAUTHORIZED,
                 "unauthorized",
                 "Administration needs the header Authorization: Bearer <admin.token>.",
             ),
-            Self::RouteNotFound => told(
+            Self::RouteNotFound => explanation(
                 S::NOT_FOUND,
                 "route_not_found",
                 "There is nothing at this path.",
             ),
-            Self::MethodNotAllowed { allows } => told(
+            Self::MethodNotAllowed { allows } => explanation(
                 S::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 format!("This path takes {allows}."),
             ),
-            Self::ShowNotFound => told(
+            Self::ShowNotFound => explanation(
                 S::NOT_FOUND,
                 "show_not_found",
                 "There is no show with this id.",
             ),
-            Self::UserNotFound => told(
+            Self::UserNotFound => explanation(
                 S::NOT_FOUND,
                 "user_not_found",
                 "There is no user with this id.",
             ),
-            Self::TicketNotFound => told(
+            Self::TicketNotFound => explanation(
                 S::NOT_FOUND,
                 "ticket_not_found",
                 "No ticket with this id was ever issued. Use the ticket_id of an order's answer.",
             ),
-            Self::ShowExists => told(
+            Self::ShowExists => explanation(
                 S::CONFLICT,
                 "show_exists",
                 "There is a show with this id; PATCH /shows/{id} changes it.",
             ),
-            Self::UserExists => told(
+            Self::UserExists => explanation(
                 S::CONFLICT,
                 "user_exists",
                 "There is a user with this id; PATCH /users/{id} changes it.",
             ),
-            Self::CapacityInUse { held, sold } => told(
+            Self::CapacityInUse { held, sold } => explanation(
                 S::CONFLICT,
                 "capacity_in_use",
                 format!(
@@ -216,32 +216,32 @@ impl ApiError {
                 ),
             ),
             Self::SalesClosed(window) => {
-                told(S::CONFLICT, "sales_closed", sales_closed_detail(window))
+                explanation(S::CONFLICT, "sales_closed", sales_closed_detail(window))
             }
-            Self::SoldOut => told(
+            Self::SoldOut => explanation(
                 S::CONFLICT,
                 "sold_out",
                 "The show has no seats left. Seats that come back go on sale again at once: \
                  try again later, or listen to the show over GET /ws.",
             ),
-            Self::IdempotencyConflict => told(
+            Self::IdempotencyConflict => explanation(
                 S::UNPROCESSABLE_ENTITY,
                 "idempotency_conflict",
                 "This Idempotency-Key belongs to an order with another body. \
                  Repeat that body, or use a new key.",
             ),
-            Self::NotDecided => told(
+            Self::NotDecided => explanation(
                 S::CONFLICT,
                 "not_decided",
                 "The order still waits for its verdict. Try again when GET /tickets/{id} \
                  shows another status than processing.",
             ),
-            Self::HoldExpired => told(
+            Self::HoldExpired => explanation(
                 S::CONFLICT,
                 "hold_expired",
                 "The hold is over and its seats went back on sale. Place a new order.",
             ),
-            Self::NotReserved(status) => told(
+            Self::NotReserved(status) => explanation(
                 S::CONFLICT,
                 "not_reserved",
                 format!(
@@ -249,46 +249,46 @@ impl ApiError {
                     status.as_str()
                 ),
             ),
-            Self::TicketRejected => told(
+            Self::TicketRejected => explanation(
                 S::CONFLICT,
                 "ticket_rejected",
                 "The order was rejected, so there are no seats to give back.",
             ),
-            Self::ClockOff => told(
+            Self::ClockOff => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "clock_off",
                 "The clock of this process is not known to be right, so it takes no orders. \
                  This one was not queued; send it again.",
             ),
-            Self::QueueUnavailable(PublishError::Full { .. }) => told(
+            Self::QueueUnavailable(PublishError::Full { .. }) => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "queue_unavailable",
                 "Too many orders wait already. This one was not queued; send it again later.",
             ),
-            Self::QueueUnavailable(_) => told(
+            Self::QueueUnavailable(_) => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "queue_unavailable",
                 "The queue cannot be reached. The order was not queued; send it again later.",
             ),
-            Self::OutcomeUnknown(_) => told(
+            Self::OutcomeUnknown(_) => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "outcome_unknown",
                 "The order may or may not be queued. Poll GET /tickets/{ticket_id}, \
                  or send it again with the same Idempotency-Key; without one a repeated \
                  order can be a second order.",
             ),
-            Self::StoreUnavailable(_) => told(
+            Self::StoreUnavailable(_) => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "store_unavailable",
-                "The store did not do it: it cannot be reached, or a record in it is damaged. \
+                "The store cannot be reached, or a record in it is damaged. \
                  Send the request again later.",
             ),
-            Self::NotAWebSocket(what) => told(
+            Self::NotAWebSocket(what) => explanation(
                 S::UPGRADE_REQUIRED,
                 "not_a_websocket",
                 format!("This path is for WebSocket handshakes (RFC 6455, version 13): {what}."),
             ),
-            Self::LiveConnectionsExhausted { max } => told(
+            Self::LiveConnectionsExhausted { max } => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "live_connections_exhausted",
                 format!(
@@ -296,40 +296,40 @@ impl ApiError {
                      Try again later, or poll GET /tickets/{{id}}."
                 ),
             ),
-            Self::ConnectionsExhausted(_) => told(
+            Self::ConnectionsExhausted(_) => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "connections_exhausted",
-                "This process has as many connections as it can take, and closes this one. \
+                "This process has reached its limit of connections and closes this one. \
                  Send the request again later.",
             ),
-            Self::ListsExhausted { max } => told(
+            Self::ListsExhausted { max } => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "lists_exhausted",
                 format!(
-                    "{max} lists are being read on this process, and as many wait as may. \
+                    "{max} lists are being read on this process, and too many others wait. \
                      Send the request again later."
                 ),
             ),
-            Self::ShuttingDown => told(
+            Self::ShuttingDown => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "shutting_down",
-                "This process stops and takes nothing new any more. Send the request again.",
+                "This process is stopping and accepts no new requests. Send the request again.",
             ),
         }
     }
 
     /// Its stable code.
     pub(crate) fn code(&self) -> &'static str {
-        self.told().code
+        self.explanation().code
     }
 
     /// The answer to the client. Nothing from below a port is in it.
     pub(crate) fn response(&self, request_id: &RequestId) -> HttpResponse {
-        let Told {
+        let Explanation {
             status,
             code,
             detail,
-        } = self.told();
+        } = self.explanation();
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -399,7 +399,7 @@ fn sales_closed_detail(window: &SalesWindow) -> String {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.told().code)
+        f.write_str(self.explanation().code)
     }
 }
 
@@ -407,7 +407,7 @@ impl fmt::Display for ApiError {
 /// request's id is known.
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.told().status
+        self.explanation().status
     }
 }
 

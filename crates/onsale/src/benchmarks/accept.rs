@@ -31,22 +31,22 @@ const PUBLISH_EACH: &str = "publish_each";
 /// How accepting is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AcceptArgs {
-    /// Turns of service, bare handler and one publish per order.
+    /// accept-durable: how often service and baselines are measured, in turn.
     #[arg(long, default_value_t = 5)]
     pub(crate) accept_rounds: usize,
-    /// Length of each turn, in seconds.
+    /// accept-durable: length of each measurement in seconds.
     #[arg(long, default_value_t = 3.0)]
     pub(crate) accept_seconds: f64,
-    /// Broker connections of the baseline.
+    /// accept-durable: broker connections of the baseline that publishes each order by itself.
     #[arg(long, default_value_t = 1)]
     pub(crate) publish_each_connections: usize,
-    /// Channels of each of them. One was never slower than several.
+    /// accept-durable: channels of each of these connections; one was never slower than several.
     #[arg(long, default_value_t = 1)]
     pub(crate) publish_each_channels: usize,
-    /// Required: accepted orders by those of the bare handler.
+    /// accept-durable: fails if accepted orders per order of the bare handler are fewer.
     #[arg(long, default_value_t = 0.6)]
     pub(crate) min_bare_ratio: f64,
-    /// Required: accepted orders by those of one confirmed publish per order.
+    /// accept-durable: fails if accepted orders per order of one publish each are fewer.
     #[arg(long, default_value_t = 2.5)]
     pub(crate) min_publish_each_ratio: f64,
 }
@@ -217,11 +217,16 @@ impl<'a> Sides<'a> {
         all.stop().await?;
         Ok(Accept {
             connections,
-            beside_bare: Ratio::of(&turns, &bare_turns).context("no round")?,
-            beside_publish_each: Ratio::of(&turns, &each_turns).context("no round")?,
-            service: Round::median(turns).context("no round")?,
-            bare: Round::median(bare_turns).context("no round")?,
-            publish_each: Round::median(each_turns).context("no round")?,
+            beside_bare: Ratio::of(&turns, &bare_turns)
+                .context("no round was measured: raise the number of rounds")?,
+            beside_publish_each: Ratio::of(&turns, &each_turns)
+                .context("no round was measured: raise the number of rounds")?,
+            service: Round::median(turns)
+                .context("no round was measured: raise the number of rounds")?,
+            bare: Round::median(bare_turns)
+                .context("no round was measured: raise the number of rounds")?,
+            publish_each: Round::median(each_turns)
+                .context("no round was measured: raise the number of rounds")?,
             accepted,
             decided,
             deciding_cpu_micros_per_order,

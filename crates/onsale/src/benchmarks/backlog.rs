@@ -47,7 +47,7 @@ impl Decided {
     /// Of what was decided since an instant of [`now_micros`].
     pub(crate) async fn since(deployment: &Deployment, since_micros: i64) -> anyhow::Result<Self> {
         let by_instant = deployment.database.decided_at(since_micros).await?;
-        Self::of(&by_instant).context("all was decided in one batch: more orders are needed")
+        Self::of(&by_instant).context("all orders were decided in one batch: raise their number")
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
-use black_box::body::TicketBody;
+use black_box::body::TicketAnswer;
 use black_box::database::now_micros;
 use black_box::deployment::Deployment;
 use black_box::http::{Head, Response};
@@ -36,16 +36,16 @@ const QUIET: u32 = 1;
 /// How confirming is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfirmArgs {
-    /// Holds to confirm.
+    /// confirm: holds to confirm.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) confirm_holds: u64,
-    /// Orders that are decided at the same time, and once more without.
+    /// confirm: orders that are decided meanwhile, and once more alone for comparison.
     #[arg(long, default_value_t = 200_000)]
     pub(crate) confirm_backlog: u64,
-    /// Time to confirm, in seconds.
+    /// confirm: how long a hold lasts, in seconds.
     #[arg(long, default_value_t = 600)]
     pub(crate) hold_seconds: u32,
-    /// Required: confirmations per second.
+    /// confirm: fails if confirmations per second are fewer.
     #[arg(long, default_value_t = 3_000.0)]
     pub(crate) min_confirms_per_second: f64,
 }
@@ -292,7 +292,7 @@ impl Requests for Confirms {
 }
 
 fn is_confirmed(body: &[u8], id: Uuid) -> bool {
-    TicketBody::read(body)
+    TicketAnswer::read(body)
         .is_some_and(|ticket| ticket.ticket_id == id && ticket.state() == Some(State::Confirmed))
 }
 

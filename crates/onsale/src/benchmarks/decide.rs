@@ -28,23 +28,23 @@ const MIN_NAIVE_RATIO_MYSQL: f64 = 20.0;
 /// How deciding is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DecideArgs {
-    /// Orders of the backlog.
+    /// decide: orders in the backlog.
     #[arg(long, default_value_t = 200_000)]
     pub(crate) decide_orders: u64,
-    /// Seats, so that orders past them are sold out.
+    /// decide: seats of the show; later orders are rejected as sold out.
     #[arg(long, default_value_t = 150_000)]
     pub(crate) decide_seats: u32,
-    /// Connections that sell one ticket per transaction.
+    /// decide: connections of the baseline, which sells one ticket per transaction.
     #[arg(long, default_value_t = 16)]
     pub(crate) naive_connections: u32,
-    /// How long they sell, before and again after the backlog, in seconds.
+    /// decide: length of the baseline in seconds; it runs before and after the backlog.
     #[arg(long, default_value_t = 4.0)]
     pub(crate) naive_seconds: f64,
-    /// Required: decisions by tickets of one transaction each; 12 on MariaDB
-    /// and 20 on MySQL unless given.
+    /// decide: fails if decisions per sale of the baseline are fewer [default: 12 on MariaDB, 20
+    /// on MySQL].
     #[arg(long)]
     pub(crate) min_naive_ratio: Option<f64>,
-    /// Required: decisions per second.
+    /// decide: fails if decisions per second are fewer.
     #[arg(long, default_value_t = 15_000.0)]
     pub(crate) min_decided_per_second: f64,
 }

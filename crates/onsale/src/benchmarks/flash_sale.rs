@@ -29,13 +29,13 @@ use crate::labels::{API, WORKER};
 /// How the flash sale goes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FlashSaleArgs {
-    /// Orders of the flash sale; each user places the same number of them.
+    /// flash-sale: orders; each user places the same number of them.
     #[arg(long, default_value_t = 100_000)]
     pub(crate) flash_orders: u64,
-    /// Seats of the flash sale, of which a user may have one.
+    /// flash-sale: seats, at most one for each user.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) flash_seats: u32,
-    /// Time within which the flash sale must be decided, in seconds.
+    /// flash-sale: fails if deciding all orders takes longer, in seconds.
     #[arg(long, default_value_t = 12.0)]
     pub(crate) flash_max_seconds: f64,
 }

@@ -30,17 +30,17 @@ const MILLION: u64 = 1_000_000;
 /// How growth is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GrowthArgs {
-    /// Orders in all at the end of each step.
+    /// growth: orders in total at the end of each step.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
     pub(crate) growth_orders: Vec<u64>,
-    /// A last step to 1,000,000 orders.
+    /// growth: adds a last step to 1,000,000 orders.
     #[arg(long)]
     pub(crate) million: bool,
-    /// Shows that orders are for in turn.
+    /// growth: numbers of shows; orders are for each show in turn.
     #[arg(long, value_delimiter = ',', default_value = "1,10,1000")]
     pub(crate) growth_shows: Vec<u32>,
-    /// Required: resident memory of api and worker grows by no more, in MiB,
-    /// from the end of the first step to that of the last.
+    /// growth: fails if the resident memory of api and worker grows by more MiB after the first
+    /// step.
     #[arg(long, default_value_t = 64)]
     pub(crate) max_growth_mib: u64,
 }

@@ -76,7 +76,7 @@ pub(super) async fn hear(
     while counted < count {
         let told = timeout_at(deadline, heard.recv())
             .await
-            .with_context(|| format!("{counted} of {count} were told within {patience:?}"))?
+            .with_context(|| format!("{counted} of {count} verdicts arrived within {patience:?}"))?
             .context("no listener is left")??;
         counted += usize::from(counts(&told));
     }

@@ -29,25 +29,25 @@ const SERVICE: &str = "service";
 /// How the benchmark goes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchArgs {
-    /// Keep-alive connections; one measurement for each number.
+    /// Numbers of keep-alive connections; each is measured.
     #[arg(long, value_delimiter = ',', default_value = "64,512")]
     pub(crate) connections: Vec<usize>,
-    /// Turns of service and bare handler.
+    /// How often service and bare handler are measured, in turn.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// Length of each turn, in seconds.
+    /// Length of each measurement in seconds.
     #[arg(long, default_value_t = 3)]
     pub(crate) seconds: u64,
-    /// Distinct users that order in turn.
+    /// The number of users, who order in turn.
     #[arg(long, default_value_t = 50_000)]
     pub(crate) users: u32,
-    /// Fails when the median ratio is below.
+    /// Fails if the median ratio of accepted orders to those of the bare handler is lower.
     #[arg(long, default_value_t = 0.6)]
     pub(crate) min_ratio: f64,
-    /// The service; the `tickets` beside this binary unless given.
+    /// The program of the service [default: the `tickets` beside this binary].
     #[arg(long)]
     pub(crate) tickets_bin: Option<PathBuf>,
-    /// Writes the figures into this file too.
+    /// Also writes the figures to this file, as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
 }
@@ -167,11 +167,14 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
     let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
     service.stop().await?;
     let bare_turns = bare.stop().await?;
-    let ratio = Ratio::of(&turns, &bare_turns).context("no round")?;
+    let ratio = Ratio::of(&turns, &bare_turns)
+        .context("no round was measured: raise the number of rounds")?;
     Ok(Level {
         connections,
-        service: Round::median(turns).context("no round")?,
-        bare: Round::median(bare_turns).context("no round")?,
+        service: Round::median(turns)
+            .context("no round was measured: raise the number of rounds")?,
+        bare: Round::median(bare_turns)
+            .context("no round was measured: raise the number of rounds")?,
         ratio,
         accepted,
         refused,

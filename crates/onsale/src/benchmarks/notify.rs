@@ -44,22 +44,22 @@ const PACED_CONNECTIONS: usize = 16;
 /// How notifying is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NotifyArgs {
-    /// WebSocket connections.
+    /// notify: WebSocket connections.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) notify_connections: usize,
-    /// Tickets that each of them subscribes to.
+    /// notify: tickets that each connection subscribes to.
     #[arg(long, default_value_t = 5)]
     pub(crate) notify_tickets: usize,
-    /// Within which all verdicts must be told, in seconds after the first.
+    /// notify: fails if the last verdict arrives more than this many seconds after the first.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) notify_max_seconds: f64,
-    /// Verdicts per second when it is measured how soon they are told.
+    /// notify: verdicts per second while their delay is measured.
     #[arg(long, default_value_t = 2_000)]
     pub(crate) notify_rate: u64,
-    /// Time that this is done for, in seconds.
+    /// notify: length of the measurement of the delay, in seconds.
     #[arg(long, default_value_t = 10)]
     pub(crate) notify_seconds: u64,
-    /// Required: what 99 of 100 verdicts take to the socket at most, in ms.
+    /// notify: fails if the 99th percentile of the delay to the socket is higher, in ms.
     #[arg(long, default_value_t = 50.0)]
     pub(crate) notify_max_p99_ms: f64,
 }
@@ -254,7 +254,10 @@ impl Measuring<'_> {
         let cpu_micros_per_verdict = meter.per(verdicts as u64)?;
         let (first, last) = first.zip(last).context("no verdict")?;
         let strange = tickets.iter().filter(|id| !decided.contains(id)).count();
-        ensure!(strange == 0, "{strange} verdicts of other tickets");
+        ensure!(
+            strange == 0,
+            "{strange} verdicts were of tickets that nobody subscribed to"
+        );
         let peak_resident_mib = api.process.peak_resident_kib()? / 1_024;
         worker.stop().await?;
         drop(listeners);

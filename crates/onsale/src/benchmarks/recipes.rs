@@ -35,7 +35,7 @@ const DOOMED_ORDERS: u64 = 2_000;
 /// How the recipes are measured; orders and seats are those of the flash sale.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RecipesArgs {
-    /// Transactions at a time of the guarded `UPDATE`.
+    /// recipes: concurrent transactions of the guarded `UPDATE`.
     #[arg(long, default_value_t = 16)]
     pub(crate) update_each_connections: u32,
 }

@@ -93,22 +93,22 @@ macro_rules! benchmarks {
 }
 
 benchmarks! {
-    /// Orders accepted durably, beside a bare handler and one confirmed publish per request.
+    /// Accepts orders durably, beside a bare handler and one confirmed publish per order.
     AcceptDurable, accept, accept_durable: Accept;
-    /// A backlog for one hot show, beside one transaction per ticket.
+    /// Decides a backlog of one hot show, beside one transaction per ticket.
     Decide, decide, decide: Decide;
-    /// Holds of one hot show confirmed while its orders are decided.
+    /// Confirms holds of one hot show while its orders are decided.
     Confirm, confirm, confirm: Confirm;
-    /// More orders than seats, from the first request to the last verdict, as
-    /// configured by default and with every order decided.
+    /// Sells a show with more orders than seats, from the first request to the last verdict,
+    /// once with the default configuration and once without the gate.
     FlashSale, flash_sale, flash_sale: FlashSales;
-    /// The flash sale by a guarded `UPDATE` per order, and by a counter in Redis.
+    /// Sells the same by a guarded `UPDATE` per order, and by a counter in Redis.
     Recipes, recipes, recipes: Recipes;
-    /// Orders for a sold-out show, beside a bare handler.
+    /// Refuses orders of a sold-out show, beside a bare handler.
     SoldOut, sold_out, sold_out: SoldOut;
-    /// Verdicts to ten thousand sockets, and how soon, beside a broadcast in one process.
+    /// Sends verdicts to ten thousand sockets and measures their delay, beside a broadcast.
     Notify, notify, notify: Notify;
-    /// Rates, CPU time and memory by number of orders and of shows.
+    /// Measures rates, CPU time and memory by the number of orders and of shows.
     Growth, growth, growth: Growth;
 }
 
@@ -125,19 +125,19 @@ const SHARED: [(&str, TableOf); 2] = [
 /// What is measured and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServicesArgs {
-    /// Only these; all unless given.
+    /// Runs only these benchmarks [default: all].
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Measurement>,
-    /// Keep-alive connections.
+    /// The number of keep-alive connections.
     #[arg(long, default_value_t = 512)]
     connections: usize,
-    /// Distinct users that order in turn.
+    /// The number of users, who order in turn.
     #[arg(long, default_value_t = 50_000)]
     users: u32,
-    /// The service; the `tickets` beside this binary unless given.
+    /// The program of the service [default: the `tickets` beside this binary].
     #[arg(long)]
     tickets_bin: Option<PathBuf>,
-    /// Writes the figures into this file too.
+    /// Also writes the figures to this file, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
     #[command(flatten)]

@@ -22,13 +22,13 @@ const TOLERANCE_KIB: u64 = 4 * 1_024;
 /// How the soak goes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SoakArgs {
-    /// How long, in seconds, at least 6.
+    /// Length of the run in seconds, at least 6.
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
-    /// Keep-alive connections.
+    /// The number of keep-alive connections.
     #[arg(long, default_value_t = 64)]
     pub(crate) connections: usize,
-    /// The service; the `tickets` beside this binary unless given.
+    /// The program of the service [default: the `tickets` beside this binary].
     #[arg(long)]
     pub(crate) tickets_bin: Option<PathBuf>,
 }

@@ -34,13 +34,13 @@ const KEY: &str = "the-only-seat";
 /// How refusing is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SoldOutArgs {
-    /// Turns of gate and bare handler.
+    /// sold-out: how often service and bare handler are measured, in turn.
     #[arg(long, default_value_t = 5)]
     pub(crate) sold_out_rounds: usize,
-    /// Length of each turn, in seconds.
+    /// sold-out: length of each measurement in seconds.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) sold_out_seconds: f64,
-    /// Required: refusals by the answers of the bare handler.
+    /// sold-out: fails if refusals per answer of the bare handler are fewer.
     #[arg(long, default_value_t = 0.85)]
     pub(crate) min_sold_out_ratio: f64,
 }
@@ -146,9 +146,11 @@ async fn measure_on(
     service.stop().await?;
     Ok(SoldOut {
         connections,
-        beside_bare: Ratio::of(&turns, &bare_turns).context("no round")?,
-        gate: Round::median(turns).context("no round")?,
-        bare: Round::median(bare_turns).context("no round")?,
+        beside_bare: Ratio::of(&turns, &bare_turns)
+            .context("no round was measured: raise the number of rounds")?,
+        gate: Round::median(turns).context("no round was measured: raise the number of rounds")?,
+        bare: Round::median(bare_turns)
+            .context("no round was measured: raise the number of rounds")?,
         refused,
     })
 }

@@ -1,6 +1,6 @@
 //! What a client makes of an answer, and what it does next.
 
-use black_box::body::{TicketBody, ticket_id};
+use black_box::body::{TicketAnswer, ticket_id};
 use black_box::http::Response;
 use black_box::proof::order::{Intent, Reader};
 use black_box::proof::ticket::State;
@@ -19,7 +19,7 @@ const MAX_WORDS: usize = 1_000;
 
 /// A ticket's id, and where it stands.
 fn read(body: &[u8]) -> Option<(Uuid, State)> {
-    let ticket = TicketBody::read(body)?;
+    let ticket = TicketAnswer::read(body)?;
     Some((ticket.ticket_id, ticket.state()?))
 }
 

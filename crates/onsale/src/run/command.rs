@@ -19,41 +19,45 @@ use crate::scenario::sale::{Outline, Scenario};
 /// How a scenario is run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
-    /// The scenario; docs/LOAD.md explains its fields.
+    /// The file of the scenario; docs/LOAD.md explains its fields.
     #[arg(long)]
     pub(crate) scenario: PathBuf,
-    /// A deployment that runs, such as http://localhost:3001. Administration's
-    /// token is read from APP__ADMIN__TOKEN. Without it, the service is started.
+    /// Uses the running deployment at this URL instead of starting the service.
+    ///
+    /// For example http://localhost:3001. The variable APP__ADMIN__TOKEN gives the token of
+    /// administration.
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// What the service is started on.
+    /// The queue and the store that the service is started on.
     #[arg(long, value_enum, default_value_t = On::Memory, conflicts_with = "url")]
     pub(crate) on: On,
-    /// With --on services: the folder of servers that nobody else uses, as
-    /// `SERVICES_STATE=FOLDER deploy/services.sh` leaves them. Faults may kill those.
+    /// With --on services: the directory of servers that only this run uses.
+    ///
+    /// `SERVICES_STATE=DIRECTORY deploy/services.sh` starts them. Faults may kill them.
     #[arg(long, conflicts_with = "url")]
     pub(crate) own_servers: Option<PathBuf>,
-    /// With --own-servers: the folder of a broker of three nodes, as
-    /// `CLUSTER_STATE=FOLDER deploy/cluster.sh start` leaves it. It is used in place of
-    /// that of --own-servers, and faults may break its nodes.
+    /// With --own-servers: the directory of a broker of three nodes that only this run uses.
+    ///
+    /// `CLUSTER_STATE=DIRECTORY deploy/cluster.sh start` starts it. The run uses it in place of
+    /// the broker of --own-servers. Faults may break its nodes.
     #[arg(long, requires = "own_servers")]
     pub(crate) own_cluster: Option<PathBuf>,
-    /// Of everything that is drawn; drawn itself and reported unless given.
+    /// The seed of all random choices [default: a random one, which is reported].
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Writes the result into this file.
+    /// Writes the result to this file, as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
-    /// Writes a page with plots into this file.
+    /// Writes a page with plots to this file, as HTML.
     #[arg(long)]
     pub(crate) html: Option<PathBuf>,
-    /// Writes a line a second to stderr even if it is no terminal.
+    /// Writes the progress to stderr each second even if stderr is not a terminal.
     #[arg(long)]
     pub(crate) progress: bool,
-    /// Users that exist, called this and a number from 0 on: none are made.
+    /// Uses existing users instead of adding them: this prefix followed by 0, 1, 2, and so on.
     #[arg(long, requires = "url")]
     pub(crate) users_exist: Option<String>,
-    /// The service; the `tickets` beside this binary unless given.
+    /// The program of the service [default: the `tickets` beside this binary].
     #[arg(long, conflicts_with = "url")]
     pub(crate) tickets_bin: Option<PathBuf>,
 }

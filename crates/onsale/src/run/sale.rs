@@ -80,7 +80,7 @@ pub(super) async fn sell(
     let selling = set.run_until(async {
         tokio::select! {
             sold = sell_from(start, ground, &faults, &buyers, &observer) => sold,
-            () = observer.watch(&ground.store) => bail!("nobody looks on any more"),
+            () = observer.watch(&ground.store) => bail!("the observer of the sale has stopped"),
         }
     });
     let sold = selling.await?;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
-use black_box::body::TicketBody;
+use black_box::body::TicketAnswer;
 use black_box::websocket::{self, News, Notice, Subscriptions};
 use futures_util::future::try_join_all;
 use tokio::time::sleep;
@@ -118,7 +118,7 @@ impl Subscriber {
         }
     }
 
-    fn hears_of(&mut self, ticket: &TicketBody<'_>) {
+    fn hears_of(&mut self, ticket: &TicketAnswer<'_>) {
         // One that was left may still be told of.
         let Some((order, latest)) = self.open.get_mut(&ticket.ticket_id) else {
             return;

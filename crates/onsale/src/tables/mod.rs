@@ -30,32 +30,32 @@ use crate::report::{plots, table};
 /// A file of results, `NAME.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Source {
-    /// Of `onsale bench`.
+    /// The tables of `onsale bench`.
     Memory,
-    /// Of `onsale bench-services`.
+    /// The tables of `onsale bench-services`.
     Services,
-    /// Of the scenario.
+    /// The table of scenarios/flash-sale.toml.
     FlashSale,
-    /// Of the scenario.
+    /// The table of scenarios/flash-sale-open-gate.toml.
     FlashSaleOpenGate,
-    /// Of the scenario; long, so it may be missing.
+    /// The table of scenarios/stadium.toml; skipped if it was not run.
     Stadium,
-    /// Of the scenario; long, so it may be missing.
+    /// The table of scenarios/chaos.toml; skipped if it was not run.
     Chaos,
-    /// Of the scenario; long, so it may be missing.
+    /// The table of scenarios/chaos-cluster.toml; skipped if it was not run.
     ChaosCluster,
 }
 
 /// What is read and written.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TablesArgs {
-    /// The folder with the results.
+    /// The directory of the results.
     #[arg(long, default_value = "target/bench")]
     pub(crate) from: PathBuf,
-    /// The document whose tables are replaced; pictures are written beside it.
+    /// The document whose tables are replaced; plots are written beside it.
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     pub(crate) into: PathBuf,
-    /// Only the tables of these; all unless given, of stadium and both chaos if they are there.
+    /// Writes only the tables of these results [default: all that were run].
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<Source>,
 }

@@ -239,7 +239,7 @@ fn unknown(queue: &str, answers: &Answers, why: &str) -> Finding {
     Finding::new(
         Level::Unknown,
         queue,
-        format!("policies: not looked at, because {why}"),
+        format!("policies: not checked, because {why}"),
         format!(
             "run it again in 10 s; if it stays, give user {} of the management API the tag \
              administrator, and see to it that management.disable_stats is not true",

@@ -10,7 +10,7 @@ use super::message::Closing;
 use crate::problem::ApiError;
 
 /// All open WebSockets and event streams of the process.
-pub(crate) struct Connections {
+pub(crate) struct ConnectionRegistry {
     max: usize,
     open: Mutex<Open>,
 }
@@ -34,7 +34,7 @@ pub(crate) enum Refused {
     ShuttingDown,
 }
 
-impl Connections {
+impl ConnectionRegistry {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
@@ -65,7 +65,7 @@ impl Connections {
         self.open.lock().listeners.len()
     }
 
-    /// No connection is taken any more, and all are told to end.
+    /// Refuses new connections from now on, and ends the open ones.
     pub(crate) fn shut_down(&self) {
         let listeners: Vec<_> = {
             let mut open = self.open.lock();
@@ -99,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_limit_counts_open_connections_and_the_end_is_for_all() {
-        let connections = Connections::new(1);
+        let connections = ConnectionRegistry::new(1);
         let first = connections.open(&listener()).unwrap();
         let refused = connections.open(&listener());
         assert_eq!(refused, Err(Refused::Exhausted { max: 1 }));
