@@ -185,7 +185,8 @@ async fn an_exchange_of_events_of_another_kind() {
     until("it is said", async || {
         let found = process.queue.examine().await;
         found.iter().any(|finding| {
-            finding.level == Level::Broken && finding.what.contains("not as every process")
+            finding.level == Level::Broken
+                && finding.what.contains("other properties than every process")
         })
     })
     .await;
