@@ -119,7 +119,11 @@ impl DecidingDesk {
                 .await?;
         }
         let mut events: Vec<_> = reports.iter().flat_map(announce::decisions).collect();
-        if let Some(claim) = claim {
+        let has_ticket_at_its_place = |decision: &Decision| matches!(decision, Decision::First(_));
+        let mut decisions = reports.iter().flat_map(|report| &report.decisions);
+        if let Some(claim) = claim
+            && (dead > 0 || !decisions.all(has_ticket_at_its_place))
+        {
             let settled = announce::settled(orders, &events, claim.lane);
             events.extend(settled);
         }
