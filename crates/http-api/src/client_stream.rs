@@ -17,6 +17,8 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use crate::open_connections::OpenConnection;
 
@@ -29,6 +31,10 @@ const AHEAD: usize = 8 * 1_024;
 /// Before the head of a request is there, nothing else can tell the client.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
     cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+/// What carries HTTP. Above TLS a client's bytes are those that it meant, so that everything
+/// here counts the same for both.
+pub(crate) type Transport = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// How long a client may keep the service waiting.
 #[derive(Debug, Clone, Copy)]
@@ -184,7 +190,7 @@ impl Client {
 
 /// What the HTTP server reads from and writes to.
 pub(crate) struct ClientStream {
-    tcp: TcpStream,
+    transport: Transport,
     client: Rc<Client>,
     /// What may still be read in this turn.
     turn: usize,
@@ -200,9 +206,13 @@ pub(crate) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(crate) fn new(tcp: TcpStream, connection: OpenConnection, patience: Patience) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        connection: OpenConnection,
+        patience: Patience,
+    ) -> Self {
         Self {
-            tcp,
+            transport,
             client: Rc::new(Client::new(connection, patience)),
             turn: TURN,
             is_held_back: false,
@@ -233,6 +243,31 @@ impl ClientStream {
         false
     }
 
+    /// The system takes nothing more for now.
+    ///
+    /// # Errors
+    /// When that has lasted too long.
+    fn wait_for_reader(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let phase = self.client.phase.get();
+        if phase == Phase::Upgraded {
+            // Says itself when it has heard enough. It hears, and the turn ends with this.
+            self.turn = TURN;
+            return Ok(());
+        }
+        self.is_blocked = true;
+        // An event stream looks after its reader itself.
+        if phase != Phase::Streaming {
+            let patience = self.client.patience.answer;
+            let due = *self
+                .answer_due
+                .get_or_insert_with(|| Instant::now() + patience);
+            if self.poll_due(Some(due), context) {
+                return Err(Error::from(ErrorKind::TimedOut));
+            }
+        }
+        Ok(())
+    }
+
     /// The client was too slow: for the HTTP server that is the end of what it sends. A handler
     /// that waits for a body still answers.
     fn give_up(&mut self, context: &mut Context<'_>) {
@@ -241,7 +276,7 @@ impl ClientStream {
             Phase::AwaitingBody => self.client.is_late.set(true),
             Phase::Receiving if !self.is_blocked => {
                 // Who is gone, or does not read, cannot be told.
-                let _told = Pin::new(&mut self.tcp).poll_write(context, TOO_LATE);
+                let _told = Pin::new(&mut self.transport).poll_write(context, TOO_LATE);
             }
             _ => {}
         }
@@ -264,7 +299,7 @@ impl AsyncRead for ClientStream {
         }
         if this.turn > 0 {
             let before = buffer.filled().len();
-            let polled = Pin::new(&mut this.tcp).poll_read(context, buffer);
+            let polled = Pin::new(&mut this.transport).poll_read(context, buffer);
             let read = buffer.filled().len() - before;
             if polled.is_ready() {
                 this.turn = this.turn.saturating_sub(read);
@@ -295,26 +330,9 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.tcp).poll_write(context, bytes);
-        if polled.is_ready() {
-            return polled;
-        }
-        let phase = this.client.phase.get();
-        if phase == Phase::Upgraded {
-            // Says itself when it has heard enough. It hears, and the turn ends with this.
-            this.turn = TURN;
-            return polled;
-        }
-        this.is_blocked = true;
-        // An event stream looks after its reader itself.
-        if phase != Phase::Streaming {
-            let patience = this.client.patience.answer;
-            let due = *this
-                .answer_due
-                .get_or_insert_with(|| Instant::now() + patience);
-            if this.poll_due(Some(due), context) {
-                return Poll::Ready(Err(Error::from(ErrorKind::TimedOut)));
-            }
+        let polled = Pin::new(&mut this.transport).poll_write(context, bytes);
+        if polled.is_pending() {
+            this.wait_for_reader(context)?;
         }
         polled
     }
@@ -322,7 +340,12 @@ impl AsyncWrite for ClientStream {
     /// The HTTP server calls it at the end of each turn, unless something is left to write.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.tcp).poll_flush(context))?;
+        let flushed = Pin::new(&mut this.transport).poll_flush(context);
+        if flushed.is_pending() {
+            // TLS keeps what the system does not take.
+            this.wait_for_reader(context)?;
+        }
+        ready!(flushed)?;
         this.is_blocked = false;
         this.answer_due = None;
         this.turn = TURN;
@@ -341,7 +364,7 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+        Pin::new(&mut self.get_mut().transport).poll_shutdown(context)
     }
 }
 
@@ -368,7 +391,8 @@ mod tests {
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
         let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
         let patience = Patience { request, answer };
-        let stream = ClientStream::new(accepted.unwrap().0, all.enter(), patience);
+        let transport = Either::Left(accepted.unwrap().0);
+        let stream = ClientStream::new(transport, all.enter(), patience);
         (stream, peer.unwrap())
     }
 

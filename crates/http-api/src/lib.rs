@@ -4,8 +4,10 @@
 mod access;
 mod admin_token;
 mod audit_report;
+mod certificate;
 mod client_stream;
 mod health;
+mod https;
 mod json;
 mod lists;
 mod live;
@@ -19,8 +21,10 @@ mod traffic;
 mod watch;
 
 pub use self::audit_report::{AuditReport, AuditedRejections, AuditedShow, AuditedVerdicts};
+pub use self::certificate::{CertificateError, CertificateFiles, Certificates};
 pub use self::health::Health;
+pub use self::https::Https;
 pub use self::live::{Live, LiveSettings};
 pub use self::open_connections::ConnectionLimits;
-pub use self::server::{Serving, serve};
+pub use self::server::{ServeError, Served, Serving, serve};
 pub use self::state::{AcceptingState, ProcessState};

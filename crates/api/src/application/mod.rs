@@ -13,7 +13,7 @@ use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
-use http_api::{Health, ProcessState, Serving, serve};
+use http_api::{Certificates, Health, Https, ProcessState, Served, Serving, serve};
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -29,7 +29,9 @@ use crate::{telemetry, wiring};
 /// Everything built, not yet running.
 pub struct Application {
     address: SocketAddr,
+    https: Option<SocketAddr>,
     server: Server,
+    certificates: Option<Arc<Certificates>>,
     process: Arc<ProcessState>,
     accepting: Option<Accepting>,
     worker: Option<Worker>,
@@ -60,6 +62,9 @@ impl Application {
                 "ignored environment variables that begin with APP_; settings begin with APP__"
             );
         }
+        let certificates = settings.tls.as_ref().map(|tls| tls.files.clone());
+        let certificates = certificates.map(Certificates::load).transpose()?;
+        let certificates = certificates.map(Arc::new);
         let files = OpenFiles::of_this_process(&settings)?;
         let ground = Ground::connect(settings, role, clock).await?;
         let Ground {
@@ -108,11 +113,27 @@ impl Application {
         let state = accepting
             .as_ref()
             .map(|accepting| Arc::clone(&accepting.state));
-        let (server, address) = serve(address, Arc::clone(&process), state, serving)
-            .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
+        let https = settings.tls.as_ref().zip(certificates.clone());
+        let https = https.map(|(tls, certificates)| Https {
+            address: SocketAddr::new(settings.server.host, tls.port),
+            http2: tls.http2,
+            certificates,
+        });
+        let Served {
+            server,
+            http: address,
+            https,
+        } = serve(
+            address,
+            https.as_ref(),
+            Arc::clone(&process),
+            state,
+            serving,
+        )?;
         info!(
             environment = settings.environment,
             %address,
+            https.address = https.map(display),
             role = ?role,
             process.id = ground.process.get(),
             queue.adapter = settings.queue.adapter().name(),
@@ -124,7 +145,9 @@ impl Application {
         );
         Ok(Self {
             address,
+            https,
             server,
+            certificates,
             process,
             accepting,
             worker,
@@ -134,10 +157,16 @@ impl Application {
         })
     }
 
-    /// Where it listens; with port 0 in the settings, the port that it got.
+    /// Where it listens for plain HTTP; with port 0 in the settings, the port that it got.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for HTTPS, if it does.
+    #[must_use]
+    pub const fn https_address(&self) -> Option<SocketAddr> {
+        self.https
     }
 }
 

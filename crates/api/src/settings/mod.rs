@@ -14,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod tls;
 mod urls;
 mod worker;
 
@@ -37,6 +38,7 @@ use self::reader::{like, millis, setting, variable};
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
+pub use self::tls::TlsSettings;
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
@@ -54,6 +56,8 @@ pub struct Settings {
     pub environment: String,
     /// `server.*`
     pub server: ServerSettings,
+    /// The section `tls`; `None` if only plain HTTP is served.
+    pub tls: Option<TlsSettings>,
     /// The section `log`.
     pub log: LogSettings,
     /// `queue.*`
@@ -220,6 +224,7 @@ fn read(
 ) -> Option<Settings> {
     let secrets_needed = environment != DEVELOPMENT;
     let server = server::read(fields);
+    let tls = tls::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
     let store = store::read(fields);
@@ -255,6 +260,7 @@ fn read(
     Some(Settings {
         environment,
         server: server?,
+        tls: tls?,
         log: log?,
         queue: queue?,
         store: store?,

@@ -1,6 +1,6 @@
 //! `server.*`
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fields::{Fields, all, text, whole};
@@ -25,15 +25,14 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Where a process on this machine reaches this one, unless its port is 0.
+    /// Where a process on this machine reaches this one.
     #[must_use]
-    pub const fn own_address(&self) -> SocketAddr {
-        let host = match self.host {
+    pub const fn own_host(&self) -> IpAddr {
+        match self.host {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             host => host,
-        };
-        SocketAddr::new(host, self.port)
+        }
     }
 }
 

@@ -301,13 +301,13 @@ fn a_url_that_is_named_twice_is_refused_with_its_setting() {
 #[test]
 fn a_process_is_reached_where_it_listens() {
     for (host, reached) in [
-        ("0.0.0.0", "127.0.0.1:3001"),
-        ("127.0.0.2", "127.0.0.2:3001"),
-        ("::", "[::1]:3001"),
-        ("fd00::7", "[fd00::7]:3001"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("::", "::1"),
+        ("fd00::7", "fd00::7"),
     ] {
         let settings = load(&[("APP__SERVER__HOST", host)]).unwrap();
-        assert_eq!(settings.server.own_address().to_string(), reached);
+        assert_eq!(settings.server.own_host().to_string(), reached);
     }
 }
 
@@ -315,4 +315,32 @@ fn a_process_is_reached_where_it_listens() {
 fn a_missing_file_is_named() {
     let faults = load(&[("APP_ENV", "moon")]).unwrap_err().to_string();
     assert!(faults.contains("moon.toml"), "{faults}");
+}
+
+#[test]
+fn https_needs_its_files_and_nothing_while_it_is_off() {
+    assert!(load(&[]).unwrap().tls.is_none());
+    let faults = load(&[("APP__TLS__MODE", "required")])
+        .unwrap_err()
+        .to_string();
+    for fault in [
+        "tls.certificate_file: is empty, but tls.mode is not off; set APP__TLS__CERTIFICATE_FILE",
+        "tls.key_file: is empty",
+        "2 fault(s)",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    let files = [
+        ("APP__TLS__CERTIFICATE_FILE", "/a.pem"),
+        ("APP__TLS__KEY_FILE", "/b.pem"),
+    ];
+    for (mode, is_required) in [("on", false), ("required", true)] {
+        let tls = load(&[&files[..], &[("APP__TLS__MODE", mode)]].concat());
+        let tls = tls.unwrap().tls.unwrap();
+        assert_eq!((tls.is_required, tls.port), (is_required, 3443));
+        assert_eq!(tls.files.certificate, Path::new("/a.pem"));
+        assert_eq!(tls.files.key, Path::new("/b.pem"));
+    }
+    let fault = load(&[("APP__TLS__MODE", "yes")]).unwrap_err().to_string();
+    assert!(fault.contains("tls.mode: must be"), "{fault}");
 }
