@@ -71,8 +71,8 @@ def check_settings():
     known = set(SECRETS)
     for section, keys in tomllib.loads(read("config/base.toml")).items():
         known |= {f"{section}.{key}" for key in keys}
-    rows = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|", read("docs/CONFIGURATION.md"), re.M)
-    told = {key for row in rows for key in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
+    rows = re.findall(r"^\| ((?:`[a-z0-9_.]+`(?:, )?)+) \|", read("docs/CONFIGURATION.md"), re.M)
+    told = {key for row in rows for key in re.findall(r"`([a-z_]+\.[a-z0-9_]+)`", row)}
     for key in known - told:
         expect(False, f"CONFIGURATION.md does not explain {key}")
     for key in told - known:

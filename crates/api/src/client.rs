@@ -25,6 +25,8 @@ use tokio_util::either::Either;
 /// A process that says nothing for so long does not answer: it hangs, or is frozen.
 pub(crate) const NO_ANSWER: Duration = Duration::from_secs(5);
 
+const A_URL: &str = "a URL begins with http:// or https:// and a host";
+
 /// Whom to take for the process, over HTTPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
@@ -46,16 +48,13 @@ pub(crate) async fn get(
     token: Option<&SecretString>,
     trust: &Trust,
 ) -> anyhow::Result<Answer> {
-    let uri: Uri = url.parse()?;
-    let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else {
-        bail!("a URL begins with http:// or https:// and a host");
-    };
-    let host = host.trim_matches(['[', ']']);
-    let is_https = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => bail!("a URL begins with http:// or https://"),
-    };
+    let uri: Uri = url.parse().context(A_URL)?;
+    let is_https = uri.scheme_str() == Some("https");
+    let authority = uri.authority().context(A_URL)?;
+    if !is_https && uri.scheme_str() != Some("http") {
+        bail!(A_URL);
+    }
+    let host = authority.host().trim_matches(['[', ']']);
     let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     let tcp = TcpStream::connect((host, port)).await?;
     let alive = TcpKeepalive::new()

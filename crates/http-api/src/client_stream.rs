@@ -21,6 +21,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use crate::open_connections::OpenConnection;
+use crate::problem::ApiError;
+use crate::streams::Streams;
 
 /// What is read of one client before others have their turn, in bytes.
 const TURN: usize = 8 * 1_024;
@@ -28,13 +30,18 @@ const TURN: usize = 8 * 1_024;
 /// is gone.
 const AHEAD: usize = 8 * 1_024;
 
-/// Before the head of a request is there, nothing else can tell the client.
-const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
-    cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
-
 /// What carries HTTP. Above TLS a client's bytes are those that it meant, so that everything
 /// here counts the same for both.
 pub(crate) type Transport = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// Tells a client of HTTP/2 to ask over another connection: `GOAWAY` without an error, for all
+/// streams that it may still begin (RFC 9113, section 6.8).
+const GO_AWAY: &[u8] = &[
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0,
+];
+
+/// Ends when the server stops.
+pub(crate) type Stop = Pin<Box<dyn Future<Output = ()>>>;
 
 /// How long a client may keep the service waiting.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +50,8 @@ pub(crate) struct Patience {
     pub(crate) request: Duration,
     /// From the moment that the system takes nothing more of an answer until it has taken all.
     pub(crate) answer: Duration,
+    /// Between two requests. Over HTTP/1.1 the HTTP server sees to it.
+    pub(crate) keep_alive: Duration,
 }
 
 /// Whose turn it is.
@@ -91,11 +100,15 @@ pub(crate) struct Client {
     is_late: Cell<bool>,
     /// Bytes that came while a request was being answered.
     ahead: Cell<usize>,
-    patience: Patience,
+    pub(crate) patience: Patience,
+    /// Over HTTP/2, where many requests have a turn at the same time.
+    pub(crate) streams: Option<Rc<Streams>>,
+    /// Over HTTP/2: no further request is wanted.
+    is_leaving: Cell<bool>,
 }
 
 impl Client {
-    fn new(connection: OpenConnection, patience: Patience) -> Self {
+    fn new(connection: OpenConnection, patience: Patience, streams: Option<Rc<Streams>>) -> Self {
         Self {
             connection,
             phase: Cell::new(Phase::Receiving),
@@ -104,7 +117,14 @@ impl Client {
             is_late: Cell::new(false),
             ahead: Cell::new(0),
             patience,
+            streams,
+            is_leaving: Cell::new(false),
         }
+    }
+
+    /// Over HTTP/2: the connection ends when nothing is open on it any more.
+    pub(crate) fn leave(&self) {
+        self.is_leaving.set(true);
     }
 
     /// A request's head is there.
@@ -118,11 +138,21 @@ impl Client {
 
     /// A handler needs more of the body than has come.
     pub(crate) fn await_body(&self) {
+        if let Some(streams) = &self.streams {
+            return streams.end_answering();
+        }
         self.phase.set(Phase::AwaitingBody);
         self.start_clock();
     }
 
     /// The handler awaits it no more.
+    pub(crate) fn end_await(&self) {
+        if let Some(streams) = &self.streams {
+            streams.begin_answering();
+        }
+    }
+
+    /// What the handler reads of the body has ended.
     pub(crate) fn resume_answering(&self, is_whole: bool) {
         self.phase.set(Phase::Answering);
         if is_whole {
@@ -167,6 +197,9 @@ impl Client {
     }
 
     fn receive(&self, bytes: usize) {
+        if self.streams.is_some() {
+            return;
+        }
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.start_clock(),
             Phase::Answering | Phase::Streaming => self.ahead.set(self.ahead.get() + bytes),
@@ -176,16 +209,37 @@ impl Client {
 
     /// Whether the client said enough for now.
     fn is_ahead(&self) -> bool {
+        if let Some(streams) = &self.streams {
+            return streams.are_enough();
+        }
         matches!(self.phase.get(), Phase::Answering | Phase::Streaming) && self.ahead.get() >= AHEAD
     }
 
     /// When the client is to be given up, if it goes on as it does.
     fn due(&self) -> Option<Instant> {
+        if let Some(streams) = &self.streams
+            && streams.are_used()
+        {
+            return streams.due(self.patience.answer, self.patience.keep_alive);
+        }
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.due.get(),
             Phase::Answering | Phase::Streaming | Phase::Upgraded => None,
         }
     }
+}
+
+/// What the HTTP server itself refuses, with nothing but a status. Each answer is written from
+/// its beginning.
+fn unexplained(answer: &[u8]) -> Option<ApiError> {
+    let error = match answer.get(..13) {
+        Some(b"HTTP/1.1 400 ") => ApiError::NotHttp,
+        Some(b"HTTP/1.1 431 ") => ApiError::HeadTooLarge,
+        _ => return None,
+    };
+    let mut lines = answer.split(|byte| *byte == b'\n');
+    let is_explained = lines.any(|line| line.to_ascii_lowercase().starts_with(b"content-type:"));
+    (!is_explained).then_some(error)
 }
 
 /// What the HTTP server reads from and writes to.
@@ -201,19 +255,28 @@ pub(crate) struct ClientStream {
     /// When it has to have taken all.
     answer_due: Option<Instant>,
     is_given_up: bool,
+    /// Over HTTP/2.
+    stop: Option<Stop>,
+    /// `GOAWAY` was written.
+    has_said_goodbye: bool,
     /// Fires at the next time that is due or before: it is not set anew for each request.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
+    /// Over HTTP/2 it needs to know of the `stop`, which the HTTP server sees over HTTP/1.1 only.
     pub(crate) fn new(
         transport: Transport,
         connection: OpenConnection,
         patience: Patience,
+        stop: Option<Stop>,
     ) -> Self {
+        let streams = stop.is_some().then(Rc::default);
         Self {
             transport,
-            client: Rc::new(Client::new(connection, patience)),
+            client: Rc::new(Client::new(connection, patience, streams)),
+            stop,
+            has_said_goodbye: false,
             turn: TURN,
             is_held_back: false,
             is_blocked: false,
@@ -268,15 +331,32 @@ impl ClientStream {
         Ok(())
     }
 
+    /// Over HTTP/2. Nothing of a frame is left to write unless the system is blocked.
+    fn say_goodbye(&mut self, context: &mut Context<'_>) {
+        if !self.is_blocked && !self.has_said_goodbye {
+            self.has_said_goodbye = true;
+            // Who is gone, or does not read, cannot be told.
+            let _told = Pin::new(&mut self.transport).poll_write(context, GO_AWAY);
+        }
+    }
+
+    fn say_last_words(&mut self, error: &ApiError, context: &mut Context<'_>) {
+        // Who is gone, or does not read, cannot be told.
+        let _told = Pin::new(&mut self.transport).poll_write(context, &error.last_words());
+    }
+
     /// The client was too slow: for the HTTP server that is the end of what it sends. A handler
     /// that waits for a body still answers.
     fn give_up(&mut self, context: &mut Context<'_>) {
         self.is_given_up = true;
+        if self.client.streams.is_some() {
+            return self.say_goodbye(context);
+        }
         match self.client.phase.get() {
             Phase::AwaitingBody => self.client.is_late.set(true),
             Phase::Receiving if !self.is_blocked => {
-                // Who is gone, or does not read, cannot be told.
-                let _told = Pin::new(&mut self.transport).poll_write(context, TOO_LATE);
+                // Before a head is there, nothing else can tell the client.
+                self.say_last_words(&ApiError::RequestTimeout, context);
             }
             _ => {}
         }
@@ -292,6 +372,13 @@ impl AsyncRead for ClientStream {
         let this = self.get_mut();
         if this.is_given_up {
             return Poll::Ready(Ok(()));
+        }
+        if let Some(streams) = &this.client.streams {
+            if streams.are_too_many() {
+                this.give_up(context);
+                return Poll::Ready(Ok(()));
+            }
+            streams.wake_later(context.waker());
         }
         if this.client.is_ahead() {
             this.is_held_back = true;
@@ -319,6 +406,12 @@ impl AsyncRead for ClientStream {
             this.give_up(context);
             return Poll::Ready(Ok(()));
         }
+        if let Some(stop) = &mut this.stop
+            && stop.as_mut().poll(context).is_ready()
+        {
+            this.stop = None;
+            this.client.leave();
+        }
         Poll::Pending
     }
 }
@@ -330,6 +423,12 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if !this.is_blocked
+            && let Some(error) = unexplained(bytes)
+        {
+            this.say_last_words(&error, context);
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let polled = Pin::new(&mut this.transport).poll_write(context, bytes);
         if polled.is_pending() {
             this.wait_for_reader(context)?;
@@ -349,6 +448,18 @@ impl AsyncWrite for ClientStream {
         this.is_blocked = false;
         this.answer_due = None;
         this.turn = TURN;
+        if this.client.is_leaving.get() {
+            this.say_goodbye(context);
+            if this
+                .client
+                .streams
+                .as_ref()
+                .is_some_and(|streams| !streams.are_open())
+            {
+                this.is_given_up = true;
+                context.waker().wake_by_ref();
+            }
+        }
         let is_behind =
             this.client.phase.get() == Phase::Receiving && this.client.ahead.replace(0) > 0;
         if is_behind || (this.is_held_back && !this.client.is_ahead()) {
@@ -390,9 +501,13 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
         let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
-        let patience = Patience { request, answer };
+        let patience = Patience {
+            request,
+            answer,
+            keep_alive: NEVER,
+        };
         let transport = Either::Left(accepted.unwrap().0);
-        let stream = ClientStream::new(transport, all.enter(), patience);
+        let stream = ClientStream::new(transport, all.enter(), patience, None);
         (stream, peer.unwrap())
     }
 

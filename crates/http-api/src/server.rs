@@ -19,7 +19,7 @@ use actix_web::{App, web};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio_util::either::Either;
 
-use crate::client_stream::{ClientStream, Patience};
+use crate::client_stream::{ClientStream, Patience, Stop};
 use crate::https::{Acceptor, Https};
 use crate::open_connections::{ConnectionLimits, OpenConnections};
 use crate::parameters::malformed_path;
@@ -27,6 +27,7 @@ use crate::problem::MAX_BODY;
 use crate::routes;
 use crate::state::{AcceptingState, Process, ProcessState, State};
 use crate::watch::watch;
+use crate::web_policy::{Rules, WebPolicy, admit, tell};
 
 /// For a client that was answered before it had said all to read the answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -78,6 +79,7 @@ pub fn serve(
     https: Option<&Https>,
     process: Arc<ProcessState>,
     accepting: Option<Arc<AcceptingState>>,
+    policy: &Arc<WebPolicy>,
     serving: Serving,
 ) -> Result<Served, ServeError> {
     /// The caller stops when no request is in flight; what is left is writing
@@ -99,26 +101,33 @@ pub fn serve(
         serving,
         stopping: server.graceful_shutdown_signal(),
     };
-    let thread = |acceptor: Option<Acceptor>| {
-        let parts = parts.clone();
-        move || parts.clone().thread(acceptor.clone())
+    let thread = |acceptor: Option<Acceptor>, https: Option<SocketAddr>| {
+        let (parts, policy) = (parts.clone(), Arc::clone(policy));
+        move || {
+            let rules = match acceptor {
+                None => Rules::of_http(&policy, https.map(|https| https.port())),
+                Some(_) => Rules::of_https(&policy),
+            };
+            parts.clone().thread(acceptor.clone(), rules)
+        }
     };
-    let listened = listen(address).and_then(|(listener, address)| {
-        let server = server.listen("http", listener, thread(None))?;
-        Ok((server, address))
-    });
-    let (mut server, http) = listened.map_err(|error| ServeError::Http(address, error))?;
+    let mut server = server;
     let mut https_address = None;
     if let Some(https) = https {
         let acceptor = https.acceptor()?;
         let listened = listen(https.address).and_then(|(listener, address)| {
-            let server = server.listen("https", listener, thread(Some(acceptor)))?;
+            let server = server.listen("https", listener, thread(Some(acceptor), None))?;
             Ok((server, address))
         });
-        let (both, address) = listened.map_err(|error| ServeError::Https(https.address, error))?;
-        server = both;
-        https_address = Some(address);
+        let listened = listened.map_err(|error| ServeError::Https(https.address, error))?;
+        server = listened.0;
+        https_address = Some(listened.1);
     }
+    let listened = listen(address).and_then(|(listener, address)| {
+        let server = server.listen("http", listener, thread(None, https_address))?;
+        Ok((server, address))
+    });
+    let (server, http) = listened.map_err(|error| ServeError::Http(address, error))?;
     Ok(Served {
         server: server.run(),
         http,
@@ -161,6 +170,7 @@ impl Parts {
     fn thread(
         self,
         acceptor: Option<Acceptor>,
+        rules: Rules,
     ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
     {
         let Self {
@@ -172,11 +182,15 @@ impl Parts {
         } = self;
         let process = Process::new(process);
         let watched = process.clone();
+        let rules = Rc::new(rules);
+        let admitting = Rc::clone(&rules);
         let app = App::new()
             .app_data(process.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::PathConfig::default().error_handler(malformed_path))
+            .wrap_fn(move |request, inner| admit(&admitting, request, inner))
             .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
+            .wrap_fn(move |request, inner| tell(&rules, request, inner))
             .configure(|services| routes::serve(services, accepting.map(State::new)))
             .default_service(web::to(routes::not_found))
             .into_factory()
@@ -184,7 +198,9 @@ impl Parts {
         let patience = Patience {
             request: serving.request_timeout,
             answer: serving.peer_timeout,
+            keep_alive: serving.keep_alive,
         };
+        let stop = stopping.clone();
         let http = HttpService::build()
             .keep_alive(KeepAlive::Timeout(serving.keep_alive))
             // `ClientStream` has this for all requests, not only the first.
@@ -206,7 +222,7 @@ impl Parts {
             let peer = tcp.peer_addr().ok();
             // From here on it counts, whether its client ever says anything or not.
             let connection = connections.enter();
-            let acceptor = acceptor.clone();
+            let (acceptor, stop) = (acceptor.clone(), stop.clone());
             async move {
                 let (transport, protocol) = match acceptor {
                     None => (Either::Left(tcp), Protocol::Http1),
@@ -216,7 +232,9 @@ impl Parts {
                         (Either::Right(stream), protocol)
                     }
                 };
-                let stream = ClientStream::new(transport, connection, patience);
+                let stop = (protocol == Protocol::Http2)
+                    .then(|| -> Stop { Box::pin(async move { stop.notified().await }) });
+                let stream = ClientStream::new(transport, connection, patience, stop);
                 Ok((stream, protocol, peer))
             }
         })
@@ -241,4 +259,23 @@ fn prepare(stream: &TcpStream, peer_timeout: Duration) {
     let _at_once = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _limited = SockRef::from(stream).set_tcp_user_timeout(Some(peer_timeout));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain or not: TLS takes the socket afterwards.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_socket_is_prepared_before_anything_is_read_of_it() {
+        const TIMEOUT: Duration = Duration::from_secs(7);
+        let (listener, address) = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        drop(listener);
+        prepare(&client, TIMEOUT);
+        assert!(client.nodelay().unwrap());
+        let socket = SockRef::from(&client);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(TIMEOUT));
+    }
 }

@@ -13,7 +13,7 @@ use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
-use http_api::{Certificates, Health, Https, ProcessState, Served, Serving, serve};
+use http_api::{Certificates, Health, Https, ProcessState, Served, Serving, WebPolicy, serve};
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -119,6 +119,13 @@ impl Application {
             http2: tls.http2,
             certificates,
         });
+        let hosts = settings.server.allowed_hosts.clone();
+        let policy = Arc::new(WebPolicy {
+            allowed_origins: settings.allowed_origins.clone(),
+            // With a token a page of another site gets nowhere by another name.
+            allowed_hosts: (!hosts.is_empty() || settings.admin_token.is_none()).then_some(hosts),
+            required_https: settings.tls.as_ref().and_then(|tls| tls.required),
+        });
         let Served {
             server,
             http: address,
@@ -128,6 +135,7 @@ impl Application {
             https.as_ref(),
             Arc::clone(&process),
             state,
+            &policy,
             serving,
         )?;
         info!(

@@ -2,6 +2,7 @@
 //! variables. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
+mod cors;
 mod live;
 mod log;
 mod memory;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The section `tls`; `None` if only plain HTTP is served.
     pub tls: Option<TlsSettings>,
+    /// `cors.allowed_origins`: the sites whose pages may ask.
+    pub allowed_origins: Vec<String>,
     /// The section `log`.
     pub log: LogSettings,
     /// `queue.*`
@@ -225,6 +228,7 @@ fn read(
     let secrets_needed = environment != DEVELOPMENT;
     let server = server::read(fields);
     let tls = tls::read(fields);
+    let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
     let store = store::read(fields);
@@ -261,6 +265,7 @@ fn read(
         environment,
         server: server?,
         tls: tls?,
+        allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
         store: store?,

@@ -22,6 +22,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Between an answer and the next request of a connection.
     pub keep_alive: Duration,
+    /// The names that clients may ask for.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl ServerSettings {
@@ -44,7 +46,24 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<ServerSettings> {
         lame_duck: setting(fields, "server.lame_duck_seconds", seconds(0)),
         request_timeout: setting(fields, "server.request_timeout_ms", millis(100)),
         keep_alive: setting(fields, "server.keep_alive_seconds", seconds(1)),
+        allowed_hosts: setting(fields, "server.allowed_hosts", text(hosts)),
     })
+}
+
+fn hosts(text: &str) -> Result<Vec<String>, &'static str> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_name = |name: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        !name.is_empty() && name.chars().all(is_plain)
+    };
+    let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(|name| is_name(name)) {
+        Ok(names)
+    } else {
+        Err("must be names such as tickets.example, without a port, separated by commas")
+    }
 }
 
 fn host(text: &str) -> Result<IpAddr, &'static str> {

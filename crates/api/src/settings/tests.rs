@@ -334,13 +334,45 @@ fn https_needs_its_files_and_nothing_while_it_is_off() {
         ("APP__TLS__CERTIFICATE_FILE", "/a.pem"),
         ("APP__TLS__KEY_FILE", "/b.pem"),
     ];
-    for (mode, is_required) in [("on", false), ("required", true)] {
+    for (mode, required) in [("on", None), ("required", Some(0))] {
         let tls = load(&[&files[..], &[("APP__TLS__MODE", mode)]].concat());
         let tls = tls.unwrap().tls.unwrap();
-        assert_eq!((tls.is_required, tls.port), (is_required, 3443));
+        assert_eq!((tls.required, tls.port), (required, 3443));
         assert_eq!(tls.files.certificate, Path::new("/a.pem"));
         assert_eq!(tls.files.key, Path::new("/b.pem"));
     }
     let fault = load(&[("APP__TLS__MODE", "yes")]).unwrap_err().to_string();
     assert!(fault.contains("tls.mode: must be"), "{fault}");
+}
+
+#[test]
+fn origins_and_hosts_are_written_as_browsers_write_them() {
+    let origins = |text| load(&[("APP__CORS__ALLOWED_ORIGINS", text)]);
+    let settings = origins("https://shop.example, http://localhost:8080").unwrap();
+    let expected = ["https://shop.example", "http://localhost:8080"];
+    assert_eq!(settings.allowed_origins, expected);
+    assert!(load(&[]).unwrap().allowed_origins.is_empty());
+    for wrong in [
+        "*",
+        "null",
+        "shop.example",
+        "https://shop.example/",
+        "https://Shop.example",
+        "https://shop.example:443",
+        "ftp://shop.example",
+        "https://shop.example,,",
+    ] {
+        let fault = origins(wrong).unwrap_err().to_string();
+        assert!(fault.contains("cors.allowed_origins: must be"), "{fault}");
+    }
+    let hosts = |text| load(&[("APP__SERVER__ALLOWED_HOSTS", text)]);
+    let settings = hosts("tickets.example, tickets").unwrap();
+    assert_eq!(
+        settings.server.allowed_hosts,
+        ["tickets.example", "tickets"]
+    );
+    for wrong in ["tickets:3001", "https://tickets", "a,,b", "*"] {
+        let fault = hosts(wrong).unwrap_err().to_string();
+        assert!(fault.contains("server.allowed_hosts: must be"), "{fault}");
+    }
 }

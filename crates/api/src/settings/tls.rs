@@ -18,8 +18,8 @@ enum Mode {
 /// The section `tls`, if HTTPS is served.
 #[derive(Debug, Clone)]
 pub struct TlsSettings {
-    /// Whether plain HTTP answers nothing but health, and leads to HTTPS.
-    pub is_required: bool,
+    /// If plain HTTP leads there: to which port; 0 is [`Self::port`].
+    pub required: Option<u16>,
     /// Port to listen on; 0 takes a free one.
     pub port: u16,
     /// Whether clients may speak HTTP/2.
@@ -38,12 +38,13 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Option<TlsSettings>> {
     let mode = setting(fields, "tls.mode", word(modes));
     let is_served = mode.is_some_and(|mode| mode != Mode::Off);
     let port = setting(fields, "tls.port", whole(0..=u16::MAX));
+    let public_port = setting(fields, "tls.public_port", whole(0..=u16::MAX));
     let http2 = setting(fields, "tls.http2", flag);
     let certificate = file(fields, "tls.certificate_file", is_served);
     let key = file(fields, "tls.key_file", is_served);
     let (mode, certificate, key) = (mode?, certificate?, key?);
     let settings = TlsSettings {
-        is_required: mode == Mode::Required,
+        required: Some(public_port?).filter(|_| mode == Mode::Required),
         port: port?,
         http2: http2?,
         files: CertificateFiles { certificate, key },

@@ -1,14 +1,17 @@
 //! HTTPS itself; `api_over_tls` has what it has in common with plain HTTP.
 
 use api::application::Role;
+use api::clock::SystemClock;
 use rustls::version::{TLS12, TLS13};
 use rustls::{DEFAULT_VERSIONS, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::backend::Backend;
 use crate::helpers::TestService;
 use crate::live::{until, within};
+use crate::raw::Connection;
 use crate::tls::{TestCertificate, connect};
 
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -31,14 +34,22 @@ async fn open(
 }
 
 /// Asks once; the connection stays open.
-async fn ask(stream: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
+async fn ask_over(stream: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
     stream.write_all(request).await.unwrap();
-    let mut heard = Vec::new();
-    while !String::from_utf8_lossy(&heard).contains("\r\n\r\n") {
-        let read = within("an answer", stream.read_buf(&mut heard)).await;
-        assert_ne!(read.unwrap(), 0, "closed after {heard:?}");
+    let mut heard = String::new();
+    loop {
+        if let Some((head, body)) = heard.split_once("\r\n\r\n") {
+            let mut lines = head.lines();
+            let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+            if length.and_then(|length| length.parse().ok()) == Some(body.len()) {
+                return heard;
+            }
+        }
+        let mut some = [0; 1_024];
+        let read = within("an answer", stream.read(&mut some)).await.unwrap();
+        assert_ne!(read, 0, "closed after {heard:?}");
+        heard.push_str(std::str::from_utf8(&some[..read]).unwrap());
     }
-    String::from_utf8(heard).unwrap()
 }
 
 #[tokio::test]
@@ -49,7 +60,11 @@ async fn both_versions_are_served_beside_plain_http() {
         let mut stream = open(&certificate, &service, &[version]).await;
         let agreed = stream.get_ref().1.protocol_version();
         assert_eq!(agreed, Some(version.version));
-        assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200"));
+        assert!(
+            ask_over(&mut stream, HEALTH)
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
     }
     assert_eq!(service.get("/health").await.status, 200);
 }
@@ -97,14 +112,15 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_stay() {
     let mut certificate = TestCertificate::new();
     let service = serving(&certificate, "on", &[]).await;
     let mut old = open(&certificate, &service, DEFAULT_VERSIONS).await;
-    ask(&mut old, HEALTH).await;
+    ask_over(&mut old, HEALTH).await;
     certificate.renew();
     let client = certificate.client(DEFAULT_VERSIONS, b"http/1.1");
     until("the new certificate", async || {
         connect(&client, service.https.unwrap()).await.is_ok()
     })
     .await;
-    assert!(ask(&mut old, HEALTH).await.starts_with("HTTP/1.1 200"));
+    let answer = ask_over(&mut old, HEALTH).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
@@ -116,7 +132,11 @@ async fn a_pair_that_does_not_fit_is_not_used() {
     // By then the files were looked at more than twice.
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     let mut stream = open(&certificate, &service, DEFAULT_VERSIONS).await;
-    assert!(ask(&mut stream, HEALTH).await.starts_with("HTTP/1.1 200"));
+    assert!(
+        ask_over(&mut stream, HEALTH)
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
     // Once its key is there, it is.
     std::fs::copy(other.file("key"), certificate.file("key")).unwrap();
     let client = other.client(DEFAULT_VERSIONS, b"http/1.1");
@@ -124,4 +144,52 @@ async fn a_pair_that_does_not_fit_is_not_used() {
         connect(&client, service.https.unwrap()).await.is_ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_https_is_required_plain_http_leads_there_or_refuses() {
+    let certificate = TestCertificate::new();
+    let variables = certificate.variables("required");
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let clock = std::sync::Arc::new(SystemClock);
+    let backend = Backend::start().await;
+    let service = TestService::by_clock(clock, &backend, Role::All, &variables).await;
+    let ask = |request: &str| {
+        let mut connection = Connection::open(&service.url);
+        connection.send(request);
+        connection.receive()
+    };
+    let port = service.https.unwrap().port();
+    let (head, _) = ask("GET /tickets?user_id=1 HTTP/1.1\r\nHost: x:1\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 308"), "{head}");
+    let location = format!("location: https://x:{port}/tickets?user_id=1\r\n");
+    assert!(head.contains(&location), "{head}");
+    for refused in [
+        "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+        "GET /admin/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n",
+        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+        "GET /%77s HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /shows HTTP/1.0\r\n\r\n",
+    ] {
+        let (head, body) = ask(refused);
+        assert!(
+            head.starts_with("HTTP/1.1 403") || head.starts_with("HTTP/1.0 403"),
+            "{head}"
+        );
+        assert!(body.contains("\"code\":\"https_required\""), "{body}");
+    }
+    // Probes ask by address.
+    let (head, _) = ask("GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(!head.contains("strict-transport-security"), "{head}");
+    let mut stream = open(&certificate, &service, DEFAULT_VERSIONS).await;
+    let head = ask_over(&mut stream, b"GET /shows HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(
+        head.contains("strict-transport-security: max-age=31536000\r\n"),
+        "{head}"
+    );
 }
