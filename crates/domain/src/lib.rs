@@ -15,6 +15,7 @@ pub mod journal;
 mod lane;
 pub mod order;
 pub mod ports;
+pub mod principal;
 pub mod receipt;
 pub mod rule;
 pub mod schedule;

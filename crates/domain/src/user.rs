@@ -75,6 +75,16 @@ pub struct UserChange {
 }
 
 impl User {
+    /// A user of whom only the id is known, which is the name, too.
+    #[must_use]
+    pub fn enrolled(id: UserId, priority: PriorityClass) -> Self {
+        Self {
+            name: UserName(id.as_str().into()),
+            id,
+            priority,
+        }
+    }
+
     /// The user with `change` applied.
     #[must_use]
     pub fn changed(self, change: UserChange) -> Self {

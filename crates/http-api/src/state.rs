@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use domain::use_cases::BoxOffice;
-use secrecy::SecretString;
 
-use crate::admin_token::AdminToken;
+use crate::guard::Guard;
 use crate::health::Health;
 use crate::lists::Lists;
 use crate::live::Live;
@@ -48,24 +47,24 @@ pub struct AcceptingState {
     pub live: Arc<Live>,
     pub(crate) process: Arc<ProcessState>,
     pub(crate) lists: Lists,
-    pub(crate) admin_token: Option<AdminToken>,
+    pub(crate) guard: Guard,
 }
 
 impl AcceptingState {
-    /// Administration is open to everybody without an `admin_token`.
+    /// `guard` tells who calls.
     #[must_use]
     pub fn new(
         process: Arc<ProcessState>,
         office: Arc<BoxOffice>,
         live: Arc<Live>,
-        admin_token: Option<&SecretString>,
+        guard: Guard,
     ) -> Self {
         Self {
             office,
             live,
             process,
             lists: Lists::default(),
-            admin_token: admin_token.map(AdminToken::new),
+            guard,
         }
     }
 }

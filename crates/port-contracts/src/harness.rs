@@ -93,6 +93,7 @@ impl StoreHarness {
         let request = TransitionRequest {
             ticket_id: id,
             kind,
+            holder: None,
         };
         let report = within("transition", self.ports.ledger.transition(&[request]))
             .await

@@ -172,6 +172,7 @@ async fn a_locked_show_keeps_no_hold_and_no_confirmation_of_another_waiting() {
         let request = TransitionRequest {
             ticket_id: order.ticket_id,
             kind: TransitionKind::Confirm,
+            holder: None,
         };
         let ledger = Arc::clone(&store.store);
         tokio::spawn(async move { ledger.transition(&[request]).await })

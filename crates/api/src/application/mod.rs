@@ -12,6 +12,7 @@ use std::sync::Arc;
 use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
+use domain::principal::Principal;
 use domain::waiting_line::WaitingLine;
 use http_api::{Health, ProcessState, Serving, serve};
 use tracing::{info, warn};
@@ -194,7 +195,11 @@ mod tests {
         };
         let mut ids = Vec::new();
         for _ in 0..20_000 {
-            match office.place_order(order.clone()).await.unwrap() {
+            match office
+                .place_order(&Principal::agent(), order.clone())
+                .await
+                .unwrap()
+            {
                 PlacedOrder::Queued(order) => ids.push(order.ticket_id),
                 PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
             }

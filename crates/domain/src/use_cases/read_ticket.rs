@@ -3,6 +3,7 @@
 use super::box_office::BoxOffice;
 use crate::ids::{ShowId, UserId};
 use crate::ports::{Cause, LedgerError, TicketPage};
+use crate::principal::Principal;
 use crate::receipt::TicketId;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
@@ -42,7 +43,7 @@ pub struct LineHint {
 /// Why a ticket is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadTicketError {
-    /// No ticket of that id was ever issued.
+    /// No ticket of that id was ever issued to a user whose tickets the caller may see.
     #[error("the ticket does not exist")]
     NotFound,
     /// One of the tickets is stored in a form that this version does not write.
@@ -56,6 +57,9 @@ pub enum ReadTicketError {
 /// Why a user's tickets are not listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListTicketsError {
+    /// The caller may not see this user's tickets.
+    #[error("the caller may not see this user's tickets")]
+    Forbidden,
     /// There is no such user.
     #[error("the user does not exist")]
     UserNotFound,
@@ -72,12 +76,16 @@ impl BoxOffice {
     /// [`ReadTicketError`].
     pub async fn read_ticket(
         &self,
+        principal: &Principal,
         id: TicketId,
         hint: &LineHint,
     ) -> Result<TicketView, ReadTicketError> {
         match self.read_tickets(&[id]).await?.pop() {
+            Some(ticket) if !principal.may_see(&ticket.order.user_id) => {
+                Err(ReadTicketError::NotFound)
+            }
             Some(ticket) => Ok(TicketView::Decided(ticket)),
-            None if self.has_issued(id) => Ok(TicketView::Processing {
+            None if self.may_wait_for(principal, id) => Ok(TicketView::Processing {
                 id,
                 requested_at: id.issued_at(),
                 place: self.line_place(id, hint),
@@ -86,7 +94,8 @@ impl BoxOffice {
         }
     }
 
-    /// The decided tickets among `ids`, in any sequence.
+    /// The decided tickets among `ids`, in any sequence, whoever holds them: the caller shows
+    /// each only to those who may see it.
     ///
     /// # Errors
     /// [`ReadTicketError::Unreadable`] if that holds for any of them, else
@@ -106,6 +115,13 @@ impl BoxOffice {
     #[must_use]
     pub fn has_issued(&self, id: TicketId) -> bool {
         self.parts.receipts.has_issued(id)
+    }
+
+    /// Whether an order of that id, which is not decided yet, may be one that the caller may see.
+    #[must_use]
+    pub fn may_wait_for(&self, principal: &Principal, id: TicketId) -> bool {
+        let _ = principal;
+        self.has_issued(id)
     }
 
     /// Where an order that is not decided yet is in its waiting line; `None` if
@@ -129,9 +145,13 @@ impl BoxOffice {
     /// [`ListTicketsError`].
     pub async fn list_tickets(
         &self,
+        principal: &Principal,
         user: &UserId,
         page: TicketPage,
     ) -> Result<Vec<Ticket>, ListTicketsError> {
+        if !principal.may_see(user) {
+            return Err(ListTicketsError::Forbidden);
+        }
         let unavailable = |cause| ListTicketsError::StoreUnavailable(cause);
         self.parts
             .users

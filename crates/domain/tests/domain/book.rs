@@ -143,7 +143,11 @@ impl Book {
             tickets: HashMap::from([(ticket_id, self.tickets[&ticket_id].clone())]),
             shows: self.shows(),
         };
-        let request = TransitionRequest { ticket_id, kind };
+        let request = TransitionRequest {
+            ticket_id,
+            kind,
+            holder: None,
+        };
         let outcome = change_tickets(state, &[request], now).unwrap();
         for change in outcome.changed {
             self.save(change);

@@ -6,6 +6,7 @@ use domain::event::Event;
 use domain::ids::{ShowId, UserId};
 use domain::order::Quantity;
 use domain::ports::PublishError;
+use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
 use domain::rule::{Refusal, TransitionKind, TransitionOutcome};
 use domain::show::SalesWindow;
@@ -35,7 +36,11 @@ fn keyed(key: &str) -> OrderRequest {
 }
 
 async fn refused(world: &Arc<World>, request: OrderRequest) -> PlaceOrderError {
-    world.office().place_order(request).await.unwrap_err()
+    world
+        .office()
+        .place_order(&Principal::agent(), request)
+        .await
+        .unwrap_err()
 }
 
 #[tokio::test]
@@ -43,7 +48,11 @@ async fn an_accepted_order_is_published_in_its_users_class_and_written_nowhere()
     let world = World::new();
     world.add_user("1", PriorityClass::High);
     let (office, lanes) = (world.office(), world.parts().lanes);
-    let PlacedOrder::Queued(order) = office.place_order(request()).await.unwrap() else {
+    let PlacedOrder::Queued(order) = office
+        .place_order(&Principal::agent(), request())
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     assert_eq!(order.class, PriorityClass::High);
@@ -88,7 +97,12 @@ async fn what_does_not_exist_or_is_too_much_is_not_published() {
 #[tokio::test]
 async fn the_first_fault_is_the_answer() {
     let world = World::new();
-    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+    let PlacedOrder::Queued(order) = world
+        .office()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let ticket = confirmed(&order);
@@ -141,7 +155,12 @@ async fn a_key_is_known_under_older_secrets_too() {
     const OLD: &str = "a secret of the tests";
     const NEW: &str = "a newer secret of the tests";
     let world = World::new();
-    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+    let PlacedOrder::Queued(order) = world
+        .office()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let rotated = || {
@@ -152,10 +171,17 @@ async fn a_key_is_known_under_older_secrets_too() {
     };
     let ticket = confirmed(&order);
     world.tickets.lock().insert(order.ticket_id, ticket.clone());
-    let replayed = rotated().place_order(keyed("k")).await.unwrap();
+    let replayed = rotated()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap();
     assert_eq!(replayed, PlacedOrder::Replayed(ticket));
     // A new key is ordered under the new secret.
-    let PlacedOrder::Queued(order) = rotated().place_order(keyed("l")).await.unwrap() else {
+    let PlacedOrder::Queued(order) = rotated()
+        .place_order(&Principal::agent(), keyed("l"))
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let new = Receipts::new([NEW], ProcessId::new(3)).unwrap();
@@ -173,7 +199,10 @@ async fn a_show_takes_orders_inside_of_its_window_only() {
     ] {
         let window = SalesWindow::new(Some(at(open)), Some(at(close))).unwrap();
         world.add_show("a", window);
-        let placed = world.office().place_order(request()).await;
+        let placed = world
+            .office()
+            .place_order(&Principal::agent(), request())
+            .await;
         match placed {
             Ok(_) => assert!(is_open),
             Err(PlaceOrderError::SalesClosed(told)) => assert!(!is_open && told == window),
@@ -205,7 +234,12 @@ async fn a_refused_publish_and_an_unknown_outcome_are_told_apart() {
     let PlaceOrderError::OutcomeUnknown(id) = refused(&world, keyed("k")).await else {
         panic!("not unknown");
     };
-    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+    let PlacedOrder::Queued(order) = world
+        .office()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     assert_eq!(order.ticket_id, id);
@@ -235,7 +269,12 @@ async fn a_keyed_order_has_one_id_whatever_its_body() {
             quantity,
             ..keyed("k")
         };
-        match world.office().place_order(request).await.unwrap() {
+        match world
+            .office()
+            .place_order(&Principal::agent(), request)
+            .await
+            .unwrap()
+        {
             PlacedOrder::Queued(order) => ids.push(order.ticket_id),
             PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
         }
@@ -246,7 +285,12 @@ async fn a_keyed_order_has_one_id_whatever_its_body() {
 #[tokio::test]
 async fn a_decided_key_is_replayed_or_a_conflict_before_anything_else() {
     let world = World::new();
-    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+    let PlacedOrder::Queued(order) = world
+        .office()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let ticket = confirmed(&order);
@@ -254,7 +298,11 @@ async fn a_decided_key_is_replayed_or_a_conflict_before_anything_else() {
     // Show and user may be gone by now.
     world.shows.lock().clear();
     world.users.lock().clear();
-    let replayed = world.office().place_order(keyed("k")).await.unwrap();
+    let replayed = world
+        .office()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap();
     assert_eq!(replayed, PlacedOrder::Replayed(ticket));
     for conflicting in [
         OrderRequest {
@@ -275,7 +323,12 @@ async fn a_decided_key_is_replayed_or_a_conflict_before_anything_else() {
 #[tokio::test]
 async fn a_stored_ticket_of_another_user_is_never_shown() {
     let world = World::new();
-    let PlacedOrder::Queued(order) = world.office().place_order(keyed("k")).await.unwrap() else {
+    let PlacedOrder::Queued(order) = world
+        .office()
+        .place_order(&Principal::agent(), keyed("k"))
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let mut ticket = confirmed(&order);
@@ -289,11 +342,19 @@ async fn a_stored_ticket_of_another_user_is_never_shown() {
 async fn a_ticket_is_decided_processing_or_never_issued() {
     let world = World::new();
     let office = world.office();
-    let PlacedOrder::Queued(order) = office.place_order(request()).await.unwrap() else {
+    let PlacedOrder::Queued(order) = office
+        .place_order(&Principal::agent(), request())
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let id = order.ticket_id;
-    let read = async || office.read_ticket(id, &LineHint::default()).await;
+    let read = async || {
+        office
+            .read_ticket(&Principal::agent(), id, &LineHint::default())
+            .await
+    };
     let view = read().await.unwrap();
     let TicketView::Processing {
         id: same,
@@ -308,7 +369,9 @@ async fn a_ticket_is_decided_processing_or_never_issued() {
     world.tickets.lock().insert(id, ticket.clone());
     assert_eq!(read().await.unwrap(), TicketView::Decided(ticket));
     let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
-    let error = office.read_ticket(forged, &LineHint::default()).await;
+    let error = office
+        .read_ticket(&Principal::agent(), forged, &LineHint::default())
+        .await;
     let error = error.unwrap_err();
     assert!(matches!(error, ReadTicketError::NotFound), "{error:?}");
     // An id says nothing while the ledger does not.
@@ -324,14 +387,18 @@ async fn a_ticket_is_decided_processing_or_never_issued() {
 async fn a_change_is_announced_once_and_stays_when_that_fails() {
     let world = World::new();
     let office = world.office();
-    let PlacedOrder::Queued(order) = office.place_order(request()).await.unwrap() else {
+    let PlacedOrder::Queued(order) = office
+        .place_order(&Principal::agent(), request())
+        .await
+        .unwrap()
+    else {
         panic!("not queued");
     };
     let ticket = confirmed(&order);
     let change = async |outcome: TransitionOutcome| {
         world.transitions.lock().push_back(outcome);
         office
-            .change_ticket(order.ticket_id, TransitionKind::Cancel)
+            .change_ticket(&Principal::agent(), order.ticket_id, TransitionKind::Cancel)
             .await
     };
     world.moved.lock().push(moved_seats());
@@ -357,10 +424,14 @@ async fn a_change_is_announced_once_and_stays_when_that_fails() {
     let queued = change(TransitionOutcome::NotDecided).await;
     assert!(matches!(queued, Err(ChangeTicketError::NotDecided)));
     let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
-    let unknown = office.change_ticket(forged, TransitionKind::Cancel).await;
+    let unknown = office
+        .change_ticket(&Principal::agent(), forged, TransitionKind::Cancel)
+        .await;
     assert!(matches!(unknown, Err(ChangeTicketError::NotFound)));
     world.break_down("transition");
-    let broken = office.change_ticket(forged, TransitionKind::Cancel).await;
+    let broken = office
+        .change_ticket(&Principal::agent(), forged, TransitionKind::Cancel)
+        .await;
     assert!(matches!(
         broken,
         Err(ChangeTicketError::StoreUnavailable(_))

@@ -6,6 +6,7 @@ use domain::event::{AcceptedOrders, Event, SettledOrders};
 use domain::ids::ShowId;
 use domain::order::{Lane, Lanes, Order, Quantity};
 use domain::ports::PublishError;
+use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, ProcessId};
 use domain::ticket::Ticket;
 use domain::time::Timestamp;
@@ -349,14 +350,23 @@ async fn what_was_accepted_is_announced_once_it_changed() {
     let office = world.office();
     office.announce_accepted().await.unwrap();
     assert!(world.calls().is_empty());
-    office.place_order(request(None)).await.unwrap();
+    office
+        .place_order(&Principal::agent(), request(None))
+        .await
+        .unwrap();
     // If it is queued, its place is another one. Decided there it would count as waiting for ever.
     *world.publish_error.lock() = Some(PublishError::OutcomeUnknown);
-    let unknown = office.place_order(request(Some("k"))).await.unwrap_err();
+    let unknown = office
+        .place_order(&Principal::agent(), request(Some("k")))
+        .await
+        .unwrap_err();
     assert!(matches!(unknown, PlaceOrderError::OutcomeUnknown(_)));
     // This one is not.
     *world.publish_error.lock() = Some(PublishError::Full { capacity: 3 });
-    office.place_order(request(None)).await.unwrap_err();
+    office
+        .place_order(&Principal::agent(), request(None))
+        .await
+        .unwrap_err();
     world.break_down("announce");
     office.announce_accepted().await.unwrap_err();
     world.unavailable.lock().clear();
@@ -364,7 +374,10 @@ async fn what_was_accepted_is_announced_once_it_changed() {
     assert_eq!(announced(&world), [(999_999, 0), (1_000_000, 1)]);
     office.announce_accepted().await.unwrap();
     assert_eq!(announced(&world), []);
-    office.place_order(request(None)).await.unwrap();
+    office
+        .place_order(&Principal::agent(), request(None))
+        .await
+        .unwrap();
     office.announce_accepted().await.unwrap();
     assert_eq!(announced(&world), [(1_000_001, 2)]);
 }
@@ -377,11 +390,19 @@ async fn what_was_accepted_is_announced_once_it_changed() {
 async fn a_ticket_tells_its_place_and_a_keyed_one_when_the_show_is_named() {
     let world = World::new();
     let office = world.office();
-    let place = async |id, hint: LineHint| match office.read_ticket(id, &hint).await.unwrap() {
+    let place = async |id, hint: LineHint| match office
+        .read_ticket(&Principal::agent(), id, &hint)
+        .await
+        .unwrap()
+    {
         TicketView::Processing { place, .. } => place,
         TicketView::Decided(ticket) => panic!("{ticket:?}"),
     };
-    let queued = async |key| match office.place_order(request(key)).await.unwrap() {
+    let queued = async |key| match office
+        .place_order(&Principal::agent(), request(key))
+        .await
+        .unwrap()
+    {
         PlacedOrder::Queued(order) => order,
         PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
     };

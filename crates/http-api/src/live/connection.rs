@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::ids::ShowId;
+use domain::principal::Principal;
 use domain::receipt::TicketId;
 use domain::use_cases::LineHint;
 
@@ -31,8 +32,13 @@ pub(crate) struct TicketRequest {
 }
 
 impl Connection {
-    pub(crate) fn open(live: &Arc<Live>, dialect: Dialect) -> Result<Self, Refused> {
-        let listener = Arc::new(Listener::new(dialect, live.settings.outgoing_buffer));
+    pub(crate) fn open(
+        live: &Arc<Live>,
+        principal: &Arc<Principal>,
+        dialect: Dialect,
+    ) -> Result<Self, Refused> {
+        let buffer = live.settings.outgoing_buffer;
+        let listener = Arc::new(Listener::new(Arc::clone(principal), dialect, buffer));
         let number = live.connections.open(&listener)?;
         Ok(Self {
             live: Arc::clone(live),

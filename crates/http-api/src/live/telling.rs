@@ -109,14 +109,17 @@ impl Live {
         }
         let decided: HashSet<_> = read.iter().map(|t| t.order.ticket_id).collect();
         for id in ids.iter().filter(|id| !decided.contains(id)) {
-            if self.office.has_issued(*id) {
-                let line = |hint: &_| self.line(*id, hint);
-                self.tickets.tell_processing(*id, audience, line);
-            } else {
-                self.tickets.refuse(*id, audience);
-            }
+            self.tell_processing(*id, audience);
         }
         Ok(())
+    }
+
+    /// Tells those who may wait for the ticket that it has no verdict yet, and the others that
+    /// there is none.
+    pub(crate) fn tell_processing(&self, id: TicketId, audience: Audience<'_>) {
+        let may_wait = |principal: &_| self.office.may_wait_for(principal, id);
+        self.tickets
+            .tell_processing(id, audience, may_wait, |hint| self.line(id, hint));
     }
 
     async fn tell_shows(

@@ -227,7 +227,7 @@ impl Scene {
         for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
             tasks.spawn(task);
         }
-        let mut client = Connection::open(&live, Dialect::WebSocket).unwrap();
+        let mut client = Connection::open(&live, &anybody(), Dialect::WebSocket).unwrap();
         let request = TicketRequest {
             id: ticket,
             hint: None,
@@ -258,6 +258,7 @@ impl Scene {
         let request = TransitionRequest {
             ticket_id: self.ticket,
             kind: TransitionKind::Cancel,
+            holder: None,
         };
         let mut report = self.ledger.transition(&[request]).await.unwrap();
         match report.outcomes.pop() {
@@ -291,7 +292,7 @@ async fn hear(client: &Connection) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_told() {
     let mut scene = Scene::start().await;
-    let mut newcomer = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let mut newcomer = Connection::open(&scene.live, &anybody(), Dialect::WebSocket).unwrap();
     let way = scene.ledger.way.acquire().await.unwrap();
     let request = TicketRequest {
         id: scene.ticket,
@@ -326,7 +327,7 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
     let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
-    let mut other = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let mut other = Connection::open(&scene.live, &anybody(), Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
     tokio::spawn(other.subscribe(requests.into(), Vec::new()));
     let mut heard = Vec::new();

@@ -5,6 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use domain::principal::Principal;
 use domain::receipt::TicketId;
 use domain::ticket::{Status, Ticket};
 use domain::use_cases::LineHint;
@@ -105,8 +106,15 @@ impl TicketRegistry {
     /// anywhere, so it costs one look-up where nobody listens.
     pub(crate) fn tell(&self, ticket: &Ticket, audience: Audience<'_>) {
         let is_final = is_final(ticket.status);
+        let id = ticket.order.ticket_id;
+        let may_see = |watch: &Watch| watch.listener.principal().may_see(&ticket.order.user_id);
+        let mut is_refused = false;
         let mut message = None;
-        self.each(ticket.order.ticket_id, audience, |watch| {
+        self.each(id, audience, |watch| {
+            if !may_see(watch) {
+                is_refused = true;
+                return;
+            }
             if watch.told.is_some_and(|told| told >= ticket.version) {
                 return;
             }
@@ -123,18 +131,30 @@ impl TicketRegistry {
                 watch.listener.end(End::Complete);
             }
         });
+        if is_refused {
+            self.refuse(id, |watch| {
+                audience.includes(&watch.listener) && !may_see(watch)
+            });
+        }
     }
 
-    /// Tells that a ticket has no verdict yet, to those who know nothing of it.
-    /// `line` is where the line is, by what a listener said of the ticket.
+    /// Tells that a ticket has no verdict yet, to those who know nothing of it and `may_wait`;
+    /// the others are not subscribed any more. `line` is where the line is, by what a listener
+    /// said of the ticket.
     pub(crate) fn tell_processing(
         &self,
         id: TicketId,
         audience: Audience<'_>,
+        may_wait: impl Fn(&Principal) -> bool,
         line: impl Fn(&LineHint) -> Option<WaitingLineBody>,
     ) {
+        let mut is_refused = false;
         self.each(id, audience, |watch| {
             if watch.told.is_some() {
+                return;
+            }
+            if !may_wait(watch.listener.principal()) {
+                is_refused = true;
                 return;
             }
             watch.told = Some(PROCESSING);
@@ -146,6 +166,11 @@ impl TicketRegistry {
                 .listener
                 .send(write(content, watch.listener.dialect()));
         });
+        if is_refused {
+            self.refuse(id, |watch| {
+                watch.told.is_none() && audience.includes(&watch.listener)
+            });
+        }
     }
 
     /// Tells where the line is, to those who wait and were told something else before.
@@ -172,9 +197,8 @@ impl TicketRegistry {
         });
     }
 
-    /// The id was never issued: those who know nothing of the ticket are told
-    /// so and are not subscribed any more.
-    pub(crate) fn refuse(&self, id: TicketId, audience: Audience<'_>) {
+    /// There is no such ticket for these: they are told so and are not subscribed any more.
+    fn refuse(&self, id: TicketId, is_refused: impl Fn(&Watch) -> bool) {
         let mut refused = Vec::new();
         {
             let mut watches = self.watches.lock();
@@ -182,7 +206,7 @@ impl TicketRegistry {
                 return;
             };
             of_ticket.retain(|watch| {
-                let is_refused = watch.told.is_none() && audience.includes(&watch.listener);
+                let is_refused = is_refused(watch);
                 if is_refused {
                     refused.push(Arc::clone(&watch.listener));
                 }
@@ -266,7 +290,11 @@ mod tests {
     #[tokio::test]
     async fn the_line_is_told_when_it_has_moved() {
         let registry = TicketRegistry::default();
-        let listener = Arc::new(Listener::new(Dialect::WebSocket, 9));
+        let listener = Arc::new(Listener::new(
+            Arc::new(Principal::agent()),
+            Dialect::WebSocket,
+            9,
+        ));
         let id = ID.parse().unwrap();
         registry.watch(id, &listener, None, None);
         let line = |orders: u64| {
@@ -280,7 +308,7 @@ mod tests {
         };
         // Who does not know the ticket's state yet learns the line with it.
         registry.tell_line(id, line(4));
-        registry.tell_processing(id, Audience::All, line(3));
+        registry.tell_processing(id, Audience::All, |_| true, line(3));
         for orders in [3, 2, 2, 1] {
             registry.tell_line(id, line(orders));
         }

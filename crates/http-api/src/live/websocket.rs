@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Closed, Session};
+use domain::principal::Principal;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, timeout};
@@ -23,10 +24,11 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// Answers the handshake and leaves the connection to a task of its own.
 pub(crate) async fn accept(
     live: &Arc<Live>,
+    principal: &Arc<Principal>,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let connection = Connection::open(live, Dialect::WebSocket)?;
+    let connection = Connection::open(live, principal, Dialect::WebSocket)?;
     let refused = |error: actix_web::Error| ApiError::NotAWebSocket(error.to_string());
     // Its own reader waits until a frame is whole to see that it is too large.
     let nothing = web::Payload::extract(request).await.map_err(refused)?;

@@ -3,6 +3,7 @@
 mod failure_log;
 mod faults;
 mod request_id;
+mod unproved;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -31,6 +32,7 @@ use crate::open_connections::TooManyConnections;
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
 pub(crate) use self::request_id::RequestId;
+pub(crate) use self::unproved::Unproved;
 
 /// The most bytes of a body; more than any request of this API needs.
 pub(crate) const MAX_BODY: usize = 16 * 1_024;
@@ -48,7 +50,9 @@ pub(crate) enum ApiError {
     NotJson { detail: String },
     InvalidFields(Faults),
     InvalidParameters(Faults),
-    Unauthorized,
+    Unauthorized(Unproved),
+    NoOperator,
+    Forbidden,
     RouteNotFound,
     MethodNotAllowed { allows: Rc<str> },
     ShowNotFound,
@@ -167,10 +171,24 @@ impl ApiError {
                     faults.and_more()
                 ),
             ),
-            Self::Unauthorized => explanation(
-                S::UNAUTHORIZED,
-                "unauthorized",
-                "Administration needs the header Authorization: Bearer <admin.token>.",
+            Self::Unauthorized(unproved) if unproved.is_our_fault() => explanation(
+                S::SERVICE_UNAVAILABLE,
+                "keys_unavailable",
+                unproved.detail(),
+            ),
+            Self::Unauthorized(unproved) => {
+                explanation(S::UNAUTHORIZED, "unauthorized", unproved.detail())
+            }
+            Self::NoOperator => explanation(
+                S::FORBIDDEN,
+                "forbidden",
+                "Administration needs a token with the role operator, or admin.token.",
+            ),
+            Self::Forbidden => explanation(
+                S::FORBIDDEN,
+                "forbidden",
+                "This token acts for its own user only; for others a token needs the role agent. \
+                 Operators may look, and order or change no tickets.",
             ),
             Self::RouteNotFound => explanation(
                 S::NOT_FOUND,
@@ -338,8 +356,8 @@ impl ApiError {
             response.insert_header((RETRY_AFTER, seconds));
         }
         match self {
-            Self::Unauthorized => {
-                response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"administration\""));
+            Self::Unauthorized(unproved) if !unproved.is_our_fault() => {
+                response.insert_header((WWW_AUTHENTICATE, unproved.challenge()));
             }
             Self::MethodNotAllowed { allows } => {
                 response.insert_header((ALLOW, &**allows));
@@ -421,6 +439,7 @@ impl From<PlaceOrderError> for ApiError {
                 )
                 .into(),
             ),
+            PlaceOrderError::Forbidden => Self::Forbidden,
             PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::ShowNotFound => Self::ShowNotFound,
             PlaceOrderError::UserNotFound => Self::UserNotFound,
@@ -448,6 +467,7 @@ impl From<ReadTicketError> for ApiError {
 impl From<ListTicketsError> for ApiError {
     fn from(error: ListTicketsError) -> Self {
         match error {
+            ListTicketsError::Forbidden => Self::Forbidden,
             ListTicketsError::UserNotFound => Self::UserNotFound,
             ListTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
         }
@@ -466,6 +486,7 @@ impl From<ListShowTicketsError> for ApiError {
 impl From<ChangeTicketError> for ApiError {
     fn from(error: ChangeTicketError) -> Self {
         match error {
+            ChangeTicketError::Forbidden => Self::Forbidden,
             ChangeTicketError::NotFound => Self::TicketNotFound,
             ChangeTicketError::NotDecided => Self::NotDecided,
             ChangeTicketError::Refused(_, Refusal::HoldExpired) => Self::HoldExpired,

@@ -2,6 +2,7 @@
 
 mod admin;
 mod health;
+mod live_tickets;
 mod show_tickets;
 mod shows;
 mod table;
@@ -11,7 +12,7 @@ mod users;
 use actix_web::{HttpRequest, web};
 
 use self::table::{delete, get, patch, post, stream};
-use crate::access::Anybody;
+use crate::access::Listener;
 use crate::live;
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
@@ -33,6 +34,7 @@ pub(crate) fn serve(services: &mut web::ServiceConfig, accepting: Option<State>)
             post("/tickets/{id}/confirm", tickets::confirm),
             post("/tickets/{id}/cancel", tickets::cancel),
             stream("/ws", websocket),
+            post("/live-tickets", live_tickets::issue),
             get("/shows", shows::list),
             post("/shows", shows::create),
             get("/shows/{id}", shows::read),
@@ -51,12 +53,12 @@ pub(crate) fn serve(services: &mut web::ServiceConfig, accepting: Option<State>)
 
 /// `GET /ws`.
 async fn websocket(
-    _: Anybody,
+    caller: Listener,
     state: State,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
-    live::websocket::accept(&state.live, &request, payload).await
+    live::websocket::accept(&state.live, &caller, &request, payload).await
 }
 
 /// For every other path.

@@ -13,7 +13,7 @@ use domain::time::Timestamp;
 use fields::{Fields, Value, all, text, whole};
 use serde::Serialize;
 
-use crate::access::{Administration, Anybody};
+use crate::access::{Anybody, Operator};
 use crate::json::body::Body;
 use crate::json::values::{instant, show_id};
 use crate::parameters::{PageQuery, path_id, read_query};
@@ -184,12 +184,7 @@ struct ShowsBody<'a> {
 }
 
 /// `POST /shows`.
-pub(crate) async fn create(
-    _: Administration,
-    state: State,
-    request: HttpRequest,
-    body: Body,
-) -> Answer {
+pub(crate) async fn create(_: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let new = body.read(&request, NewShow::read)?;
     let standing = state.office.create_show(new.try_into()?).await?;
     Ok(HttpResponse::Created()
@@ -199,7 +194,7 @@ pub(crate) async fn create(
 
 /// `PATCH /shows/{id}`.
 pub(crate) async fn change(
-    _: Administration,
+    _: Operator,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,

@@ -7,7 +7,7 @@ use domain::user::{PriorityClass, User, UserChange, UserName};
 use fields::{Fields, all, text};
 use serde::Serialize;
 
-use crate::access::Administration;
+use crate::access::Operator;
 use crate::json::body::Body;
 use crate::json::values::{priority, user_id};
 use crate::parameters::{PageQuery, path_id, read_query};
@@ -110,12 +110,7 @@ struct ErasedBody<'a> {
 }
 
 /// `POST /users`.
-pub(crate) async fn create(
-    _: Administration,
-    state: State,
-    request: HttpRequest,
-    body: Body,
-) -> Answer {
+pub(crate) async fn create(_: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let new = body.read(&request, NewUser::read)?;
     let user = state.office.create_user(new.into()).await?;
     Ok(HttpResponse::Created()
@@ -125,7 +120,7 @@ pub(crate) async fn create(
 
 /// `PATCH /users/{id}`.
 pub(crate) async fn change(
-    _: Administration,
+    _: Operator,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
@@ -139,7 +134,7 @@ pub(crate) async fn change(
 }
 
 /// `DELETE /users/{id}`.
-pub(crate) async fn erase(_: Administration, state: State, id: web::Path<String>) -> Answer {
+pub(crate) async fn erase(_: Operator, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, UserId::new)?;
     let alias = UserId::alias(rand::random());
     let tickets = state.office.erase_user(&id, &alias).await?;
@@ -150,7 +145,7 @@ pub(crate) async fn erase(_: Administration, state: State, id: web::Path<String>
 }
 
 /// `GET /users/{id}`.
-pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>) -> Answer {
+pub(crate) async fn read(_: Operator, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, UserId::new)?;
     let user = state.office.read_user(&id).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
@@ -158,7 +153,7 @@ pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>)
 }
 
 /// `GET /users`, by id.
-pub(crate) async fn list(_: Administration, state: State, request: HttpRequest) -> Answer {
+pub(crate) async fn list(_: Operator, state: State, request: HttpRequest) -> Answer {
     let page = read_query(&request, |fields| PageQuery::read(fields, UserId::new))?;
     let _turn = state.lists.turn().await?;
     let users = state.office.list_users(page.cursor.as_ref(), page.limit);

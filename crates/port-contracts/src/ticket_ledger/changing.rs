@@ -17,7 +17,11 @@ use crate::support::{concurrently, give_up_after};
 use TransitionKind::{Cancel, Confirm};
 
 const fn request(kind: TransitionKind, ticket_id: TicketId) -> TransitionRequest {
-    TransitionRequest { ticket_id, kind }
+    TransitionRequest {
+        ticket_id,
+        kind,
+        holder: None,
+    }
 }
 
 fn refused(outcome: &TransitionOutcome) -> Option<Refusal> {

@@ -54,6 +54,7 @@ pub async fn the_clock_is_read_under_the_lock(h: &StoreHarness) {
         let request = TransitionRequest {
             ticket_id: held.ticket_id,
             kind: TransitionKind::Confirm,
+            holder: None,
         };
         async move { ledger.transition(&[request]).await }
     });
