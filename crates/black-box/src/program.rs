@@ -99,6 +99,8 @@ impl Program {
             .env_remove("APP__RABBITMQ__URL")
             .env("APP__LOG__LEVEL", "error")
             .env("APP__ADMIN__TOKEN", &self.token)
+            .env("APP__TICKETS__ID_SECRETS", "a secret for measurements")
+            .env("APP__AUTH__MODE", "off")
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use domain::ports::Clock;
 use domain::principal::Principal;
+use domain::user::PriorityClass;
 use futures_util::future::{Either, FutureExt, LocalBoxFuture};
 use secrecy::SecretString;
 use tokens::{Identity, Verifier};
@@ -132,7 +133,8 @@ fn principal(identity: &Identity, create_users: bool) -> Arc<Principal> {
         user: identity.user.clone(),
         agent: identity.roles.agent,
         operator: identity.roles.operator,
-        enrols_as: (create_users && is_buyer).then(|| identity.priority.unwrap_or(STANDARD)),
+        enrols_as: (create_users && is_buyer)
+            .then(|| identity.priority.unwrap_or(PriorityClass::Standard)),
     })
 }
 

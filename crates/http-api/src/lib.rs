@@ -20,10 +20,12 @@ mod state;
 mod traffic;
 mod watch;
 
+pub use self::access::Needs;
 pub use self::audit_report::{AuditReport, AuditedRejections, AuditedShow, AuditedVerdicts};
 pub use self::guard::{Guard, Tokens};
 pub use self::health::Health;
 pub use self::live::{Live, LiveSettings};
 pub use self::open_connections::ConnectionLimits;
+pub use self::routes::{Route, routes};
 pub use self::server::{Serving, serve};
 pub use self::state::{AcceptingState, ProcessState};

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::web;
 use base64::Engine;
@@ -19,8 +18,8 @@ use parking_lot::Mutex;
 
 use crate::problem::{ApiError, Unproved};
 
-/// How long a ticket is valid.
-const LIFETIME: Duration = Duration::from_secs(30);
+/// How long a ticket is valid, in seconds.
+const LIFETIME_SECONDS: u32 = 30;
 const TAG: usize = 32;
 const NONCE: usize = 16;
 /// Flags, the end of the lifetime, and the nonce.
@@ -53,11 +52,12 @@ impl LiveTickets {
 
     /// A ticket for this caller, and when it ends.
     pub(crate) fn issue(&self, principal: &Principal) -> (String, Timestamp) {
-        let ends = self.clock.now().plus(LIFETIME);
+        let ends = self.clock.now().plus_seconds(LIFETIME_SECONDS);
         let user = principal.user.as_ref().map_or("", UserId::as_str);
         let mut ticket = Vec::with_capacity(FIXED + user.len() + TAG);
-        let flags = u8::from(principal.agent) * AGENT | u8::from(principal.operator) * OPERATOR;
-        ticket.push(flags);
+        let agent = if principal.agent { AGENT } else { 0 };
+        let operator = if principal.operator { OPERATOR } else { 0 };
+        ticket.push(agent | operator);
         ticket.extend(ends.as_micros().to_be_bytes());
         ticket.extend(rand::random::<[u8; NONCE]>());
         ticket.extend(user.as_bytes());

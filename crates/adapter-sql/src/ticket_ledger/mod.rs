@@ -108,7 +108,8 @@ pub(crate) fn transitions<E: Engine>(
                 TransitionOutcome::Changed(_) => (outcome, seats.cloned()),
                 TransitionOutcome::Unchanged(_)
                 | TransitionOutcome::Refused(..)
-                | TransitionOutcome::NotDecided => (outcome, None),
+                | TransitionOutcome::NotDecided
+                | TransitionOutcome::NotTheirs => (outcome, None),
             });
             Ok(with_seats.collect())
         }
@@ -214,7 +215,7 @@ impl<E: Engine> SqlStore<E> {
         let (outcome, seats) = match found {
             Some(ticket) => {
                 let show = &ticket.order.show_id;
-                self.transitions.call(show, *request).await?
+                self.transitions.call(show, request.clone()).await?
             }
             None => (TransitionOutcome::NotDecided, None),
         };

@@ -1,6 +1,7 @@
 //! The running process: builds everything from settings, runs it, stops it.
 
 mod ground;
+mod guarding;
 mod preparation;
 mod role;
 mod running;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
-use domain::principal::Principal;
 use domain::waiting_line::WaitingLine;
 use http_api::{Health, ProcessState, Serving, serve};
 use tracing::{info, warn};
@@ -97,7 +97,13 @@ impl Application {
             of_others.push(watch.clone());
         }
         let process = Arc::new(ProcessState::new(Health::new(needed, of_others)));
-        let accepting = line.map(|line| ground.accepting(line, Arc::clone(&process)));
+        let accepting = match line {
+            Some(line) => {
+                let (guard, keys) = guarding::guard(settings, clock).await?;
+                Some(ground.accepting(line, Arc::clone(&process), guard, keys))
+            }
+            None => None,
+        };
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {
             // By then a heartbeat and its successor are not taken.
@@ -149,6 +155,7 @@ mod tests {
 
     use domain::ids::{ShowId, UserId};
     use domain::order::Quantity;
+    use domain::principal::Principal;
     use domain::use_cases::{OrderRequest, PlacedOrder};
     use tokio_util::sync::CancellationToken;
 

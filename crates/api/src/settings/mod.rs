@@ -2,6 +2,7 @@
 //! variables. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
+mod auth;
 mod live;
 mod log;
 mod memory;
@@ -28,6 +29,7 @@ use fields::{Faults, Fields, Place, Value};
 use http_api::LiveSettings;
 use secrecy::SecretString;
 
+pub use self::auth::{AuthSettings, JwtSettings};
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub stalled_after: Duration,
     /// `admin.token`; administration is open to everybody without it.
     pub admin_token: Option<SecretString>,
+    /// `auth.*`
+    pub auth: AuthSettings,
     /// `clock.max_skew_ms`: how far the store's clock may be off.
     pub max_clock_skew: Duration,
     /// Variables that begin with `APP_` and are no settings, nor like one.
@@ -218,12 +222,20 @@ fn read(
     environment: String,
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
-    let secrets_needed = environment != DEVELOPMENT;
     let server = server::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
     let store = store::read(fields);
     let worker = worker::read(fields);
+    // Whoever forgets APP_ENV has development's defaults: only what is in memory, and so gone with
+    // the process, needs no protection.
+    let queue_is_shared = |queue: &QueueSettings| !matches!(queue.adapter, QueueChoice::Memory(_));
+    let store_is_shared = |store: &StoreSettings| !matches!(store.adapter, StoreChoice::Memory(_));
+    let is_toy = environment == DEVELOPMENT
+        && !queue.as_ref().is_some_and(queue_is_shared)
+        && !store.as_ref().is_some_and(store_is_shared);
+    let secrets_needed = !is_toy;
+    let auth = auth::read(fields, secrets_needed);
     let tickets = tickets::read(fields, secrets_needed);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
@@ -263,6 +275,7 @@ fn read(
         live,
         stalled_after,
         admin_token: admin_token?,
+        auth: auth?,
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })

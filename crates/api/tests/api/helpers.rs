@@ -9,7 +9,7 @@ use api::application::{Application, Role};
 use api::clock::SystemClock;
 use api::settings::Settings;
 use domain::ports::Clock;
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -91,7 +91,7 @@ impl TestService {
         let stop = CancellationToken::new();
         Self {
             url: format!("http://{}", application.address()),
-            client: Client::new(),
+            client: client(variables),
             running: tokio::spawn(application.run_until_stopped(stop.clone())),
             stop,
             _backend: backend.clone(),
@@ -135,6 +135,14 @@ impl TestService {
         assert_eq!(created.status, 201, "{:?}", created.body);
     }
 
+    /// Where administration is not open to everybody.
+    pub(crate) async fn create_user_by(&self, token: &str, id: &str) {
+        let user = json!({"id": id, "name": format!("user {id}")});
+        let request = self.request(Method::POST, "/users").bearer_auth(token);
+        let created = Answer::to(request.json(&user)).await;
+        assert_eq!(created.status, 201, "{:?}", created.body);
+    }
+
     /// Places an order that is taken, and returns its id.
     pub(crate) async fn placed(&self, body: Value) -> String {
         let answer = self.order(body).await;
@@ -163,6 +171,18 @@ impl TestService {
         self.stop.cancel();
         self.running.await.unwrap()
     }
+}
+
+/// Has the backend's token, unless the test has one of its own.
+fn client(variables: &[(&str, &str)]) -> Client {
+    let own = variables
+        .iter()
+        .any(|(name, _)| *name == "APP__ADMIN__TOKEN");
+    let token = Backend::token().filter(|_| !own);
+    let bearer = token.map(|token| format!("Bearer {token}").parse().unwrap());
+    let headers = bearer.map(|bearer| (AUTHORIZATION, bearer));
+    let client = Client::builder().default_headers(headers.into_iter().collect());
+    client.build().unwrap()
 }
 
 fn settings(backend: &Backend, variables: &[(&str, &str)]) -> Settings {

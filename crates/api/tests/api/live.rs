@@ -81,13 +81,22 @@ impl WsClient {
 
     /// With a receive buffer of so many bytes in the system.
     pub(crate) async fn with_buffer(service: &TestService, bytes: Option<u32>) -> Self {
+        Self::at(service, "/ws", bytes).await
+    }
+
+    /// With a ticket in the query.
+    pub(crate) async fn by_ticket(service: &TestService, ticket: &str) -> Self {
+        Self::at(service, &format!("/ws?ticket={ticket}"), None).await
+    }
+
+    async fn at(service: &TestService, path: &str, bytes: Option<u32>) -> Self {
         let address = service.url.trim_start_matches("http://");
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = bytes {
             socket.set_recv_buffer_size(bytes).unwrap();
         }
         let stream = socket.connect(address.parse().unwrap()).await.unwrap();
-        let url = format!("ws://{address}/ws");
+        let url = format!("ws://{address}{path}");
         let (socket, _) = within("handshake", client_async(url, stream))
             .await
             .unwrap();

@@ -17,6 +17,7 @@ use domain::ports::{
     ChangeShowError, Clock, DecideReport, EventFeed, EventFeedError, LedgerError, ShowRepository,
     TicketEvents, TicketEventsError, TicketLedger, TicketPage, TransitionReport, UserRepository,
 };
+use domain::principal::Principal;
 use domain::receipt::{ProcessId, Receipts, TicketId};
 use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::schedule::ClassSchedule;
@@ -227,7 +228,8 @@ impl Scene {
         for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
             tasks.spawn(task);
         }
-        let mut client = Connection::open(&live, &anybody(), Dialect::WebSocket).unwrap();
+        let mut client =
+            Connection::open(&live, &Arc::new(Principal::agent()), Dialect::WebSocket).unwrap();
         let request = TicketRequest {
             id: ticket,
             hint: None,
@@ -292,7 +294,12 @@ async fn hear(client: &Connection) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_told() {
     let mut scene = Scene::start().await;
-    let mut newcomer = Connection::open(&scene.live, &anybody(), Dialect::WebSocket).unwrap();
+    let mut newcomer = Connection::open(
+        &scene.live,
+        &Arc::new(Principal::agent()),
+        Dialect::WebSocket,
+    )
+    .unwrap();
     let way = scene.ledger.way.acquire().await.unwrap();
     let request = TicketRequest {
         id: scene.ticket,
@@ -327,7 +334,12 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
     let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
-    let mut other = Connection::open(&scene.live, &anybody(), Dialect::WebSocket).unwrap();
+    let mut other = Connection::open(
+        &scene.live,
+        &Arc::new(Principal::agent()),
+        Dialect::WebSocket,
+    )
+    .unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
     tokio::spawn(other.subscribe(requests.into(), Vec::new()));
     let mut heard = Vec::new();

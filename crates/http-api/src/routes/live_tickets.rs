@@ -1,7 +1,6 @@
 //! `/live-tickets`.
 
 use actix_web::HttpResponse;
-use domain::time::Timestamp;
 use serde::Serialize;
 
 use crate::access::Caller;
@@ -13,11 +12,14 @@ struct LiveTicketBody {
     /// For `?ticket=`, once.
     ticket: String,
     /// 30 s after the request.
-    expires_at: Timestamp,
+    expires_at: String,
 }
 
 /// `POST /live-tickets`.
 pub(crate) async fn issue(caller: Caller, state: State) -> Answer {
     let (ticket, expires_at) = state.guard.live_tickets.issue(&caller);
-    Ok(HttpResponse::Created().json(LiveTicketBody { ticket, expires_at }))
+    Ok(HttpResponse::Created().json(LiveTicketBody {
+        ticket,
+        expires_at: expires_at.to_string(),
+    }))
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, Responder, guard, web};
 
+use super::Route;
 use crate::access::{Access, Needs};
 use crate::problem::ApiError;
 use crate::state::Answer;
@@ -33,9 +34,19 @@ guarded!(B C D E);
 pub(super) struct Endpoint {
     path: &'static str,
     methods: &'static [Method],
-    #[expect(dead_code, reason = "the description of the API tells it")]
     needs: Needs,
-    handler: Route,
+    handler: actix_web::Route,
+}
+
+impl Endpoint {
+    /// One for each method.
+    pub(super) fn routes(self) -> impl Iterator<Item = Route> {
+        self.methods.iter().map(move |method| Route {
+            method: method.as_str(),
+            path: self.path,
+            needs: self.needs,
+        })
+    }
 }
 
 fn endpoint<F, Args>(methods: &'static [Method], path: &'static str, handler: F) -> Endpoint

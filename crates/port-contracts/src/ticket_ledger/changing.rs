@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use domain::ids::UserId;
 use domain::order::Order;
 
 use domain::receipt::TicketId;
@@ -29,6 +30,33 @@ fn refused(outcome: &TransitionOutcome) -> Option<Refusal> {
         TransitionOutcome::Refused(_, refusal) => Some(*refusal),
         _ => None,
     }
+}
+
+/// Neither its holder nor anybody else finds it changed.
+pub async fn a_ticket_of_somebody_else_stays_as_it_is(h: &StoreHarness) {
+    h.given(&[holding_show("a", 9, 60)], &["1"]).await;
+    let source = OrderSource::new(1);
+    let id = decided(h, &source, 1, "a").await[0].ticket_id;
+    let by = |holder: &str, kind| TransitionRequest {
+        holder: Some(UserId::new(holder).unwrap()),
+        ..request(kind, id)
+    };
+    let before = h.ticket(id).await;
+    let requests = [by("2", Confirm), by("2", Cancel)];
+    let report = h.ports.ledger.transition(&requests).await.unwrap();
+    assert_eq!(report.outcomes, vec![TransitionOutcome::NotTheirs; 2]);
+    assert_eq!(h.ticket(id).await, before);
+    assert_eq!(h.seats("a").await, seats(8, 1, 0));
+    let report = h
+        .ports
+        .ledger
+        .transition(&[by("1", Confirm)])
+        .await
+        .unwrap();
+    assert!(matches!(
+        report.outcomes[..],
+        [TransitionOutcome::Changed(_)]
+    ));
 }
 
 /// Orders for one seat each, decided.

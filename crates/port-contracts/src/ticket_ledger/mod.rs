@@ -39,6 +39,7 @@ macro_rules! ticket_ledger_contract {
                 cancelled_seats_are_sold_again,
                 expired_seats_are_sold_again,
                 each_request_has_an_outcome_of_its_own,
+                a_ticket_of_somebody_else_stays_as_it_is,
                 requests_for_one_ticket_count_in_sequence,
                 confirm_and_expiry_meet_at_the_exact_instant,
                 confirm_and_expiry_never_both_win,

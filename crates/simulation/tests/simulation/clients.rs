@@ -185,7 +185,8 @@ fn check_refusal(world: &World, request: &OrderRequest, began: Timestamp, error:
         PlaceOrderError::SalesClosed(_)
         | PlaceOrderError::NotQueued(_)
         | PlaceOrderError::StoreUnavailable(_) => true,
-        PlaceOrderError::QuantityAboveLimit { .. }
+        PlaceOrderError::Forbidden
+        | PlaceOrderError::QuantityAboveLimit { .. }
         | PlaceOrderError::ShowNotFound
         | PlaceOrderError::UserNotFound
         | PlaceOrderError::ClockOff

@@ -1,0 +1,147 @@
+//! On whose behalf.
+
+use domain::ids::{ShowId, UserId};
+use domain::order::Quantity;
+use domain::ports::TicketPage;
+use domain::principal::Principal;
+use domain::rule::{TransitionKind, TransitionOutcome};
+use domain::use_cases::{
+    ChangeTicketError, LineHint, ListTicketsError, OrderRequest, PlaceOrderError, PlacedOrder,
+    ReadTicketError, TicketView,
+};
+use domain::user::PriorityClass;
+
+use crate::doubles::{World, confirmed};
+
+fn user(id: &str) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+fn order_of(id: &str) -> OrderRequest {
+    OrderRequest {
+        show_id: ShowId::new("a").unwrap(),
+        user_id: user(id),
+        quantity: Quantity::ONE,
+        key: None,
+    }
+}
+
+/// Of each kind, and whether it may order for and see the tickets of user 1.
+fn principals() -> [(Principal, bool, bool); 5] {
+    let both = Principal {
+        operator: true,
+        ..Principal::agent()
+    };
+    [
+        (Principal::buyer(user("1")), true, true),
+        (Principal::buyer(user("2")), false, false),
+        (Principal::agent(), true, true),
+        (Principal::operator(), false, true),
+        (both, true, true),
+    ]
+}
+
+#[tokio::test]
+async fn everybody_acts_for_those_it_may_and_for_nobody_else() {
+    for (principal, may_act, may_see) in principals() {
+        let world = World::new();
+        let office = world.office();
+        let placed = office.place_order(&principal, order_of("1")).await;
+        let order = match placed {
+            Ok(PlacedOrder::Queued(order)) if may_act => order,
+            Err(PlaceOrderError::Forbidden) if !may_act => {
+                let placed = office.place_order(&Principal::agent(), order_of("1")).await;
+                let PlacedOrder::Queued(order) = placed.unwrap() else {
+                    panic!("not queued");
+                };
+                order
+            }
+            other => panic!("{principal:?}: {other:?}"),
+        };
+        let id = order.ticket_id;
+        world.tickets.lock().insert(id, confirmed(&order));
+        let hint = LineHint::default();
+        match office.read_ticket(&principal, id, &hint).await {
+            Ok(TicketView::Decided(_)) if may_see => {}
+            Err(ReadTicketError::NotFound) if !may_see => {}
+            other => panic!("{principal:?}: {other:?}"),
+        }
+        let page = TicketPage {
+            limit: 9,
+            after: None,
+        };
+        let listed = office.list_tickets(&principal, &user("1"), page).await;
+        match listed {
+            Ok(_) if may_see => {}
+            Err(ListTicketsError::Forbidden) if !may_see => {}
+            other => panic!("{principal:?}: {other:?}"),
+        }
+        let outcome = TransitionOutcome::Unchanged(confirmed(&order));
+        world.transitions.lock().push_back(outcome);
+        let changed = office.change_ticket(&principal, id, TransitionKind::Confirm);
+        let changed = changed.await;
+        let asked = world.asked.lock().pop();
+        match (&principal.user, changed) {
+            (Some(user), Ok(_)) if !principal.agent => {
+                assert_eq!(asked.unwrap().holder.as_ref(), Some(user));
+            }
+            (None, Ok(_)) if principal.agent => assert_eq!(asked.unwrap().holder, None),
+            (None, Err(ChangeTicketError::Forbidden)) if !principal.agent => {
+                assert_eq!(asked, None);
+            }
+            other => panic!("{principal:?}: {other:?}"),
+        }
+    }
+}
+
+/// It must not even say that the ticket exists.
+#[tokio::test]
+async fn a_ticket_of_somebody_else_is_not_there() {
+    let world = World::new();
+    let office = world.office();
+    let placed = office.place_order(&Principal::agent(), order_of("1")).await;
+    let PlacedOrder::Queued(order) = placed.unwrap() else {
+        panic!("not queued");
+    };
+    world
+        .transitions
+        .lock()
+        .push_back(TransitionOutcome::NotTheirs);
+    let stranger = Principal::buyer(user("2"));
+    let changed = office.change_ticket(&stranger, order.ticket_id, TransitionKind::Cancel);
+    let refused = changed.await.unwrap_err();
+    assert!(
+        matches!(refused, ChangeTicketError::NotFound),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_buyers_first_order_creates_its_user_if_it_may() {
+    let enrolling = |id: &str| Principal {
+        enrols_as: Some(PriorityClass::High),
+        ..Principal::buyer(user(id))
+    };
+    let world = World::new();
+    let office = world.office();
+    let unknown = Principal::buyer(user("7"));
+    let refused = office.place_order(&unknown, order_of("7")).await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, PlaceOrderError::UserNotFound));
+    // Not for somebody else, whoever may act for them.
+    let agent = Principal {
+        agent: true,
+        ..enrolling("7")
+    };
+    let refused = office.place_order(&agent, order_of("8")).await.unwrap_err();
+    assert!(matches!(refused, PlaceOrderError::UserNotFound));
+    for _ in 0..2 {
+        let placed = office.place_order(&enrolling("7"), order_of("7")).await;
+        let PlacedOrder::Queued(order) = placed.unwrap() else {
+            panic!("not queued");
+        };
+        assert_eq!(order.class, PriorityClass::High);
+    }
+    let created = office.read_user(&user("7")).await.unwrap().unwrap();
+    assert_eq!(created.name.as_str(), "7");
+}
