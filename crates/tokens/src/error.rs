@@ -60,9 +60,15 @@ pub enum StartError {
     /// The URL is neither `https` nor `http`.
     #[error("the URL of the key set must begin with https:// or http://")]
     Url,
-    /// TLS cannot be used: usually the machine has no trusted certificates.
+    /// TLS is impossible.
     #[error("the key set's URL cannot be asked over TLS")]
-    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Tls(#[source] rustls::Error),
+    /// This machine trusts no certificates.
+    #[error(
+        "this machine trusts no certificates: install its `ca-certificates`, or name a file with \
+         certificates in SSL_CERT_FILE"
+    )]
+    NoCertificates,
     /// The file cannot be read, is not a JWKS, or has no key for the accepted algorithms.
     #[error("the file with the key set is of no use")]
     File(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -4,9 +4,16 @@
 //! are checked with. [`Verifier::known`] answers for tokens that were verified before, without
 //! waiting; [`Verifier::verify`] for any token. Neither logs a token or a claim.
 
+mod claims;
+mod current_keys;
 mod error;
 mod identity;
+mod key_set;
+mod key_source;
+mod ring_provider;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 pub use error::{StartError, TokenError};

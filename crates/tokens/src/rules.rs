@@ -33,6 +33,16 @@ impl Algorithm {
         }
     }
 
+    /// As `jsonwebtoken` has it.
+    pub(crate) const fn of_library(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+
     /// The algorithm of that name. Case matters.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
