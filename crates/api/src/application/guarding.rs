@@ -55,7 +55,7 @@ const fn setting_of(error: &StartError) -> &'static str {
     match error {
         StartError::Algorithms(_) => "auth.algorithms",
         StartError::ShortSecret { .. } => "auth.hmac_secret",
-        StartError::Url | StartError::Tls(_) => "auth.jwks_url",
+        StartError::Url | StartError::Tls(_) | StartError::NoCertificates => "auth.jwks_url",
         StartError::File(_) => "auth.jwks_file",
     }
 }

@@ -174,12 +174,13 @@ async fn a_buyer_acts_for_itself_alone() {
     }
     let path = format!("/tickets/{id}/cancel");
     let refused = post(&service, &operator, &path, Value::Null).await;
+    refused.assert_problem(404, "ticket_not_found");
+    let refused = post(&service, ADMIN, &path, Value::Null).await;
     refused.assert_problem(403, "forbidden");
     let cancelled = post(&service, &one, &path, Value::Null).await;
     assert_eq!(cancelled.text("status"), "cancelled");
 }
 
-/// Neither does whoever knows the id of an order that waits learn that it does.
 #[tokio::test]
 async fn agents_order_for_everybody_and_say_for_whom() {
     let service = guarded(&[]).await;
