@@ -79,6 +79,12 @@ impl Principal {
         self.user.as_ref() == Some(user)
     }
 
+    /// For the log: who changed something.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.user.as_ref().map_or("admin.token", UserId::as_str)
+    }
+
     /// The only user for whom it may act; `None` if it acts for all, or for nobody.
     #[must_use]
     pub fn only_user(&self) -> Option<&UserId> {

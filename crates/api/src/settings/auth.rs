@@ -1,13 +1,12 @@
 //! `auth.*`
 
-use std::path::PathBuf;
+use std::fmt::Display;
 
-use fields::{Fields, all, flag, owned, text, whole, word};
-use secrecy::SecretString;
+use fields::{Fields, Value, flag, owned, text, whole, word};
 use tokens::{Algorithm, Keys, Rules};
 use url::Url;
 
-use super::reader::{needed, setting};
+use super::reader::{needed, setting, variable};
 
 /// The most that the clocks of issuer and process may differ, in seconds.
 const MAX_LEEWAY: u32 = 300;
@@ -41,70 +40,77 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, mode_needed: bool) -> Option<Aut
     let mode = needed(fields, "auth.mode", mode_needed, modes);
     let is_jwt = mode == Some(Some(true));
     // All of it, so that faults are found before the mode is switched on.
-    let issuer = needed(fields, "auth.issuer", is_jwt, text(said));
-    let audience = needed(fields, "auth.audience", is_jwt, text(said));
-    let algorithms = needed(fields, "auth.algorithms", is_jwt, text(algorithms));
+    let issuer = given(fields, "auth.issuer", is_jwt, owned);
+    let audience = given(fields, "auth.audience", is_jwt, owned);
+    let algorithms = given(fields, "auth.algorithms", is_jwt, text(algorithms));
+    let user_claim = given(fields, "auth.user_claim", is_jwt, owned);
+    let roles_claim = given(fields, "auth.roles_claim", is_jwt, owned);
+    let priority_claim = given(fields, "auth.priority_claim", false, owned);
+    let leeway_seconds = setting(fields, "auth.leeway_seconds", whole(0..=MAX_LEEWAY));
+    let create_users = setting(fields, "auth.create_users", flag);
     let keys = keys(fields, is_jwt);
-    let rest = all!(Rest {
-        leeway_seconds: setting(fields, "auth.leeway_seconds", whole(0..=MAX_LEEWAY)),
-        user_claim: setting(fields, "auth.user_claim", text(said)),
-        roles_claim: setting(fields, "auth.roles_claim", text(said)),
-        priority_claim: setting(fields, "auth.priority_claim", owned),
-        create_users: setting(fields, "auth.create_users", flag),
-    });
     let mode = mode?;
     if mode != Some(true) {
         let is_named = mode.is_some();
         return Some(AuthSettings::Off { is_named });
     }
-    let rest = rest?;
     Some(AuthSettings::Jwt(Box::new(JwtSettings {
         rules: Rules {
             issuer: issuer??,
             audience: audience??,
             algorithms: algorithms??,
-            leeway_seconds: rest.leeway_seconds,
-            user_claim: rest.user_claim,
-            roles_claim: rest.roles_claim,
-            priority_claim: Some(rest.priority_claim).filter(|claim| !claim.is_empty()),
+            leeway_seconds: leeway_seconds?,
+            user_claim: user_claim??,
+            roles_claim: roles_claim??,
+            priority_claim: priority_claim?,
         },
         keys: keys??,
-        create_users: rest.create_users,
+        create_users: create_users?,
     })))
 }
 
-struct Rest {
-    leeway_seconds: u32,
-    user_claim: String,
-    roles_claim: String,
-    priority_claim: String,
-    create_users: bool,
+/// A setting that counts as missing if it is empty.
+fn given<T, E: Display>(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    is_needed: bool,
+    read: impl FnOnce(&Value<'_>) -> Result<T, E>,
+) -> Option<Option<T>> {
+    let given = fields.optional(key, |value| match value.as_text() {
+        Some("") => Ok(None),
+        _ => read(value).map(Some),
+    })?;
+    let given = given.flatten();
+    if given.is_none() && is_needed {
+        fields.fault(key, format_args!("is missing; set {}", variable(key)));
+        return None;
+    }
+    Some(given)
 }
 
 /// Exactly one of three settings.
 fn keys(fields: &mut Fields<'_, '_>, is_needed: bool) -> Option<Option<Keys>> {
-    const NAMES: [&str; 3] = ["auth.jwks_url", "auth.jwks_file", "auth.hmac_secret"];
-
-    let given: Vec<_> = NAMES.into_iter().filter(|name| fields.has(name)).collect();
-    let [url, file, secret] = NAMES;
-    let url = fields.optional(url, text(|text| Url::parse(text).map(Keys::Url)));
-    let file = fields.optional(
-        file,
-        text(|text| said(text).map(PathBuf::from).map(Keys::File)),
-    );
-    let secret = fields.optional(
-        secret,
-        text(|text| said(text).map(SecretString::from).map(Keys::Secret)),
-    );
-    match given[..] {
-        [] if is_needed => fields.fault(
-            "auth.jwks_url",
-            "is missing; set it, auth.jwks_file or auth.hmac_secret",
-        ),
-        [_, other, ..] => fields.fault(other, format_args!("is set beside {}; set one", given[0])),
-        _ => return Some(url?.or(file?).or(secret?)),
+    let url = given(fields, "auth.jwks_url", false, text(Url::parse));
+    let file = given(fields, "auth.jwks_file", false, owned);
+    let secret = given(fields, "auth.hmac_secret", false, owned);
+    let keys = [
+        url?.map(Keys::Url),
+        file?.map(|file| Keys::File(file.into())),
+        secret?.map(|secret| Keys::Secret(secret.into())),
+    ];
+    let mut keys = keys.into_iter().flatten();
+    let found = keys.next();
+    if keys.next().is_some() {
+        let what = "set one of auth.jwks_url, auth.jwks_file and auth.hmac_secret, not several";
+        fields.fault("auth.jwks_url", what);
+        return None;
     }
-    None
+    if found.is_none() && is_needed {
+        let what = "is missing; set it, auth.jwks_file or auth.hmac_secret";
+        fields.fault("auth.jwks_url", what);
+        return None;
+    }
+    Some(found)
 }
 
 fn algorithms(text: &str) -> Result<Vec<Algorithm>, String> {
@@ -115,11 +121,4 @@ fn algorithms(text: &str) -> Result<Vec<Algorithm>, String> {
         })
     };
     text.split(',').map(read).collect()
-}
-
-fn said(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() {
-        return Err("must not be empty");
-    }
-    Ok(text.to_owned())
 }

@@ -30,10 +30,11 @@ fn development_needs_nothing() {
 #[test]
 fn production_needs_its_secrets() {
     let faults = load(&[("APP_ENV", "production")]).unwrap_err().to_string();
-    assert!(faults.contains("4 fault(s)"), "{faults}");
+    assert!(faults.contains("5 fault(s)"), "{faults}");
     for name in [
         "TICKETS__ID_SECRETS",
         "ADMIN__TOKEN",
+        "AUTH__MODE",
         "RABBITMQ__URL",
         "MYSQL__URL",
     ] {
@@ -46,6 +47,7 @@ fn production_needs_its_secrets() {
             "0123456789abcdef,fedcba9876543210",
         ),
         ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ("APP__AUTH__MODE", "off"),
         ("APP__RABBITMQ__URL", "amqp://u:0123456789abcdef@mq"),
         ("APP__MYSQL__URL", "mysql://u:0123456789abcdef@db/tickets"),
     ])
@@ -315,4 +317,52 @@ fn a_process_is_reached_where_it_listens() {
 fn a_missing_file_is_named() {
     let faults = load(&[("APP_ENV", "moon")]).unwrap_err().to_string();
     assert!(faults.contains("moon.toml"), "{faults}");
+}
+
+/// Whoever forgets `APP_ENV` must not open what others can reach.
+#[test]
+fn development_with_servers_needs_what_production_needs() {
+    let servers = [
+        ("APP__STORE__ADAPTER", "mysql"),
+        ("APP__MYSQL__URL", "mysql://u:p@db/tickets"),
+    ];
+    let faults = load(&servers).unwrap_err().to_string();
+    for name in ["TICKETS__ID_SECRETS", "ADMIN__TOKEN", "AUTH__MODE"] {
+        assert!(faults.contains(&format!("APP__{name}")), "{faults}");
+    }
+}
+
+#[test]
+fn tokens_need_their_rules_and_one_kind_of_keys() {
+    let with = |more: &[(&str, &str)]| {
+        let mut variables = vec![("APP__AUTH__MODE", "jwt")];
+        variables.extend(more);
+        load(&variables)
+    };
+    let faults = with(&[]).unwrap_err().to_string();
+    for name in ["issuer", "audience", "algorithms", "jwks_url"] {
+        assert!(
+            faults.contains(&format!("auth.{name}: is missing")),
+            "{faults}"
+        );
+    }
+    let rules = [
+        ("APP__AUTH__ISSUER", "i"),
+        ("APP__AUTH__AUDIENCE", "a"),
+        ("APP__AUTH__ALGORITHMS", "EdDSA, ES256"),
+    ];
+    let secret = "hunter2hunter2hunter2hunter2hunter2";
+    let file = ("APP__AUTH__JWKS_FILE", "keys.json");
+    let several = [&rules[..], &[file, ("APP__AUTH__HMAC_SECRET", secret)]].concat();
+    let faults = with(&several).unwrap_err().to_string();
+    assert!(faults.contains("not several"), "{faults}");
+    assert!(!faults.contains("hunter2"), "{faults}");
+    let settings = with(&[&rules[..], &[file]].concat()).unwrap();
+    assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
+    let unknown = [&rules[..2], &[file, ("APP__AUTH__ALGORITHMS", "none")]].concat();
+    let faults = with(&unknown).unwrap_err().to_string();
+    assert!(
+        faults.contains("auth.algorithms: must be one or several of HS256"),
+        "{faults}"
+    );
 }
