@@ -49,4 +49,16 @@ impl BoxOffice {
     pub const fn new(parts: BoxOfficeParts) -> Self {
         Self { parts }
     }
+
+    /// Who may order. No rule is above what the port says.
+    #[must_use]
+    pub fn users(&self) -> &dyn UserRepository {
+        &*self.parts.users
+    }
+
+    /// What is on sale, to be created and read. Changes are [`Self::change_show`]'s.
+    #[must_use]
+    pub fn shows(&self) -> &dyn ShowRepository {
+        &*self.parts.shows
+    }
 }

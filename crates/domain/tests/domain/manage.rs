@@ -17,14 +17,14 @@ async fn a_new_show_is_told_as_the_rule_opens_it() {
     let id = ShowId::new("b").unwrap();
     let show = world.shows.lock().remove(&id).unwrap();
     let office = world.office();
-    let standing = office.create_show(show.clone()).await.unwrap();
+    let standing = office.shows().create(&show).await.unwrap();
     let (opened, _) = ShowLedger::open(id, show.terms.clone(), at(1));
     assert_eq!(standing.show, show);
     assert_eq!(
         (standing.seats, standing.seq),
         (opened.seats(), opened.seq())
     );
-    let again = office.create_show(show).await.unwrap_err();
+    let again = office.shows().create(&show).await.unwrap_err();
     assert!(matches!(again, CreateShowError::AlreadyExists), "{again:?}");
 }
 

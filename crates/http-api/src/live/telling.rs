@@ -124,14 +124,15 @@ impl Live {
         ids: &[ShowId],
         audience: Audience<'_>,
     ) -> Result<(), ShowRepositoryError> {
-        let standings = self.office.read_standings(ids).await?;
+        let shows = self.office.shows();
+        let standings = shows.standings(ids).await?;
         for standing in &standings {
             self.shows.tell(&standing.announcement(), audience);
         }
         let found: HashSet<_> = standings.iter().map(|s| &s.show.id).collect();
         for id in ids.iter().filter(|id| !found.contains(id)) {
             // Among others, one that cannot be read is left out like one that is not there.
-            let alone = self.office.read_standings(std::slice::from_ref(id)).await;
+            let alone = shows.standings(std::slice::from_ref(id)).await;
             if alone.is_ok_and(|alone| alone.is_empty()) {
                 self.shows.refuse(id, audience);
             }

@@ -73,46 +73,16 @@ impl TryFrom<NewShow> for Show {
     }
 }
 
-/// What changes of a show.
-struct ShowPatch {
-    /// The new title.
-    title: Option<Title>,
-    /// Seats in all, never below those held and sold.
-    capacity: Option<Capacity>,
-    /// Seats that a user may have, for orders decided from now on.
-    max_per_user: Option<NonZeroU32>,
-    /// For tickets reserved from now on.
-    hold_seconds: Option<HoldSeconds>,
-    /// Null for none.
-    sales_open_at: Option<Option<Timestamp>>,
-    /// Null for none.
-    sales_close_at: Option<Option<Timestamp>>,
-}
-
-impl ShowPatch {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        all!(Self {
-            title: fields.optional("title", text(Title::new)),
-            capacity: fields.optional("capacity", capacity),
-            max_per_user: fields.optional("max_per_user", max_per_user),
-            hold_seconds: fields.optional("hold_seconds", hold_seconds),
-            sales_open_at: fields.optional("sales_open_at", instant),
-            sales_close_at: fields.optional("sales_close_at", instant),
-        })
-    }
-}
-
-impl From<ShowPatch> for ShowChange {
-    fn from(patch: ShowPatch) -> Self {
-        Self {
-            title: patch.title,
-            capacity: patch.capacity,
-            max_per_user: patch.max_per_user,
-            hold: patch.hold_seconds,
-            sales_open_at: patch.sales_open_at,
-            sales_close_at: patch.sales_close_at,
-        }
-    }
+/// Null takes an end of the sales window away.
+fn show_change(fields: &mut Fields<'_, '_>) -> Option<ShowChange> {
+    all!(ShowChange {
+        title: fields.optional("title", text(Title::new)),
+        capacity: fields.optional("capacity", capacity),
+        max_per_user: fields.optional("max_per_user", max_per_user),
+        hold: fields.optional("hold_seconds", hold_seconds),
+        sales_open_at: fields.optional("sales_open_at", instant),
+        sales_close_at: fields.optional("sales_close_at", instant),
+    })
 }
 
 fn capacity(value: &Value<'_>) -> Result<Capacity, String> {
@@ -191,7 +161,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Answer {
     let new = body.read(&request, NewShow::read)?;
-    let standing = state.office.create_show(new.try_into()?).await?;
+    let standing = state.office.shows().create(&new.try_into()?).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/shows/{}", standing.show.id)))
         .json(ShowBody::from(&standing)))
@@ -206,8 +176,8 @@ pub(crate) async fn change(
     body: Body,
 ) -> Answer {
     let id = path_id(&id, ShowId::new)?;
-    let patch = body.read(&request, ShowPatch::read)?;
-    let changed = state.office.change_show(&id, &patch.into()).await?;
+    let change = body.read(&request, show_change)?;
+    let changed = state.office.change_show(&id, &change).await?;
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
     }
@@ -217,17 +187,18 @@ pub(crate) async fn change(
 /// `GET /shows/{id}`.
 pub(crate) async fn read(_: Anybody, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, ShowId::new)?;
-    let standing = state.office.read_show(&id).await?;
-    let standing = standing.ok_or(ApiError::ShowNotFound)?;
-    Ok(HttpResponse::Ok().json(ShowBody::from(&standing)))
+    let shows = state.office.shows();
+    let found = shows.standings(std::slice::from_ref(&id)).await?;
+    let standing = found.first().ok_or(ApiError::ShowNotFound)?;
+    Ok(HttpResponse::Ok().json(ShowBody::from(standing)))
 }
 
 /// `GET /shows`, by id.
 pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answer {
     let page = read_query(&request, |fields| PageQuery::read(fields, ShowId::new))?;
     let _turn = state.lists.turn().await?;
-    let standings = state.office.list_shows(page.cursor.as_ref(), page.limit);
-    let standings = standings.await?;
+    let shows = state.office.shows();
+    let standings = shows.list(page.cursor.as_ref(), page.limit).await?;
     Ok(HttpResponse::Ok().json(ShowsBody {
         shows: standings.iter().map(ShowBody::from).collect(),
         next_cursor: standings

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::ids::{ShowId, UserId};
+use domain::ids::UserId;
 use domain::order::Quantity;
 use domain::ports::TicketPage;
 use domain::receipt::{IdempotencyKey, TicketId};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::access::Anybody;
 use crate::json::body::Body;
-use crate::json::hint::Hint;
+use crate::json::hint::hint;
 use crate::json::ticket::{TicketBody, WaitingLineBody};
 use crate::json::values::{show_id, user_id};
 use crate::live::{TicketRequest, event_stream};
@@ -26,28 +26,18 @@ use crate::state::{Answer, State};
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// An order.
-struct NewOrder {
-    /// The show.
-    show_id: ShowId,
-    /// Who orders.
-    user_id: UserId,
-    /// Seats, at most `tickets.max_quantity`; 1 unless given.
-    quantity: Quantity,
-}
-
-impl NewOrder {
-    fn read(fields: &mut Fields<'_, '_>, max: Quantity) -> Option<Self> {
-        let seats = |value: &Value<'_>| {
-            let seats = whole(1..=max.seats())(value);
-            seats.map_err(|what| what + " (tickets.max_quantity)")
-        };
-        all!(Self {
-            show_id: fields.required("show_id", show_id),
-            user_id: fields.required("user_id", user_id),
-            quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
-        })
-    }
+/// An order for one seat, unless given.
+fn order_request(fields: &mut Fields<'_, '_>, max: Quantity) -> Option<OrderRequest> {
+    let seats = |value: &Value<'_>| {
+        let seats = whole(1..=max.seats())(value);
+        seats.map_err(|what| what + " (tickets.max_quantity)")
+    };
+    all!(OrderRequest {
+        show_id: fields.required("show_id", show_id),
+        user_id: fields.required("user_id", user_id),
+        quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
+        key: Some(None),
+    })
 }
 
 /// Where a stream of events starts.
@@ -55,14 +45,14 @@ struct EventsQuery {
     /// For clients that cannot send the header `Last-Event-ID`, or lose it. Empty for none.
     last_event_id: Option<u32>,
     /// What is known of the ticket.
-    hint: Hint,
+    hint: LineHint,
 }
 
 impl EventsQuery {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         all!(Self {
             last_event_id: fields.or("lastEventId", None, text(event_id)),
-            hint: Hint::read(fields),
+            hint: hint(fields),
         })
     }
 }
@@ -99,13 +89,8 @@ pub(crate) async fn place(_: Anybody, state: State, request: HttpRequest, body: 
         return Err(ApiError::ShuttingDown);
     }
     let max = state.office.max_quantity();
-    let order = body.read(&request, |fields| NewOrder::read(fields, max))?;
-    let order = OrderRequest {
-        show_id: order.show_id,
-        user_id: order.user_id,
-        quantity: order.quantity,
-        key: read_key(&request)?,
-    };
+    let mut order = body.read(&request, |fields| order_request(fields, max))?;
+    order.key = read_key(&request)?;
     let placed = state.office.place_order(order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
@@ -155,8 +140,8 @@ pub(crate) async fn read(
     id: web::Path<String>,
 ) -> Answer {
     let id = path_id(&id, str::parse)?;
-    let hint = read_query(&request, Hint::read)?;
-    let view = state.office.read_ticket(id, &hint.into()).await?;
+    let hint = read_query(&request, hint)?;
+    let view = state.office.read_ticket(id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
         TicketView::Processing { id, place, .. } => {
@@ -175,8 +160,7 @@ pub(crate) async fn events(
     let id = path_id(&id, str::parse)?;
     let query = read_query(&request, EventsQuery::read)?;
     let told = read_last_event_id(&request)?.or(query.last_event_id);
-    let hint = LineHint::from(query.hint);
-    let hint = (hint != LineHint::default()).then(|| Box::new(hint));
+    let hint = (query.hint != LineHint::default()).then(|| Box::new(query.hint));
     event_stream::open(&state.live, TicketRequest { id, hint }, told).await
 }
 

@@ -14,60 +14,20 @@ use crate::parameters::{PageQuery, path_id, read_query};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
 
-/// A new user.
-struct NewUser {
-    /// Names the user for ever.
-    id: UserId,
-    /// As people see it.
-    name: UserName,
-    /// Standard unless given.
-    priority: PriorityClass,
+/// Of the class standard unless given.
+fn new_user(fields: &mut Fields<'_, '_>) -> Option<User> {
+    all!(User {
+        id: fields.required("id", user_id),
+        name: fields.required("name", text(UserName::new)),
+        priority: fields.or("priority", PriorityClass::Standard, priority),
+    })
 }
 
-impl NewUser {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        all!(Self {
-            id: fields.required("id", user_id),
-            name: fields.required("name", text(UserName::new)),
-            priority: fields.or("priority", PriorityClass::Standard, priority),
-        })
-    }
-}
-
-impl From<NewUser> for User {
-    fn from(new: NewUser) -> Self {
-        Self {
-            id: new.id,
-            name: new.name,
-            priority: new.priority,
-        }
-    }
-}
-
-/// What changes of a user.
-struct UserPatch {
-    /// The new name.
-    name: Option<UserName>,
-    /// The new class, for orders from now on.
-    priority: Option<PriorityClass>,
-}
-
-impl UserPatch {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        all!(Self {
-            name: fields.optional("name", text(UserName::new)),
-            priority: fields.optional("priority", priority),
-        })
-    }
-}
-
-impl From<UserPatch> for UserChange {
-    fn from(patch: UserPatch) -> Self {
-        Self {
-            name: patch.name,
-            priority: patch.priority,
-        }
-    }
+fn user_change(fields: &mut Fields<'_, '_>) -> Option<UserChange> {
+    all!(UserChange {
+        name: fields.optional("name", text(UserName::new)),
+        priority: fields.optional("priority", priority),
+    })
 }
 
 /// A user as clients see it.
@@ -116,8 +76,8 @@ pub(crate) async fn create(
     request: HttpRequest,
     body: Body,
 ) -> Answer {
-    let new = body.read(&request, NewUser::read)?;
-    let user = state.office.create_user(new.into()).await?;
+    let user = body.read(&request, new_user)?;
+    state.office.users().create(&user).await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserBody::from(&user)))
@@ -132,8 +92,8 @@ pub(crate) async fn change(
     body: Body,
 ) -> Answer {
     let id = path_id(&id, UserId::new)?;
-    let patch = body.read(&request, UserPatch::read)?;
-    let user = state.office.change_user(&id, &patch.into()).await?;
+    let change = body.read(&request, user_change)?;
+    let user = state.office.users().change(&id, &change).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
@@ -142,7 +102,7 @@ pub(crate) async fn change(
 pub(crate) async fn erase(_: Administration, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, UserId::new)?;
     let alias = UserId::alias(rand::random());
-    let tickets = state.office.erase_user(&id, &alias).await?;
+    let tickets = state.office.users().erase(&id, &alias).await?;
     Ok(HttpResponse::Ok().json(ErasedBody {
         id: id.as_str(),
         anonymised_tickets: tickets.ok_or(ApiError::UserNotFound)?,
@@ -152,7 +112,7 @@ pub(crate) async fn erase(_: Administration, state: State, id: web::Path<String>
 /// `GET /users/{id}`.
 pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, UserId::new)?;
-    let user = state.office.read_user(&id).await?;
+    let user = state.office.users().find(&id).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
@@ -161,8 +121,8 @@ pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>)
 pub(crate) async fn list(_: Administration, state: State, request: HttpRequest) -> Answer {
     let page = read_query(&request, |fields| PageQuery::read(fields, UserId::new))?;
     let _turn = state.lists.turn().await?;
-    let users = state.office.list_users(page.cursor.as_ref(), page.limit);
-    let users = users.await?;
+    let users = state.office.users();
+    let users = users.list(page.cursor.as_ref(), page.limit).await?;
     Ok(HttpResponse::Ok().json(UsersBody {
         users: users.iter().map(UserBody::from).collect(),
         next_cursor: users
