@@ -109,7 +109,7 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
     if answers.major_version().is_none() {
         findings.push(version_unknown(answers));
     }
-    // That there is nothing is said by whoever looks there over AMQP.
+    // That there is nothing is found over AMQP.
     if !(deployment.may_be_new && queues::are_not_there(deployment, answers)) {
         findings.extend(exchange::findings(deployment, answers));
         findings.extend(queues::findings(deployment, answers));

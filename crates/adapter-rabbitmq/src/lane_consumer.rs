@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::order::{Lane, Order};
-use domain::ports::{Clock, ConsumeError, DeadLetter, DeadLetters, DeliveryBatch, LaneConsumer};
+use domain::ports::{Clock, ConsumeError, DeadLetter, DeliveryBatch, LaneConsumer};
 use domain::schedule::ClassSchedule;
 use domain::user::PriorityClass;
 use futures_util::future::join_all;
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
+use crate::dead_letters::RabbitDeadLetters;
 use crate::error::BrokerError;
 use crate::lane_troubles::LaneTroubles;
 use crate::limits::{CLOSE_LIMIT, within_limit};
@@ -196,7 +197,7 @@ pub(crate) struct LaneReader {
     pub(crate) topology: Topology,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) schedule: ClassSchedule,
-    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) dead_letters: Arc<RabbitDeadLetters>,
     pub(crate) troubles: LaneTroubles,
 }
 
@@ -320,7 +321,7 @@ impl RabbitLaneConsumer {
                             order: None,
                             payload: payload.clone(),
                         };
-                        let put = self.reader.dead_letters.put(letter).await;
+                        let put = self.reader.dead_letters.put(&letter).await;
                         put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
                         error!(
                             queue.lane = %self.lane, reason,
@@ -371,7 +372,7 @@ impl RabbitLaneConsumer {
                 break;
             };
             orders.push(order);
-            let end = &mut ends[usize::from(class == PriorityClass::Standard)];
+            let end = &mut ends[class.index()];
             *end = tag.or(*end);
         }
         if orders.is_empty() {

@@ -157,8 +157,8 @@ impl Link {
     async fn pulse(self: &Arc<Self>, kept: Option<LiveChannel>) -> Option<LiveChannel> {
         let something_is_missing = !self.topology.is_known() && self.current().is_some();
         if self.unrepaired().is_some() || something_is_missing {
-            // Whoever missed it may not come again before readiness says that all is well, and
-            // may be another link: each finds out whether the queues are still ours.
+            // The caller that missed it may not come again before readiness says that all is well,
+            // and may use another link: each finds out whether the queues are still ours.
             let link = Arc::clone(self);
             tokio::spawn(async move { link.repair().await });
         }
@@ -234,8 +234,8 @@ impl Link {
         if !self.proves_majority {
             return Ok(());
         }
-        // In turn, because somebody may delete either. What they record would be recorded by
-        // whoever starts next, another deployment or one with another number of lanes.
+        // In turn, because somebody may delete either. The process that starts next would record
+        // another deployment or another number of lanes then.
         let deployment = self.topology.recorded_deployment();
         let queue = match deployment {
             Some(queue) if self.looks.fetch_add(1, Ordering::Relaxed) % 2 == 1 => queue,

@@ -54,9 +54,7 @@ struct OrdersMessage<'a> {
     class: Cow<'a, str>,
     accepted_by: u32,
     redriven: bool,
-    #[serde(borrow)]
     columns: Vec<Cow<'a, str>>,
-    #[serde(borrow)]
     orders: Vec<OrderRow<'a>>,
 }
 
@@ -109,19 +107,15 @@ struct EventsMessage<'a> {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum EventBody<'a> {
     #[serde(borrow)]
-    Ticket(TicketBody<'a>),
-    #[serde(borrow)]
+    Ticket(AnnouncedTicket<'a>),
     Show(ShowSeatsBody<'a>),
-    #[serde(borrow)]
     Accepted(AcceptedBody<'a>),
-    #[serde(borrow)]
     Settled(SettledBody<'a>),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TicketBody<'a> {
-    #[serde(borrow)]
+struct AnnouncedTicket<'a> {
     order: OrderBody<'a>,
     /// `reserved`, `confirmed`, or why the order was rejected.
     #[serde(borrow)]
@@ -233,7 +227,7 @@ impl<'a> From<&'a Event> for EventBody<'a> {
                     Verdict::Confirmed => (CONFIRMED, None),
                     Verdict::Rejected(reason) => (reason.as_str(), None),
                 };
-                Self::Ticket(TicketBody {
+                Self::Ticket(AnnouncedTicket {
                     order: (&ticket.order).into(),
                     verdict: verdict.into(),
                     hold_expires_at,

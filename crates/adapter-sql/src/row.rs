@@ -330,13 +330,6 @@ impl TryFrom<TicketRow> for Ticket {
     }
 }
 
-impl TicketRow {
-    /// Its place in the lists of a user.
-    pub(crate) fn place(&self) -> (i64, Vec<u8>) {
-        (self.requested_at, self.id.clone())
-    }
-}
-
 /// A step of a show's history, if it can be read or not.
 pub(crate) fn decision(row: TicketRow) -> HistoryEntry {
     let seq = row.decision_seq.unwrap_or_default();

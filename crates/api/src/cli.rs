@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use domain::order::{Lanes, MAX_LANES};
-use domain::ports::{Clock, DeadLetter, Finding, Level, StoreIdentity};
+use domain::ports::{Clock, DeadLetter, Level, StoreIdentity};
 use domain::receipt::ProcessId;
 use domain::use_cases::audit_shows;
 use http_api::AuditReport;
@@ -172,6 +172,10 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn exit_code(is_well: bool) -> ExitCode {
+    ExitCode::from(u8::from(!is_well))
+}
+
 async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     role.fits(&settings)?;
     telemetry::log_panics();
@@ -294,11 +298,7 @@ async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
     let body = answer.text().await?;
     // The answer is the exit code, whether anybody reads the reasons or not.
     let _unread = print(body);
-    Ok(if is_ready {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(is_ready))
 }
 
 async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -350,24 +350,17 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         for examined in Examined::all([(name, examinations)]) {
             for finding in examined.findings().await {
                 is_well &= finding.level != Level::Broken;
-                let Finding {
-                    level,
-                    subject,
-                    what,
-                    remedy,
-                } = finding;
-                print(format_args!("  {level}: {subject}: {what}\n    {remedy}"))?;
+                print(format_args!(
+                    "  {}: {}: {}\n    {}",
+                    finding.level, finding.subject, finding.what, finding.remedy
+                ))?;
             }
         }
     }
     if let Some(unseen) = settings.queue.adapter().unseen() {
         print(unseen)?;
     }
-    Ok(if is_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(is_well))
 }
 
 /// A failure of the store, with what is to be done about it.
@@ -402,11 +395,7 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
     } else {
         report.to_string()
     })?;
-    Ok(if report.violations == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(report.violations == 0))
 }
 
 /// Asks the process at `url`, as administration.

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod ids;
 pub mod journal;
 mod lane;
+mod named;
 pub mod order;
 pub mod ports;
 pub mod principal;

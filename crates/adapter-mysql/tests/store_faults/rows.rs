@@ -100,7 +100,7 @@ async fn a_show_that_cannot_be_read_is_decided_by_nobody_and_hinders_no_other() 
     store.database.execute(terms).await;
     let mut both = store.source.orders(2, "a", USER);
     both.extend(store.source.orders(2, "b", USER));
-    // So that whoever decides singles the orders out.
+    // So that the worker singles the orders out.
     for orders in [&both[..], &both[2..]] {
         let error = store.store.decide(orders, None).await.unwrap_err();
         let LedgerError::Unprocessable(cause) = error else {
@@ -184,7 +184,7 @@ async fn a_row_that_is_left_out_ends_no_list() {
     assert_eq!(users, [USER, "4"]);
 }
 
-/// As after a restore of one table. Whoever decides singles the show's orders out by that.
+/// As after a restore of one table. The worker singles the show's orders out by that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_show_behind_its_history_fails_alone() {
     let store = Store::new(Duration::MAX).await;

@@ -2,7 +2,7 @@
 //! missing until a node has reported, absent values are `null`, `""` or `[]`. So it is read
 //! field by field.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use serde_json::Value;
 
 use crate::doctor::shell::quoted;
@@ -41,8 +41,7 @@ impl NotTold {
                 "check the broker's log and run it again".to_owned(),
             ),
         };
-        Finding::new(
-            Level::Unknown,
+        Finding::unknown(
             subject,
             format!("{what}: not checked, because {why}"),
             remedy,

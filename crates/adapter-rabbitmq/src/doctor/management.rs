@@ -1,6 +1,6 @@
 //! RabbitMQ's management API over HTTP.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -54,8 +54,7 @@ impl Management {
                 }
             }
         }
-        Err(Finding::new(
-            Level::Unknown,
+        Err(Finding::unknown(
             "management API",
             format!("nothing could be checked: {reasons}"),
             "check the management URLs; enable the API on every node (rabbitmq-plugins enable \

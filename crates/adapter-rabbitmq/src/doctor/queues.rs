@@ -77,8 +77,7 @@ fn expected(topology: &Topology) -> Vec<(String, Role)> {
 fn no_queues(deployment: &Deployment, answers: &Answers, why: &NotTold) -> Finding {
     let vhost = deployment.vhost.as_str();
     match why {
-        NotTold::NotFound => Finding::new(
-            Level::Broken,
+        NotTold::NotFound => Finding::broken(
             format!("vhost {vhost}"),
             "the broker has no such vhost: no process can connect",
             format!(
@@ -91,8 +90,7 @@ fn no_queues(deployment: &Deployment, answers: &Answers, why: &NotTold) -> Findi
                 )
             ),
         ),
-        NotTold::Forbidden => Finding::new(
-            Level::Unknown,
+        NotTold::Forbidden => Finding::unknown(
             "queues",
             format!(
                 "queues, policies and members: not checked, because user {} of the management \

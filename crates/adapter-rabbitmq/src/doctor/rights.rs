@@ -1,6 +1,6 @@
 //! Rights: whether the user of `rabbitmq.url` may do what `topology.rs` and the ports do.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use domain::user::PriorityClass;
 use serde_json::Value;
 
@@ -24,8 +24,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let rights = match &answers.permissions {
         Ok(rights) => rows(rights),
         Err(NotTold::NotFound) => {
-            return vec![Finding::new(
-                Level::Unknown,
+            return vec![Finding::unknown(
                 subject,
                 "rights: not checked, because the user is not in the broker's own database \
                  (LDAP, OAuth 2 or HTTP know it?)",
@@ -46,8 +45,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
         )
     };
     let Some(rights) = rights.iter().find(of_vhost) else {
-        return vec![Finding::new(
-            Level::Broken,
+        return vec![Finding::broken(
             subject,
             format!("has no rights on vhost {}", deployment.vhost),
             remedy(".*", ".*", ".*"),
@@ -69,8 +67,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
         }
         let shell_pattern = quoted(pattern);
         if !lacking.is_empty() {
-            findings.push(Finding::new(
-                Level::Broken,
+            findings.push(Finding::broken(
                 subject.clone(),
                 format!(
                     "may not {right} {}: the pattern is {shell_pattern}",
@@ -83,8 +80,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
                 ),
             ));
         } else if !is_certain {
-            findings.push(Finding::new(
-                Level::Unknown,
+            findings.push(Finding::unknown(
                 subject.clone(),
                 format!(
                     "right to {right}: not checked, because the pattern {shell_pattern} is \
@@ -134,6 +130,7 @@ fn needed(deployment: &Deployment) -> [(&'static str, Vec<String>); 3] {
 
 #[cfg(test)]
 mod tests {
+    use domain::ports::Level;
     use serde_json::json;
 
     use super::*;

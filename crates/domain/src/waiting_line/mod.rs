@@ -20,8 +20,9 @@ mod rate;
 mod tally;
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 pub use intervals::{ANNOUNCED_EVERY, SETTLES_AFTER};
 pub use tally::AcceptTally;
@@ -53,7 +54,7 @@ pub struct WaitingLine {
     /// What happened before this was not heard. In µs.
     listening_since: AtomicI64,
     /// Per lane and class.
-    lines: Box<[[Mutex<Line>; 2]]>,
+    lines: Box<[[Mutex<Line>; PriorityClass::ALL.len()]]>,
 }
 
 impl WaitingLine {
@@ -69,12 +70,8 @@ impl WaitingLine {
     }
 
     fn line(&self, lane: Lane, class: PriorityClass) -> Option<MutexGuard<'_, Line>> {
-        let [high, standard] = self.lines.get(usize::from(lane.index()))?;
-        let line = match class {
-            PriorityClass::High => high,
-            PriorityClass::Standard => standard,
-        };
-        Some(line.lock().unwrap_or_else(PoisonError::into_inner))
+        let of_lane = self.lines.get(usize::from(lane.index()))?;
+        Some(of_lane[class.index()].lock())
     }
 
     /// Hears what a process accepted.

@@ -54,11 +54,8 @@ impl AcceptTally {
     }
 
     fn counter(&self, lane: Lane, class: PriorityClass) -> Option<&Counter> {
-        let class = match class {
-            PriorityClass::High => 0,
-            PriorityClass::Standard => 1,
-        };
-        self.counters.get(usize::from(lane.index()) * 2 + class)
+        let lane = usize::from(lane.index()) * PriorityClass::ALL.len();
+        self.counters.get(lane + class.index())
     }
 
     /// Counts an order at the place `requested_at`.

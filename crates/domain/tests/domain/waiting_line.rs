@@ -309,7 +309,7 @@ fn a_dead_worker_is_told_and_so_is_its_successor() {
     assert!(!listener.is_stalled(SECOND, SECOND / 2));
 }
 
-/// Whoever does not listen hears no progress.
+/// A process that does not listen hears no progress.
 #[test]
 fn silence_counts_from_when_it_could_be_heard() {
     let lanes = Lanes::new(4).unwrap();

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::ids::{ShowId, UserId};
+use domain::ids::UserId;
 use domain::order::Quantity;
 use domain::ports::TicketPage;
 use domain::principal::Principal;
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::access::{Caller, Listener};
 use crate::json::body::Body;
-use crate::json::hint::Hint;
+use crate::json::hint::hint;
 use crate::json::ticket::{TicketBody, WaitingLineBody};
 use crate::json::values::{show_id, user_id};
 use crate::live::{TicketRequest, event_stream};
@@ -29,28 +29,22 @@ use crate::state::{Answer, State};
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// An order.
-struct NewOrder {
-    /// The show.
-    show_id: ShowId,
-    /// For whom; a buyer may leave it out.
-    user_id: UserId,
-    /// Seats, at most `tickets.max_quantity`; 1 unless given.
-    quantity: Quantity,
-}
-
-impl NewOrder {
-    fn read(fields: &mut Fields<'_, '_>, caller: &Principal, max: Quantity) -> Option<Self> {
-        let seats = |value: &Value<'_>| {
-            let seats = whole(1..=max.seats())(value);
-            seats.map_err(|what| what + " (tickets.max_quantity)")
-        };
-        all!(Self {
-            show_id: fields.required("show_id", show_id),
-            user_id: whose(fields, caller, user_id),
-            quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
-        })
-    }
+/// An order for one seat, unless given. A buyer may leave out for whom.
+fn order_request(
+    fields: &mut Fields<'_, '_>,
+    caller: &Principal,
+    max: Quantity,
+) -> Option<OrderRequest> {
+    let seats = |value: &Value<'_>| {
+        let seats = whole(1..=max.seats())(value);
+        seats.map_err(|what| what + " (tickets.max_quantity)")
+    };
+    all!(OrderRequest {
+        show_id: fields.required("show_id", show_id),
+        user_id: whose(fields, caller, user_id),
+        quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
+        key: Some(None),
+    })
 }
 
 /// Where a stream of events starts.
@@ -58,7 +52,7 @@ struct EventsQuery {
     /// For clients that cannot send the header `Last-Event-ID`, or lose it. Empty for none.
     last_event_id: Option<u32>,
     /// What is known of the ticket.
-    hint: Hint,
+    hint: LineHint,
     /// Of `POST /live-tickets`; [`Listener`] has looked at it.
     #[expect(dead_code, reason = "read before the handler")]
     ticket: Option<()>,
@@ -68,7 +62,7 @@ impl EventsQuery {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         all!(Self {
             last_event_id: fields.or("lastEventId", None, text(event_id)),
-            hint: Hint::read(fields),
+            hint: hint(fields),
             ticket: fields.optional("ticket", text(|_: &str| Ok::<_, &str>(()))),
         })
     }
@@ -123,13 +117,8 @@ pub(crate) async fn place(
         return Err(ApiError::ShuttingDown);
     }
     let max = state.office.max_quantity();
-    let order = body.read(&request, |fields| NewOrder::read(fields, &caller, max))?;
-    let order = OrderRequest {
-        show_id: order.show_id,
-        user_id: order.user_id,
-        quantity: order.quantity,
-        key: read_key(&request)?,
-    };
+    let mut order = body.read(&request, |fields| order_request(fields, &caller, max))?;
+    order.key = read_key(&request)?;
     let placed = state.office.place_order(&caller, order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
@@ -179,8 +168,8 @@ pub(crate) async fn read(
     id: web::Path<String>,
 ) -> Answer {
     let id = path_id(&id, str::parse)?;
-    let hint = read_query(&request, Hint::read)?;
-    let view = state.office.read_ticket(&caller, id, &hint.into()).await?;
+    let hint = read_query(&request, hint)?;
+    let view = state.office.read_ticket(&caller, id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
         TicketView::Processing { id, place, .. } => {
@@ -199,8 +188,7 @@ pub(crate) async fn events(
     let id = path_id(&id, str::parse)?;
     let query = read_query(&request, EventsQuery::read)?;
     let told = read_last_event_id(&request)?.or(query.last_event_id);
-    let hint = LineHint::from(query.hint);
-    let hint = (hint != LineHint::default()).then(|| Box::new(hint));
+    let hint = (query.hint != LineHint::default()).then(|| Box::new(query.hint));
     event_stream::open(&state.live, &caller, TicketRequest { id, hint }, told).await
 }
 

@@ -1,3 +1,5 @@
+//! Cases of confirming, cancelling and expiring.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -81,12 +83,7 @@ pub async fn confirming_sells_held_seats_once(h: &StoreHarness) {
         version: 2,
         ..reserved
     };
-    let report = h
-        .ports
-        .ledger
-        .transition(&[request(Confirm, order.ticket_id)])
-        .await
-        .unwrap();
+    let report = h.transitions(&[request(Confirm, order.ticket_id)]).await;
     assert_eq!(
         report.outcomes,
         [TransitionOutcome::Changed(confirmed.clone())]
@@ -157,21 +154,17 @@ pub async fn each_request_has_an_outcome_of_its_own(h: &StoreHarness) {
     let b = decided(h, &source, 1, "b").await;
     let c = decided(h, &source, 1, "c").await;
     let (unknown, rejected) = (source.ticket_id(), a[2].ticket_id);
-    let report = h
-        .ports
-        .ledger
-        .transition(&[
-            request(Confirm, b[0].ticket_id),
-            request(Confirm, unknown),
-            request(Cancel, a[1].ticket_id),
-            request(Confirm, rejected),
-            request(Cancel, rejected),
-            request(Confirm, c[0].ticket_id),
-            request(Cancel, unknown),
-            request(Confirm, a[0].ticket_id),
-        ])
-        .await
-        .unwrap();
+    let requests = [
+        request(Confirm, b[0].ticket_id),
+        request(Confirm, unknown),
+        request(Cancel, a[1].ticket_id),
+        request(Confirm, rejected),
+        request(Cancel, rejected),
+        request(Confirm, c[0].ticket_id),
+        request(Cancel, unknown),
+        request(Confirm, a[0].ticket_id),
+    ];
+    let report = h.transitions(&requests).await;
     let [b0, none, a1, no_seats, nothing, c0, no_one, a0] =
         <[_; 8]>::try_from(report.outcomes).unwrap();
     let ended = |outcome| {
@@ -204,7 +197,7 @@ pub async fn requests_for_one_ticket_count_in_sequence(h: &StoreHarness) {
     let order = &decided(h, &OrderSource::new(1), 1, "a").await[0];
     let requests =
         [Confirm, Confirm, Cancel, Confirm, Cancel].map(|kind| request(kind, order.ticket_id));
-    let report = h.ports.ledger.transition(&requests).await.unwrap();
+    let report = h.transitions(&requests).await;
     let [sold, still_sold, cancelled, too_late, still_cancelled] =
         <[_; 5]>::try_from(report.outcomes).unwrap();
     let (sold, cancelled) = (changed(sold), changed(cancelled));
@@ -389,7 +382,7 @@ pub async fn a_transition_given_up_midway_happened_whole_or_not_at_all(h: &Store
             .map(|order| request(Confirm, order.ticket_id))
             .collect();
         let done = give_up_after(polls, h.ports.ledger.transition(&requests)).await;
-        let again = h.ports.ledger.transition(&requests).await.unwrap().outcomes;
+        let again = h.transitions(&requests).await.outcomes;
         let changes = again
             .iter()
             .filter(|outcome| matches!(outcome, TransitionOutcome::Changed(_)))
