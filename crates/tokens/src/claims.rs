@@ -87,7 +87,9 @@ impl Claims {
             .ok()
             .and_then(|since| i64::try_from(since.as_micros()).ok())
             .unwrap_or(i64::MAX);
-        Ok(Some(Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)))
+        Ok(Some(
+            Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX),
+        ))
     }
 
     fn user(&self, claim: &str) -> Result<Option<UserId>, TokenError> {

@@ -93,7 +93,9 @@ impl CurrentKeys {
     /// Whether the source has not changed since `set` was got.
     pub(crate) fn is_current(&self, set: &Arc<KeySet>) -> bool {
         let current = self.set.read();
-        current.as_ref().is_some_and(|current| Arc::ptr_eq(current, set))
+        current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, set))
     }
 
     /// Reads the source now. The keys stay as they are if that fails.
@@ -157,7 +159,9 @@ impl CurrentKeys {
 
     async fn try_read(&self, reader: &mut Reader) -> Result<(), SourceError> {
         let jwks = reader.source.read(self.pace.time_limit).await?;
-        if jwks == reader.jwks && let Some(set) = self.get() {
+        if jwks == reader.jwks
+            && let Some(set) = self.get()
+        {
             return usable(&set);
         }
         let set = Arc::new(KeySet::parse(&jwks, &reader.accepted)?);

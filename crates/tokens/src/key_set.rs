@@ -103,11 +103,9 @@ impl KeySet {
 }
 
 /// The one algorithm of the key, by its type and never by what a token says.
-fn usable(
-    entry: Value,
-    accepted: &[Algorithm],
-) -> Result<(Algorithm, DecodingKey), &'static str> {
-    let jwk: Jwk = serde_json::from_value(entry).map_err(|_| "its type is unknown or it is invalid")?;
+fn usable(entry: Value, accepted: &[Algorithm]) -> Result<(Algorithm, DecodingKey), &'static str> {
+    let jwk: Jwk =
+        serde_json::from_value(entry).map_err(|_| "its type is unknown or it is invalid")?;
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::Rs256,
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {

@@ -114,9 +114,11 @@ async fn get(
         return Err(SourceError::Status(answer.status()));
     }
     let body = Limited::new(answer.into_body(), MAX_LENGTH).collect().await;
-    let body = body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
-        true => SourceError::TooLong,
-        false => SourceError::Exchange(error),
-    })?;
+    let body = body.map_err(
+        |error| match error.is::<http_body_util::LengthLimitError>() {
+            true => SourceError::TooLong,
+            false => SourceError::Exchange(error),
+        },
+    )?;
     Ok(body.to_bytes().to_vec())
 }

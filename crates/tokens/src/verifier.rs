@@ -128,8 +128,7 @@ impl Verifier {
             return None;
         }
         let known = self.known.get(&digest(token))?;
-        let is_valid =
-            self.keys.are(&known.keys) && self.clock.now() < known.identity.expires_at;
+        let is_valid = self.keys.are(&known.keys) && self.clock.now() < known.identity.expires_at;
         is_valid.then_some(known.identity)
     }
 
