@@ -53,15 +53,21 @@ async fn issuer_and_audience_must_be_ours() {
         ("aud", json!([5])),
         ("exp", json!(null)),
         ("exp", json!("1767229200")),
-        ("exp", json!([1_767_229_200])),
         ("nbf", json!("0")),
-        ("nbf", json!({})),
     ] {
         assert_eq!(
             refusal_of(claim, value.clone()).await,
             invalid(claim),
             "{claim}: {value}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_registered_claim_is_no_list() {
+    for claim in ["exp", "nbf", "sub"] {
+        let refusal = refusal_of(claim, json!([1])).await;
+        assert_eq!(refusal, Some(TokenError::Malformed), "{claim}");
     }
 }
 
@@ -84,7 +90,6 @@ async fn a_buyer_has_a_valid_id() {
         json!(long),
         json!(-1),
         json!(1.5),
-        json!([]),
     ] {
         assert_eq!(
             refusal_of("sub", bad.clone()).await,

@@ -6,12 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::time::Timestamp;
 use port_contracts::ManualClock;
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
     RsaKeyPair, RsaPublicKeyComponents,
 };
-use ring::{hmac, rand};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -110,7 +110,7 @@ impl TestKey {
     }
 
     fn signature(&self, message: &[u8]) -> Vec<u8> {
-        let rng = rand::SystemRandom::new();
+        let rng = SystemRandom::new();
         match &self.key {
             Private::Secret(key) => hmac::sign(key, message).as_ref().to_vec(),
             Private::Rsa(pair) => {

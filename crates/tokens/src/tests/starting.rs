@@ -67,8 +67,14 @@ async fn a_file_must_have_a_usable_key() {
 }
 
 #[tokio::test]
-async fn a_url_is_one_of_http() {
-    for url in ["ftp://id.example/jwks", "file:///jwks", "data:,{}"] {
+async fn a_url_is_one_of_http_without_a_password() {
+    for url in [
+        "ftp://id.example/jwks",
+        "file:///jwks",
+        "data:,{}",
+        "https://user@id.example/jwks",
+        "http://:password@id.example/jwks",
+    ] {
         let keys = Keys::Url(url.parse().unwrap());
         let error = started(&[Algorithm::Es256], keys).await.err().unwrap();
         assert!(matches!(error, StartError::Url), "{url}");
@@ -144,16 +150,12 @@ async fn the_log_says_once_what_fails_and_nothing_of_tokens() {
     let future = json!({"kty": "future", "kid": "key-2"});
     let keys = [key.jwk(), future.clone()];
     let provider = Provider::start(set(&keys)).await;
-    let url = provider
-        .url
-        .as_str()
-        .replace("http://", "http://user:password@");
     let pace = Pace {
         refresh: Duration::from_millis(1),
         retry: Duration::from_millis(1),
         ..Pace::URL
     };
-    let source = KeySource::url(&url.parse().unwrap()).unwrap();
+    let source = KeySource::url(&provider.url).unwrap();
     let rules = rules(&[Algorithm::Es256]);
     let stop = CancellationToken::new();
     let verifier = Verifier::start_at(pace, rules, source, clock(), stop)
@@ -176,7 +178,6 @@ async fn the_log_says_once_what_fails_and_nothing_of_tokens() {
         ("a key of the key set is not used", 1),
         ("key-2", 1),
         ("alice", 0),
-        ("password", 0),
     ] {
         let lines = text.lines().filter(|line| line.contains(words));
         assert_eq!(lines.count(), times, "{words} in\n{text}");
