@@ -73,7 +73,7 @@ impl KeySource {
         Self::trusting(roots, url)
     }
 
-    fn trusting(roots: RootCertStore, url: &Url) -> Result<Self, StartError> {
+    pub(crate) fn trusting(roots: RootCertStore, url: &Url) -> Result<Self, StartError> {
         let uri = url.as_str().parse().map_err(|_| StartError::Url)?;
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

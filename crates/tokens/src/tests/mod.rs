@@ -8,3 +8,4 @@ mod provider;
 mod published_vectors;
 mod refreshing;
 mod starting;
+mod tls;
