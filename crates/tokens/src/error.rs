@@ -57,8 +57,8 @@ pub enum StartError {
         /// The length of the secret, in bytes.
         bytes: usize,
     },
-    /// The URL is neither `https` nor `http`.
-    #[error("the URL of the key set must begin with https:// or http://")]
+    /// The URL is neither `https` nor `http`, or has a user or a password.
+    #[error("the key set's URL must begin with https:// or http:// and have no user")]
     Url,
     /// TLS is impossible.
     #[error("the key set's URL cannot be asked over TLS")]

@@ -56,6 +56,9 @@ impl KeySource {
     /// Over TLS it trusts the certificates that this machine trusts, so that a company's own
     /// authority needs no setting here.
     pub(crate) fn url(url: &Url) -> Result<Self, StartError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(StartError::Url);
+        }
         let mut roots = RootCertStore::empty();
         match url.scheme() {
             "http" => {}
@@ -70,7 +73,7 @@ impl KeySource {
         Self::trusting(roots, url)
     }
 
-    fn trusting(roots: RootCertStore, url: &Url) -> Result<Self, StartError> {
+    pub(crate) fn trusting(roots: RootCertStore, url: &Url) -> Result<Self, StartError> {
         let uri = url.as_str().parse().map_err(|_| StartError::Url)?;
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
