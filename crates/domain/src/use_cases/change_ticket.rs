@@ -34,7 +34,8 @@ pub enum ChangeTicketError {
 }
 
 impl BoxOffice {
-    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds.
+    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds. The ledger is
+    /// not asked for an id that nobody issued.
     ///
     /// # Errors
     /// [`ChangeTicketError`].
@@ -43,6 +44,9 @@ impl BoxOffice {
         ticket_id: TicketId,
         kind: TransitionKind,
     ) -> Result<ChangedTicket, ChangeTicketError> {
+        if self.open(ticket_id).is_none() {
+            return Err(ChangeTicketError::NotFound);
+        }
         let mut report = self
             .parts
             .ledger
@@ -62,13 +66,7 @@ impl BoxOffice {
             Some(TransitionOutcome::Refused(ticket, refusal)) => {
                 Err(ChangeTicketError::Refused(ticket, refusal))
             }
-            Some(TransitionOutcome::NotDecided) | None => {
-                if self.has_issued(ticket_id) {
-                    Err(ChangeTicketError::NotDecided)
-                } else {
-                    Err(ChangeTicketError::NotFound)
-                }
-            }
+            Some(TransitionOutcome::NotDecided) | None => Err(ChangeTicketError::NotDecided),
         }
     }
 }

@@ -136,7 +136,8 @@ impl BoxOffice {
             .await?
             .ok_or(PlaceOrderError::UserNotFound)?;
         let lane = parts.lanes.of(&request.show_id);
-        let ticket_id = keyed_id.unwrap_or_else(|| parts.receipts.issue(now, lane, class));
+        let issue = || parts.receipts.issue(now, lane, class, &request.user_id);
+        let ticket_id = keyed_id.unwrap_or_else(issue);
         let order = NewOrder {
             ticket_id,
             show_id: request.show_id,

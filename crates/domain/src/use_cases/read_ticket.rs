@@ -3,7 +3,7 @@
 use super::box_office::BoxOffice;
 use crate::ids::{ShowId, UserId};
 use crate::ports::{Cause, LedgerError, TicketPage};
-use crate::receipt::TicketId;
+use crate::receipt::{Opened, TicketId};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use crate::user::PriorityClass;
@@ -65,8 +65,7 @@ pub enum ListTicketsError {
 }
 
 impl BoxOffice {
-    /// The ticket of that id. The ledger is asked first, the id itself only
-    /// when the ledger knows nothing.
+    /// The ticket of that id. The ledger is not asked for one that nobody issued.
     ///
     /// # Errors
     /// [`ReadTicketError`].
@@ -75,18 +74,19 @@ impl BoxOffice {
         id: TicketId,
         hint: &LineHint,
     ) -> Result<TicketView, ReadTicketError> {
-        match self.read_tickets(&[id]).await?.pop() {
-            Some(ticket) => Ok(TicketView::Decided(ticket)),
-            None if self.has_issued(id) => Ok(TicketView::Processing {
+        let opened = self.open(id).ok_or(ReadTicketError::NotFound)?;
+        Ok(match self.read_tickets(&[id]).await?.pop() {
+            Some(ticket) => TicketView::Decided(ticket),
+            None => TicketView::Processing {
                 id,
-                requested_at: id.issued_at(),
-                place: self.line_place(id, hint),
-            }),
-            None => Err(ReadTicketError::NotFound),
-        }
+                requested_at: opened.issued_at(),
+                place: self.line_place(&opened, hint),
+            },
+        })
     }
 
-    /// The decided tickets among `ids`, in any sequence.
+    /// The decided tickets among `ids`, in any sequence. The ledger is asked for all of them:
+    /// [`Self::open`] ids that come from outside first.
     ///
     /// # Errors
     /// [`ReadTicketError::Unreadable`] if that holds for any of them, else
@@ -102,22 +102,23 @@ impl BoxOffice {
             })
     }
 
-    /// Whether the id is a receipt of this service: its order is decided, or will be.
+    /// What the id tells, if it is a receipt of this service: its order is decided, or will be.
     #[must_use]
-    pub fn has_issued(&self, id: TicketId) -> bool {
-        self.parts.receipts.has_issued(id)
+    pub fn open(&self, id: TicketId) -> Option<Opened<'_>> {
+        self.parts.receipts.open(id)
     }
 
     /// Where an order that is not decided yet is in its waiting line; `None` if
     /// it is not known which line that is. Asks no port but the clock.
     #[must_use]
-    pub fn line_place(&self, id: TicketId, hint: &LineHint) -> Option<LinePlace> {
-        let (lane, class, requested_at) = if id.is_keyed() {
-            let lane = self.parts.lanes.of(hint.show_id.as_ref()?);
-            let class = hint.class.unwrap_or(PriorityClass::Standard);
-            (lane, class, hint.requested_at)
-        } else {
-            (id.lane(self.parts.lanes)?, id.class()?, id.issued_at())
+    pub fn line_place(&self, id: &Opened<'_>, hint: &LineHint) -> Option<LinePlace> {
+        let (lane, class, requested_at) = match id.class() {
+            Some(class) => (id.lane(self.parts.lanes)?, class, id.issued_at()),
+            None => {
+                let lane = self.parts.lanes.of(hint.show_id.as_ref()?);
+                let class = hint.class.unwrap_or(PriorityClass::Standard);
+                (lane, class, hint.requested_at)
+            }
         };
         let now = self.parts.clock.now();
         Some(self.parts.line.place(lane, class, requested_at, now))

@@ -53,8 +53,7 @@ pub(crate) async fn open(
                 live.tickets.distrust(id, connection.listener());
             }
             let audience = Audience::One(connection.listener());
-            live.tickets
-                .tell_processing(id, audience, |hint| live.line(id, hint));
+            live.tell_processing(id, audience);
         }
         Err(ReadTicketError::NotFound) => return Err(ApiError::TicketNotFound),
         // A browser would never ask again after an error: the stream starts,

@@ -85,15 +85,24 @@ impl Live {
         Ok(())
     }
 
+    /// Of an id that nobody issued the store is not asked.
     async fn tell_tickets(
         &self,
         ids: &[TicketId],
         audience: Audience<'_>,
     ) -> Result<(), ReadTicketError> {
-        let read = match self.office.read_tickets(ids).await {
+        let is_issued = |id: &TicketId| self.office.open(*id).is_some();
+        let (ids, unknown): (Vec<_>, Vec<_>) = ids.iter().copied().partition(is_issued);
+        for id in unknown {
+            self.tickets.refuse(id, audience);
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let read = match self.office.read_tickets(&ids).await {
             // Each alone: one that cannot be read must not keep the others from being told.
             Err(ReadTicketError::Unreadable(_)) if ids.len() > 1 => {
-                for id in ids {
+                for id in &ids {
                     Box::pin(self.tell_tickets(std::slice::from_ref(id), audience)).await?;
                 }
                 return Ok(());
@@ -109,14 +118,18 @@ impl Live {
         }
         let decided: HashSet<_> = read.iter().map(|t| t.order.ticket_id).collect();
         for id in ids.iter().filter(|id| !decided.contains(id)) {
-            if self.office.has_issued(*id) {
-                let line = |hint: &_| self.line(*id, hint);
-                self.tickets.tell_processing(*id, audience, line);
-            } else {
-                self.tickets.refuse(*id, audience);
-            }
+            self.tell_processing(*id, audience);
         }
         Ok(())
+    }
+
+    /// Tells that a ticket has no verdict yet, and where it waits.
+    pub(crate) fn tell_processing(&self, id: TicketId, audience: Audience<'_>) {
+        if let Some(opened) = self.office.open(id) {
+            let line = |hint: &_| self.line(&opened, hint);
+            self.tickets
+                .tell_processing(id, opened.issued_at(), audience, line);
+        }
     }
 
     async fn tell_shows(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use domain::receipt::TicketId;
 use domain::ticket::{Status, Ticket};
+use domain::time::Timestamp;
 use domain::use_cases::LineHint;
 use parking_lot::Mutex;
 
@@ -130,6 +131,7 @@ impl TicketRegistry {
     pub(crate) fn tell_processing(
         &self,
         id: TicketId,
+        requested_at: Option<Timestamp>,
         audience: Audience<'_>,
         line: impl Fn(&LineHint) -> Option<WaitingLineBody>,
     ) {
@@ -140,7 +142,8 @@ impl TicketRegistry {
             watch.told = Some(PROCESSING);
             let waiting_line = line(watch.hint.as_deref().unwrap_or(&LineHint::default()));
             watch.line = fingerprint(waiting_line.as_ref());
-            let body = TicketBody::processing(id, waiting_line).in_version(PROCESSING);
+            let body =
+                TicketBody::processing(id, requested_at, waiting_line).in_version(PROCESSING);
             let content = Content::Ticket(body);
             watch
                 .listener
@@ -280,7 +283,7 @@ mod tests {
         };
         // Who does not know the ticket's state yet learns the line with it.
         registry.tell_line(id, line(4));
-        registry.tell_processing(id, Audience::All, line(3));
+        registry.tell_processing(id, None, Audience::All, line(3));
         for orders in [3, 2, 2, 1] {
             registry.tell_line(id, line(orders));
         }
