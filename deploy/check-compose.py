@@ -17,7 +17,7 @@ import yaml
 
 TOP = Path(__file__).resolve().parent.parent
 # Settings that no file of config/ has: production takes them from the environment.
-SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "rabbitmq.url"}
+SECRETS = {"tickets.id_secrets", "admin.token", "auth.mode", "mysql.url", "rabbitmq.url"}
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 faults = []

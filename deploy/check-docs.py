@@ -15,7 +15,7 @@ TOP = Path(__file__).resolve().parent.parent
 PRODUCT = ("accepting", "api", "domain", "http-api", "runtime", "tokens", "worker", "caching",
            "adapter-memory", "adapter-sql", "adapter-mysql", "adapter-rabbitmq")
 # Set by the environment only, so that no file of config/ has them.
-SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}
+SECRETS = {"tickets.id_secrets", "admin.token", "auth.mode", "auth.hmac_secret", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}
 
 DOCS = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))]
 COLUMNS = 100

@@ -38,7 +38,8 @@ pub enum ChangeTicketError {
 }
 
 impl BoxOffice {
-    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds.
+    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds. The ledger is
+    /// not asked for an id that nobody issued.
     ///
     /// # Errors
     /// [`ChangeTicketError`].
@@ -50,6 +51,9 @@ impl BoxOffice {
     ) -> Result<ChangedTicket, ChangeTicketError> {
         if principal.only_user().is_none() && !principal.agent {
             return Err(ChangeTicketError::Forbidden);
+        }
+        if self.open_for(principal, ticket_id).is_none() {
+            return Err(ChangeTicketError::NotFound);
         }
         let request = TransitionRequest {
             ticket_id,
@@ -74,14 +78,8 @@ impl BoxOffice {
             Some(TransitionOutcome::Refused(ticket, refusal)) => {
                 Err(ChangeTicketError::Refused(ticket, refusal))
             }
-            Some(TransitionOutcome::NotDecided) | None
-                if self.may_wait_for(principal, ticket_id) =>
-            {
-                Err(ChangeTicketError::NotDecided)
-            }
-            Some(TransitionOutcome::NotDecided | TransitionOutcome::NotTheirs) | None => {
-                Err(ChangeTicketError::NotFound)
-            }
+            Some(TransitionOutcome::NotTheirs) => Err(ChangeTicketError::NotFound),
+            Some(TransitionOutcome::NotDecided) | None => Err(ChangeTicketError::NotDecided),
         }
     }
 }

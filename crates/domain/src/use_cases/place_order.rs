@@ -149,7 +149,8 @@ impl BoxOffice {
             None => self.enrol(principal, &request.user_id).await?,
         };
         let lane = parts.lanes.of(&request.show_id);
-        let ticket_id = keyed_id.unwrap_or_else(|| parts.receipts.issue(now, lane, class));
+        let issue = || parts.receipts.issue(now, lane, class, &request.user_id);
+        let ticket_id = keyed_id.unwrap_or_else(issue);
         let order = NewOrder {
             ticket_id,
             show_id: request.show_id,

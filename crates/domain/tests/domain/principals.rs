@@ -94,9 +94,9 @@ async fn everybody_acts_for_those_it_may_and_for_nobody_else() {
     }
 }
 
-/// It must not even say that the ticket exists.
+/// Of ids of before, only the ledger knows whose they are.
 #[tokio::test]
-async fn a_ticket_of_somebody_else_is_not_there() {
+async fn a_ticket_that_the_ledger_finds_to_be_somebody_elses_is_not_there() {
     let world = World::new();
     let office = world.office();
     let placed = office.place_order(&Principal::agent(), order_of("1")).await;
@@ -107,8 +107,8 @@ async fn a_ticket_of_somebody_else_is_not_there() {
         .transitions
         .lock()
         .push_back(TransitionOutcome::NotTheirs);
-    let stranger = Principal::buyer(user("2"));
-    let changed = office.change_ticket(&stranger, order.ticket_id, TransitionKind::Cancel);
+    let buyer = Principal::buyer(user("1"));
+    let changed = office.change_ticket(&buyer, order.ticket_id, TransitionKind::Cancel);
     let refused = changed.await.unwrap_err();
     assert!(
         matches!(refused, ChangeTicketError::NotFound),
@@ -144,4 +144,38 @@ async fn a_buyers_first_order_creates_its_user_if_it_may() {
     }
     let created = office.read_user(&user("7")).await.unwrap().unwrap();
     assert_eq!(created.name.as_str(), "7");
+}
+
+/// The store cannot tell yet whose it is; the id can.
+#[tokio::test]
+async fn an_order_that_waits_is_not_there_for_others() {
+    let world = World::new();
+    let office = world.office();
+    let placed = office.place_order(&Principal::agent(), order_of("1")).await;
+    let PlacedOrder::Queued(order) = placed.unwrap() else {
+        panic!("not queued");
+    };
+    let (id, hint) = (order.ticket_id, LineHint::default());
+    world.forget_calls();
+    // One in 2,048 would be taken for the buyer's.
+    let strangers = ["2", "3", "4"].map(|id| Principal::buyer(user(id)));
+    for stranger in strangers {
+        let read = office.read_ticket(&stranger, id, &hint).await;
+        assert!(matches!(read, Err(ReadTicketError::NotFound)), "{read:?}");
+        let changed = office
+            .change_ticket(&stranger, id, TransitionKind::Cancel)
+            .await;
+        assert!(
+            matches!(changed, Err(ChangeTicketError::NotFound)),
+            "{changed:?}"
+        );
+    }
+    assert!(world.calls().is_empty());
+    let read = office
+        .read_ticket(&Principal::buyer(user("1")), id, &hint)
+        .await;
+    assert!(
+        matches!(read, Ok(TicketView::Processing { .. })),
+        "{read:?}"
+    );
 }

@@ -374,7 +374,7 @@ mod tests {
             r#"{"show_id":"7","available":0,"held":0,"sold":3,"sold_out":true,"seq":4}"#;
         let faults = Failure::InvalidMessage(Fault::pointer("/shows/0", "is bad").into());
         let ticket = || {
-            let body = TicketBody::processing(id, Some(line.clone()));
+            let body = TicketBody::processing(id, None, Some(line.clone()));
             Content::Ticket(body.in_version(0))
         };
         for (content, websocket, event_stream) in [

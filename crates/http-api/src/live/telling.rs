@@ -85,15 +85,24 @@ impl Live {
         Ok(())
     }
 
+    /// Of an id that nobody issued the store is not asked.
     async fn tell_tickets(
         &self,
         ids: &[TicketId],
         audience: Audience<'_>,
     ) -> Result<(), ReadTicketError> {
-        let read = match self.office.read_tickets(ids).await {
+        let is_issued = |id: &TicketId| self.office.open(*id).is_some();
+        let (ids, unknown): (Vec<_>, Vec<_>) = ids.iter().copied().partition(is_issued);
+        for id in unknown {
+            self.tickets.refuse(id, audience);
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let read = match self.office.read_tickets(&ids).await {
             // Each alone: one that cannot be read must not keep the others from being told.
             Err(ReadTicketError::Unreadable(_)) if ids.len() > 1 => {
-                for id in ids {
+                for id in &ids {
                     Box::pin(self.tell_tickets(std::slice::from_ref(id), audience)).await?;
                 }
                 return Ok(());
@@ -114,12 +123,15 @@ impl Live {
         Ok(())
     }
 
-    /// Tells those who may wait for the ticket that it has no verdict yet, and the others that
-    /// there is none.
+    /// Tells those who may wait for the ticket that it has no verdict yet, and where it waits; and
+    /// the others that there is none.
     pub(crate) fn tell_processing(&self, id: TicketId, audience: Audience<'_>) {
-        let may_wait = |principal: &_| self.office.may_wait_for(principal, id);
-        self.tickets
-            .tell_processing(id, audience, may_wait, |hint| self.line(id, hint));
+        if let Some(opened) = self.office.open(id) {
+            let may_wait = |principal: &_| self.office.open_for(principal, id).is_some();
+            let line = |hint: &_| self.line(&opened, hint);
+            self.tickets
+                .tell_processing(id, opened.issued_at(), audience, may_wait, line);
+        }
     }
 
     async fn tell_shows(

@@ -38,6 +38,7 @@ use super::connection::{Connection, TicketRequest};
 use super::listener::Next;
 use super::message::Dialect;
 use super::*;
+use crate::problem::ApiError;
 
 /// Announces nothing. Its feeds say that something was missed, or end, when told to.
 #[derive(Default)]
@@ -202,12 +203,13 @@ impl Scene {
         }));
         let show_id = ShowId::from(230_920);
         let class = PriorityClass::Standard;
-        let issue = || receipts.issue(now, lanes.of(&show_id), class);
+        let user = UserId::from(1);
+        let issue = || receipts.issue(now, lanes.of(&show_id), class, &user);
         let (ticket, other_ticket) = (issue(), issue());
         let order = NewOrder {
             ticket_id: ticket,
             show_id: show_id.clone(),
-            user_id: UserId::from(1),
+            user_id: user.clone(),
             quantity: Quantity::ONE,
             class,
         };
@@ -355,6 +357,27 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     scene.cancel_silently().await;
     let waited = scene.heard_after().await;
     assert!(waited < Duration::from_secs(10), "{waited:?}");
+}
+
+/// It would fail if it were.
+#[tokio::test(start_paused = true)]
+async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
+    let scene = Scene::start().await;
+    let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
+    *scene.ledger.damaged.lock() = Some(forged);
+    let anybody = Arc::new(Principal::agent());
+    let mut other = Connection::open(&scene.live, &anybody, Dialect::WebSocket).unwrap();
+    let requests = [forged, scene.ticket].map(|id| TicketRequest { id, hint: None });
+    other.subscribe(requests.into(), Vec::new()).await;
+    assert_eq!(hear(&other).await["code"], "ticket_not_found");
+    assert_eq!(hear(&other).await["ticket"]["ticket_version"], 1);
+    drop(other);
+    let request = TicketRequest {
+        id: forged,
+        hint: None,
+    };
+    let refused = event_stream::open(&scene.live, &anybody, request, None).await;
+    assert!(matches!(refused, Err(ApiError::TicketNotFound)));
 }
 
 #[tokio::test(start_paused = true)]

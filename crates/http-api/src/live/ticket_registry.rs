@@ -8,6 +8,7 @@ use std::sync::Arc;
 use domain::principal::Principal;
 use domain::receipt::TicketId;
 use domain::ticket::{Status, Ticket};
+use domain::time::Timestamp;
 use domain::use_cases::LineHint;
 use parking_lot::Mutex;
 
@@ -132,7 +133,7 @@ impl TicketRegistry {
             }
         });
         if is_refused {
-            self.refuse(id, |watch| {
+            self.refuse_those(id, |watch| {
                 audience.includes(&watch.listener) && !may_see(watch)
             });
         }
@@ -144,6 +145,7 @@ impl TicketRegistry {
     pub(crate) fn tell_processing(
         &self,
         id: TicketId,
+        requested_at: Option<Timestamp>,
         audience: Audience<'_>,
         may_wait: impl Fn(&Principal) -> bool,
         line: impl Fn(&LineHint) -> Option<WaitingLineBody>,
@@ -160,16 +162,15 @@ impl TicketRegistry {
             watch.told = Some(PROCESSING);
             let waiting_line = line(watch.hint.as_deref().unwrap_or(&LineHint::default()));
             watch.line = fingerprint(waiting_line.as_ref());
-            let body = TicketBody::processing(id, waiting_line).in_version(PROCESSING);
+            let body =
+                TicketBody::processing(id, requested_at, waiting_line).in_version(PROCESSING);
             let content = Content::Ticket(body);
             watch
                 .listener
                 .send(write(content, watch.listener.dialect()));
         });
         if is_refused {
-            self.refuse(id, |watch| {
-                watch.told.is_none() && audience.includes(&watch.listener)
-            });
+            self.refuse(id, audience);
         }
     }
 
@@ -197,8 +198,15 @@ impl TicketRegistry {
         });
     }
 
-    /// There is no such ticket for these: they are told so and are not subscribed any more.
-    fn refuse(&self, id: TicketId, is_refused: impl Fn(&Watch) -> bool) {
+    /// There is no such ticket: those who know nothing of it are told so and are not subscribed
+    /// any more.
+    pub(crate) fn refuse(&self, id: TicketId, audience: Audience<'_>) {
+        self.refuse_those(id, |watch| {
+            watch.told.is_none() && audience.includes(&watch.listener)
+        });
+    }
+
+    fn refuse_those(&self, id: TicketId, is_refused: impl Fn(&Watch) -> bool) {
         let mut refused = Vec::new();
         {
             let mut watches = self.watches.lock();
@@ -308,7 +316,7 @@ mod tests {
         };
         // Who does not know the ticket's state yet learns the line with it.
         registry.tell_line(id, line(4));
-        registry.tell_processing(id, Audience::All, |_| true, line(3));
+        registry.tell_processing(id, None, Audience::All, |_| true, line(3));
         for orders in [3, 2, 2, 1] {
             registry.tell_line(id, line(orders));
         }

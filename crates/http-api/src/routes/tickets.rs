@@ -172,9 +172,11 @@ pub(crate) async fn read(
     let view = state.office.read_ticket(&caller, id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
-        TicketView::Processing { id, place, .. } => {
-            TicketBody::processing(*id, place.map(WaitingLineBody::from))
-        }
+        TicketView::Processing {
+            id,
+            requested_at,
+            place,
+        } => TicketBody::processing(*id, *requested_at, place.map(WaitingLineBody::from)),
     }))
 }
 
