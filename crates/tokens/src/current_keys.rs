@@ -22,7 +22,8 @@ pub(crate) struct Pace {
     pub(crate) refresh: Duration,
     /// Between two reads that unknown keys lead to.
     pub(crate) unknown_key: Duration,
-    /// After the first failure; twice as long after each in a row, up to ten times this.
+    /// After the first failure; twice as long after each in a row, and up to twice that by jitter.
+    /// Ten times this at most.
     pub(crate) retry: Duration,
     /// For one read.
     pub(crate) time_limit: Duration,
@@ -44,7 +45,7 @@ impl Pace {
     fn retries(self) -> ExponentialBackoff {
         ExponentialBuilder::new()
             .with_min_delay(self.retry)
-            .with_max_delay(self.retry * 10)
+            .with_max_delay(self.retry * 5)
             .without_max_times()
             .with_jitter()
             .build()

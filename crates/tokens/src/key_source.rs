@@ -43,13 +43,12 @@ pub(crate) enum SourceError {
     NoUsableKey,
 }
 
+type HttpsClient = Client<HttpsConnector<HttpConnector>, String>;
+
 /// A file or a URL with a JWKS.
 pub(crate) enum KeySource {
     File(PathBuf),
-    Url {
-        client: Client<HttpsConnector<HttpConnector>, String>,
-        uri: Uri,
-    },
+    Url { client: Box<HttpsClient>, uri: Uri },
 }
 
 impl KeySource {
@@ -89,6 +88,7 @@ impl KeySource {
             // The next request comes after minutes.
             .pool_max_idle_per_host(0)
             .build(connector);
+        let client = Box::new(client);
         Ok(Self::Url { client, uri })
     }
 
@@ -107,10 +107,7 @@ impl KeySource {
     }
 }
 
-async fn get(
-    client: &Client<HttpsConnector<HttpConnector>, String>,
-    uri: &Uri,
-) -> Result<Vec<u8>, SourceError> {
+async fn get(client: &HttpsClient, uri: &Uri) -> Result<Vec<u8>, SourceError> {
     let answer = client.get(uri.clone()).await;
     let answer = answer.map_err(|error| SourceError::Exchange(error.into()))?;
     if answer.status() != StatusCode::OK {

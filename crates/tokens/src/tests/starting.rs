@@ -1,14 +1,12 @@
 //! What a verifier needs to start, and what it logs.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::issuer::{SECRET, TestKey, buyer, clock, jwks, rules};
 use super::provider::{Answer, Provider, until};
@@ -108,18 +106,20 @@ async fn a_provider_that_is_down_at_the_start_is_asked_until_it_answers() {
     until(async || verifier.verify(&token).await.is_ok()).await;
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().clone()).unwrap()
-    }
+thread_local! {
+    /// What this test logged: a test of tokio has one thread, and each its own.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+fn logged() -> String {
+    LOG.with_borrow(|log| String::from_utf8(log.clone()).unwrap())
+}
+
+struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -128,23 +128,15 @@ impl io::Write for Log {
     }
 }
 
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn the_log_says_once_what_fails_and_nothing_of_tokens() {
-    let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
-        .with_writer(log.clone())
+        .with_writer(|| Log)
         .finish();
-    let _here = tracing::subscriber::set_default(subscriber);
+    // Of all threads: what a thread logs without a subscriber is never asked for again.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let key = TestKey::new(Algorithm::Es256, "key-1");
     let set = |keys| Answer::Body(jwks(keys).into_bytes());
     let future = json!({"kty": "future", "kid": "key-2"});
@@ -169,9 +161,9 @@ async fn the_log_says_once_what_fails_and_nothing_of_tokens() {
     provider.answers(Answer::Nothing);
     provider.is_asked(5).await;
     provider.answers(set(&[future, key.jwk()]));
-    until(async || log.text().contains("works again")).await;
+    until(async || logged().contains("works again")).await;
     provider.is_asked(5).await;
-    let text = log.text();
+    let text = logged();
     for (words, times) in [
         ("failed; trying again until it works", 1),
         ("works again", 1),
