@@ -1,5 +1,6 @@
 //! What is asked of a deployment's administration, over HTTP.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -94,8 +95,7 @@ impl Target {
         let mut creations = Creations {
             target: self,
             path,
-            next: 0,
-            number,
+            numbers: 0..number,
             body,
             refused: None,
         };
@@ -179,28 +179,24 @@ impl Target {
 struct Creations<'a, B> {
     target: &'a Target,
     path: &'a str,
-    next: u32,
-    number: u32,
+    numbers: Range<u32>,
     body: B,
     /// An answer that was not 201.
     refused: Option<String>,
 }
 
 impl<B: Fn(u32) -> String> Requests for Creations<'_, B> {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
-        let number = self.next;
-        if number == self.number {
-            return None;
-        }
-        self.next += 1;
-        let body = (self.body)(number);
+    type Mark = ();
+
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<()> {
+        let body = (self.body)(self.numbers.next()?);
         self.target
             .admin_head("POST", self.path)
             .write(request, &body);
-        Some(u64::from(number))
+        Some(())
     }
 
-    fn answered(&mut self, _: u64, response: Response<'_>) {
+    fn answered(&mut self, (): (), response: Response<'_>) {
         if response.status != 201 {
             self.refused = Some(String::from_utf8_lossy(response.body).into_owned());
         }

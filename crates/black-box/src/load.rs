@@ -13,11 +13,14 @@ use crate::http::{Connection, Response};
 
 /// What is sent, and what is done with the answers. One value serves all connections.
 pub trait Requests {
+    /// What an answer's request is known by.
+    type Mark;
+
     /// Writes the next request and returns a mark for its answer; `None` if there is none left.
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64>;
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<Self::Mark>;
 
     /// Looks at the answer of the request with this mark.
-    fn answered(&mut self, mark: u64, response: Response<'_>);
+    fn answered(&mut self, mark: Self::Mark, response: Response<'_>);
 }
 
 /// What a run measured.

@@ -1,30 +1,28 @@
 //! A flash sale as fast as it goes, from the first request to the last verdict:
 //! each connection sends its next order when the last one is answered.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
 use black_box::load::drive;
 use black_box::program::Service;
-use black_box::proof::ticket::State;
-use black_box::store::{Asked, Store};
 use clap::Args;
 use hdrhistogram::Histogram;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::benchmark::{Benchmark, Setting};
+use super::benchmark::{Benchmark, Setting, above};
 use super::cpu::{CpuMicros, Meter};
 use super::orders::{Orders, names, users};
-use super::proof::{Expected, Sold};
+use super::proof::Sold;
+use crate::digits::{factor, grouped, millis, rate};
 use crate::labels::{API, WORKER};
+use crate::table::Column::{Figure, Text};
+use crate::table::Table;
 
 /// How the flash sale goes.
 #[derive(Debug, Clone, Args)]
@@ -85,6 +83,64 @@ struct Wait {
     p99_micros: u64,
 }
 
+/// A sale beside others of the same.
+pub(super) struct Row {
+    pub(super) way: String,
+    pub(super) answers_per_second: f64,
+    pub(super) p50_micros: u64,
+    pub(super) p99_micros: u64,
+    pub(super) stored_after_seconds: f64,
+    /// Its time by that of this engine with every order decided.
+    pub(super) beside: Option<f64>,
+    pub(super) cpu_micros_per_order: CpuMicros,
+}
+
+/// The same sale in several ways.
+pub(super) fn table(rows: impl IntoIterator<Item = Row>) -> Table {
+    let mut table = Table::of([
+        Text("way"),
+        Figure("answers/s"),
+        Figure("p50 ms"),
+        Figure("p99 ms"),
+        Figure("all verdicts stored after"),
+        Figure("this engine, every order decided, beside it"),
+        Text("CPU µs/order"),
+    ]);
+    for row in rows {
+        table.row([
+            row.way,
+            rate(row.answers_per_second),
+            millis(row.p50_micros),
+            millis(row.p99_micros),
+            format!("{:.2} s", row.stored_after_seconds),
+            row.beside.map_or(String::new(), factor),
+            row.cpu_micros_per_order.to_string(),
+        ]);
+    }
+    table
+}
+
+impl FlashSales {
+    pub(super) fn rows(&self) -> [Row; 2] {
+        [
+            ("this engine, every order decided", &self.open_gate),
+            ("this engine, sold-out gate as by default", &self.gate),
+        ]
+        .map(|(name, sale)| Row {
+            way: format!(
+                "{name} ({} refused by the gate)",
+                grouped(sale.refused_by_gate)
+            ),
+            answers_per_second: sale.answers_per_second,
+            p50_micros: sale.accept_p50_micros,
+            p99_micros: sale.accept_p99_micros,
+            stored_after_seconds: sale.decided_after_seconds,
+            beside: None,
+            cpu_micros_per_order: sale.cpu_micros_per_order.clone(),
+        })
+    }
+}
+
 impl Benchmark for FlashSales {
     type Args = FlashSaleArgs;
 
@@ -95,14 +151,16 @@ impl Benchmark for FlashSales {
         })
     }
 
-    fn missed(&self, _: &Setting<'_>, args: &FlashSaleArgs) -> Vec<String> {
-        let limit = args.flash_max_seconds;
-        [&self.gate, &self.open_gate]
-            .into_iter()
-            .map(|sale| sale.decided_after_seconds)
-            .filter(|after| *after > limit)
-            .map(|after| format!("flash sale: all decided after {after:.2} s, not {limit} s"))
-            .collect()
+    fn table(&self) -> Table {
+        table(self.rows())
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &FlashSaleArgs) -> Vec<Option<String>> {
+        let what = "flash sale: seconds until all are decided";
+        let sales = [&self.gate, &self.open_gate];
+        sales
+            .map(|sale| above(what, sale.decided_after_seconds, args.flash_max_seconds))
+            .into()
     }
 }
 
@@ -154,24 +212,19 @@ async fn sell(
     let decided_after = sent.started.elapsed();
     let cpu_micros_per_order = meter.per(args.flash_orders)?;
 
-    let Verdicts { states, counted } = verdicts(api, &orders).await?;
     ensure!(
         accepted + refused_by_gate == args.flash_orders,
         "only {accepted} of {} orders were accepted: {:?}",
         args.flash_orders,
         sent.by_status
     );
+    let counted = Sold::of(&orders.accepted).audit(deployment, 1).await?;
     ensure!(
         refused_by_gate == 0 || counted.confirmed == u64::from(args.flash_seats),
         "undersold: {refused_by_gate} orders were refused by the gate, and {} of {} seats sold",
         counted.confirmed,
         args.flash_seats
     );
-    let mut sold = Sold::of(&orders.accepted);
-    for (order, told) in orders.accepted.iter().zip(&mut sold.told) {
-        told.states.extend(states.get(&order.ticket).copied());
-    }
-    sold.prove(deployment, 1, &counted).await?;
     let latency = &sent.latency_micros;
     let waits = deployment.database.waits_micros().await?;
     let peak = |name: &'static str, service: &Service| {
@@ -213,91 +266,6 @@ impl Wait {
             p99_micros: waits.value_at_quantile(0.99),
         })
     }
-}
-
-impl fmt::Display for FlashSales {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}with the gate open, {}", self.gate, self.open_gate)
-    }
-}
-
-impl fmt::Display for FlashSale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "flash sale: {} orders by {} users for {} seats, seed {}\n  \
-             connections          {}, opened in {:.2} s\n  \
-             answers per second   {:.0}; {} orders were refused by the gate\n  \
-             accept p50, p99      {} µs, {} µs\n  \
-             all decided after    {:.2} s",
-            self.orders,
-            self.users,
-            self.seats,
-            self.seed,
-            self.connections,
-            self.opening_seconds,
-            self.answers_per_second,
-            self.refused_by_gate,
-            self.accept_p50_micros,
-            self.accept_p99_micros,
-            self.decided_after_seconds
-        )?;
-        writeln!(
-            f,
-            "  verdict p50, p99     {:.2} s, {:.2} s after the acceptance",
-            Duration::from_micros(self.wait.p50_micros).as_secs_f64(),
-            Duration::from_micros(self.wait.p99_micros).as_secs_f64()
-        )?;
-        let peaks = self.peak_resident_mib.iter();
-        let peaks: Vec<_> = peaks.map(|(name, mib)| format!("{name} {mib}")).collect();
-        writeln!(
-            f,
-            "  confirmed            {}\n  \
-             sold out             {}\n  \
-             limit exceeded       {}\n  \
-             CPU µs/order         {}\n  \
-             peak resident MiB    {}\n  \
-             audit: 0 violations; clients and service agree on every ticket",
-            self.confirmed,
-            self.sold_out,
-            self.limit_exceeded,
-            self.cpu_micros_per_order,
-            peaks.join(", ")
-        )
-    }
-}
-
-/// What every client reads of its ticket.
-struct Verdicts {
-    states: HashMap<Uuid, State>,
-    counted: Expected,
-}
-
-/// Reads every accepted ticket back.
-async fn verdicts<U>(api: &Service, orders: &Orders<U>) -> anyhow::Result<Verdicts> {
-    let accepted: Vec<Uuid> = orders.accepted.iter().map(|order| order.ticket).collect();
-    let asked = Asked {
-        target: &api.target,
-        names: &names(),
-        accepted: &accepted,
-        uncertain: &[],
-        doubtful: &HashSet::new(),
-        hold_seconds: 0,
-        patience: Duration::ZERO,
-    };
-    let read = Store::Http.read(&asked).await?.tickets;
-    let states: HashMap<Uuid, State> = read
-        .iter()
-        .map(|ticket| (ticket.id, ticket.state))
-        .collect();
-    let count = |wanted: State| states.values().filter(|state| **state == wanted).count() as u64;
-    let counted = Expected {
-        confirmed: count(State::Confirmed),
-        sold_out: count(State::SoldOut),
-        limit_exceeded: count(State::LimitExceeded),
-        ..Expected::default()
-    };
-    Ok(Verdicts { states, counted })
 }
 
 #[cfg(test)]

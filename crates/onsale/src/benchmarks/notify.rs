@@ -2,13 +2,12 @@
 //! orders: how many at once, and how soon.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
-use black_box::load::{drive, ratio};
+use black_box::load::ratio;
 use black_box::program::Service;
 use clap::Args;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -18,14 +17,14 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::benchmark::{Benchmark, OwnTable, Setting, above};
+use super::benchmark::{Benchmark, Setting, above};
 use super::cpu::{CpuMicros, Meter};
 use super::heard::{Heard, hear, listen};
-use super::orders::{Orders, SEATS, names};
+use super::orders::{Orders, SEATS, names, place};
 use crate::digits::{grouped, millis, rate};
 use crate::labels::{API, WORKER};
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Column::{Figure, Text};
+use crate::table::Table;
 
 /// Within which every state must be told before it counts as missed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,7 +102,7 @@ struct Paced {
 impl Benchmark for Notify {
     type Args = NotifyArgs;
 
-    const TABLE: Option<OwnTable<Self>> = Some(("notify", Self::table));
+    const MARKER: Option<&'static str> = Some("notify");
 
     async fn measure(setting: &Setting<'_>, args: &NotifyArgs) -> anyhow::Result<Self> {
         let on = async |deployment: &Deployment| {
@@ -121,65 +120,56 @@ impl Benchmark for Notify {
         setting.deploy(setting.users, on).await
     }
 
-    fn missed(&self, _: &Setting<'_>, args: &NotifyArgs) -> Vec<String> {
+    /// A backlog to many sockets, then a steady rate.
+    fn table(&self) -> Table {
+        let (fan_out, paced) = (&self.fan_out, &self.paced);
+        let both = |p50, p99| format!("{} and {} ms", millis(p50), millis(p99));
+        let mut table = Table::of([Text("what"), Figure("figure")]);
+        for (what, figure) in [
+            (
+                "verdicts of a backlog, to sockets",
+                format!(
+                    "{} to {}",
+                    grouped(fan_out.verdicts as u64),
+                    grouped(fan_out.connections as u64)
+                ),
+            ),
+            (
+                "from the first one told to the last",
+                format!("{:.2} s", fan_out.seconds),
+            ),
+            ("missed", "none".to_owned()),
+            (
+                "memory of the api process per connection",
+                format!("{:.1} KiB", fan_out.kib_per_connection),
+            ),
+            ("CPU µs/verdict", fan_out.cpu_micros_per_verdict.to_string()),
+            (
+                "verdicts per second at a steady rate",
+                rate(paced.verdicts_per_second),
+            ),
+            (
+                "from the decision to the socket, p50 and p99",
+                both(paced.p50_micros, paced.p99_micros),
+            ),
+            (
+                "a broadcast within one process at that rate, p50 and p99",
+                both(paced.broadcast_p50_micros, paced.broadcast_p99_micros),
+            ),
+        ] {
+            table.row([what.to_owned(), figure]);
+        }
+        table
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &NotifyArgs) -> Vec<Option<String>> {
         let told = "notify: seconds from the first verdict told to the last";
         let p99 = "notify: p99 from the decision to the socket, in ms";
         let p99_ms = ratio(self.paced.p99_micros, 1e3);
-        [
+        vec![
             above(told, self.fan_out.seconds, args.notify_max_seconds),
             above(p99, p99_ms, args.notify_max_p99_ms),
         ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
-impl Notify {
-    /// A backlog to many sockets, then a steady rate.
-    fn table(&self) -> String {
-        let (fan_out, paced) = (&self.fan_out, &self.paced);
-        let mut table = Table::of([Text("what"), Figure("figure")]);
-        let mut row = |what: &str, figure: String| table.row([what.to_owned(), figure]);
-        row(
-            "verdicts of a backlog, to sockets",
-            format!(
-                "{} to {}",
-                grouped(fan_out.verdicts as u64),
-                grouped(fan_out.connections as u64)
-            ),
-        );
-        row(
-            "from the first one told to the last",
-            format!("{:.2} s", fan_out.seconds),
-        );
-        row("missed", "none".to_owned());
-        row(
-            "memory of the api process per connection",
-            format!("{:.1} KiB", fan_out.kib_per_connection),
-        );
-        row("CPU µs/verdict", fan_out.cpu_micros_per_verdict.to_string());
-        row(
-            "verdicts per second at a steady rate",
-            rate(paced.verdicts_per_second),
-        );
-        row(
-            "from the decision to the socket, p50 and p99",
-            format!(
-                "{} and {} ms",
-                millis(paced.p50_micros),
-                millis(paced.p99_micros)
-            ),
-        );
-        row(
-            "a broadcast within one process at that rate, p50 and p99",
-            format!(
-                "{} and {} ms",
-                millis(paced.broadcast_p50_micros),
-                millis(paced.broadcast_p99_micros)
-            ),
-        );
-        table.to_string()
     }
 }
 
@@ -201,11 +191,8 @@ impl Measuring<'_> {
     /// Places `count` orders and returns their tickets.
     async fn place(&self, count: usize, connections: usize) -> anyhow::Result<Vec<Uuid>> {
         let users = (0..self.setting.users).cycle().take(count);
-        let mut orders = Orders::new(users);
-        let address = self.accepting.address();
-        let placed = drive(address, connections, None, &mut orders).await?;
-        placed.expect_only(202)?;
-        Ok(orders.accepted.iter().map(|order| order.ticket).collect())
+        let (_, accepted) = place(&self.accepting, connections, Orders::new(users)).await?;
+        Ok(accepted.iter().map(|order| order.ticket).collect())
     }
 
     async fn fan_out(&self) -> anyhow::Result<FanOut> {
@@ -360,34 +347,4 @@ async fn broadcast_latency(in_slice: usize, slices: u64) -> anyhow::Result<Histo
         }
     }
     Ok(latency)
-}
-
-impl fmt::Display for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (fan_out, paced) = (&self.fan_out, &self.paced);
-        writeln!(
-            f,
-            "notify: {} verdicts to {} sockets in {:.1} s, none missed; CPU µs/verdict: {}\n  \
-             {:.1} KiB per connection ({} to {} KiB resident), peak {} MiB; subscribed in {:.1} s",
-            fan_out.verdicts,
-            fan_out.connections,
-            fan_out.seconds,
-            fan_out.cpu_micros_per_verdict,
-            fan_out.kib_per_connection,
-            fan_out.resident_kib_before,
-            fan_out.resident_kib,
-            fan_out.peak_resident_mib,
-            fan_out.subscribed_in_seconds
-        )?;
-        writeln!(
-            f,
-            "  from decision to socket at {:.0} verdicts/s: p50 {} µs, p99 {} µs; \
-             a broadcast in one process: p50 {} µs, p99 {} µs",
-            paced.verdicts_per_second,
-            paced.p50_micros,
-            paced.p99_micros,
-            paced.broadcast_p50_micros,
-            paced.broadcast_p99_micros
-        )
-    }
 }

@@ -53,7 +53,9 @@ pub(crate) struct Outcome {
 }
 
 /// Why the sale ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Ending {
     /// All that clients wanted has happened.
     Complete,

@@ -40,13 +40,7 @@ fn percentiles_of(size: Size, lines: &[(String, [(&'static str, u64); 8])]) -> S
     }
     if let Some((_, values)) = lines.first() {
         for (place, (name, _)) in values.iter().enumerate() {
-            // There is no room for the sign between narrow ones.
-            let percent = if *name == "max" || size == NARROW {
-                ""
-            } else {
-                " %"
-            };
-            x_name(&mut svg, &frame, place as f64, &format!("{name}{percent}"));
+            x_name(&mut svg, &frame, place as f64, name);
         }
     }
     for (number, (label, values)) in lines.iter().enumerate() {

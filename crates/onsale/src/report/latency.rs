@@ -52,13 +52,13 @@ impl Percentiles {
     /// The quantiles of plots with their values.
     pub(crate) const fn quantiles(&self) -> [(&'static str, u64); 8] {
         [
-            ("50", self.p50),
-            ("75", self.p75),
-            ("90", self.p90),
-            ("95", self.p95),
-            ("99", self.p99),
-            ("99.9", self.p999),
-            ("99.99", self.p9999),
+            ("p50", self.p50),
+            ("p75", self.p75),
+            ("p90", self.p90),
+            ("p95", self.p95),
+            ("p99", self.p99),
+            ("p99.9", self.p999),
+            ("p99.99", self.p9999),
             ("max", self.max),
         ]
     }

@@ -8,7 +8,7 @@ use fields::{Faults, Fields, Value, all, flag, number, owned, whole, word};
 use toml::Table;
 
 use super::arrivals::{Phase, Shape, Spacing};
-use super::faults::{FaultKind, FaultTerms};
+use super::faults::{FaultKind, FaultTerms, kinds_of_faults};
 use super::sale::{
     Client, Holds, Limits, Popularity, Readers, Retries, Scenario, Service, Shows, Users,
 };
@@ -286,8 +286,10 @@ fn by_kind(
     fields: &mut Fields<'_, '_>,
     number: impl Fn(&Value<'_>) -> Result<f64, String>,
 ) -> Option<Vec<(FaultKind, f64)>> {
-    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
-    by_name(fields, &format!("one of {known}"), number, FaultKind::named)
+    let known = kinds_of_faults().collect::<Vec<_>>().join(", ");
+    by_name(fields, &format!("one of {known}"), number, |name| {
+        name.parse().ok()
+    })
 }
 
 fn weight(value: &Value<'_>) -> Result<f64, String> {
