@@ -158,11 +158,7 @@ impl Written {
                 self.add_picture("benchmarks.svg", &report.plots());
                 self.add_missed(source, report.missed);
             }
-            Source::FlashSale
-            | Source::FlashSaleOpenGate
-            | Source::Stadium
-            | Source::Chaos
-            | Source::ChaosCluster => {
+            _ => {
                 let report: Report = read(path)?;
                 let provenance = &report.setting.provenance;
                 self.add_table(source.name(), tables::of_document(&report), provenance);
