@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -43,19 +43,15 @@ impl Terms {
     }
 }
 
-/// Seats of a show, as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Seats of all shows of a run, as they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seats {
-    /// Number of the show in this run.
-    pub show: u32,
     /// Seats that are still on sale.
     pub available: u64,
     /// Seats of reserved tickets.
     pub held: u64,
     /// Seats of confirmed tickets.
     pub sold: u64,
-    /// Changes so far.
-    pub seq: u64,
 }
 
 impl Target {
@@ -132,7 +128,7 @@ impl Target {
     }
 
     /// How the shows of a run stand.
-    pub async fn seats(&self, names: &Names) -> anyhow::Result<Vec<Seats>> {
+    pub async fn seats(&self, names: &Names) -> anyhow::Result<Seats> {
         #[derive(Deserialize)]
         struct Page {
             shows: Vec<Show>,
@@ -141,12 +137,10 @@ impl Target {
         #[derive(Deserialize)]
         struct Show {
             id: String,
-            available: u64,
-            held: u64,
-            sold: u64,
-            seq: u64,
+            #[serde(flatten)]
+            seats: Seats,
         }
-        let mut all = Vec::new();
+        let mut all = Seats::default();
         // The list is by id: what comes before is of others.
         let mut cursor = Some(format!("{}-", names.run()));
         while let Some(after) = cursor {
@@ -154,16 +148,12 @@ impl Target {
             let page: Page = serde_json::from_slice(&self.get(&path, DEADLINE).await?)?;
             cursor = page.next_cursor;
             for show in page.shows {
-                let Some(number) = names.show_number(&show.id) else {
+                if names.show_number(&show.id).is_none() {
                     return Ok(all);
-                };
-                all.push(Seats {
-                    show: number,
-                    available: show.available,
-                    held: show.held,
-                    sold: show.sold,
-                    seq: show.seq,
-                });
+                }
+                all.available += show.seats.available;
+                all.held += show.seats.held;
+                all.sold += show.seats.sold;
             }
         }
         Ok(all)

@@ -30,8 +30,6 @@ pub struct Measured {
     pub by_status: BTreeMap<u16, u64>,
     /// Time from sending to the whole answer, in µs, of every answer.
     pub latency_micros: Histogram<u64>,
-    /// Time that it took to open the connections, before the first request.
-    pub opening: Duration,
     /// When the first request was sent.
     pub started: Instant,
     /// From the first request to the last answer.
@@ -88,7 +86,6 @@ pub async fn drive(
     time: Option<Duration>,
     requests: &mut impl Requests,
 ) -> anyhow::Result<Measured> {
-    let asked = Instant::now();
     let opening = (0..connections).map(|_| Connection::open(address));
     let opened = try_join_all(opening)
         .await
@@ -128,7 +125,6 @@ pub async fn drive(
     Ok(Measured {
         by_status,
         latency_micros,
-        opening: started - asked,
         started,
         elapsed,
     })

@@ -51,9 +51,9 @@ impl Store {
     }
 
     /// How the shows of a run stand.
-    pub async fn seats(&self, target: &Target, names: &Names) -> anyhow::Result<Vec<Seats>> {
+    pub async fn seats(&self, target: &Target, names: &Names) -> anyhow::Result<Seats> {
         match self {
-            Self::Database(database) => database.seats(names).await,
+            Self::Database(database) => database.seats().await,
             Self::Http => target.seats(names).await,
         }
     }
@@ -115,8 +115,7 @@ impl Store {
         while asked.hold_seconds > 0
             && started.elapsed() < Duration::from_secs(u64::from(asked.hold_seconds)) + GRACE
         {
-            let seats = self.seats(asked.target, asked.names).await?;
-            if seats.iter().all(|seats| seats.held == 0) {
+            if self.seats(asked.target, asked.names).await?.held == 0 {
                 break;
             }
             sleep(PAUSE).await;

@@ -5,19 +5,11 @@ use std::fmt;
 use crate::markup::escaped;
 
 /// A column by its head.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Column {
-    /// Of words, to the left.
-    Text(&'static str),
-    /// Of figures, to the right.
-    Figure(&'static str),
-}
-
-impl Column {
-    const fn head(self) -> &'static str {
-        let (Self::Text(head) | Self::Figure(head)) = self;
-        head
-    }
+#[derive(Debug, Clone)]
+struct Column {
+    head: String,
+    /// Figures stand to the right, words to the left.
+    is_figure: bool,
 }
 
 /// A table.
@@ -30,10 +22,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Without rows.
-    pub(crate) fn of(columns: impl Into<Vec<Column>>) -> Self {
+    /// Without rows, of columns as `way | orders/s: | p50 ms:`; those of figures end with a colon.
+    pub(crate) fn of(heads: &str) -> Self {
+        let columns = heads.split('|').map(str::trim).map(|name| Column {
+            head: name.trim_end_matches(':').to_owned(),
+            is_figure: name.ends_with(':'),
+        });
         Self {
-            columns: columns.into(),
+            columns: columns.collect(),
             rows: Vec::new(),
             note: String::new(),
         }
@@ -50,13 +46,29 @@ impl Table {
         self.rows.push(cells.collect());
     }
 
-    /// Of a page.
+    /// Adds a row as `the service | 1,234 | 0.5`.
+    pub(crate) fn line(&mut self, cells: &str) {
+        self.row(cells.split('|').map(str::trim));
+    }
+
+    /// Without the rows that end with this cell.
+    pub(crate) fn without(mut self, last: &str) -> Self {
+        self.rows
+            .retain(|cells| cells.last().is_none_or(|cell| cell != last));
+        self
+    }
+
+    /// Of a page; empty without rows.
     pub(crate) fn html(&self) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
         let row = |cells: &[String], tag: &str| {
             let cells = self.columns.iter().zip(cells).map(|(column, cell)| {
-                let class = match column {
-                    Column::Text(_) => " class=\"words\"",
-                    Column::Figure(_) => "",
+                let class = if column.is_figure {
+                    ""
+                } else {
+                    " class=\"words\""
                 };
                 format!("<{tag}{class}>{}</{tag}>", escaped(cell))
             });
@@ -70,7 +82,7 @@ impl Table {
     }
 
     fn heads(&self) -> Vec<String> {
-        let heads = self.columns.iter().map(|column| column.head().to_owned());
+        let heads = self.columns.iter().map(|column| column.head.clone());
         heads.collect()
     }
 
@@ -80,8 +92,7 @@ impl Table {
             .into_iter()
             .chain(self.rows.clone())
             .collect();
-        let cell =
-            |line: &'_ Vec<String>, place: usize| line.get(place).cloned().unwrap_or_default();
+        let cell = |line: &Vec<String>, place: usize| line.get(place).cloned().unwrap_or_default();
         let mut text = String::new();
         for line in &lines {
             let mut aligned = String::from(" ");
@@ -89,9 +100,10 @@ impl Table {
                 let widths = lines.iter().map(|line| cell(line, place).chars().count());
                 let width = widths.max().unwrap_or_default();
                 let cell = cell(line, place);
-                aligned += &match column {
-                    Column::Text(_) => format!(" {cell:<width$} "),
-                    Column::Figure(_) => format!(" {cell:>width$} "),
+                aligned += &if column.is_figure {
+                    format!(" {cell:>width$} ")
+                } else {
+                    format!(" {cell:<width$} ")
                 };
             }
             text += aligned.trim_end();
@@ -108,14 +120,11 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for column in &self.columns {
-            write!(f, "| {} ", column.head())?;
+            write!(f, "| {} ", column.head)?;
         }
         f.write_str("|\n")?;
         for column in &self.columns {
-            f.write_str(match column {
-                Column::Text(_) => "|---",
-                Column::Figure(_) => "|---:",
-            })?;
+            f.write_str(if column.is_figure { "|---:" } else { "|---" })?;
         }
         f.write_str("|\n")?;
         for row in &self.rows {
@@ -138,7 +147,7 @@ mod tests {
 
     #[test]
     fn cells_stay_in_their_table() {
-        let mut table = Table::of([Column::Text("way"), Column::Figure("per second")]);
+        let mut table = Table::of("way | per second:");
         assert!(table.is_empty());
         table.row(["a | b", "1"]);
         table.row(["c"]);
@@ -147,7 +156,7 @@ mod tests {
     }
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::of([Column::Text("way"), Column::Figure("µs"), Column::Text("")]);
+        let mut table = Table::of("way | µs: |");
         table.row(["long name", "1"]);
         table.row(["b", "1,234", "x"]);
         table.note = "Some more.".to_owned();

@@ -11,16 +11,14 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use test_servers::broker::{Broker, publish_each_queue};
 
-use super::backlog::{Decided, decide_backlog};
+use super::backlog::decide_backlog;
 use super::benchmark::{Benchmark, Setting, below};
 use super::beside::{self, BARE, Load, Side};
-use super::cpu::CpuMicros;
 use super::orders::{SEATS, names};
 use super::proof::{Expected, Sold};
 use super::rounds::{Ratio, Round};
 use crate::digits::grouped;
 use crate::labels::{ALL, API};
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 const PUBLISH_EACH: &str = "publish_each";
@@ -52,9 +50,6 @@ pub(super) struct Accept {
     pub(super) beside_bare: Ratio,
     pub(super) beside_publish_each: Ratio,
     accepted: u64,
-    /// By a worker that was started after the turns.
-    decided: Decided,
-    deciding_cpu_micros_per_order: CpuMicros,
     /// One turn of a process that decides at the same time, for information.
     while_deciding: Round,
 }
@@ -71,14 +66,10 @@ impl Benchmark for Accept {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::of([
-            Text("way"),
-            Figure("orders/s"),
-            Figure("this engine beside it"),
-            Figure("p50 ms"),
-            Figure("p99 ms"),
-            Text("CPU µs/order"),
-        ]);
+        let mut table = Table::of(
+            "way | orders/s: | this engine beside it: | p50 ms: | p99 ms: | \
+             CPU µs/order",
+        );
         let (bare, each) = (self.beside_bare, self.beside_publish_each);
         let deciding = "this engine, role all, deciding at the same time";
         for (name, turn, beside) in [
@@ -157,8 +148,7 @@ async fn take_turns(
     }
 
     let mut accepted = service.orders.accepted;
-    let (decided, deciding_cpu_micros_per_order) =
-        decide_backlog(deployment, accepted.len() as u64, [api.watched(API)]).await?;
+    decide_backlog(deployment, accepted.len() as u64, []).await?;
     api.stop().await?;
 
     let all = deployment.program.serve("all").await?;
@@ -178,8 +168,6 @@ async fn take_turns(
         bare: Round::median(bare.turns)?,
         publish_each: Round::median(publish_each.turns)?,
         accepted: orders,
-        decided,
-        deciding_cpu_micros_per_order,
         while_deciding: Round::median(deciding.turns)?,
     })
 }

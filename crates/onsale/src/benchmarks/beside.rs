@@ -11,6 +11,7 @@ use anyhow::Context;
 use black_box::load::{Measured, drive};
 use black_box::process::{Process, sibling};
 use black_box::usage::Watched;
+use test_servers::ports;
 
 use super::cpu::Meter;
 use super::orders::Orders;
@@ -23,11 +24,11 @@ pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Starts a baseline.
 pub(super) async fn start(way: &str, set_up: impl FnOnce(&mut Command)) -> anyhow::Result<Process> {
-    let with_port = |command: &mut Command, port: u16| {
-        command.args(["--port", &port.to_string(), way]);
-        set_up(command);
-    };
-    Process::start(&sibling("baseline")?, with_port, "/health").await
+    let port = ports::free()?;
+    let mut command = Command::new(sibling("baseline")?);
+    command.args(["--port", &port.to_string(), way]);
+    set_up(&mut command);
+    Process::start(command, port, "/health").await
 }
 
 /// How each turn goes.

@@ -5,11 +5,10 @@ use black_box::load::ratio;
 
 use super::accept::Accept;
 use super::decide::Decide;
-use super::flash_sale::FlashSales;
-use super::recipes::{Recipe, Recipes};
+use super::flash_sale::{FlashSales, Sale};
+use super::recipes::Recipes;
 use crate::digits::{factor, grouped, rate};
 use crate::plot::{Bar, Plot, bars};
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 /// Benchmarks whose figures are compared: ways that were measured apart are not.
@@ -20,9 +19,6 @@ pub(super) struct Measured<'a> {
     pub(super) recipes: &'a Recipes,
 }
 
-/// What is not done that way.
-const NONE: &str = "–";
-
 pub(super) fn table(measured: &Measured<'_>) -> Table {
     let Measured {
         accept,
@@ -30,93 +26,62 @@ pub(super) fn table(measured: &Measured<'_>) -> Table {
         sales,
         recipes,
     } = measured;
-    let mut table = Table::of([
-        Text("way of selling"),
-        Figure("orders/s answered durably"),
-        Figure("verdicts/s"),
-        Figure("flash sale: all verdicts durable after"),
-        Text("this engine beside it"),
-        Text("what it can lose or oversell"),
-    ]);
-    table.row([
-        "**this engine**, every order decided",
-        &rate(accept.service.accepted_per_second),
-        &rate(decide.decided.per_second),
-        &seconds(sales.open_gate.decided_after_seconds),
-        NONE,
-        "nothing: answered when a quorum queue has it, told when the verdict is committed",
-    ]);
-    table.row([
-        "**this engine**, sold-out gate as by default",
-        NONE,
-        NONE,
-        &seconds(sales.gate.decided_after_seconds),
-        NONE,
-        "nothing; who is refused by the gate leaves no ticket",
-    ]);
-    let one_each = rate(decide.naive_per_second());
-    table.row([
-        "one transaction per ticket",
-        &one_each,
-        &one_each,
-        NONE,
-        &format!("{} times its verdicts/s", factor(decide.beside_naive)),
-        "nothing; answers no faster than it commits",
-    ]);
-    let sold = |recipe: &Recipe| {
-        let after = recipe.stored_after_seconds;
-        let [open, gate] =
-            [&sales.open_gate, &sales.gate].map(|sale| factor(after / sale.decided_after_seconds));
-        [
-            rate(ratio(recipes.orders, after)),
-            seconds(after),
-            format!("{open} times its pace, {gate} with the gate"),
-        ]
+    let mut table = Table::of(
+        "way of selling | orders/s answered durably: | verdicts/s: | \
+         flash sale: all verdicts durable after: | this engine beside it | \
+         what it can lose or oversell",
+    );
+    let accepted = rate(accept.service.accepted_per_second);
+    let decided = rate(decide.decided.per_second);
+    let open = seconds(sales.open_gate.stored_after_seconds);
+    let gate = seconds(sales.gate.stored_after_seconds);
+    table.line(&format!(
+        "**this engine**, every order decided | {accepted} | {decided} | {open} | – | \
+         nothing: answered when a quorum queue has it, told when the verdict is committed"
+    ));
+    table.line(&format!(
+        "**this engine**, sold-out gate as by default | – | – | {gate} | – | \
+         nothing; who is refused by the gate leaves no ticket"
+    ));
+    let naive = rate(decide.naive_per_second());
+    let beside = factor(decide.beside_naive);
+    table.line(&format!(
+        "one transaction per ticket | {naive} | {naive} | – | {beside} times its verdicts/s | \
+         nothing; answers no faster than it commits"
+    ));
+    let sold = |sale: &Sale| {
+        let after = sale.stored_after_seconds;
+        let [open, gate] = [&sales.open_gate, &sales.gate]
+            .map(|engine| factor(after / engine.stored_after_seconds));
+        let (verdicts, after) = (rate(ratio(recipes.orders, after)), seconds(after));
+        format!("{verdicts} | {after} | {open} times its pace, {gate} with the gate")
     };
-    let [verdicts, after, beside] = sold(&recipes.update_each);
-    table.row([
-        "guarded `UPDATE` without a queue",
-        &rate(recipes.update_each.answers_per_second),
-        &verdicts,
-        &after,
-        &beside,
-        "nothing; nobody waits in line: who is served next is up to the row lock",
-    ]);
-    let [verdicts, after, beside] = sold(&recipes.redis_counter);
-    let in_memory = rate(recipes.redis_counter.answers_per_second);
-    table.row([
-        "Redis counter in front of the store",
-        &format!("none ({in_memory} in memory)"),
-        &verdicts,
-        &after,
-        &beside,
-        &format!(
-            "answered orders that are not stored yet, {} of {} when Redis was killed; \
-             their seats are sold again",
-            grouped(recipes.redis_lost),
-            grouped(recipes.redis_answered)
-        ),
-    ]);
-    table.row([
-        "one publish per order",
-        &rate(accept.publish_each.accepted_per_second),
-        NONE,
-        NONE,
-        &format!(
-            "{} times its orders/s",
-            factor(accept.beside_publish_each.median)
-        ),
-        "nothing; takes orders only",
-    ]);
-    let nowhere = rate(accept.bare.accepted_per_second);
-    table.row([
-        "bare handler, the ceiling",
-        &format!("none ({nowhere} stored nowhere)"),
-        NONE,
-        NONE,
-        &format!("{} of its orders/s", factor(accept.beside_bare.median)),
-        "everything: answers without looking",
-    ]);
+    let (answers, update) = (&recipes.update_each, sold(&recipes.update_each));
+    let answers = rate(answers.answers_per_second);
+    table.line(&format!(
+        "guarded `UPDATE` without a queue | {answers} | {update} | \
+         nothing; nobody waits in line: who is served next is up to the row lock"
+    ));
+    let (answers, redis) = (&recipes.redis_counter, sold(&recipes.redis_counter));
+    let answers = rate(answers.answers_per_second);
+    let [lost, answered] = [recipes.redis_lost, recipes.redis_answered].map(grouped);
+    table.line(&format!(
+        "Redis counter in front of the store | none ({answers} in memory) | {redis} | \
+         answered orders that are not stored yet, {lost} of {answered} when Redis was killed; \
+         their seats are sold again"
+    ));
+    let each = rate(accept.publish_each.accepted_per_second);
+    let beside = factor(accept.beside_publish_each.median);
+    table.line(&format!(
+        "one publish per order | {each} | – | – | {beside} times its orders/s | \
+         nothing; takes orders only"
+    ));
+    let bare = rate(accept.bare.accepted_per_second);
+    let beside = factor(accept.beside_bare.median);
+    table.line(&format!(
+        "bare handler, the ceiling | none ({bare} stored nowhere) | – | – | \
+         {beside} of its orders/s | everything: answers without looking"
+    ));
     table
 }
 
@@ -132,6 +97,16 @@ pub(super) fn plots(measured: &Measured<'_>) -> Vec<Plot> {
         sales,
         recipes,
     } = measured;
+    let (decided, naive) = (decide.decided.per_second, decide.naive_per_second());
+    let [open, gate, update, redis] = [
+        &sales.open_gate,
+        &sales.gate,
+        &recipes.update_each,
+        &recipes.redis_counter,
+    ]
+    .map(|sale| sale.stored_after_seconds);
+    let [service, each, bare] = [&accept.service, &accept.publish_each, &accept.bare]
+        .map(|round| round.accepted_per_second);
     let sale = format!(
         "A flash sale of {} orders for {} seats: time until every verdict is durable",
         grouped(recipes.orders),
@@ -141,49 +116,28 @@ pub(super) fn plots(measured: &Measured<'_>) -> Vec<Plot> {
         compared(
             "Verdicts per second, a backlog for one hot show",
             rate,
-            [("this engine, one worker", decide.decided.per_second)],
-            [("one transaction per ticket", decide.naive_per_second())],
+            [("this engine, one worker", decided)],
+            [("one transaction per ticket", naive)],
         ),
         compared(
             &sale,
             seconds,
             [
-                (
-                    "this engine, sold-out gate",
-                    sales.gate.decided_after_seconds,
-                ),
-                (
-                    "this engine, all decided",
-                    sales.open_gate.decided_after_seconds,
-                ),
+                ("this engine, sold-out gate", gate),
+                ("this engine, all decided", open),
             ],
             [
-                (
-                    "guarded UPDATE, no queue",
-                    recipes.update_each.stored_after_seconds,
-                ),
-                (
-                    "Redis counter (loses orders in a crash)",
-                    recipes.redis_counter.stored_after_seconds,
-                ),
+                ("guarded UPDATE, no queue", update),
+                ("Redis counter (loses orders in a crash)", redis),
             ],
         ),
         compared(
             "Orders answered per second",
             rate,
-            [(
-                "this engine, confirmed by a quorum queue",
-                accept.service.accepted_per_second,
-            )],
+            [("this engine, confirmed by a quorum queue", service)],
             [
-                (
-                    "one confirmed publish per order",
-                    accept.publish_each.accepted_per_second,
-                ),
-                (
-                    "bare handler (stores nothing)",
-                    accept.bare.accepted_per_second,
-                ),
+                ("one confirmed publish per order", each),
+                ("bare handler (stores nothing)", bare),
             ],
         ),
     ]

@@ -24,7 +24,6 @@ use super::orders::{Accepted, Orders, SEATS, names, place, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{factor, grouped, millis, rate};
 use crate::labels::{API, WORKER};
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 /// Orders for it are decided while its holds are confirmed.
@@ -88,14 +87,10 @@ impl Benchmark for Confirm {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::of([
-            Text("what"),
-            Figure("verdicts/s"),
-            Figure("confirmations/s"),
-            Figure("p50 ms"),
-            Figure("p99 ms"),
-            Text("CPU µs per order or confirmation"),
-        ]);
+        let mut table = Table::of(
+            "what | verdicts/s: | confirmations/s: | p50 ms: | p99 ms: | \
+             CPU µs per order or confirmation",
+        );
         table.row([
             "a backlog decided".to_owned(),
             rate(self.decided_quietly.per_second),

@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::backlog::{Decided, decide_backlog};
 use super::benchmark::{Benchmark, Setting, below};
-use super::cpu::{CpuMicros, Meter};
+use super::cpu::CpuMicros;
 use super::naive::{self, Naive};
 use super::orders::{Orders, names, place, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{factor, grouped, rate};
 use crate::labels::API;
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 /// Required on MariaDB, whose commits cost less.
@@ -51,8 +50,6 @@ pub(crate) struct DecideArgs {
 /// What deciding came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Decide {
-    accepted_per_second: f64,
-    accept_cpu_micros_per_order: CpuMicros,
     pub(super) decided: Decided,
     cpu_micros_per_order: CpuMicros,
     /// Before the backlog and after it.
@@ -71,12 +68,9 @@ impl Benchmark for Decide {
         let naive = async || naive::measure(setting, args.naive_connections, time).await;
         let before = naive().await?;
         let on = async |deployment: &Deployment| decide(setting, args, deployment).await;
-        let (accepted_per_second, accept_cpu_micros_per_order, decided, cpu_micros_per_order) =
-            setting.deploy(setting.users, on).await?;
+        let (decided, cpu_micros_per_order) = setting.deploy(setting.users, on).await?;
         let after = naive().await?;
         Ok(Self {
-            accepted_per_second,
-            accept_cpu_micros_per_order,
             beside_naive: decided.per_second / before.per_second.max(after.per_second),
             decided,
             cpu_micros_per_order,
@@ -85,14 +79,10 @@ impl Benchmark for Decide {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::of([
-            Text("way"),
-            Figure("verdicts"),
-            Figure("verdicts/s"),
-            Figure("this engine beside the better one"),
-            Figure("orders per transaction"),
-            Text("CPU µs/verdict"),
-        ]);
+        let mut table = Table::of(
+            "way | verdicts: | verdicts/s: | this engine beside the better one: | \
+             orders per transaction: | CPU µs/verdict",
+        );
         let decided = &self.decided;
         table.row([
             "this engine, one worker".to_owned(),
@@ -143,19 +133,17 @@ impl Decide {
     }
 }
 
-/// Rate and cost of accepting, then of deciding.
+/// Rate and cost of deciding what was accepted before.
 async fn decide(
     setting: &Setting<'_>,
     args: &DecideArgs,
     deployment: &Deployment,
-) -> anyhow::Result<(f64, CpuMicros, Decided, CpuMicros)> {
+) -> anyhow::Result<(Decided, CpuMicros)> {
     let api = deployment.program.serve("api").await?;
     let terms = Terms::of(args.decide_seats);
     api.target.put_on_sale(&names(), 1, terms).await?;
     let orders = Orders::new(users(setting.users, args.decide_orders));
-    let meter = Meter::on(deployment, [api.watched(API)])?;
-    let (queued, accepted) = place(&api, setting.connections, orders).await?;
-    let accept_cpu = meter.per(args.decide_orders)?;
+    let (_, accepted) = place(&api, setting.connections, orders).await?;
     // The api goes on running: verdicts are announced to it, as they always are.
     let (decided, cpu) = decide_backlog(deployment, args.decide_orders, [api.watched(API)]).await?;
     let seats = u64::from(args.decide_seats);
@@ -166,5 +154,5 @@ async fn decide(
     };
     Sold::of(&accepted).prove(deployment, 1, &expected).await?;
     api.stop().await?;
-    Ok((queued.rate(202), accept_cpu, decided, cpu))
+    Ok((decided, cpu))
 }

@@ -20,7 +20,6 @@ use super::orders::{Orders, SEATS, names, place, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{grouped, rate};
 use crate::labels::{API, WORKER};
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 const MILLION: u64 = 1_000_000;
@@ -87,15 +86,10 @@ impl Benchmark for Growth {
 
     /// One row per step.
     fn table(&self) -> Table {
-        let mut table = Table::of([
-            Figure("shows"),
-            Figure("orders in all"),
-            Figure("accepted/s"),
-            Figure("decided/s"),
-            Figure("done/s"),
-            Text("CPU µs/order"),
-            Text("resident MiB"),
-        ]);
+        let mut table = Table::of(
+            "shows: | orders in all: | accepted/s: | decided/s: | done/s: | \
+             CPU µs/order | resident MiB",
+        );
         for step in &self.0 {
             table.row([
                 grouped(u64::from(step.shows)),

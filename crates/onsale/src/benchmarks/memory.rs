@@ -21,7 +21,6 @@ use super::rounds::{Ratio, Round};
 use crate::files::write_json;
 use crate::labels::CLIENT;
 use crate::provenance::Provenance;
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 /// What figures call the other side.
@@ -75,7 +74,6 @@ struct Level {
     ratio: Ratio,
     accepted: u64,
     refused: u64,
-    peak_resident_mib: u64,
 }
 
 /// Measures, prints and audits.
@@ -106,15 +104,10 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
 
 impl Report {
     pub(crate) fn table(&self) -> Table {
-        let mut table = Table::of([
-            Text("connections"),
-            Text(""),
-            Figure("orders/s"),
-            Figure("of the bare handler"),
-            Figure("p50 ms"),
-            Figure("p99 ms"),
-            Text("CPU µs/order"),
-        ]);
+        let mut table = Table::of(
+            "connections |  | orders/s: | of the bare handler: | p50 ms: | p99 ms: | \
+             CPU µs/order",
+        );
         for level in &self.levels {
             let connections = level.connections.to_string();
             for (name, turn, ratio) in [
@@ -141,7 +134,7 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
     let mut orders = Orders::new((0..args.users).cycle());
     let warmed_up = drive(service.address(), connections, Some(WARM_UP), &mut orders).await?;
     bare.warm_up(connections).await?;
-    wait_for_changes(&service, warmed_up.count(202) + 1).await?;
+    wait_for_sold(&service, warmed_up.count(202)).await?;
 
     let mut refused = warmed_up.answers() - warmed_up.count(202);
     let mut turns = Vec::new();
@@ -150,18 +143,18 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
         let measured = drive(service.address(), connections, Some(load.time), &mut orders).await?;
         let sent = meter.per(measured.count(202))?;
         refused += measured.answers() - measured.count(202);
-        wait_for_changes(&service, orders.accepted.len() as u64 + 1).await?;
+        wait_for_sold(&service, orders.accepted.len() as u64).await?;
         // What the client spends on waiting is no part of an order's cost,
         // what the service spends on deciding is.
         let decided = meter.per(measured.count(202))?;
-        turns.push(Round::of(&measured, decided.with(&[CLIENT], &sent)));
+        let cpu = decided.with(&[CLIENT], &sent);
+        turns.push(Round::answered(202, &measured, cpu));
         bare.turn(&load).await?;
     }
     let audit = service.target.audit().await?;
     let accepted = orders.accepted.len() as u64;
     let expected = Expected::confirmed(accepted);
     Sold::of(&orders.accepted).prove_counts(audit, &expected)?;
-    let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
     service.stop().await?;
     baseline.stop().await?;
     Ok(Level {
@@ -171,7 +164,6 @@ async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> any
         bare: Round::median(bare.turns)?,
         accepted,
         refused,
-        peak_resident_mib,
     })
 }
 
@@ -183,14 +175,11 @@ pub(super) async fn start(program: &Program, terms: Terms, users: u32) -> anyhow
     Ok(service)
 }
 
-/// Waits until the show has had so many changes: every order has its verdict.
-async fn wait_for_changes(service: &Service, changes: u64) -> anyhow::Result<()> {
+/// Waits until so many seats are sold: every order has its verdict.
+async fn wait_for_sold(service: &Service, orders: u64) -> anyhow::Result<()> {
     let names = names();
-    let counted = async || {
-        let seats = service.target.seats(&names).await?;
-        Ok(seats.iter().map(|seats| seats.seq).sum())
-    };
-    wait_for(changes, counted)
+    let sold = async || Ok(service.target.seats(&names).await?.sold);
+    wait_for(orders, sold)
         .await
-        .context("orders were lost: changes of the show")
+        .context("orders were lost: seats sold")
 }

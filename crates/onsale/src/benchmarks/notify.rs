@@ -23,7 +23,6 @@ use super::heard::{Heard, hear, listen};
 use super::orders::{Orders, SEATS, names, place};
 use crate::digits::{grouped, millis, rate};
 use crate::labels::{API, WORKER};
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 /// Within which every state must be told before it counts as missed.
@@ -77,19 +76,13 @@ struct FanOut {
     verdicts: usize,
     /// From the first verdict told to the last.
     seconds: f64,
-    subscribed_in_seconds: f64,
-    /// Of the process with the connections, before and with them.
-    resident_kib_before: u64,
-    resident_kib: u64,
     kib_per_connection: f64,
-    peak_resident_mib: u64,
     cpu_micros_per_verdict: CpuMicros,
 }
 
 /// Verdicts at a steady rate.
 #[derive(Debug, Serialize, Deserialize)]
 struct Paced {
-    verdicts: u64,
     verdicts_per_second: f64,
     /// From the decision under the show's lock, which is before the commit, to the socket.
     p50_micros: u64,
@@ -124,7 +117,7 @@ impl Benchmark for Notify {
     fn table(&self) -> Table {
         let (fan_out, paced) = (&self.fan_out, &self.paced);
         let both = |p50, p99| format!("{} and {} ms", millis(p50), millis(p99));
-        let mut table = Table::of([Text("what"), Figure("figure")]);
+        let mut table = Table::of("what | figure:");
         for (what, figure) in [
             (
                 "verdicts of a backlog, to sockets",
@@ -202,7 +195,6 @@ impl Measuring<'_> {
         let api = self.deployment.program.serve("api").await?;
         let resident_kib_before = api.process.resident_kib()?;
         let (sender, mut told) = mpsc::unbounded_channel();
-        let started = Instant::now();
         let opening = tickets.chunks(args.notify_tickets).map(|tickets| {
             let sender = sender.clone();
             let target = &api.target;
@@ -219,7 +211,6 @@ impl Measuring<'_> {
         hear(&mut told, verdicts, PATIENCE, |heard| !heard.decided)
             .await
             .context("states of subscribed tickets")?;
-        let subscribed_in_seconds = started.elapsed().as_secs_f64();
         let resident_kib = api.process.resident_kib()?;
 
         let watched = [api.watched(API), self.accepting.watched(OTHER_API)];
@@ -245,7 +236,6 @@ impl Measuring<'_> {
             strange == 0,
             "{strange} verdicts were of tickets that nobody subscribed to"
         );
-        let peak_resident_mib = api.process.peak_resident_kib()? / 1_024;
         worker.stop().await?;
         drop(listeners);
         api.stop().await?;
@@ -253,12 +243,8 @@ impl Measuring<'_> {
             connections: args.notify_connections,
             verdicts,
             seconds: last.duration_since(first).as_secs_f64(),
-            subscribed_in_seconds,
-            resident_kib_before,
-            resident_kib,
             kib_per_connection: ratio(resident_kib.saturating_sub(resident_kib_before), 1.0)
                 / ratio(args.notify_connections as u64, 1.0),
-            peak_resident_mib,
             cpu_micros_per_verdict,
         })
     }
@@ -308,7 +294,6 @@ impl Measuring<'_> {
         api.stop().await?;
         let broadcast = broadcast_latency(in_slice, slices).await?;
         Ok(Paced {
-            verdicts: latency.len(),
             verdicts_per_second: ratio(latency.len(), elapsed.as_secs_f64()),
             p50_micros: latency.value_at_quantile(0.5),
             p99_micros: latency.value_at_quantile(0.99),

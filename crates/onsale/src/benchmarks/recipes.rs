@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::benchmark::{Benchmark, Setting};
 use super::beside;
-use super::cpu::{CpuMicros, Meter};
-use super::flash_sale::{FlashSales, Row, table};
+use super::cpu::Meter;
+use super::flash_sale::{FlashSales, Row, Sale, table};
 use super::orders::{Orders, users};
 use super::redis_server::RedisServer;
 use crate::baselines::redis_counter::RedisCounter;
@@ -42,42 +42,25 @@ pub(crate) struct RecipesArgs {
 pub(super) struct Recipes {
     pub(super) orders: u64,
     pub(super) seats: u32,
-    pub(super) update_each: Recipe,
-    pub(super) redis_counter: Recipe,
+    pub(super) update_each: Sale,
+    pub(super) redis_counter: Sale,
     /// Orders that the recipe with Redis had answered, and how many of them were
     /// gone after Redis was killed.
     pub(super) redis_answered: u64,
     pub(super) redis_lost: u64,
 }
 
-/// One sale.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Recipe {
-    pub(super) answers_per_second: f64,
-    p50_micros: u64,
-    p99_micros: u64,
-    confirmed: u64,
-    /// From the first request to the last ticket in the store.
-    pub(super) stored_after_seconds: f64,
-    cpu_micros_per_order: CpuMicros,
-}
-
 impl Recipes {
     /// Beside this engine, where that was measured.
-    pub(super) fn rows(&self, sales: Option<&FlashSales>) -> [Row; 2] {
-        let engine = sales.map(|sales| sales.open_gate.decided_after_seconds);
+    pub(super) fn rows(&self, sales: Option<&FlashSales>) -> [Row<'_>; 2] {
+        let engine = sales.map(|sales| sales.open_gate.stored_after_seconds);
         [
             ("guarded `UPDATE` without a queue", &self.update_each),
             ("Redis counter in front of the store", &self.redis_counter),
         ]
-        .map(|(way, recipe)| Row {
-            way: way.to_owned(),
-            answers_per_second: recipe.answers_per_second,
-            p50_micros: recipe.p50_micros,
-            p99_micros: recipe.p99_micros,
-            stored_after_seconds: recipe.stored_after_seconds,
-            beside: engine.map(|engine| recipe.stored_after_seconds / engine),
-            cpu_micros_per_order: recipe.cpu_micros_per_order.clone(),
+        .map(|(way, sale)| {
+            let beside = engine.map(|engine| sale.stored_after_seconds / engine);
+            (way.to_owned(), sale, beside)
         })
     }
 }
@@ -120,7 +103,7 @@ async fn update_each(
     setting: &Setting<'_>,
     deployment: &Deployment,
     connections: u32,
-) -> anyhow::Result<Recipe> {
+) -> anyhow::Result<Sale> {
     let set_up = |command: &mut Command| {
         command
             .args(["--connections", &connections.to_string()])
@@ -133,7 +116,7 @@ async fn update_each(
     Ok(sold)
 }
 
-async fn redis_counter(setting: &Setting<'_>, deployment: &Deployment) -> anyhow::Result<Recipe> {
+async fn redis_counter(setting: &Setting<'_>, deployment: &Deployment) -> anyhow::Result<Sale> {
     let (_, seats) = setting.flash_sale;
     let redis = RedisServer::start().await?;
     let mysql = Some(deployment.database.url());
@@ -168,7 +151,7 @@ async fn sell(
     deployment: &Deployment,
     process: &Process,
     watched: Vec<Watched>,
-) -> anyhow::Result<Recipe> {
+) -> anyhow::Result<Sale> {
     let (orders, seats) = setting.flash_sale;
     let database = &deployment.database;
     put_on_sale(database.pool(), seats).await?;
@@ -191,15 +174,7 @@ async fn sell(
         (confirmed, tickets) == (expected, expected),
         "{confirmed} confirmed, {tickets} stored of {expected} seats"
     );
-    let latency = &measured.latency_micros;
-    Ok(Recipe {
-        answers_per_second: measured.rate(202) + measured.rate(409),
-        p50_micros: latency.value_at_quantile(0.5),
-        p99_micros: latency.value_at_quantile(0.99),
-        confirmed,
-        stored_after_seconds: stored_after.as_secs_f64(),
-        cpu_micros_per_order,
-    })
+    Ok(Sale::of(&measured, stored_after, cpu_micros_per_order))
 }
 
 /// How many answered orders are gone when Redis dies before they are stored.

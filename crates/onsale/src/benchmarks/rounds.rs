@@ -26,11 +26,6 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// Accepted orders, with what they cost.
-    pub(crate) fn of(measured: &Measured, cpu_micros_per_order: CpuMicros) -> Self {
-        Self::answered(202, measured, cpu_micros_per_order)
-    }
-
     /// Orders answered with `status`, with what they cost.
     pub(crate) fn answered(
         status: u16,
@@ -121,11 +116,14 @@ mod tests {
             let measured = Measured {
                 by_status: [(202, *accepted)].into(),
                 latency_micros: Histogram::new(3).unwrap(),
-                opening: Duration::ZERO,
                 started: Instant::now(),
                 elapsed: Duration::from_secs(1),
             };
-            Round::of(&measured, Meter::start([]).unwrap().per(*accepted).unwrap())
+            Round::answered(
+                202,
+                &measured,
+                Meter::start([]).unwrap().per(*accepted).unwrap(),
+            )
         };
         accepted.iter().map(turn).collect()
     }

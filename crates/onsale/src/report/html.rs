@@ -7,7 +7,6 @@ use super::{plots, tables};
 use crate::digits::{grouped, short};
 use crate::markup::escaped;
 use crate::plot::{self, Plot};
-use crate::table::Column::{Figure, Text};
 use crate::table::Table;
 
 const STYLE: &str = include_str!("page.css");
@@ -26,7 +25,12 @@ pub fn page_of(result: serde_json::Value) -> serde_json::Result<String> {
 pub(crate) fn page(report: &Report) -> String {
     let name = escaped(&report.scenario.name);
     let plots: String = plots::all(report).iter().map(Plot::figure).collect();
-    let groups = tables::groups(report).map(|(name, counts)| tables::group(name, counts).html());
+    let groups = tables::groups(report).map(|table| table.html());
+    let answers = [
+        tables::records(&report.answers),
+        tables::records(&report.unanswered),
+    ];
+    let answers = answers.map(|table| table.html());
     let sections = [
         ("Violations", violations(report)),
         (
@@ -38,9 +42,16 @@ pub(crate) fn page(report: &Report) -> String {
             tables::latencies(report, &QUANTILES).html(),
         ),
         ("Faults", faults(report)),
-        ("Processes", tables::processes(report).html()),
-        ("Answers", tables::answers(report).html()),
-        ("Run", tables::run(report).html()),
+        ("Processes", tables::records(&report.processes).html()),
+        ("Answers", answers.concat()),
+        (
+            "Connections",
+            tables::list("client | :", &report.connections, grouped).html(),
+        ),
+        (
+            "Run",
+            tables::list("what | value", &report.setting, |number| number.to_string()).html(),
+        ),
         (
             "Scenario",
             format!("<pre>{}</pre>", escaped(&report.scenario.toml)),
@@ -106,7 +117,7 @@ fn head(report: &Report) -> String {
 fn violations(report: &Report) -> String {
     let mut kinds: Vec<_> = report.violations.iter().collect();
     kinds.sort_by_key(|(_, count)| Reverse(**count));
-    let mut table = Table::of([Text("violation"), Figure("count")]);
+    let mut table = Table::of("violation | count:");
     for (kind, count) in kinds {
         table.row([tables::words(kind), grouped(*count)]);
     }
@@ -115,16 +126,16 @@ fn violations(report: &Report) -> String {
     table.html() + &lines.collect::<String>()
 }
 
-/// What was broken, by kind and one by one; empty if nothing was.
+/// What was broken, by kind and one by one.
 fn faults(report: &Report) -> String {
-    if report.faults.is_empty() {
-        return String::new();
-    }
-    let each = folded("Each of them", &tables::each_fault(report));
+    let each = folded("Each of them", &tables::records(&report.faults));
     tables::faults(report).html() + &each
 }
 
 fn folded(summary: &str, table: &Table) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
     let table = table.html();
     format!("<details><summary>{summary}</summary>{table}</details>")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use black_box::administration::Seats;
 use black_box::proof::audit::{AuditedRejections, AuditedShow, AuditedVerdicts};
 use black_box::proof::evidence::{Evidence, Read};
 use black_box::proof::order::{Intent, PlannedOrder, Reader};
@@ -16,7 +17,7 @@ use super::result::{Report, Setting};
 use super::{html, plots};
 use crate::machine::Machine;
 use crate::outcome::tally::{Step, Tally, Why};
-use crate::outcome::{Chaos, Ending, Fault, Outcome, Seats, SeatsSample, Usage, WatcherFigures};
+use crate::outcome::{Chaos, Ending, Fault, Outcome, SeatsSample, Usage, WatcherFigures};
 use crate::plot;
 use crate::provenance::Provenance;
 use crate::scenario::faults::FaultKind;
@@ -321,7 +322,7 @@ fn the_page_needs_nothing_else_and_has_every_figure() {
         "Two orders &amp; &lt;one&gt; seat",
         "Some CPU",
         "A limit was not kept",
-        "timed out",
+        "timed_out",
         "worker killed of tickets worker &lt;1&gt; at 1.6 s for 0.3 s: 0.5 s without a verdict",
     ] {
         assert!(page.contains(text), "{text}");
@@ -395,7 +396,7 @@ fn the_text_names_seed_and_violations() {
         "`small` on memory, seed 7: 2 orders by 2 users within 2 s, for 1 × 1 seats",
         "none of 9 kinds",
         "worker killed",
-        "timed out",
+        "timed_out",
     ] {
         assert!(text.contains(words), "{words} is not in\n{text}");
     }
