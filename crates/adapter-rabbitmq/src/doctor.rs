@@ -24,7 +24,7 @@ use domain::order::Lanes;
 use domain::ports::{Examination, Finding};
 use lapin::uri::AMQPUri;
 
-use crate::doctor::answers::{Answers, NotTold};
+use crate::doctor::answers::{Answers, NoReply};
 use crate::doctor::deployment::Deployment;
 pub use crate::doctor::error::{DoctorError, InvalidManagementUrl};
 use crate::doctor::management::Management;
@@ -121,7 +121,7 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
 }
 
 fn version_unknown(answers: &Answers) -> Finding {
-    let not_there = NotTold::Failed("/api/overview does not say it".to_owned());
+    let not_there = NoReply::Failed("/api/overview does not say it".to_owned());
     let why = answers.overview.as_ref().err().unwrap_or(&not_there);
     why.finding(
         "broker",

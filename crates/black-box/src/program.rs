@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rand::random;
@@ -19,7 +18,6 @@ use crate::usage::Watched;
 
 /// Where a process says that it is ready.
 const READY: &str = "/health/ready";
-const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The program with the configuration that all its processes of a deployment have.
 #[derive(Debug, Clone)]
@@ -116,10 +114,7 @@ impl Program {
         command
             .args(["serve", "--role", role])
             .env("APP__SERVER__PORT", port.to_string());
-        let mut process = Process::spawn(command, port)?;
-        process
-            .wait_for_answer(READY, START_DEADLINE, |status| status == 200)
-            .await?;
+        let process = Process::start(command, port, READY).await?;
         Ok(Service {
             target: Target::local(process.address, &self.token),
             process,

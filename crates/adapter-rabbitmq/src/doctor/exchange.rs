@@ -5,7 +5,7 @@ use domain::ports::Finding;
 use domain::user::PriorityClass;
 use serde_json::Value;
 
-use crate::doctor::answers::{Answers, NotTold, named, rows, text};
+use crate::doctor::answers::{Answers, NoReply, named, rows, text};
 use crate::doctor::deployment::Deployment;
 use crate::doctor::finding::grouped;
 use crate::doctor::shell::rabbitmqctl;
@@ -21,12 +21,12 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let subject = format!("exchange {name}");
     let exchange = match &answers.exchange {
         Ok(exchange) => exchange,
-        Err(NotTold::NotFound) => {
+        Err(NoReply::NotFound) => {
             let what = "missing: every order is refused";
             return vec![Finding::broken(subject, what, DECLARED_AGAIN)];
         }
         // That queues could not be looked at either is said there.
-        Err(NotTold::Forbidden) => return Vec::new(),
+        Err(NoReply::Forbidden) => return Vec::new(),
         Err(why) => {
             let what = "its type, policies and bindings";
             return vec![why.finding(&subject, what, &answers.asked_by, "management")];
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn an_exchange_that_is_missing_or_of_another_type_is_found() {
         let missing = Answers {
-            exchange: Err(NotTold::NotFound),
+            exchange: Err(NoReply::NotFound),
             ..answers_of_4(&[])
         };
         assert!(found(&missing).starts_with("exchange sale-tickets: missing"));

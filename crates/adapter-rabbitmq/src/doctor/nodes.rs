@@ -162,7 +162,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doctor::answers::NotTold;
+    use crate::doctor::answers::NoReply;
     use crate::doctor::queues::tests::{answers_of_3, answers_of_4};
 
     fn found(nodes: Value) -> Vec<(Level, String, String)> {
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn nodes_that_may_not_be_asked_for_are_unknown() {
         let answers = Answers {
-            nodes: Err(NotTold::Forbidden),
+            nodes: Err(NoReply::Forbidden),
             ..answers_of_4(&[])
         };
         let [finding] = &findings(&answers)[..] else {

@@ -4,7 +4,7 @@ use domain::ports::Finding;
 use domain::user::PriorityClass;
 use serde_json::Value;
 
-use crate::doctor::answers::{Answers, NotTold, rows, text};
+use crate::doctor::answers::{Answers, NoReply, rows, text};
 use crate::doctor::deployment::Deployment;
 use crate::doctor::patterns;
 use crate::doctor::shell::{quoted, rabbitmqctl};
@@ -23,7 +23,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let subject = format!("user {}", deployment.user);
     let rights = match &answers.permissions {
         Ok(rights) => rows(rights),
-        Err(NotTold::NotFound) => {
+        Err(NoReply::NotFound) => {
             return vec![Finding::unknown(
                 subject,
                 "rights: not checked, because the user is not in the broker's own database \
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::doctor::queues::tests::{answers_of_3, answers_of_4, deployment};
 
-    fn found(permissions: Result<Value, NotTold>) -> Vec<Finding> {
+    fn found(permissions: Result<Value, NoReply>) -> Vec<Finding> {
         let answers = Answers {
             permissions,
             ..answers_of_4(&[])
@@ -144,7 +144,7 @@ mod tests {
         findings(&deployment(), &answers)
     }
 
-    fn rights(configure: &str, write: &str, read: &str) -> Result<Value, NotTold> {
+    fn rights(configure: &str, write: &str, read: &str) -> Result<Value, NoReply> {
         Ok(json!([
             {"user": "seller", "vhost": "other", "configure": "", "write": "", "read": ""},
             {"user": "seller", "vhost": "/", "configure": configure, "write": write, "read": read}
@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn rights_that_cannot_be_looked_at_are_unknown() {
         for (permissions, words) in [
-            (Err(NotTold::Forbidden), "user asker of the management API"),
-            (Err(NotTold::NotFound), "not in the broker's own database"),
+            (Err(NoReply::Forbidden), "user asker of the management API"),
+            (Err(NoReply::NotFound), "not in the broker's own database"),
             (rights(r"^\w+$", ".*", ".*"), "beyond what is understood"),
         ] {
             let found = found(permissions);
