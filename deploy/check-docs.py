@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-PRODUCT = ("accepting", "api", "domain", "http-api", "runtime", "worker", "caching", "adapter-memory",
+PRODUCT = ("accepting", "api", "domain", "http-api", "limits", "runtime", "worker", "caching", "adapter-memory",
            "adapter-sql", "adapter-mysql", "adapter-rabbitmq")
 # Set by the environment only, so that no file of config/ has them.
 SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}

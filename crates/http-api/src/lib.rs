@@ -4,6 +4,7 @@
 mod access;
 mod admin_token;
 mod audit_report;
+mod client_limits;
 mod client_stream;
 mod health;
 mod json;
@@ -19,6 +20,7 @@ mod traffic;
 mod watch;
 
 pub use self::audit_report::{AuditReport, AuditedRejections, AuditedShow, AuditedVerdicts};
+pub use self::client_limits::{ClientLimitSettings, ClientLimits};
 pub use self::health::Health;
 pub use self::live::{Live, LiveSettings};
 pub use self::open_connections::ConnectionLimits;

@@ -7,6 +7,7 @@ use domain::use_cases::BoxOffice;
 use secrecy::SecretString;
 
 use crate::admin_token::AdminToken;
+use crate::client_limits::ClientLimits;
 use crate::health::Health;
 use crate::lists::Lists;
 use crate::live::Live;
@@ -24,6 +25,8 @@ pub(crate) type State = web::Data<Arc<AcceptingState>>;
 pub struct ProcessState {
     /// Requests in flight, and whether the process stops.
     pub traffic: Traffic,
+    /// What one client may ask for.
+    pub limits: Arc<ClientLimits>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
 }
@@ -31,9 +34,10 @@ pub struct ProcessState {
 impl ProcessState {
     /// Without a request so far.
     #[must_use]
-    pub fn new(health: Health) -> Self {
+    pub fn new(health: Health, limits: Arc<ClientLimits>) -> Self {
         Self {
             traffic: Traffic::default(),
+            limits,
             health,
             failures: FailureLog::default(),
         }

@@ -13,7 +13,7 @@ use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
-use http_api::{Health, ProcessState, Serving, serve};
+use http_api::{ClientLimits, Health, ProcessState, Serving, serve};
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -95,7 +95,10 @@ impl Application {
         } else {
             of_others.push(watch.clone());
         }
-        let process = Arc::new(ProcessState::new(Health::new(needed, of_others)));
+        let proxies = settings.server.trusted_proxies.clone();
+        let limits = Arc::new(ClientLimits::new(&settings.limits, proxies));
+        let health = Health::new(needed, of_others);
+        let process = Arc::new(ProcessState::new(health, limits));
         let accepting = line.map(|line| ground.accepting(line, Arc::clone(&process)));
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {

@@ -2,6 +2,7 @@
 //! variables. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
+mod limits;
 mod live;
 mod log;
 mod memory;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use ::worker::WorkerSettings;
 use fields::{Faults, Fields, Place, Value};
-use http_api::LiveSettings;
+use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
 pub use self::log::{LogFormat, LogSettings};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// The section `tickets`.
     pub tickets: TicketSettings,
+    /// `limits.*`
+    pub limits: ClientLimitSettings,
     /// `live.*`
     pub live: LiveSettings,
     /// `live.stalled_after_ms`: a waiting line that does not move for so long is called stalled.
@@ -225,6 +228,7 @@ fn read(
     let store = store::read(fields);
     let worker = worker::read(fields);
     let tickets = tickets::read(fields, secrets_needed);
+    let limits = limits::read(fields);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -260,6 +264,7 @@ fn read(
         store: store?,
         worker: worker?,
         tickets: tickets?,
+        limits: limits?,
         live,
         stalled_after,
         admin_token: admin_token?,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use accepting::{AcceptingSide, EventSink};
+use actix_web::test::TestRequest;
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
 use domain::claims::Claim;
@@ -37,6 +38,14 @@ use super::connection::{Connection, TicketRequest};
 use super::listener::Next;
 use super::message::Dialect;
 use super::*;
+use crate::client_limits::{ClientLimitSettings, ClientLimits, StreamClient};
+
+/// A client without limits.
+fn unlimited() -> StreamClient {
+    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default());
+    let request = TestRequest::default().to_http_request();
+    Arc::new(limits).enter_stream(&request).unwrap()
+}
 
 /// Announces nothing. Its feeds say that something was missed, or end, when told to.
 #[derive(Default)]
@@ -227,7 +236,7 @@ impl Scene {
         for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
             tasks.spawn(task);
         }
-        let mut client = Connection::open(&live, Dialect::WebSocket).unwrap();
+        let mut client = Connection::open(&live, unlimited(), Dialect::WebSocket).unwrap();
         let request = TicketRequest {
             id: ticket,
             hint: None,
@@ -291,7 +300,7 @@ async fn hear(client: &Connection) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_told() {
     let mut scene = Scene::start().await;
-    let mut newcomer = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let mut newcomer = Connection::open(&scene.live, unlimited(), Dialect::WebSocket).unwrap();
     let way = scene.ledger.way.acquire().await.unwrap();
     let request = TicketRequest {
         id: scene.ticket,
@@ -326,7 +335,7 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
     let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
-    let mut other = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let mut other = Connection::open(&scene.live, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
     tokio::spawn(other.subscribe(requests.into(), Vec::new()));
     let mut heard = Vec::new();

@@ -56,7 +56,8 @@ async fn websocket(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
-    live::websocket::accept(&state.live, &request, payload).await
+    let client = state.process.limits.enter_stream(&request)?;
+    live::websocket::accept(&state.live, client, &request, payload).await
 }
 
 /// For every other path.

@@ -106,6 +106,7 @@ pub(crate) async fn place(_: Anybody, state: State, request: HttpRequest, body: 
         quantity: order.quantity,
         key: read_key(&request)?,
     };
+    state.process.limits.admit_order_of(&order.user_id)?;
     let placed = state.office.place_order(order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
@@ -154,7 +155,7 @@ pub(crate) async fn read(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = path_id(&id, str::parse)?;
+    let id = ticket_id(&state, &request, &id)?;
     let hint = read_query(&request, Hint::read)?;
     let view = state.office.read_ticket(id, &hint.into()).await?;
     Ok(HttpResponse::Ok().json(match &view {
@@ -172,12 +173,21 @@ pub(crate) async fn events(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = path_id(&id, str::parse)?;
+    let id = ticket_id(&state, &request, &id)?;
     let query = read_query(&request, EventsQuery::read)?;
     let told = read_last_event_id(&request)?.or(query.last_event_id);
     let hint = LineHint::from(query.hint);
     let hint = (hint != LineHint::default()).then(|| Box::new(hint));
-    event_stream::open(&state.live, TicketRequest { id, hint }, told).await
+    let client = state.process.limits.enter_stream(&request)?;
+    event_stream::open(&state.live, client, TicketRequest { id, hint }, told).await
+}
+
+/// The `{id}` of a path, unless the client has tried too many that are wrong.
+fn ticket_id(state: &State, request: &HttpRequest, text: &str) -> Result<TicketId, ApiError> {
+    let id = path_id(text, str::parse)?;
+    let limits = &state.process.limits;
+    limits.admit_id(limits.client(request), || state.office.has_issued(id))?;
+    Ok(id)
 }
 
 /// The version of the ticket's state that the client knows.
@@ -240,7 +250,7 @@ pub(crate) async fn cancel(
 }
 
 async fn change(state: State, request: &HttpRequest, id: &str, kind: TransitionKind) -> Answer {
-    let id = path_id(id, str::parse)?;
+    let id = ticket_id(&state, request, id)?;
     let changed = state.office.change_ticket(id, kind).await?;
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
