@@ -16,6 +16,7 @@ mod health;
 mod helpers;
 mod holds;
 mod idempotency;
+mod limits;
 mod live;
 mod live_limits;
 mod live_stopping;
