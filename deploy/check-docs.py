@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-PRODUCT = ("accepting", "api", "domain", "http-api", "runtime", "tokens", "worker", "caching",
+PRODUCT = ("accepting", "api", "domain", "http-api", "limits", "runtime", "tokens", "worker", "caching",
            "adapter-memory", "adapter-sql", "adapter-mysql", "adapter-rabbitmq")
 # Set by the environment only, so that no file of config/ has them.
 SECRETS = {"tickets.id_secrets", "admin.token", "auth.mode", "auth.hmac_secret", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}

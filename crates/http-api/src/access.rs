@@ -87,6 +87,8 @@ who! {
     Caller: Caller by identify;
     /// A caller who listens, from a browser perhaps, which sends a ticket in the query.
     Listener: Listener by identify_listener;
+    /// A caller who orders. Past a buyer's limit it is refused here.
+    Orderer: Caller by identify_orderer;
     /// Somebody who administers.
     Operator: Operator by identify_operator;
 }

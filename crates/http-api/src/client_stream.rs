@@ -368,7 +368,7 @@ mod tests {
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
         let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
         let patience = Patience { request, answer };
-        let stream = ClientStream::new(accepted.unwrap().0, all.enter(), patience);
+        let stream = ClientStream::new(accepted.unwrap().0, all.enter(None), patience);
         (stream, peer.unwrap())
     }
 

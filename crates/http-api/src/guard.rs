@@ -15,6 +15,7 @@ use tokens::{Identity, Verifier};
 use crate::admin_token::AdminToken;
 use crate::live_tickets::LiveTickets;
 use crate::problem::{ApiError, Unproved};
+use crate::state::Process;
 
 /// Who calls: known at once, or when the keys of the token are there.
 pub(crate) type Identified = Either<Ready<Found>, LocalBoxFuture<'static, Found>>;
@@ -107,19 +108,38 @@ impl Guard {
                 Err(Unproved::NoAdminToken.into())
             });
         }
-        let operator = |found: Found| match found {
-            Ok(principal) if !principal.operator => Err(ApiError::NoOperator),
-            found => found,
-        };
-        match self.identify(request) {
-            Either::Left(found) => now(operator(found.into_inner())),
-            Either::Right(found) => Either::Right(found.map(operator).boxed_local()),
-        }
+        then(self.identify(request), |principal| {
+            if principal.operator {
+                Ok(principal)
+            } else {
+                Err(ApiError::NoOperator)
+            }
+        })
+    }
+
+    /// Who orders: a buyer's limit is asked before the body is read.
+    pub(crate) fn identify_orderer(&self, request: &HttpRequest) -> Identified {
+        let process = request.app_data::<Process>().cloned();
+        then(self.identify(request), move |principal| {
+            if let (Some(user), Some(process)) = (principal.only_user(), process) {
+                process.limits.admit_order_of(user)?;
+            }
+            Ok(principal)
+        })
     }
 
     fn is_admin_token(&self, given: &str) -> bool {
         let token = self.admin_token.as_ref();
         token.is_some_and(|token| token.is(given))
+    }
+}
+
+fn then(found: Identified, next: impl FnOnce(Arc<Principal>) -> Found + 'static) -> Identified {
+    match found {
+        Either::Left(found) => now(found.into_inner().and_then(next)),
+        Either::Right(found) => {
+            Either::Right(found.map(|found| found.and_then(next)).boxed_local())
+        }
     }
 }
 

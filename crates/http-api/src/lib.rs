@@ -4,6 +4,7 @@
 mod access;
 mod admin_token;
 mod audit_report;
+mod client_limits;
 mod client_stream;
 mod guard;
 mod health;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use self::access::Needs;
 pub use self::audit_report::{AuditReport, AuditedRejections, AuditedShow, AuditedVerdicts};
+pub use self::client_limits::{ClientLimitSettings, ClientLimits};
 pub use self::guard::{Guard, Tokens};
 pub use self::health::Health;
 pub use self::live::{Live, LiveSettings};

@@ -1,7 +1,7 @@
 //! Connections and threads: everything below routes.
 
 use std::future::ready;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -106,6 +106,7 @@ fn thread(
 + use<> {
     let process = Process::new(Arc::clone(process));
     let watched = process.clone();
+    let limits = Arc::clone(&process.limits);
     let app = App::new()
         .app_data(process.clone())
         .app_data(web::PayloadConfig::new(MAX_BODY))
@@ -141,9 +142,14 @@ fn thread(
         });
     let connections = Arc::clone(connections);
     fn_service(move |tcp: TcpStream| {
-        prepare(&tcp, serving.peer_timeout);
         let peer = tcp.peer_addr().ok();
-        let stream = ClientStream::new(tcp, connections.enter(), patience);
+        let place = peer.map(|peer| limits.enter_connection(peer.ip()));
+        let Ok(place) = place.transpose() else {
+            return ready(Err(DispatchError::Io(ErrorKind::QuotaExceeded.into())));
+        };
+        prepare(&tcp, serving.peer_timeout);
+        let connection = connections.enter(place.flatten());
+        let stream = ClientStream::new(tcp, connection, patience);
         ready(Ok((stream, peer)))
     })
     .and_then(http)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 use domain::use_cases::BoxOffice;
 
+use crate::client_limits::ClientLimits;
 use crate::guard::Guard;
 use crate::health::Health;
 use crate::lists::Lists;
@@ -23,6 +24,8 @@ pub(crate) type State = web::Data<Arc<AcceptingState>>;
 pub struct ProcessState {
     /// Requests in flight, and whether the process stops.
     pub traffic: Traffic,
+    /// What one client may ask for.
+    pub limits: Arc<ClientLimits>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
 }
@@ -30,9 +33,10 @@ pub struct ProcessState {
 impl ProcessState {
     /// Without a request so far.
     #[must_use]
-    pub fn new(health: Health) -> Self {
+    pub fn new(health: Health, limits: Arc<ClientLimits>) -> Self {
         Self {
             traffic: Traffic::default(),
+            limits,
             health,
             failures: FailureLog::default(),
         }

@@ -14,7 +14,7 @@ use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
-use http_api::{Health, ProcessState, Serving, serve};
+use http_api::{ClientLimits, Health, ProcessState, Serving, serve};
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -96,7 +96,10 @@ impl Application {
         } else {
             of_others.push(watch.clone());
         }
-        let process = Arc::new(ProcessState::new(Health::new(needed, of_others)));
+        let proxies = settings.server.trusted_proxies.clone();
+        let limits = Arc::new(ClientLimits::new(&settings.limits, proxies));
+        let health = Health::new(needed, of_others);
+        let process = Arc::new(ProcessState::new(health, limits));
         let accepting = match line {
             Some(line) => {
                 let (guard, keys) = guarding::guard(settings, clock).await?;

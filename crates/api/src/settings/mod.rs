@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod limits;
 mod live;
 mod log;
 mod memory;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use ::worker::WorkerSettings;
 use fields::{Faults, Fields, Place, Value};
-use http_api::LiveSettings;
+use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
 pub use self::auth::{AuthSettings, JwtSettings};
@@ -66,6 +67,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// The section `tickets`.
     pub tickets: TicketSettings,
+    /// `limits.*`
+    pub limits: ClientLimitSettings,
     /// `live.*`
     pub live: LiveSettings,
     /// `live.stalled_after_ms`: a waiting line that does not move for so long is called stalled.
@@ -237,6 +240,7 @@ fn read(
     let secrets_needed = !is_toy;
     let auth = auth::read(fields, secrets_needed);
     let tickets = tickets::read(fields, secrets_needed);
+    let limits = limits::read(fields);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -272,6 +276,7 @@ fn read(
         store: store?,
         worker: worker?,
         tickets: tickets?,
+        limits: limits?,
         live,
         stalled_after,
         admin_token: admin_token?,

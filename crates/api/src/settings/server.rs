@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use fields::{Fields, all, text, whole};
+use limits::TrustedProxies;
 
 use super::reader::{millis, seconds, setting};
 
@@ -22,6 +23,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Between an answer and the next request of a connection.
     pub keep_alive: Duration,
+    /// Of which it is believed whom they speak for.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl ServerSettings {
@@ -45,6 +48,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<ServerSettings> {
         lame_duck: setting(fields, "server.lame_duck_seconds", seconds(0)),
         request_timeout: setting(fields, "server.request_timeout_ms", millis(100)),
         keep_alive: setting(fields, "server.keep_alive_seconds", seconds(1)),
+        trusted_proxies: setting(fields, "server.trusted_proxies", text(str::parse)),
     })
 }
 

@@ -301,6 +301,52 @@ fn a_url_that_is_named_twice_is_refused_with_its_setting() {
 }
 
 #[test]
+fn limits_are_rates_and_numbers_or_empty() {
+    let settings = load(&[]).unwrap();
+    let limits = settings.limits;
+    let rates = [
+        limits.orders_per_user,
+        limits.orders_per_address,
+        limits.requests_per_address,
+    ];
+    assert_eq!(rates, [None; 3]);
+    let counts = (limits.connections_per_address, limits.streams_per_address);
+    assert_eq!(counts, (None, None));
+    // Guessing is slowed where nobody configured anything.
+    assert!(limits.wrong_ids_per_address.is_some());
+    let settings = load(&[
+        ("APP__LIMITS__ORDERS_PER_USER", "5/s"),
+        ("APP__LIMITS__WRONG_IDS_PER_ADDRESS", ""),
+        ("APP__LIMITS__STREAMS_PER_ADDRESS", "20"),
+        ("APP__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.limits.orders_per_user,
+        Some("5/s".parse().unwrap())
+    );
+    assert_eq!(settings.limits.wrong_ids_per_address, None);
+    assert_eq!(settings.limits.streams_per_address, Some(20));
+    let proxies = settings.server.trusted_proxies;
+    assert!(proxies.contains("::1".parse().unwrap()));
+    let faults = load(&[
+        ("APP__LIMITS__ORDERS_PER_ADDRESS", "5/d"),
+        ("APP__LIMITS__CONNECTIONS_PER_ADDRESS", "0"),
+        ("APP__SERVER__TRUSTED_PROXIES", "proxy.internal"),
+    ])
+    .unwrap_err()
+    .to_string();
+    for fault in [
+        "limits.orders_per_address: must be a number from 1 to 1000000 per s, m or h, such as \
+         5/s, 100/m or 1000/h, or empty for no limit",
+        "limits.connections_per_address: must be a whole number from 1 to 1000000, or empty",
+        "server.trusted_proxies: has \"proxy.internal\", which is no network",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+}
+
+#[test]
 fn a_process_is_reached_where_it_listens() {
     for (host, reached) in [
         ("0.0.0.0", "127.0.0.1:3001"),

@@ -52,7 +52,7 @@ async fn an_audit_counts_every_verdict_and_finds_nothing() {
 async fn the_audit_says_what_it_needs() {
     let token = [("APP__ADMIN__TOKEN", "the administration's own token")];
     let service = TestService::with(api::application::Role::All, &token).await;
-    let refused = fetch_audit(&service.url, token.as_ref()).await.unwrap_err();
+    let refused = fetch_audit(&service.url, None).await.unwrap_err();
     assert!(
         refused.to_string().contains("APP__ADMIN__TOKEN"),
         "{refused}"

@@ -17,6 +17,7 @@ mod helpers;
 mod holds;
 mod idempotency;
 mod identity;
+mod limits;
 mod live;
 mod live_limits;
 mod live_stopping;

@@ -19,6 +19,7 @@ use super::connection::{Connection, TicketRequest};
 use super::listener::{Audience, End, Next};
 use super::message::{Content, Dialect, Failure, write};
 use super::ticket_registry::is_final;
+use crate::client_limits::StreamClient;
 use crate::problem::ApiError;
 
 /// After a broken connection browsers try again after so long.
@@ -32,10 +33,11 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 pub(crate) async fn open(
     live: &Arc<Live>,
     principal: &Arc<Principal>,
+    client: StreamClient,
     ticket: TicketRequest,
     told: Option<u32>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut connection = Connection::open(live, principal, Dialect::EventStream)?;
+    let mut connection = Connection::open(live, principal, client, Dialect::EventStream)?;
     let id = ticket.id;
     connection.listener().send(RETRY);
     connection.watch(ticket, told);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use accepting::{AcceptingSide, EventSink};
+use actix_web::test::TestRequest;
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
 use domain::claims::Claim;
@@ -38,7 +39,15 @@ use super::connection::{Connection, TicketRequest};
 use super::listener::Next;
 use super::message::Dialect;
 use super::*;
+use crate::client_limits::{ClientLimitSettings, ClientLimits, StreamClient};
 use crate::problem::ApiError;
+
+/// A client without limits.
+fn unlimited() -> StreamClient {
+    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default());
+    let request = TestRequest::default().to_http_request();
+    Arc::new(limits).enter_stream(&request).unwrap()
+}
 
 /// Announces nothing. Its feeds say that something was missed, or end, when told to.
 #[derive(Default)]
@@ -230,8 +239,9 @@ impl Scene {
         for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
             tasks.spawn(task);
         }
+        let anybody = Arc::new(Principal::agent());
         let mut client =
-            Connection::open(&live, &Arc::new(Principal::agent()), Dialect::WebSocket).unwrap();
+            Connection::open(&live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
         let request = TicketRequest {
             id: ticket,
             hint: None,
@@ -296,12 +306,9 @@ async fn hear(client: &Connection) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_told() {
     let mut scene = Scene::start().await;
-    let mut newcomer = Connection::open(
-        &scene.live,
-        &Arc::new(Principal::agent()),
-        Dialect::WebSocket,
-    )
-    .unwrap();
+    let anybody = Arc::new(Principal::agent());
+    let mut newcomer =
+        Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let way = scene.ledger.way.acquire().await.unwrap();
     let request = TicketRequest {
         id: scene.ticket,
@@ -336,12 +343,9 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
     let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
-    let mut other = Connection::open(
-        &scene.live,
-        &Arc::new(Principal::agent()),
-        Dialect::WebSocket,
-    )
-    .unwrap();
+    let anybody = Arc::new(Principal::agent());
+    let mut other =
+        Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
     tokio::spawn(other.subscribe(requests.into(), Vec::new()));
     let mut heard = Vec::new();
@@ -366,7 +370,8 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
     let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
     *scene.ledger.damaged.lock() = Some(forged);
     let anybody = Arc::new(Principal::agent());
-    let mut other = Connection::open(&scene.live, &anybody, Dialect::WebSocket).unwrap();
+    let mut other =
+        Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [forged, scene.ticket].map(|id| TicketRequest { id, hint: None });
     other.subscribe(requests.into(), Vec::new()).await;
     assert_eq!(hear(&other).await["code"], "ticket_not_found");
@@ -376,7 +381,7 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
         id: forged,
         hint: None,
     };
-    let refused = event_stream::open(&scene.live, &anybody, request, None).await;
+    let refused = event_stream::open(&scene.live, &anybody, unlimited(), request, None).await;
     assert!(matches!(refused, Err(ApiError::TicketNotFound)));
 }
 

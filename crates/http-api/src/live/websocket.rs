@@ -16,6 +16,7 @@ use super::incoming::{Broken, Incoming, Message};
 use super::listener::{End, Next};
 use super::message::{Closing, Content, Dialect, Failure, write};
 use super::request::Request;
+use crate::client_limits::StreamClient;
 use crate::problem::{ApiError, Fault};
 
 /// Who has not read by then why he is closed does not read at all.
@@ -25,10 +26,11 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub(crate) async fn accept(
     live: &Arc<Live>,
     principal: &Arc<Principal>,
+    client: StreamClient,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let connection = Connection::open(live, principal, Dialect::WebSocket)?;
+    let connection = Connection::open(live, principal, client, Dialect::WebSocket)?;
     let refused = |error: actix_web::Error| ApiError::NotAWebSocket(error.to_string());
     // Its own reader waits until a frame is whole to see that it is too large.
     let nothing = web::Payload::extract(request).await.map_err(refused)?;

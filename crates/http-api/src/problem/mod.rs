@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    ALLOW, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, ResponseError};
 use domain::ports::{
@@ -25,9 +25,10 @@ use domain::ticket::Status;
 use domain::use_cases::{
     ChangeTicketError, ListShowTicketsError, ListTicketsError, PlaceOrderError, ReadTicketError,
 };
+use limits::Exceeded;
 use serde::{Serialize, Serializer};
 
-use crate::open_connections::TooManyConnections;
+use crate::open_connections::{Refused, TooManyConnections};
 
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
@@ -38,6 +39,9 @@ pub(crate) use self::unproved::Unproved;
 pub(crate) const MAX_BODY: usize = 16 * 1_024;
 /// When a client that was refused may come again.
 const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
+/// What is left of a limit, and what the limit is.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Everything that a request can be refused for.
 #[derive(Debug)]
@@ -75,6 +79,7 @@ pub(crate) enum ApiError {
     NotAWebSocket(String),
     LiveConnectionsExhausted { max: usize },
     ConnectionsExhausted(TooManyConnections),
+    RateLimited(Exceeded),
     ListsExhausted { max: usize },
     ShuttingDown,
 }
@@ -320,6 +325,14 @@ impl ApiError {
                 "This process has reached its limit of connections and closes this one. \
                  Send the request again later.",
             ),
+            Self::RateLimited(exceeded) => explanation(
+                S::TOO_MANY_REQUESTS,
+                "rate_limited",
+                format!(
+                    "This is more than {exceeded}. Send the request again when the seconds of \
+                     Retry-After are over."
+                ),
+            ),
             Self::ListsExhausted { max } => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "lists_exhausted",
@@ -361,6 +374,11 @@ impl ApiError {
             }
             Self::MethodNotAllowed { allows } => {
                 response.insert_header((ALLOW, &**allows));
+            }
+            Self::RateLimited(exceeded) => {
+                response.insert_header((RETRY_AFTER, exceeded.retry_after()));
+                response.insert_header((RATE_LIMIT, exceeded.rate_limit()));
+                response.insert_header((RATE_LIMIT_POLICY, exceeded.rate_limit_policy()));
             }
             Self::NotAWebSocket(_) => {
                 response.insert_header((UPGRADE, "websocket"));
@@ -426,6 +444,21 @@ impl fmt::Display for ApiError {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.explanation().status
+    }
+}
+
+impl From<Exceeded> for ApiError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::RateLimited(exceeded)
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::InAll(error) => Self::ConnectionsExhausted(error),
+            Refused::ByAddress(exceeded) => exceeded.into(),
+        }
     }
 }
 

@@ -84,7 +84,8 @@ async fn websocket(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Answer {
-    live::websocket::accept(&state.live, &caller, &request, payload).await
+    let client = state.process.limits.enter_stream(&request)?;
+    live::websocket::accept(&state.live, &caller, client, &request, payload).await
 }
 
 /// For every other path.

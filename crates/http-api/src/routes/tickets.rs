@@ -16,7 +16,7 @@ use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
 use fields::{Fields, Value, all, text, whole};
 use serde::Serialize;
 
-use crate::access::{Caller, Listener};
+use crate::access::{Caller, Listener, Orderer};
 use crate::json::body::Body;
 use crate::json::hint::hint;
 use crate::json::ticket::{TicketBody, WaitingLineBody};
@@ -108,7 +108,7 @@ struct TicketsBody<'a> {
 
 /// `POST /tickets`.
 pub(crate) async fn place(
-    caller: Caller,
+    caller: Orderer,
     state: State,
     request: HttpRequest,
     body: Body,
@@ -119,6 +119,10 @@ pub(crate) async fn place(
     let max = state.office.max_quantity();
     let mut order = body.read(&request, |fields| order_request(fields, &caller, max))?;
     order.key = read_key(&request)?;
+    if caller.only_user().is_none() {
+        // Only the body says for whom; a buyer's was counted before it was read.
+        state.process.limits.admit_order_of(&order.user_id)?;
+    }
     let placed = state.office.place_order(&caller, order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
@@ -167,7 +171,7 @@ pub(crate) async fn read(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = path_id(&id, str::parse)?;
+    let id = ticket_id(&caller, &state, &request, &id)?;
     let hint = read_query(&request, hint)?;
     let view = state.office.read_ticket(&caller, id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
@@ -187,11 +191,28 @@ pub(crate) async fn events(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = path_id(&id, str::parse)?;
+    let id = ticket_id(&caller, &state, &request, &id)?;
     let query = read_query(&request, EventsQuery::read)?;
     let told = read_last_event_id(&request)?.or(query.last_event_id);
     let hint = (query.hint != LineHint::default()).then(|| Box::new(query.hint));
-    event_stream::open(&state.live, &caller, TicketRequest { id, hint }, told).await
+    let client = state.process.limits.enter_stream(&request)?;
+    let request = TicketRequest { id, hint };
+    event_stream::open(&state.live, &caller, client, request, told).await
+}
+
+/// The `{id}` of a path, unless the client has tried too many that are wrong.
+fn ticket_id(
+    caller: &Principal,
+    state: &State,
+    request: &HttpRequest,
+    text: &str,
+) -> Result<TicketId, ApiError> {
+    let id = path_id(text, str::parse)?;
+    let limits = &state.process.limits;
+    limits.admit_id(limits.client(request), || {
+        state.office.open_for(caller, id).is_some()
+    })?;
+    Ok(id)
 }
 
 /// The version of the ticket's state that the client knows.
@@ -261,7 +282,7 @@ async fn change(
     id: &str,
     kind: TransitionKind,
 ) -> Answer {
-    let id = path_id(id, str::parse)?;
+    let id = ticket_id(caller, &state, request, id)?;
     let changed = state.office.change_ticket(caller, id, kind).await?;
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
