@@ -9,6 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{FORWARDED, HeaderValue, X_FORWARDED_FOR};
 use domain::ids::UserId;
+use domain::receipt::Opened;
 use limits::{
     Concurrent, Exceeded, Forwarding, Limit, Network, Place, Rate, Subject, TrustedProxies,
 };
@@ -124,21 +125,22 @@ impl ClientLimits {
         }
     }
 
-    /// Before a ticket is looked for: an id that is not signed takes a token. A client without
-    /// one learns nothing of signed ids either, else refusals would tell which are.
-    pub(crate) fn admit_id(
+    /// Before a ticket is looked for: an id that is none of the client's takes a token. Without
+    /// one, ids of before are refused, too, right or wrong, because they can be guessed. A sealed
+    /// one cannot, so others on the same address are not kept from their tickets.
+    pub(crate) fn admit_id<'o>(
         &self,
         client: Network,
-        is_signed: impl FnOnce() -> bool,
+        open: impl FnOnce() -> Option<Opened<'o>>,
     ) -> Result<(), Exceeded> {
         let Some(limit) = &self.wrong_ids_per_address else {
             return Ok(());
         };
         let address = Subject::Address(client);
-        let admitted = if is_signed() {
-            limit.check(address)
-        } else {
-            limit.take(address)
+        let admitted = match open() {
+            Some(opened) if opened.is_sealed() => Ok(()),
+            Some(_) => limit.check(address),
+            None => limit.take(address),
         };
         if admitted.is_err() {
             self.guesses.note(client);
@@ -192,8 +194,11 @@ pub(crate) struct StreamClient {
 
 impl StreamClient {
     /// As [`ClientLimits::admit_id`].
-    pub(crate) fn admit_id(&self, is_signed: impl FnOnce() -> bool) -> Result<(), Exceeded> {
-        self.limits.admit_id(self.client, is_signed)
+    pub(crate) fn admit_id<'o>(
+        &self,
+        open: impl FnOnce() -> Option<Opened<'o>>,
+    ) -> Result<(), Exceeded> {
+        self.limits.admit_id(self.client, open)
     }
 }
 
@@ -245,6 +250,7 @@ impl LoggedGuesses {
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
 
     use super::*;
 
@@ -301,14 +307,23 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_tokens_learns_nothing_of_signed_ids_either() {
+    fn a_client_that_guesses_learns_nothing_of_ids_that_can_be_guessed() {
+        let receipts = Receipts::new(["a secret of the tests"], ProcessId::new(7)).unwrap();
+        let user = UserId::from(1);
+        let key = IdempotencyKey::new(b"k").unwrap();
+        let [sealed, of_before] = receipts.keyed(&user, &key)[..] else {
+            panic!("not two names");
+        };
         let limits = once_an_hour();
         for _ in 0..9 {
-            limits.admit_id(at(1), || true).unwrap();
+            limits.admit_id(at(1), || receipts.open(of_before)).unwrap();
         }
-        limits.admit_id(at(1), || false).unwrap();
-        limits.admit_id(at(1), || false).unwrap_err();
-        limits.admit_id(at(1), || true).unwrap_err();
-        limits.admit_id(at(2), || true).unwrap();
+        limits.admit_id(at(1), || None).unwrap();
+        limits.admit_id(at(1), || None).unwrap_err();
+        limits
+            .admit_id(at(1), || receipts.open(of_before))
+            .unwrap_err();
+        limits.admit_id(at(1), || receipts.open(sealed)).unwrap();
+        limits.admit_id(at(2), || receipts.open(of_before)).unwrap();
     }
 }

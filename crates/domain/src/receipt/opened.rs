@@ -58,6 +58,12 @@ impl Opened<'_> {
         lanes.get(u8::try_from(self.waiting?.lane).ok()?)
     }
 
+    /// Whether nobody can guess it: ids of before are not sealed.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.owner.is_some()
+    }
+
     /// Whether the order may be that user's. Of other users it says so by mistake for one in
     /// 1,024, and of all for an id of before ids were sealed.
     #[must_use]

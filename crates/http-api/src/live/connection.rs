@@ -134,12 +134,8 @@ impl Connection {
         if self.live.tickets.is_watched(id, &self.listener) {
             return Ok(());
         }
-        self.client.admit_id(|| {
-            self.live
-                .office
-                .open_for(self.listener.principal(), id)
-                .is_some()
-        })
+        self.client
+            .admit_id(|| self.live.office.open_for(self.listener.principal(), id))
     }
 
     pub(crate) fn unsubscribe(&mut self, tickets: &[TicketId], shows: &[ShowId]) {

@@ -209,9 +209,7 @@ fn ticket_id(
 ) -> Result<TicketId, ApiError> {
     let id = path_id(text, str::parse)?;
     let limits = &state.process.limits;
-    limits.admit_id(limits.client(request), || {
-        state.office.open_for(caller, id).is_some()
-    })?;
+    limits.admit_id(limits.client(request), || state.office.open_for(caller, id))?;
     Ok(id)
 }
 
