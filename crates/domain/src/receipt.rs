@@ -1,5 +1,5 @@
 //! Ticket ids: they prove by themselves that they were issued, and keep to themselves what they
-//! carry ([ADR 26](../../../docs/adr/0026-ticket-ids-are-sealed.md)).
+//! carry (ADR 26).
 //!
 //! An id is a UUID of version 8 (RFC 9562, section 5.8) with 122 bits of our own,
 //! from the most significant on:

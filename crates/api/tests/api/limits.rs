@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::task::spawn_blocking;
 
 use crate::helpers::{Answer, SHOW, TestService};
-use crate::live::{SseClient, WITH_RECEIPTS, WsClient, order, receipt, until};
+use crate::live::{SseClient, WITH_RECEIPTS, WsClient, names, order, receipt, until};
 use crate::raw::{Connection, raw_order};
 
 const UNKNOWN: &str = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
@@ -217,15 +217,22 @@ async fn only_trusted_proxies_are_believed_and_only_the_last_that_is_none() {
     );
 }
 
+/// As [`receipt`], of before ids were sealed.
+fn old_receipt(key: &str) -> String {
+    names(key)[1].to_string()
+}
+
 #[tokio::test]
-async fn wrong_ids_are_limited_by_address_and_right_ones_with_them() {
+async fn wrong_ids_are_limited_by_address_and_those_of_before_with_them() {
     let service = limited(&[("APP__LIMITS__WRONG_IDS_PER_ADDRESS", "3/h")]).await;
-    let right = receipt("x");
-    let paths = ["", "/events"].map(|rest| format!("/tickets/{right}{rest}"));
+    let sealed = format!("/tickets/{}", receipt("x"));
+    let guessable = ["", "/events"].map(|rest| format!("/tickets/{}{rest}", old_receipt("x")));
     let guesser = Caller::at(&service, 2);
     // Right ids take nothing.
-    for _ in 0..9 {
-        assert_eq!(guesser.get(&paths[0]).await.status, 200);
+    for path in [&sealed, &guessable[0]] {
+        for _ in 0..5 {
+            assert_eq!(guesser.get(path).await.status, 200);
+        }
     }
     let wrong = format!("/tickets/{UNKNOWN}");
     guesser
@@ -238,18 +245,20 @@ async fn wrong_ids_are_limited_by_address_and_right_ones_with_them() {
             .await
             .assert_problem(404, "ticket_not_found");
     }
-    for path in paths.iter().chain([&wrong]) {
+    for path in guessable.iter().chain([&wrong]) {
         assert_limited(&guesser.get(path).await, "wrong_ids_per_address");
     }
+    // Nobody guesses this one, so it is not refused to others on the same address.
+    assert_eq!(guesser.get(&sealed).await.status, 200);
     assert_eq!(guesser.get("/shows").await.status, 200);
     let other = Caller::at(&service, 3);
-    assert_eq!(other.get(&paths[0]).await.status, 200);
+    assert_eq!(other.get(&guessable[0]).await.status, 200);
 }
 
 #[tokio::test]
 async fn wrong_ids_over_a_websocket_count_with_those_of_requests() {
     let service = limited(&[("APP__LIMITS__WRONG_IDS_PER_ADDRESS", "3/h")]).await;
-    let right = receipt("x");
+    let right = old_receipt("x");
     let path = format!("/tickets/{right}");
     let wrong = (0..5).map(|number| format!("0199a2b4-7d3e-8001-8a5f-3c0d9e412b7{number}"));
     let mut ids: Vec<_> = wrong.collect();
@@ -258,7 +267,7 @@ async fn wrong_ids_over_a_websocket_count_with_those_of_requests() {
     let mut client = WsClient::connect(&service).await;
     client.subscribe(&[&right], &[]).await;
     client.ticket().await;
-    ids.push(receipt("y"));
+    ids.push(old_receipt("y"));
     let asked: Vec<_> = ids.iter().map(String::as_str).collect();
     client.subscribe(&asked, &[SHOW]).await;
     let (code, error) = client.error().await;

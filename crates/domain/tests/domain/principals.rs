@@ -155,7 +155,7 @@ async fn an_order_that_waits_is_not_there_for_others() {
     };
     let (id, hint) = (order.ticket_id, LineHint::default());
     world.forget_calls();
-    // One in 2,048 would be taken for the buyer's.
+    // One in 1,024 would be taken for the buyer.
     let strangers = ["2", "3", "4"].map(|id| Principal::buyer(user(id)));
     for stranger in strangers {
         let read = office.read_ticket(&stranger, id, &hint).await;
