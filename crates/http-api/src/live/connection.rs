@@ -6,12 +6,12 @@ use std::sync::Arc;
 use domain::ids::ShowId;
 use domain::principal::Principal;
 use domain::receipt::TicketId;
-use domain::use_cases::LineHint;
 
-use super::Live;
 use super::connection_registry::Refused;
 use super::listener::Listener;
 use super::message::{Content, Dialect, Failure, write};
+use super::shared::Live;
+use super::ticket_request::TicketRequest;
 
 /// Counts against `live.max_connections`; dropping it ends its subscriptions.
 pub(crate) struct Connection {
@@ -21,14 +21,6 @@ pub(crate) struct Connection {
     /// What was subscribed to, with ids that were refused since.
     tickets: HashSet<TicketId>,
     shows: HashSet<ShowId>,
-}
-
-/// A ticket to hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TicketRequest {
-    pub(crate) id: TicketId,
-    /// What the client says of a ticket whose id does not tell it.
-    pub(crate) hint: Option<Box<LineHint>>,
 }
 
 impl Connection {

@@ -23,20 +23,21 @@ use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::schedule::ClassSchedule;
 use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::Ticket;
-use domain::use_cases::BoxOfficeParts;
+use domain::use_cases::{BoxOffice, BoxOfficeParts};
 use domain::user::PriorityClass;
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use parking_lot::Mutex;
 use port_contracts::ManualClock;
 use port_contracts::fixtures;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Connection, TicketRequest};
+use super::connection::Connection;
 use super::listener::Next;
 use super::message::Dialect;
+use super::ticket_request::TicketRequest;
 use super::*;
 
 /// Announces nothing. Its feeds say that something was missed, or end, when told to.

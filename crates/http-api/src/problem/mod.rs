@@ -26,6 +26,7 @@ use domain::use_cases::{
     ChangeTicketError, ListShowTicketsError, ListTicketsError, PlaceOrderError, ReadTicketError,
 };
 use serde::{Serialize, Serializer};
+use tokens::TokenError;
 
 use crate::open_connections::TooManyConnections;
 
@@ -426,6 +427,18 @@ impl fmt::Display for ApiError {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.explanation().status
+    }
+}
+
+impl From<Unproved> for ApiError {
+    fn from(unproved: Unproved) -> Self {
+        Self::Unauthorized(unproved)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Unproved::Token(error).into()
     }
 }
 
