@@ -8,7 +8,8 @@ use tracing::error;
 
 use crate::database::Database;
 use crate::engine::Engine;
-use crate::row::{ChangedUserRow, class, log_once, user_id};
+use crate::log_once::log_once;
+use crate::row::{ChangedUserRow, class, user_id};
 use crate::statements::UserStatements;
 use crate::store::SqlStore;
 use crate::user_repository::unavailable;
