@@ -25,12 +25,12 @@ use crate::log_once::log_once;
 
 pub(crate) fn show_id(table: &'static str, bytes: &[u8]) -> Result<ShowId, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table, error))?;
-    ShowId::new(text).map_err(|error| Fault::corrupt(table, error))
+    ShowId::stored(text).map_err(|error| Fault::corrupt(table, error))
 }
 
 pub(crate) fn user_id(table: &'static str, bytes: &[u8]) -> Result<UserId, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table, error))?;
-    UserId::new(text).map_err(|error| Fault::corrupt(table, error))
+    UserId::stored(text).map_err(|error| Fault::corrupt(table, error))
 }
 
 pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, Fault> {
