@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
-use fields::{Faults, Fields, Value, all, flag, number, owned, whole, word};
+use fields::{Faults, Fields, Value, all, flag, number, owned, positive, whole, word};
 use toml::Table;
 
 use super::arrivals::{Phase, Shape, Spacing};
@@ -154,7 +154,7 @@ fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
     let orders = fields.optional("orders", orders).flatten();
     let seconds = fields.optional("seconds", seconds).flatten();
     if let ShapeWord::Flat = shape {
-        let rate = number(f64::MIN_POSITIVE..=MAX_RATE);
+        let rate = positive(MAX_RATE);
         let rate = fields.optional("rate", rate).flatten();
         return by_rate(fields, Shape::Flat, rate, orders, seconds);
     }
@@ -533,7 +533,7 @@ mod tests {
         let expected = [
             "about: is missing",
             "arrivals.spacing: must be one of: random, even",
-            "arrivals.phases[0].rate: must be a number from",
+            "arrivals.phases[0].rate: must be a number above 0",
             "arrivals.phases[0]: needs two of rate, orders and seconds",
             "arrivals.phases[1].to_rate: is missing",
             "arrivals.phases[2].half_life_seconds: is missing",
