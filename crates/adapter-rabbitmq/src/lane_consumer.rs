@@ -287,7 +287,7 @@ impl RabbitLaneConsumer {
     }
 
     /// Waits for the batch before; an error if it was not settled.
-    async fn settled(&mut self) -> Result<(), ConsumeError> {
+    async fn wait_until_settled(&mut self) -> Result<(), ConsumeError> {
         if let Some(unsettled) = &mut self.unsettled {
             self.is_lost = (&mut unsettled.settled).await.is_err();
             for (feed, end) in self.feeds.iter_mut().zip(unsettled.ends) {
@@ -399,7 +399,7 @@ impl LaneConsumer for RabbitLaneConsumer {
     }
 
     async fn next_batch(&mut self, max: usize) -> Result<Box<dyn DeliveryBatch>, ConsumeError> {
-        self.settled().await?;
+        self.wait_until_settled().await?;
         loop {
             self.poll_deliveries(&mut Context::from_waker(Waker::noop()))?;
             self.settle_others().await?;
@@ -422,7 +422,7 @@ impl LaneConsumer for RabbitLaneConsumer {
     }
 
     async fn close(mut self: Box<Self>) {
-        let closing = tokio::spawn(self.closing());
+        let closing = tokio::spawn(self.begin_closing());
         let _late = timeout(CLOSE_LIMIT, closing).await;
     }
 }
@@ -524,7 +524,7 @@ impl RabbitLaneConsumer {
     ///
     /// A channel that is busy with a request closes after it, and a consumer that it gets
     /// meanwhile closes with it; that is waited for in the background.
-    fn closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
+    fn begin_closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let (channels, feeds) = (mem::take(&mut self.channels), mem::take(&mut self.feeds));
         self.asking = None;
         self.reader.troubles.note_closed(self.lane);
@@ -544,7 +544,7 @@ impl Drop for RabbitLaneConsumer {
         if self.channels.is_empty() {
             return;
         }
-        let closing = self.closing();
+        let closing = self.begin_closing();
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(closing)),
             // The process ends; the broker takes everything back with the connection.

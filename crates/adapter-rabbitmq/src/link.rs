@@ -367,7 +367,7 @@ impl Link {
                 match link.ask_once().await {
                     Ok(()) => return,
                     Err(error) if error.is_of_no_node() => {
-                        link.topology.may_be_missing();
+                        link.topology.declare_again();
                         link.leave(&connection, &error);
                         return;
                     }
@@ -476,7 +476,7 @@ impl Link {
         {
             return result.clone();
         }
-        self.topology.may_be_missing();
+        self.topology.declare_again();
         let result = self.connect_prepared().await.map(drop);
         let failed_before = before.is_some_and(|(_, result)| result.is_err());
         let connection = self.purpose;

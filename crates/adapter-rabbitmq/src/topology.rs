@@ -176,7 +176,7 @@ impl Topology {
     }
 
     /// The next [`Self::prepare`] declares everything again.
-    pub(crate) fn may_be_missing(&self) {
+    pub(crate) fn declare_again(&self) {
         self.known.is_declared.store(false, Ordering::Relaxed);
     }
 
@@ -220,7 +220,7 @@ impl Topology {
                 }
                 Ok(())
             }
-            Err(BrokerError::Differs { what, .. }) if self.may_be_other_kind(&what, attempt) => {
+            Err(BrokerError::Differs { what, .. }) if self.try_other_kind(&what, attempt) => {
                 Err(BrokerError::ConnectionServed)
             }
             Err(error) => Err(error),
@@ -270,7 +270,7 @@ impl Topology {
 
     /// After a refusal: whether the queue is to be declared with the other arguments, those of
     /// an earlier release or of this one. If these were refused, too, it is neither.
-    fn may_be_other_kind(&self, what: &str, attempt: &mut Attempt) -> bool {
+    fn try_other_kind(&self, what: &str, attempt: &mut Attempt) -> bool {
         let is_a_lanes = self.lane_queues().any(|queue| subject(&queue) == what);
         if !is_a_lanes {
             return false;
@@ -623,7 +623,7 @@ mod tests {
     use super::*;
 
     fn refused(topology: &Topology, queue: &str, attempt: &mut Attempt) -> bool {
-        topology.may_be_other_kind(&format!("queue {queue}"), attempt)
+        topology.try_other_kind(&format!("queue {queue}"), attempt)
     }
 
     fn older(topology: &Topology) -> Vec<String> {

@@ -14,7 +14,7 @@ use tracing::error;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
-use crate::row::log_once;
+use crate::log_once::log_once;
 use crate::statements::ClaimStatements;
 use crate::store::SqlStore;
 

@@ -16,6 +16,7 @@ mod dependency;
 mod engine;
 mod error;
 mod lane_claims;
+mod log_once;
 mod look_ups;
 mod opening;
 mod page;

@@ -7,7 +7,8 @@ use domain::ports::{ChangedUsers, UserChanges, UserMark, UserRepositoryError};
 use tracing::error;
 
 use crate::engine::Engine;
-use crate::row::{class, log_once, user_id};
+use crate::log_once::log_once;
+use crate::row::{class, user_id};
 use crate::statements::UserStatements;
 use crate::store::SqlStore;
 use crate::user_repository::unavailable;

@@ -364,15 +364,20 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// A failure of the store, with what is to be done about it.
-async fn explained<T>(store: &StorePorts, done: anyhow::Result<T>) -> anyhow::Result<T> {
+async fn explained<T>(
+    settings: &Settings,
+    store: &StorePorts,
+    done: anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let Err(error) = done else {
         return done;
     };
     Err(match store.dependency.check().await {
         // Neither reads nor adds anything that a clock dates.
         Err(down) if !down.is_clock_off() => error.context(format!(
-            "{}; the database is the one that mysql.url names",
-            down.reason
+            "{}; the database is the one that {} names",
+            down.reason,
+            settings.store.adapter().address_setting()
         )),
         _ => error,
     })
@@ -383,7 +388,7 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
         (None, true) => {
             let store = connect_store(&settings, StoreUse::Reads)?;
             let audited = audit_shows(&*store.shows, &*store.ledger).await;
-            AuditReport::from(explained(&store, audited.map_err(Into::into)).await?)
+            AuditReport::from(explained(&settings, &store, audited.map_err(Into::into)).await?)
         }
         (url, _) => {
             let url = url.map_or_else(|| own_url(&settings), Ok)?;
@@ -474,7 +479,7 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
     needs_a_server(settings.store.adapter().is_shared(), "store.adapter")?;
     let store = connect_store(settings, StoreUse::Changes)?;
     let seeded = seed::demo(&*store.users, &*store.shows).await;
-    explained(&store, seeded).await?;
+    explained(settings, &store, seeded).await?;
     print("user 1 and show 230920 are there")?;
     Ok(ExitCode::SUCCESS)
 }

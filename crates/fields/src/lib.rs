@@ -13,7 +13,7 @@ use std::fmt::Display;
 use smallvec::SmallVec;
 
 pub use self::faults::{Fault, Faults, Place, dotted, pointer};
-pub use self::readers::{flag, number, owned, text, whole, word};
+pub use self::readers::{flag, number, owned, positive, text, whole, word};
 pub use self::value::{Table, Value};
 
 /// Builds a struct of fields that may be wrong. Unlike a struct literal with a `?` behind each

@@ -27,13 +27,13 @@ pub fn just_before(instant: Timestamp) -> Timestamp {
 /// An identifier of a show.
 #[must_use]
 pub fn show_id(id: &str) -> ShowId {
-    ShowId::new(id).unwrap()
+    ShowId::stored(id).unwrap()
 }
 
 /// An identifier of a user.
 #[must_use]
 pub fn user_id(id: &str) -> UserId {
-    UserId::new(id).unwrap()
+    UserId::stored(id).unwrap()
 }
 
 /// A user of the class standard.

@@ -36,7 +36,7 @@ pub trait Harness: Sync {
 
 /// The ports of a store, as one process has them.
 #[derive(Clone)]
-pub struct StorePorts {
+pub struct StoreUnderTest {
     /// Who may order.
     pub users: Arc<dyn UserRepository>,
     /// What is on sale.
@@ -50,11 +50,11 @@ pub struct StorePorts {
 /// A store that nothing else uses, empty at first.
 pub struct StoreHarness {
     /// The ports of the first process.
-    pub ports: StorePorts,
+    pub ports: StoreUnderTest,
     /// The time of all processes.
     pub clock: Arc<ManualClock>,
     /// Opens the store as another process.
-    pub connect: Connect<StorePorts>,
+    pub connect: Connect<StoreUnderTest>,
     /// Whatever must live as long as the case: a database to drop, for example.
     pub keep: Box<dyn Any + Send + Sync>,
 }
@@ -188,7 +188,7 @@ pub(crate) fn changed(outcome: TransitionOutcome) -> Ticket {
 
 /// The ports of a queue, as one process has them.
 #[derive(Clone)]
-pub struct QueuePorts {
+pub struct QueueUnderTest {
     /// Orders in.
     pub publisher: Arc<dyn TicketPublisher>,
     /// Orders out.
@@ -201,11 +201,11 @@ pub struct QueuePorts {
 /// this crate's constants.
 pub struct QueueHarness {
     /// The ports of the first process.
-    pub ports: QueuePorts,
+    pub ports: QueueUnderTest,
     /// The time of all processes.
     pub clock: Arc<ManualClock>,
     /// Opens the queue as another process.
-    pub connect: Connect<QueuePorts>,
+    pub connect: Connect<QueueUnderTest>,
     /// With `true`: from now on the queue accepts nothing durably and settles
     /// nothing, as if the broker had stopped; with `false` it goes on. A queue
     /// whose capacity counts what waits in it need not do anything.

@@ -9,7 +9,7 @@ use domain::ports::{DecideReport, LaneClaims, LedgerError};
 use domain::receipt::ProcessId;
 
 use crate::fixtures::{OrderSource, seats, show, show_id};
-use crate::harness::{StoreHarness, StorePorts};
+use crate::harness::{StoreHarness, StoreUnderTest};
 use crate::set_up::LANES;
 use crate::support::{concurrently, within};
 
@@ -49,7 +49,7 @@ async fn beat(claims: &Arc<dyn LaneClaims>, worker: u32, busy: &[Lane], avoids: 
 }
 
 async fn decide(
-    ports: &StorePorts,
+    ports: &StoreUnderTest,
     order: &Order,
     claim: Claim,
 ) -> Result<DecideReport, LedgerError> {

@@ -52,7 +52,7 @@ pub mod user_repository;
 
 pub use clock::{ClockStall, ManualClock};
 pub use harness::{
-    Connect, EventsHarness, Harness, QueueHarness, QueuePorts, StoreHarness, StorePorts,
+    Connect, EventsHarness, Harness, QueueHarness, QueueUnderTest, StoreHarness, StoreUnderTest,
 };
 pub use set_up::{
     DEAD_LETTER_CAPACITY, EVENT_BUFFER, HIGH_WEIGHT, LANES, QUEUE_CAPACITY, STANDARD_WEIGHT,

@@ -40,6 +40,23 @@ async fn a_title_with_a_tab_is_shown_without_it() {
     assert_eq!(show.title.as_str(), "Night  Train");
 }
 
+/// Earlier releases took such ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_a_dot_for_its_id_stays_readable() {
+    let store = Store::new(Duration::MAX).await;
+    store
+        .database
+        .execute("INSERT INTO users (id, name, priority) VALUES ('.', 'x', 1)")
+        .await;
+    let users = UserRepository::list(&*store.store, None, 100)
+        .await
+        .unwrap();
+    assert!(
+        users.iter().any(|user| user.id.as_str() == "."),
+        "{users:?}"
+    );
+}
+
 /// Hundreds of look-ups share a query.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_cannot_be_read_is_nobody_elses_failure() {

@@ -16,7 +16,8 @@ use super::locked::Locked;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{Fault, SqlError};
-use crate::row::{log_once, show_id};
+use crate::log_once::log_once;
+use crate::row::show_id;
 use crate::statements::HoldStatements;
 
 /// Shows of one sweep.

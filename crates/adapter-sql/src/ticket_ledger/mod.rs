@@ -21,7 +21,7 @@ use domain::ports::{
 use domain::receipt::TicketId;
 use domain::rule::{
     self, BatchShow, BatchState, TicketsState, TransitionOutcome, TransitionRequest,
-    change_tickets, decide_batch,
+    change_tickets, decide_batch, make_room,
 };
 use domain::show::{ShowChange, ShowSeats, ShowStanding};
 use domain::ticket::Ticket;
@@ -268,43 +268,52 @@ async fn load_batch<E: Engine>(
     Ok(BatchState { shows, known })
 }
 
-/// The due holds that matter to this batch. Usually these are all there are. After an outage there
-/// may be a hundred thousand: then those are released that make room for what is ordered, and
-/// those that count against the limit of somebody who orders; sweeping releases the others.
+/// The due holds that the rule asks for. Usually these are all there are. After an outage there
+/// may be a hundred thousand; sweeping releases those that are left out.
 async fn due_holds<E: Engine>(
     locked: &mut Locked<E>,
     orders: &[Order],
     pairs: &[(&ShowId, &UserId)],
     live: &LiveSeats,
 ) -> Result<Vec<Ticket>, E::Error> {
-    let mut seats: BTreeMap<&ShowId, usize> = BTreeMap::new();
-    for order in orders {
-        let ordered = usize::try_from(order.quantity.seats()).unwrap_or(usize::MAX);
-        let seats = seats.entry(&order.show_id).or_default();
-        *seats = seats.saturating_add(ordered);
-    }
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let all = locked.due_holds(&shows, MAX_DUE_HOLDS).await?;
     if all.count() < MAX_DUE_HOLDS {
         return locked.reserved(&all.tickets).await;
     }
-    let mut some = BTreeSet::new();
+    let mut needed = BTreeMap::new();
     for show in &shows {
-        let ordered = seats.get(show).copied().unwrap_or_default();
-        // Each has a seat or more.
-        let oldest = locked
-            .due_holds(std::slice::from_ref(show), ordered)
-            .await?;
-        some.extend(oldest.tickets);
+        // Who has no live seats has no hold.
         let users = pairs.iter().filter(|(of, user)| {
             let key = (of.as_str().into(), user.as_str().into());
             *of == show && live.get(&key).is_some_and(|seats| *seats > 0)
         });
         let users: Vec<&UserId> = users.map(|(_, user)| *user).collect();
-        some.extend(locked.due_holds_of(show, &users).await?);
+        let theirs = locked.due_holds_of(show, &users).await?;
+        let mut due = locked.reserved(&theirs).await?;
+        due.extend(room_for(locked, show, orders).await?);
+        let place = |ticket: &Ticket| (ticket.hold_expires_at(), ticket.order.ticket_id);
+        needed.extend(due.into_iter().map(|ticket| (place(&ticket), ticket)));
     }
-    let some: Vec<_> = some.into_iter().collect();
-    locked.reserved(&some).await
+    Ok(needed.into_values().collect())
+}
+
+/// The longest due holds of a show that make room for the orders. Some may be of tickets that
+/// release nothing, so that it may take more of them.
+async fn room_for<E: Engine>(
+    locked: &mut Locked<E>,
+    show: &ShowId,
+    orders: &[Order],
+) -> Result<Vec<Ticket>, E::Error> {
+    let mut limit = orders.len();
+    loop {
+        let due = locked.due_holds(std::slice::from_ref(show), limit).await?;
+        let reserved = locked.reserved(&due.tickets).await?;
+        if due.count() < limit || make_room(&reserved, show, orders, locked.now) {
+            return Ok(reserved);
+        }
+        limit = limit.saturating_mul(2);
+    }
 }
 
 /// Reads the tickets, whose shows are locked.

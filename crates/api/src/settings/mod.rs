@@ -174,20 +174,29 @@ impl Sources {
         let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
         let mut faults = Faults::new(usize::MAX, fields::dotted);
         let mut strays = BTreeSet::new();
-        let mut settings = BTreeSet::new();
-        for name in variables.keys() {
+        let mut settings = HashMap::new();
+        // In sequence: the same environment has the same faults each time.
+        for (name, value) in variables.into_iter().collect::<BTreeMap<_, _>>() {
             let written = name.to_uppercase();
-            if is_stray(name) {
-                strays.insert(name.clone());
-            } else if !settings.insert(written.clone()) {
+            if is_stray(&name) {
+                strays.insert(name);
+            } else if settings.insert(written.clone(), value).is_some() {
                 let place = Place::Field(&Place::Document, &written);
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        for (name, above) in below_others(&settings) {
+            let place = Place::Field(&Place::Document, &name);
+            faults.note(
+                place,
+                format_args!("is set beside {above}; remove one of them"),
+            );
+            settings.remove(&name);
+        }
         let variables = config::Environment::with_prefix("APP")
             .prefix_separator("__")
             .separator("__")
-            .source(Some(variables));
+            .source(Some(settings));
         let tree: Value<'_> = config::Config::builder()
             .add_source(file("base"))
             .add_source(file(&environment))
@@ -202,8 +211,7 @@ impl Sources {
             })?;
         let mut values = BTreeMap::new();
         flatten("", tree, &mut values);
-        let values = values.into_iter();
-        let values = values.map(|(key, value)| (key.into(), Value::Bare(value.into())));
+        let values = values.into_iter().map(|(key, value)| (key.into(), value));
         Ok(Self {
             environment,
             values: Value::Table(values.collect()),
@@ -211,6 +219,21 @@ impl Sources {
             faults,
         })
     }
+}
+
+/// Variables that would be a part of what another one sets, and that other one: a setting has no
+/// parts.
+fn below_others(settings: &HashMap<String, String>) -> BTreeMap<String, String> {
+    let above = |name: &String| {
+        let mut above = name.match_indices("__").map(|(at, _)| &name[..at]);
+        above
+            .find(|above| settings.contains_key(*above))
+            .map(str::to_owned)
+    };
+    let names = settings.keys();
+    names
+        .filter_map(|name| Some((name.clone(), above(name)?)))
+        .collect()
 }
 
 /// Whether the name looks like a setting's and is none, which is seen when all are known.
@@ -286,11 +309,25 @@ fn read(
     })
 }
 
-/// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
-fn flatten(key: &str, value: Value<'_>, into: &mut BTreeMap<String, String>) {
-    let Value::Table(fields) = value else {
-        into.insert(key.to_owned(), value.to_string().trim().to_owned());
-        return;
+/// `{"a": {"b": 1}}` becomes `a.b = 1`; a list of texts becomes one text, with commas. A text may
+/// be a variable's, which stands for any type.
+fn flatten(key: &str, value: Value<'static>, into: &mut BTreeMap<String, Value<'static>>) {
+    let is_text = |item: &Value<'_>| matches!(item, Value::Text(_));
+    let fields = match value {
+        Value::Table(fields) => fields,
+        Value::Text(text) => {
+            into.insert(key.to_owned(), Value::Bare(text.trim().to_owned().into()));
+            return;
+        }
+        Value::List(items) if items.iter().all(is_text) => {
+            let text = Value::List(items).to_string();
+            into.insert(key.to_owned(), Value::Text(text.into()));
+            return;
+        }
+        other => {
+            into.insert(key.to_owned(), other);
+            return;
+        }
     };
     for (name, value) in fields {
         if key.is_empty() {

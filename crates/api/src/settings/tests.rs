@@ -204,6 +204,64 @@ fn a_name_with_an_underscore_too_few_is_refused_with_the_right_one() {
     assert!(fault.contains("did you mean APP__QUEUE__LANES?"), "{fault}");
 }
 
+/// Maps have another sequence each time.
+#[test]
+fn a_variable_below_another_is_refused_each_time() {
+    for _ in 0..20 {
+        let faults = load(&[
+            ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+            ("APP__ADMIN__TOKEN__FILE", "/run/hunter2"),
+            ("APP__QUEUE__LANES", "8"),
+            ("app__queue__lanes__x", "1"),
+            ("APP__SERVER", "x"),
+            ("APP__SERVER__PORT", "0"),
+            ("APP__WORKER__BATCH_MAX", "1"),
+            ("app__worker__batch_max", "0"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for fault in [
+            "APP__ADMIN__TOKEN__FILE: is set beside APP__ADMIN__TOKEN; remove one of them",
+            "APP__QUEUE__LANES__X: is set beside APP__QUEUE__LANES; remove one of them",
+            "APP__SERVER__PORT: is set beside APP__SERVER; remove one of them",
+            "APP__WORKER__BATCH_MAX: is set twice",
+            "worker.batch_max: must be",
+        ] {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("admin.token:"), "{faults}");
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+}
+
+#[test]
+fn a_file_says_a_number_as_a_number() {
+    let faults = |text: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let base = std::fs::read_to_string(self::directory().join("base.toml")).unwrap();
+        std::fs::write(directory.path().join("base.toml"), base).unwrap();
+        std::fs::write(directory.path().join("moon.toml"), text).unwrap();
+        let variables = owned(&[("APP_ENV", "moon")]);
+        let faults = Settings::load(directory.path(), variables).unwrap_err();
+        faults.to_string()
+    };
+    for value in ["5.0", "[5]", "[\"5\"]", "true"] {
+        let faults = faults(&format!("queue.lanes = {value}"));
+        assert!(
+            faults.contains("queue.lanes: must be a whole number"),
+            "{faults}"
+        );
+    }
+    let faults = faults("rabbitmq.prefix = 5\nserver.host = [\"::1\", 5]\nstore.seed_demo = 1");
+    for key in [
+        "rabbitmq.prefix: must be a string",
+        "server.host: must be",
+        "store.seed_demo: must be true",
+    ] {
+        assert!(faults.contains(key), "{key} in {faults}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_variable_that_is_no_text_is_named_without_its_value() {
@@ -239,7 +297,7 @@ fn secrets_that_cannot_do_their_work_are_refused() {
     ] {
         let fault = fault("APP__ADMIN__TOKEN", token);
         assert!(
-            fault.contains("admin.token: must be visible ASCII"),
+            fault.contains("admin.token: must be printable ASCII"),
             "{fault}"
         );
         assert!(!fault.contains("0123456789"), "{fault}");

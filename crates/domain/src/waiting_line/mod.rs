@@ -75,34 +75,34 @@ impl WaitingLine {
     }
 
     /// Hears what a process accepted.
-    pub fn accepted(&self, orders: &AcceptedOrders, now: Timestamp) {
+    pub fn hear_accepted(&self, orders: &AcceptedOrders, now: Timestamp) {
         if let Some(mut line) = self.line(orders.lane, orders.class) {
-            line.accepted(orders, now);
+            line.hear_accepted(orders, now);
         }
     }
 
     /// Hears of a decided ticket of `lane`, whatever its version: each of them
     /// proves that its order was decided.
-    pub fn decided(&self, lane: Lane, order: &Order, now: Timestamp) {
+    pub fn hear_decided(&self, lane: Lane, order: &Order, now: Timestamp) {
         let Some(mut line) = self.line(lane, order.class) else {
             return;
         };
         if order.redriven {
-            line.redriven(order);
+            line.hear_redriven(order);
         } else {
-            line.decided(order, now, self.stalled_after_micros);
+            line.hear_decided(order, now, self.stalled_after_micros);
         }
     }
 
     /// Hears up to where a process's orders are settled.
-    pub fn settled(&self, orders: &SettledOrders, now: Timestamp) {
+    pub fn hear_settled(&self, orders: &SettledOrders, now: Timestamp) {
         if let Some(mut line) = self.line(orders.lane, orders.class) {
-            line.settled(orders.accepted_by, orders.through, now);
+            line.hear_settled(orders.accepted_by, orders.through, now);
         }
     }
 
     /// Events were missed up to `now`, so that silence proves nothing.
-    pub fn missed_events(&self, now: Timestamp) {
+    pub fn note_missed_events(&self, now: Timestamp) {
         self.listening_since
             .fetch_max(now.as_micros(), Ordering::Relaxed);
     }

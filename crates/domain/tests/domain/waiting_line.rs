@@ -46,12 +46,13 @@ impl Listener {
             through: at(through),
             total,
         };
-        self.line.accepted(&orders, at(through));
+        self.line.hear_accepted(&orders, at(through));
     }
 
     /// The order of that process and place was decided.
     fn decided(&self, process: u32, place: i64, now: i64) {
-        self.line.decided(lane(), &placed(process, place), at(now));
+        self.line
+            .hear_decided(lane(), &placed(process, place), at(now));
     }
 
     /// All orders of that process up to there are decided, put aside or dropped.
@@ -62,7 +63,7 @@ impl Listener {
             class: CLASS,
             through: at(through),
         };
-        self.line.settled(&orders, at(now));
+        self.line.hear_settled(&orders, at(now));
     }
 
     fn place(&self, place: impl Into<Option<i64>>, now: i64) -> LinePlace {
@@ -99,7 +100,7 @@ fn the_moment_being_served_never_goes_back() {
         redriven: true,
         ..placed(1, 90)
     };
-    listener.line.decided(lane(), &redriven, at(100));
+    listener.line.hear_decided(lane(), &redriven, at(100));
     assert_eq!(listener.place(1, 200).now_serving_at, Some(at(60)));
     // Another lane and class is another line.
     let high = listener
@@ -128,9 +129,9 @@ fn an_order_that_was_put_aside_waits_until_it_is_redriven() {
         redriven: true,
         ..placed(process, 10)
     };
-    listener.line.decided(lane(), &redriven(2), at(SECOND));
+    listener.line.hear_decided(lane(), &redriven(2), at(SECOND));
     assert!(waits().is_some());
-    listener.line.decided(lane(), &redriven(1), at(SECOND));
+    listener.line.hear_decided(lane(), &redriven(1), at(SECOND));
     assert_eq!(waits(), None);
     assert_eq!(listener.ahead(None, HOUR), Some(0));
 }
@@ -317,7 +318,7 @@ fn silence_counts_from_when_it_could_be_heard() {
     let stalled = |now| line.place(lane(), CLASS, Some(at(SECOND)), at(now)).stalled;
     assert!(!stalled(HOUR + 5 * SECOND - 1));
     assert!(stalled(HOUR + 5 * SECOND));
-    line.missed_events(at(HOUR + 20 * SECOND));
+    line.note_missed_events(at(HOUR + 20 * SECOND));
     assert!(!stalled(HOUR + 25 * SECOND - 1));
     assert!(stalled(HOUR + 25 * SECOND));
     // Nor is a clock waited for that was ahead when the listening began.
@@ -473,7 +474,7 @@ async fn a_ticket_tells_its_place_and_a_keyed_one_when_the_show_is_named() {
             .unwrap()
             .stalled
     );
-    office.missed_events();
+    office.note_missed_events();
     assert!(
         !place(plain.ticket_id, LineHint::default())
             .await

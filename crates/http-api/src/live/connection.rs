@@ -6,13 +6,13 @@ use std::sync::Arc;
 use domain::ids::ShowId;
 use domain::principal::Principal;
 use domain::receipt::TicketId;
-use domain::use_cases::LineHint;
 use limits::Exceeded;
 
-use super::Live;
 use super::connection_registry::Refused;
 use super::listener::Listener;
 use super::message::{Content, Dialect, Failure, write};
+use super::shared::Live;
+use super::ticket_request::TicketRequest;
 use crate::client_limits::StreamClient;
 
 /// Counts against `live.max_connections`; dropping it ends its subscriptions.
@@ -24,14 +24,6 @@ pub(crate) struct Connection {
     /// What was subscribed to, with ids that were refused since.
     tickets: HashSet<TicketId>,
     shows: HashSet<ShowId>,
-}
-
-/// A ticket to hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TicketRequest {
-    pub(crate) id: TicketId,
-    /// What the client says of a ticket whose id does not tell it.
-    pub(crate) hint: Option<Box<LineHint>>,
 }
 
 impl Connection {

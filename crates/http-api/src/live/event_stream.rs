@@ -14,11 +14,12 @@ use domain::use_cases::{LineHint, ReadTicketError, TicketView};
 use futures_util::Stream;
 use tokio::time::Interval;
 
-use super::Live;
-use super::connection::{Connection, TicketRequest};
+use super::connection::Connection;
 use super::listener::{Audience, End, Next};
 use super::message::{Content, Dialect, Failure, write};
+use super::shared::Live;
 use super::ticket_registry::is_final;
+use super::ticket_request::TicketRequest;
 use crate::client_limits::StreamClient;
 use crate::problem::ApiError;
 

@@ -5,7 +5,7 @@ use domain::receipt::TicketId;
 use domain::use_cases::LineHint;
 use fields::{Fields, Given, Value, all, word};
 
-use super::connection::TicketRequest;
+use super::ticket_request::TicketRequest;
 use crate::json::hint::hint;
 use crate::json::read_object;
 use crate::json::values::{show_id, ticket_id};

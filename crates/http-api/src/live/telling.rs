@@ -11,9 +11,9 @@ use domain::use_cases::ReadTicketError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Live;
 use super::listener::{Audience, Listener};
 use super::message::{Content, Failure, write};
+use super::shared::Live;
 use runtime::Outage;
 
 /// Everything with listeners is read again in this time. What is missed is read

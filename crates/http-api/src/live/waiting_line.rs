@@ -6,7 +6,7 @@ use domain::receipt::Opened;
 use domain::use_cases::LineHint;
 use tokio::time::{Instant, sleep_until};
 
-use super::Live;
+use super::shared::Live;
 use crate::json::ticket::WaitingLineBody;
 
 /// Tickets whose line is sent before others get their turn.

@@ -10,12 +10,12 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, timeout};
 
-use super::Live;
 use super::connection::Connection;
 use super::incoming::{Broken, Incoming, Message};
 use super::listener::{End, Next};
 use super::message::{Closing, Content, Dialect, Failure, write};
 use super::request::Request;
+use super::shared::Live;
 use crate::client_limits::StreamClient;
 use crate::problem::{ApiError, Fault};
 

@@ -27,6 +27,7 @@ use domain::use_cases::{
 };
 use limits::Exceeded;
 use serde::{Serialize, Serializer};
+use tokens::TokenError;
 
 use crate::open_connections::{Refused, TooManyConnections};
 
@@ -459,6 +460,18 @@ impl From<Refused> for ApiError {
             Refused::InAll(error) => Self::ConnectionsExhausted(error),
             Refused::ByAddress(exceeded) => exceeded.into(),
         }
+    }
+}
+
+impl From<Unproved> for ApiError {
+    fn from(unproved: Unproved) -> Self {
+        Self::Unauthorized(unproved)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Unproved::Token(error).into()
     }
 }
 

@@ -2,8 +2,6 @@
 
 use tokens::TokenError;
 
-use super::ApiError;
-
 /// Why a caller has not proved who it is.
 #[derive(Debug)]
 pub(crate) enum Unproved {
@@ -57,17 +55,5 @@ impl Unproved {
                 "Bearer realm=\"tickets\", error=\"invalid_token\""
             }
         }
-    }
-}
-
-impl From<Unproved> for ApiError {
-    fn from(unproved: Unproved) -> Self {
-        Self::Unauthorized(unproved)
-    }
-}
-
-impl From<TokenError> for ApiError {
-    fn from(error: TokenError) -> Self {
-        Unproved::Token(error).into()
     }
 }

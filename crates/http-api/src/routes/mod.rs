@@ -11,22 +11,12 @@ mod users;
 
 use actix_web::{HttpRequest, web};
 
+pub use self::table::Route;
 use self::table::{Endpoint, delete, get, patch, post, stream};
-use crate::access::{Listener, Needs};
+use crate::access::Listener;
 use crate::live;
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
-
-/// A route, and what it needs.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// The method.
-    pub method: &'static str,
-    /// With `{id}` for ids.
-    pub path: &'static str,
-    /// What it needs of its caller.
-    pub needs: Needs,
-}
 
 /// Every route of a process that accepts orders.
 #[must_use]

@@ -192,7 +192,7 @@ pub(crate) async fn read(_: Anybody, state: State, id: web::Path<String>) -> Ans
 
 /// `GET /shows`, by id.
 pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answer {
-    let page = read_query(&request, |fields| PageQuery::read(fields, ShowId::new))?;
+    let page = read_query(&request, |fields| PageQuery::read(fields, ShowId::stored))?;
     let _turn = state.lists.turn().await?;
     let standings = state.office.list_shows(page.cursor.as_ref(), page.limit);
     let standings = standings.await?;

@@ -6,10 +6,20 @@ use std::rc::Rc;
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, guard, web};
 
-use super::Route;
 use crate::access::{Access, Needs};
 use crate::problem::ApiError;
 use crate::state::Answer;
+
+/// A route, and what it needs.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// With `{id}` for ids.
+    pub path: &'static str,
+    /// What it needs of its caller.
+    pub needs: Needs,
+}
 
 /// The parameters of a handler, of which the first says who may.
 pub(super) trait Guarded {

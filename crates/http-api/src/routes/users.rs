@@ -120,7 +120,7 @@ pub(crate) async fn read(_: Operator, state: State, id: web::Path<String>) -> An
 
 /// `GET /users`, by id.
 pub(crate) async fn list(_: Operator, state: State, request: HttpRequest) -> Answer {
-    let page = read_query(&request, |fields| PageQuery::read(fields, UserId::new))?;
+    let page = read_query(&request, |fields| PageQuery::read(fields, UserId::stored))?;
     let _turn = state.lists.turn().await?;
     let users = state.office.list_users(page.cursor.as_ref(), page.limit);
     let users = users.await?;

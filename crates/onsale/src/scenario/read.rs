@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use fields::{Faults, Fields, Value, all, flag, number, owned, whole, word};
+use fields::{Faults, Fields, Value, all, flag, number, owned, positive, whole, word};
 use toml::Table;
 
 use super::arrivals::{Phase, Shape, Spacing};
@@ -129,7 +129,7 @@ fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
     let orders = fields.optional("orders", orders).flatten();
     let seconds = fields.optional("seconds", seconds).flatten();
     if shape == "flat" {
-        let rate = number(f64::MIN_POSITIVE..=MAX_RATE);
+        let rate = positive(MAX_RATE);
         let rate = fields.optional("rate", rate).flatten();
         return by_rate(fields, Shape::Flat, rate, orders, seconds);
     }
@@ -499,7 +499,7 @@ mod tests {
         let expected = [
             "about: is missing",
             "arrivals.spacing: must be one of: random, even",
-            "arrivals.phases[0].rate: must be a number from",
+            "arrivals.phases[0].rate: must be a number above 0",
             "arrivals.phases[0]: needs two of rate, orders and seconds",
             "arrivals.phases[1].to_rate: is missing",
             "arrivals.phases[2].half_life_seconds: is missing",
