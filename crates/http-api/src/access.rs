@@ -50,7 +50,8 @@ impl FromRequest for Anybody {
 }
 
 macro_rules! who {
-    ($($(#[$doc:meta])* $name:ident: $needs:ident by $identify:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $needs:ident by |$state:ident, $request:ident| $found:expr;)*)
+    => {$(
         $(#[$doc])*
         pub(crate) struct $name(Arc<Principal>);
 
@@ -70,10 +71,10 @@ macro_rules! who {
             type Error = ApiError;
             type Future = Map<Identified, fn(Result<Arc<Principal>, ApiError>) -> Result<Self, ApiError>>;
 
-            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+            fn from_request($request: &HttpRequest, _: &mut Payload) -> Self::Future {
                 // Without the state none of the routes that need it is served.
-                let found = match request.app_data::<State>() {
-                    Some(state) => state.guard.$identify(request),
+                let found = match $request.app_data::<State>() {
+                    Some($state) => $found,
                     None => Either::Left(ready(Err(ApiError::RouteNotFound))),
                 };
                 found.map(|found| found.map(Self))
@@ -84,11 +85,13 @@ macro_rules! who {
 
 who! {
     /// A caller who has proved who it is, if that is asked for (`auth.mode`).
-    Caller: Caller by identify;
-    /// A caller who listens, from a browser perhaps, which sends a ticket in the query.
-    Listener: Listener by identify_listener;
+    Caller: Caller by |state, request| state.guard.identify(request);
     /// A caller who orders. Past a buyer's limit it is refused here.
-    Orderer: Caller by identify_orderer;
+    Orderer: Caller by |state, request| {
+        state.guard.identify_orderer(request, &state.process.limits)
+    };
+    /// A caller who listens, from a browser perhaps, which sends a ticket in the query.
+    Listener: Listener by |state, request| state.guard.identify_listener(request);
     /// Somebody who administers.
-    Operator: Operator by identify_operator;
+    Operator: Operator by |state, request| state.guard.identify_operator(request);
 }

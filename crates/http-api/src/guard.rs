@@ -13,9 +13,9 @@ use secrecy::SecretString;
 use tokens::{Identity, Verifier};
 
 use crate::admin_token::AdminToken;
+use crate::client_limits::ClientLimits;
 use crate::live_tickets::LiveTickets;
 use crate::problem::{ApiError, Unproved};
-use crate::state::Process;
 
 /// Who calls: known at once, or when the keys of the token are there.
 pub(crate) type Identified = Either<Ready<Found>, LocalBoxFuture<'static, Found>>;
@@ -118,11 +118,15 @@ impl Guard {
     }
 
     /// Who orders: a buyer's limit is asked before the body is read.
-    pub(crate) fn identify_orderer(&self, request: &HttpRequest) -> Identified {
-        let process = request.app_data::<Process>().cloned();
+    pub(crate) fn identify_orderer(
+        &self,
+        request: &HttpRequest,
+        limits: &Arc<ClientLimits>,
+    ) -> Identified {
+        let limits = Arc::clone(limits);
         then(self.identify(request), move |principal| {
-            if let (Some(user), Some(process)) = (principal.only_user(), process) {
-                process.limits.admit_order_of(user)?;
+            if let Some(user) = principal.only_user() {
+                limits.admit_order_of(user)?;
             }
             Ok(principal)
         })
