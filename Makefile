@@ -135,6 +135,7 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 .PHONY: check-docs
 check-docs: ## Compares log lines, settings, targets and codes in the docs with the code; finds circles of files.
 	python3 deploy/check-docs.py
+	python3 deploy/test-check-circles.py
 	python3 deploy/check-circles.py
 
 .PHONY: check-prod

@@ -17,7 +17,7 @@ import yaml
 
 TOP = Path(__file__).resolve().parent.parent
 # Settings that no file of config/ has: production takes them from the environment.
-SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "rabbitmq.url"}
+REQUIRED = {"tickets.id_secrets", "admin.token", "auth.mode", "mysql.url", "rabbitmq.url"}
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 faults = []
@@ -58,8 +58,8 @@ def version(text):
 
 def check_environment(name, environment, servers, known):
     given = {key[5:].lower().replace("__", "."): value for key, value in environment.items()}
-    expect(given.keys() <= known.keys() | SECRETS, f"{name}: unknown settings {given.keys() - known.keys() - SECRETS}")
-    expect(SECRETS <= given.keys(), f"{name}: production needs {SECRETS - given.keys()}")
+    expect(given.keys() <= known.keys() | REQUIRED, f"{name}: unknown settings {given.keys() - known.keys() - REQUIRED}")
+    expect(REQUIRED <= given.keys(), f"{name}: production needs {REQUIRED - given.keys()}")
     for key in ("tickets.id_secrets", "admin.token"):
         expect(len(given.get(key, "")) >= 16, f"{name}: {key} needs 16 bytes")
     mysql = servers["mysql"]["environment"]

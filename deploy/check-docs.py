@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Compares what the docs say with what the code has, where both can be read by a program:
-log lines that an operator may see, settings, make targets, problem codes, the crates that use
-each other, and the files that know features. Follows links, looks for the files that are named,
-and measures lines. Lists every difference; exits 1 on any.
+log lines that an operator may see, settings and their defaults, endpoints, make targets, problem
+codes, the map of the code, the crates that use each other, and the files that know features.
+Follows links, looks for the files that are named, and measures lines. Lists every difference;
+exits 1 on any.
 """
 
 import re
@@ -12,11 +13,6 @@ import tomllib
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-PRODUCT = ("accepting", "api", "domain", "http-api", "runtime", "worker", "caching", "adapter-memory",
-           "adapter-sql", "adapter-mysql", "adapter-rabbitmq")
-# Set by the environment only, so that no file of config/ has them.
-SECRETS = {"tickets.id_secrets", "admin.token", "mysql.url", "mysql.urls", "rabbitmq.url", "rabbitmq.urls"}
-
 DOCS = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))]
 COLUMNS = 100
 
@@ -37,8 +33,17 @@ def words(text):
     return " ".join(text.split())
 
 
+def manifests():
+    return {path.parent.name: tomllib.loads(path.read_text()) for path in TOP.glob("crates/*/Cargo.toml")}
+
+
 def product_sources():
-    for crate in PRODUCT:
+    """Of the crates that are in the binary `tickets`."""
+    crates, product = manifests(), ["api"]
+    for crate in product:
+        used = crates[crate].get("dependencies", {}).keys() & crates.keys()
+        product.extend(sorted(used - set(product)))
+    for crate in product:
         yield from sorted((TOP / "crates" / crate / "src").rglob("*.rs"))
 
 
@@ -67,16 +72,75 @@ def check_log_lines(operations):
             expect(message in operations, f"OPERATIONS.md lacks the {macro} line `{message}` of {path.name}")
 
 
+def settings_of(file):
+    tables = tomllib.loads(read(file))
+    return {f"{section}.{key}": value for section, keys in tables.items() for key, value in keys.items()}
+
+
+def settings_in_code():
+    for path in (TOP / "crates/api/src/settings").glob("*.rs"):
+        if path.name != "tests.rs":
+            yield from re.findall(r'"([a-z]+\.[a-z0-9_]+)"', path.read_text())
+
+
+def written(value):
+    """How CONFIGURATION.md writes a default."""
+    if isinstance(value, bool):
+        return {f"`{str(value).lower()}`"}
+    if isinstance(value, str):
+        return {f"`{value}`" if value else ""}
+    return {str(value), f"{value:,}"}
+
+
 def check_settings():
-    known = set(SECRETS)
-    for section, keys in tomllib.loads(read("config/base.toml")).items():
-        known |= {f"{section}.{key}" for key in keys}
-    rows = re.findall(r"^\| ((?:`[a-z0-9_.]+`(?:, )?)+) \|", read("docs/CONFIGURATION.md"), re.M)
-    told = {key for row in rows for key in re.findall(r"`([a-z_]+\.[a-z0-9_]+)`", row)}
-    for key in known - told:
+    defaults, known = settings_of("config/base.toml"), set(settings_in_code())
+    rows = re.findall(r"^\| ((?:`[a-z0-9_.]+`(?:, )?)+) \| [^|]* \| (.*) \|$", read("docs/CONFIGURATION.md"), re.M)
+    told = {}
+    for names, meaning in rows:
+        names = re.findall(r"`([a-z_]+\.[a-z0-9_]+)`", names)
+        # Several settings of a row have their defaults in the same sequence.
+        given = re.split(r", | and ", re.split(r"[;:]|, in (?:production|development) ", meaning)[0])
+        told |= dict(zip(names, given if len(given) == len(names) > 1 else [meaning] * len(names)))
+        for name in names:
+            for environment in ("production", "development"):
+                value = settings_of(f"config/{environment}.toml").get(name)
+                right = value is None or any(
+                    f"in {environment} {text}" in meaning for text in written(value))
+                expect(right, f"CONFIGURATION.md does not say that {name} is {value} in {environment}")
+    logging = {path.relative_to(TOP / "crates").parts[0] for path in product_sources()
+               if re.search(r"\b(?:debug|info|warn|error)!\(", path.read_text())}
+    for crate in sorted(logging):
+        named = f"`{crate.replace('-', '_')}`" in told.get("log.level", "")
+        expect(named, f"CONFIGURATION.md does not say that {crate} is a part of the log")
+    for key in sorted(known - told.keys()):
         expect(False, f"CONFIGURATION.md does not explain {key}")
-    for key in told - known:
+    for key in sorted(told.keys() - known):
         expect(False, f"CONFIGURATION.md explains {key}, which is no setting")
+    for key in sorted(defaults.keys() - known):
+        expect(False, f"base.toml sets {key}, which no file of settings reads")
+    for key, value in defaults.items():
+        starts = any(
+            not text or re.match(rf"{re.escape(text)}(?![\w,]\w)", told.get(key, "")) for text in written(value))
+        expect(starts, f"CONFIGURATION.md does not begin what {key} means with its default {value!r}")
+
+
+def check_endpoints():
+    calls = {"stream": "GET"}
+    code = read("crates/http-api/src/routes/mod.rs")
+    served = {(calls.get(how, how.upper()), path)
+              for how, path in re.findall(r'\b(get|stream|post|patch|delete)\("(/[^"]*)"', code)}
+    expect(served, "no endpoint was found in routes/mod.rs")
+    table = read("docs/API.md").partition("\n| call | answer |\n")[2].partition("\n\n")[0]
+    told = set()
+    for cell in re.findall(r"^\| (.*?) \|", table, re.M):
+        method = None
+        for given, path in re.findall(r"`(?:([A-Z]+) )?(/[^`?]*)[^`]*`", cell):
+            method = given or method
+            told.add((method, path))
+    for method, path in sorted(served - told):
+        expect(False, f"API.md lacks the call {method} {path}")
+    for method, path in sorted(told - served):
+        expect(False, f"API.md has the call {method} {path}, which is not served")
 
 
 def check_targets():
@@ -103,11 +167,10 @@ def check_rooms():
     """The picture of the crates has the edges of the manifests: `-->` in the product, `-.->` in tests."""
     picture = re.search(r"```mermaid\n(.*?)```", read("docs/ARCHITECTURE.md"), re.S).group(1)
     drawn = set(re.findall(r"^ +(\S+) (-->|-\.->) (\S+)$", picture, re.M))
-    manifests = {path.parent.name: tomllib.loads(path.read_text()) for path in TOP.glob("crates/*/Cargo.toml")}
-    real = set()
-    for crate, manifest in manifests.items():
-        used = manifest.get("dependencies", {}).keys() & manifests.keys()
-        tested = manifest.get("dev-dependencies", {}).keys() & manifests.keys()
+    crates, real = manifests(), set()
+    for crate, manifest in crates.items():
+        used = manifest.get("dependencies", {}).keys() & crates.keys()
+        tested = manifest.get("dev-dependencies", {}).keys() & crates.keys()
         real |= {(crate, "-->", other) for other in used}
         real |= {(crate, "-.->", other) for other in tested - used}
     for edge in sorted(real - drawn):
@@ -116,15 +179,52 @@ def check_rooms():
         expect(False, f"ARCHITECTURE.md draws {' '.join(edge)}, which no manifest has")
 
 
+def files():
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    found = subprocess.run(listed, cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in found if (TOP / name).exists()]
+
+
 def check_files():
     """Decisions name files of their time."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    there = subprocess.run(listed, cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
+    there = files()
+    # A setting has a dot, too: what is behind it makes it a file.
+    kinds = {name.rpartition(".")[2] for name in there if "." in name.rpartition("/")[2]}
+    kinds = "|".join(sorted(kinds | {"csv", "html", "jsonl", "png", "txt", "xml", "yaml"}))
     for path in DOCS:
         if path.parent.name != "adr":
-            for name in set(re.findall(r"`([\w./-]+\.(?:rs|sh|py|toml))`", path.read_text())):
+            for name in set(re.findall(rf"`([\w./-]+\.(?:{kinds}))`", path.read_text())):
                 is_there = any(f"/{other}".endswith(f"/{name}") for other in there)
-                expect(is_there, f"{path.name} names {name}, which is not there")
+                expect(is_there or name.startswith("target/"), f"{path.name} names {name}, which is not there")
+
+
+def check_map():
+    """Each crate and folder has a row, and what a row names is below what it is about."""
+    there = files()
+    folders = {"/".join(name.split("/")[:depth]) for name in there for depth in range(1, name.count("/") + 1)}
+    table = read("docs/ARCHITECTURE.md").partition("\n| where | what |\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", table, re.M)
+    expect(rows, "ARCHITECTURE.md has no map of the code")
+    known, top = folders | set(there), set()
+    for where, what in rows:
+        before, places = "", []
+        for name in re.findall(r"`([^`]+)`", where):
+            # The second of a row may be beside the first.
+            place = name if name in known else f"{before.rpartition('/')[0]}/{name}"
+            expect(place in known, f"ARCHITECTURE.md maps {name}, which is not there")
+            before = place
+            places.append(place)
+        top |= set(places)
+        below = [name for name in known if any(f"{name}/".startswith(f"{place}/") for place in places)]
+        for name in re.findall(r"`([\w./-]+(?:\.[a-z]+|/))`", re.sub(r"\([^()]*\.md[^()]*\)", "", what)):
+            name = name.rstrip("/")
+            is_there = name in known or f"crates/{name}" in known or any(
+                f"/{other}".endswith(f"/{name}") for other in below)
+            expect(is_there, f"ARCHITECTURE.md names {name} in the row of {where}, which is not below it")
+    crates = {f"crates/{crate}" for crate in manifests()}
+    rest = {folder for folder in folders if "/" not in folder} - {"crates"}
+    for folder in sorted((crates | rest) - top):
+        expect(False, f"ARCHITECTURE.md does not map {folder}")
 
 
 def check_features():
@@ -185,10 +285,12 @@ def main():
     operations = words(read("docs/OPERATIONS.md"))
     check_log_lines(operations)
     check_settings()
+    check_endpoints()
     check_targets()
     check_codes()
     check_rooms()
     check_files()
+    check_map()
     check_features()
     check_links()
     check_lines()

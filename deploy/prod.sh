@@ -45,4 +45,6 @@ fi
 export APP__MYSQL__MIGRATE_AT_START="${APP__MYSQL__MIGRATE_AT_START:-true}"
 # The service does not know its buyers: other machines reach it through a proxy.
 export APP__SERVER__HOST="${APP__SERVER__HOST:-127.0.0.1}"
+# So nobody has to prove who they are, unless `.env` says otherwise.
+export APP__AUTH__MODE="${APP__AUTH__MODE:-off}"
 APP_ENV=production exec target/release/tickets "${@:-serve}"

@@ -120,7 +120,7 @@ impl AcceptingSide {
     }
 
     fn note_gap(&self) {
-        self.office.missed_events();
+        self.office.note_missed_events();
         self.sink.note_gap();
     }
 

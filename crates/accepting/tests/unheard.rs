@@ -16,6 +16,7 @@ use domain::event::Event;
 use domain::gate::SoldOutGate;
 use domain::order::{Lanes, Order, Quantity};
 use domain::ports::{Clock, EventFeed, ShowRepository, TicketEvents, UserRepository};
+use domain::principal::Principal;
 use domain::receipt::{ProcessId, Receipts};
 use domain::schedule::ClassSchedule;
 use domain::use_cases::{
@@ -100,7 +101,7 @@ impl Process {
             quantity: Quantity::ONE,
             key: None,
         };
-        match self.office.place_order(request).await {
+        match self.office.place_order(&Principal::agent(), request).await {
             Ok(PlacedOrder::Queued(order)) => Some(order),
             Err(PlaceOrderError::SoldOut) => None,
             other => panic!("{other:?}"),

@@ -69,21 +69,6 @@ impl ShowBook {
         if let Some(expires) = ticket.hold_expires_at() {
             self.holds.insert((expires, id));
         }
-        let seats = ticket.order.quantity.seats();
-        let user = &ticket.order.user_id;
-        let was_live = before.is_some_and(|before| before.status.is_live());
-        match (was_live, ticket.status.is_live()) {
-            (false, true) => *self.live_seats.entry(user.clone()).or_default() += seats,
-            (true, false) => {
-                if let Some(live) = self.live_seats.get_mut(user) {
-                    *live -= seats;
-                    if *live == 0 {
-                        self.live_seats.remove(user);
-                    }
-                }
-            }
-            (true, true) | (false, false) => {}
-        }
     }
 }
 
@@ -194,6 +179,9 @@ impl Books {
         for ticket in &changes.decided {
             self.add_ticket((*ticket).clone());
         }
+        for ((show, user), seats) in changes.live_seats() {
+            self.add_live_seats(show, user, seats);
+        }
         for ledger in &changes.shows {
             self.set_ledger((*ledger).clone());
         }
@@ -277,6 +265,17 @@ impl Books {
         if let Some(book) = self.shows.get_mut(&entry.show_id) {
             book.follow(Some(before), after);
             book.history.push(Step::Changed(Box::new(entry.clone())));
+        }
+    }
+
+    /// Adds to the live seats of a user, or takes away.
+    fn add_live_seats(&mut self, show: &ShowId, user: &UserId, seats: i64) {
+        if let Some(book) = self.shows.get_mut(show) {
+            let live = book.live_seats.entry(user.clone()).or_default();
+            *live = u32::try_from(i64::from(*live) + seats).unwrap_or_default();
+            if *live == 0 {
+                book.live_seats.remove(user);
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
 use port_contracts::{
     DEAD_LETTER_CAPACITY, EVENT_BUFFER, EventsHarness, HIGH_WEIGHT, LANES, ManualClock,
-    QUEUE_CAPACITY, QueueHarness, QueuePorts, STANDARD_WEIGHT, StoreHarness, StorePorts, fixtures,
+    QUEUE_CAPACITY, QueueHarness, QueueUnderTest, STANDARD_WEIGHT, StoreHarness, StoreUnderTest,
+    fixtures,
 };
 
 fn clock() -> Arc<ManualClock> {
@@ -18,7 +19,7 @@ fn clock() -> Arc<ManualClock> {
 async fn store() -> StoreHarness {
     let clock = clock();
     let store = Arc::new(MemoryStore::new(clock.clone()));
-    let ports = StorePorts {
+    let ports = StoreUnderTest {
         users: store.clone(),
         shows: store.clone(),
         claims: store.clone(),
@@ -39,7 +40,7 @@ async fn store() -> StoreHarness {
 async fn queue() -> QueueHarness {
     let clock = clock();
     let queue = Arc::new(memory_queue(clock.clone()));
-    let ports = QueuePorts {
+    let ports = QueueUnderTest {
         publisher: queue.clone(),
         consumer: queue.clone(),
         dead_letters: queue,

@@ -72,9 +72,7 @@ impl Session {
         self.examined = asked;
         Ok(refuses == 0)
     }
-}
 
-impl Session {
     /// Whether it is on a member of a cluster whose members all take changes: Galera, or group
     /// replication with several primaries.
     pub(crate) async fn is_one_of_many(&mut self) -> Result<bool, sqlx::Error> {

@@ -12,8 +12,8 @@ use domain::event::Event;
 use domain::order::{Lane, Lanes, NewOrder, Order};
 use domain::ports::{
     Clock, ConsumeError, DeadLetter, DeadLetters, DeadLettersError, Dependency, DependencyDown,
-    EventFeed, Examination, Finding, LaneConsumer, Level, PublishError, StoreIdentity,
-    TicketConsumer, TicketEvents, TicketEventsError, TicketPublisher,
+    EventFeed, Examination, Finding, LaneConsumer, PublishError, StoreIdentity, TicketConsumer,
+    TicketEvents, TicketEventsError, TicketPublisher,
 };
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
@@ -124,7 +124,7 @@ impl RabbitMq {
             topology: topology.clone(),
             clock: Arc::clone(&clock),
             schedule: config.schedule.clone(),
-            dead_letters: dead_letters.clone(),
+            dead_letters: Arc::clone(&dead_letters),
             troubles: LaneTroubles::default(),
         };
         let events = Events::new(
@@ -187,26 +187,30 @@ impl TicketPublisher for RabbitMq {
 #[async_trait]
 impl TicketEvents for RabbitMq {
     async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
-        self.events.announce(events).await
+        let announced = self.events.announce(events).await;
+        announced.map_err(|error| TicketEventsError::Unavailable(error.cause()))
     }
 
     async fn subscribe(&self) -> Result<Box<dyn EventFeed>, TicketEventsError> {
-        self.events.feed().await
+        let feed = self.events.feed().await;
+        feed.map_err(|error| TicketEventsError::Unavailable(error.cause()))
     }
 }
 
 #[async_trait]
 impl DeadLetters for RabbitMq {
     async fn put(&self, letter: DeadLetter) -> Result<(), DeadLettersError> {
-        DeadLetters::put(&*self.dead_letters, letter).await
+        self.dead_letters.put(&letter).await
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {
-        DeadLetters::list(&*self.dead_letters, limit).await
+        let listed = self.dead_letters.list(limit).await;
+        listed.map_err(|error| DeadLettersError::Unavailable(error.cause()))
     }
 
     async fn redrive(&self, limit: usize) -> Result<usize, DeadLettersError> {
-        DeadLetters::redrive(&*self.dead_letters, limit).await
+        let redriven = self.dead_letters.redrive(limit).await;
+        redriven.map_err(|error| DeadLettersError::Unavailable(error.cause()))
     }
 }
 
@@ -232,7 +236,7 @@ impl Dependency for RabbitMq {
         if let Some(refused) = self.consuming.refusal() {
             return Err(down(refused));
         }
-        let troubles = || self.reader.troubles.reason().map(reason);
+        let troubles = || self.reader.troubles.reason().map(DependencyDown::because);
         match self.unconfirmed().or_else(troubles) {
             Some(down) => Err(down),
             None => self.ensure_proof(),
@@ -257,18 +261,11 @@ fn down(error: BrokerError) -> DependencyDown {
     }
 }
 
-const fn reason(reason: String) -> DependencyDown {
-    DependencyDown {
-        reason,
-        source: None,
-    }
-}
-
 impl RabbitMq {
     fn unconfirmed(&self) -> Option<DependencyDown> {
         let oldest = self.publisher.oldest_unconfirmed()?;
         (oldest >= UNCONFIRMED_TOO_LONG).then(|| {
-            reason(format!(
+            DependencyDown::because(format!(
                 "orders wait for the broker's confirm for {} s; {SEE_QUEUES}",
                 oldest.as_secs()
             ))
@@ -280,7 +277,7 @@ impl RabbitMq {
         if silence < UNPROVEN_TOO_LONG {
             return Ok(());
         }
-        Err(reason(format!(
+        Err(DependencyDown::because(format!(
             "the broker has not shown for {} s that it has a majority; {SEE_QUEUES}",
             silence.as_secs()
         )))
@@ -292,8 +289,7 @@ impl Examination for RabbitMq {
     async fn examine(&self) -> Vec<Finding> {
         let mut findings = self.nodes.findings().await;
         if let Err(BrokerError::NotDeclared(queue)) = self.publishing.check().await {
-            findings.push(Finding::new(
-                Level::Unknown,
+            findings.push(Finding::unknown(
                 format!("queue {queue}"),
                 "not there: no process of this deployment has started yet, or it uses another \
                  prefix or vhost",
@@ -302,8 +298,7 @@ impl Examination for RabbitMq {
             ));
         }
         if let Some(error) = self.events.trouble() {
-            findings.push(Finding::new(
-                Level::Broken,
+            findings.push(Finding::broken(
                 format!("exchange {}", self.topology.events_exchange()),
                 format!("this process hears of no outcome, and tells none: {error}"),
                 "make that possible; nothing is to be restarted, and buyers are told what they \

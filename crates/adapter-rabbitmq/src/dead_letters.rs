@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use domain::order::Order;
-use domain::ports::{DeadLetter, DeadLetters, DeadLettersError};
+use domain::ports::{DeadLetter, DeadLettersError};
 use domain::time::Timestamp;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
@@ -56,6 +55,25 @@ impl RabbitDeadLetters {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
+    pub(crate) async fn put(&self, letter: &DeadLetter) -> Result<(), DeadLettersError> {
+        let _using = self.using.lock().await;
+        let mut put = self.put_once(letter).await;
+        if put.as_ref().is_err_and(BrokerError::is_missing) {
+            // The lane stands until the letter is put aside.
+            put = match self.link.repair().await {
+                Ok(()) => self.put_once(letter).await,
+                Err(error) => Err(error),
+            };
+        }
+        match put {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(DeadLettersError::Full {
+                capacity: self.capacity,
+            }),
+            Err(error) => Err(DeadLettersError::Unavailable(error.cause())),
+        }
+    }
+
     /// Unless there is no room for it.
     async fn put_once(&self, letter: &DeadLetter) -> Result<bool, BrokerError> {
         let live = self.link.confirming_channel().await?;
@@ -99,7 +117,8 @@ impl RabbitDeadLetters {
         Ok(within_limit(getting).await?.map(|got| got.delivery))
     }
 
-    async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+    pub(crate) async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        let _using = self.using.lock().await;
         let live = self.link.channel().await?;
         let mut letters = Vec::new();
         while letters.len() < limit
@@ -111,7 +130,8 @@ impl RabbitDeadLetters {
         Ok(letters)
     }
 
-    async fn redrive(&self, limit: usize) -> Result<usize, BrokerError> {
+    pub(crate) async fn redrive(&self, limit: usize) -> Result<usize, BrokerError> {
+        let _using = self.using.lock().await;
         let live = self.link.confirming_channel().await?;
         let mut put_back = 0;
         while put_back < limit
@@ -180,41 +200,5 @@ fn letter(delivery: Delivery) -> DeadLetter {
             delivery.data
         },
         order,
-    }
-}
-
-fn unavailable(error: BrokerError) -> DeadLettersError {
-    DeadLettersError::Unavailable(error.cause())
-}
-
-#[async_trait]
-impl DeadLetters for RabbitDeadLetters {
-    async fn put(&self, letter: DeadLetter) -> Result<(), DeadLettersError> {
-        let _using = self.using.lock().await;
-        let mut put = self.put_once(&letter).await;
-        if put.as_ref().is_err_and(BrokerError::is_missing) {
-            // The lane stands until the letter is put aside.
-            put = match self.link.repair().await {
-                Ok(()) => self.put_once(&letter).await,
-                Err(error) => Err(error),
-            };
-        }
-        match put {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(DeadLettersError::Full {
-                capacity: self.capacity,
-            }),
-            Err(error) => Err(unavailable(error)),
-        }
-    }
-
-    async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {
-        let _using = self.using.lock().await;
-        self.list(limit).await.map_err(unavailable)
-    }
-
-    async fn redrive(&self, limit: usize) -> Result<usize, DeadLettersError> {
-        let _using = self.using.lock().await;
-        self.redrive(limit).await.map_err(unavailable)
     }
 }

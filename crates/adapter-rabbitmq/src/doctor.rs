@@ -24,7 +24,7 @@ use domain::order::Lanes;
 use domain::ports::{Examination, Finding};
 use lapin::uri::AMQPUri;
 
-use crate::doctor::answers::{Answers, NotTold};
+use crate::doctor::answers::{Answers, NoReply};
 use crate::doctor::deployment::Deployment;
 pub use crate::doctor::error::{DoctorError, InvalidManagementUrl};
 use crate::doctor::management::Management;
@@ -109,7 +109,7 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
     if answers.major_version().is_none() {
         findings.push(version_unknown(answers));
     }
-    // That there is nothing is said by whoever looks there over AMQP.
+    // That there is nothing is found over AMQP.
     if !(deployment.may_be_new && queues::are_not_there(deployment, answers)) {
         findings.extend(exchange::findings(deployment, answers));
         findings.extend(queues::findings(deployment, answers));
@@ -121,7 +121,7 @@ fn judge(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
 }
 
 fn version_unknown(answers: &Answers) -> Finding {
-    let not_there = NotTold::Failed("/api/overview does not say it".to_owned());
+    let not_there = NoReply::Failed("/api/overview does not say it".to_owned());
     let why = answers.overview.as_ref().err().unwrap_or(&not_there);
     why.finding(
         "broker",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::order::{Lane, Order};
-use domain::ports::{Clock, ConsumeError, DeadLetter, DeadLetters, DeliveryBatch, LaneConsumer};
+use domain::ports::{Clock, ConsumeError, DeadLetter, DeliveryBatch, LaneConsumer};
 use domain::schedule::ClassSchedule;
 use domain::user::PriorityClass;
 use futures_util::future::join_all;
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
+use crate::dead_letters::RabbitDeadLetters;
 use crate::error::BrokerError;
 use crate::lane_troubles::LaneTroubles;
 use crate::limits::{CLOSE_LIMIT, within_limit};
@@ -196,7 +197,7 @@ pub(crate) struct LaneReader {
     pub(crate) topology: Topology,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) schedule: ClassSchedule,
-    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) dead_letters: Arc<RabbitDeadLetters>,
     pub(crate) troubles: LaneTroubles,
 }
 
@@ -286,7 +287,7 @@ impl RabbitLaneConsumer {
     }
 
     /// Waits for the batch before; an error if it was not settled.
-    async fn settled(&mut self) -> Result<(), ConsumeError> {
+    async fn wait_until_settled(&mut self) -> Result<(), ConsumeError> {
         if let Some(unsettled) = &mut self.unsettled {
             self.is_lost = (&mut unsettled.settled).await.is_err();
             for (feed, end) in self.feeds.iter_mut().zip(unsettled.ends) {
@@ -320,7 +321,7 @@ impl RabbitLaneConsumer {
                             order: None,
                             payload: payload.clone(),
                         };
-                        let put = self.reader.dead_letters.put(letter).await;
+                        let put = self.reader.dead_letters.put(&letter).await;
                         put.map_err(|error| ConsumeError::Unavailable(Box::new(error)))?;
                         error!(
                             queue.lane = %self.lane, reason,
@@ -371,7 +372,7 @@ impl RabbitLaneConsumer {
                 break;
             };
             orders.push(order);
-            let end = &mut ends[usize::from(class == PriorityClass::Standard)];
+            let end = &mut ends[class.index()];
             *end = tag.or(*end);
         }
         if orders.is_empty() {
@@ -398,7 +399,7 @@ impl LaneConsumer for RabbitLaneConsumer {
     }
 
     async fn next_batch(&mut self, max: usize) -> Result<Box<dyn DeliveryBatch>, ConsumeError> {
-        self.settled().await?;
+        self.wait_until_settled().await?;
         loop {
             self.poll_deliveries(&mut Context::from_waker(Waker::noop()))?;
             self.settle_others().await?;
@@ -421,7 +422,7 @@ impl LaneConsumer for RabbitLaneConsumer {
     }
 
     async fn close(mut self: Box<Self>) {
-        let closing = tokio::spawn(self.closing());
+        let closing = tokio::spawn(self.begin_closing());
         let _late = timeout(CLOSE_LIMIT, closing).await;
     }
 }
@@ -523,7 +524,7 @@ impl RabbitLaneConsumer {
     ///
     /// A channel that is busy with a request closes after it, and a consumer that it gets
     /// meanwhile closes with it; that is waited for in the background.
-    fn closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
+    fn begin_closing(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let (channels, feeds) = (mem::take(&mut self.channels), mem::take(&mut self.feeds));
         self.asking = None;
         self.reader.troubles.note_closed(self.lane);
@@ -543,7 +544,7 @@ impl Drop for RabbitLaneConsumer {
         if self.channels.is_empty() {
             return;
         }
-        let closing = self.closing();
+        let closing = self.begin_closing();
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(closing)),
             // The process ends; the broker takes everything back with the connection.

@@ -157,8 +157,8 @@ impl Link {
     async fn pulse(self: &Arc<Self>, kept: Option<LiveChannel>) -> Option<LiveChannel> {
         let something_is_missing = !self.topology.is_known() && self.current().is_some();
         if self.unrepaired().is_some() || something_is_missing {
-            // Whoever missed it may not come again before readiness says that all is well, and
-            // may be another link: each finds out whether the queues are still ours.
+            // The caller that missed it may not come again before readiness says that all is well,
+            // and may use another link: each finds out whether the queues are still ours.
             let link = Arc::clone(self);
             tokio::spawn(async move { link.repair().await });
         }
@@ -234,8 +234,8 @@ impl Link {
         if !self.proves_majority {
             return Ok(());
         }
-        // In turn, because somebody may delete either. What they record would be recorded by
-        // whoever starts next, another deployment or one with another number of lanes.
+        // In turn, because somebody may delete either. The process that starts next would record
+        // another deployment or another number of lanes then.
         let deployment = self.topology.recorded_deployment();
         let queue = match deployment {
             Some(queue) if self.looks.fetch_add(1, Ordering::Relaxed) % 2 == 1 => queue,
@@ -367,7 +367,7 @@ impl Link {
                 match link.ask_once().await {
                     Ok(()) => return,
                     Err(error) if error.is_of_no_node() => {
-                        link.topology.may_be_missing();
+                        link.topology.declare_again();
                         link.leave(&connection, &error);
                         return;
                     }
@@ -476,7 +476,7 @@ impl Link {
         {
             return result.clone();
         }
-        self.topology.may_be_missing();
+        self.topology.declare_again();
         let result = self.connect_prepared().await.map(drop);
         let failed_before = before.is_some_and(|(_, result)| result.is_err());
         let connection = self.purpose;

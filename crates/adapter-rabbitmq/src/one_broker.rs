@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use lapin::Connection;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
@@ -101,8 +101,7 @@ async fn knows(connection: &Connection, queue: &ShortString) -> Result<bool, Bro
 }
 
 fn unreached(name: &str, error: &BrokerError) -> Finding {
-    Finding::new(
-        Level::Risk,
+    Finding::risk(
         format!("node {name}"),
         format!("not reached: {error}"),
         if error.is_refusal() {
@@ -114,8 +113,7 @@ fn unreached(name: &str, error: &BrokerError) -> Finding {
 }
 
 fn another(first: &str, name: &str) -> Finding {
-    Finding::new(
-        Level::Broken,
+    Finding::broken(
         format!("node {name}"),
         format!("does not know the queues of {first}: orders are in one broker or the other"),
         "name only nodes of one cluster in rabbitmq.urls, or join them (rabbitmqctl join_cluster)",

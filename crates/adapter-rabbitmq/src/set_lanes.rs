@@ -19,7 +19,7 @@ use lapin::options::{
 };
 use lapin::protocol::BasicProperties;
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Confirmation, Connection, Consumer};
+use lapin::{Channel, Confirmation, Connection, Consumer, ExchangeKind};
 use rand::RngExt;
 use tokio::time::{sleep, timeout};
 
@@ -27,7 +27,7 @@ use crate::addresses::Addresses;
 use crate::error::{BrokerError, InvalidUrl};
 use crate::limits::{TIME_LIMIT, within_limit};
 use crate::ticket_publisher::{MAX_ORDERS, PERSISTENT};
-use crate::topology::{Attempt, Topology, declare_orders_exchange};
+use crate::topology::{Attempt, Topology, declare_exchange, look_up};
 use crate::wire;
 
 /// How long an order that was published behind the marker may be on its way.
@@ -193,7 +193,7 @@ async fn change(
     // From here on no process of before or after starts, or declares what it misses.
     topology.record_change(connection).await?;
     let channel = within_limit(connection.create_channel()).await?;
-    declare_orders_exchange(&channel, topology).await?;
+    declare_exchange(&channel, topology.orders_exchange(), ExchangeKind::Direct).await?;
     for queue in existing {
         let unbinding = channel.queue_unbind(
             queue.name.clone(),
@@ -259,16 +259,9 @@ async fn existing_queues(
     for lane in all {
         for class in PriorityClass::ALL {
             let name = topology.lane_queue(class, lane);
-            // The broker closes a channel that asks for what does not exist.
-            let channel = within_limit(connection.create_channel()).await?;
-            let passive = QueueDeclareOptions::durable().passive();
-            let asking = channel.queue_declare(name.clone(), passive, FieldTable::default());
-            let queue = match within_limit(asking).await {
-                Ok(queue) => queue,
-                Err(error) if error.is_missing() => continue,
-                Err(error) => return Err(error.into()),
+            let Some(queue) = look_up(connection, name.clone()).await? else {
+                continue;
             };
-            within_limit(channel.close(200, "OK".into())).await?;
             let in_use = LanesError::InUse {
                 queue: name.to_string(),
                 messages: queue.message_count(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::event::Event;
-use domain::ports::{EventFeed, EventFeedError, TicketEventsError};
+use domain::ports::{EventFeed, EventFeedError};
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -79,20 +79,14 @@ impl Events {
         Some(deaf.error.to_string())
     }
 
-    pub(crate) async fn announce(&self, events: Vec<Event>) -> Result<(), TicketEventsError> {
-        self.announcer
-            .announce(events)
-            .await
-            .map_err(|error| TicketEventsError::Unavailable(error.cause()))
+    pub(crate) async fn announce(&self, events: Vec<Event>) -> Result<(), BrokerError> {
+        self.announcer.announce(events).await
     }
 
-    pub(crate) async fn feed(self: &Arc<Self>) -> Result<Box<dyn EventFeed>, TicketEventsError> {
-        self.subscribe()
-            .await
-            .map_err(|error| TicketEventsError::Unavailable(error.cause()))?;
-        Ok(Box::new(RabbitEventFeed {
-            heard: self.feeds.subscribe(),
-        }))
+    pub(crate) async fn feed(self: &Arc<Self>) -> Result<Box<dyn EventFeed>, BrokerError> {
+        self.subscribe().await?;
+        let heard = self.feeds.subscribe();
+        Ok(Box::new(RabbitEventFeed { heard }))
     }
 
     fn note_deaf(&self, error: BrokerError) {

@@ -53,7 +53,7 @@ const BRISK_ATTEMPTS: u32 = 3;
 /// The longest wait for a queue that does not confirm: each new attempt leaves a channel behind
 /// that the broker is still busy with.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
-/// How often a blocked connection is looked at, and whoever waits meanwhile.
+/// How often a blocked connection is looked at, and callers that wait meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) const PERSISTENT: u8 = 2;
@@ -230,7 +230,7 @@ impl Publisher {
         let Some(_caller) = Caller::enter(&self.callers, capacity) else {
             return Err(PublishError::Full { capacity });
         };
-        let queue = &self.queues[usize::from(lane.index())][class_index(order.class)];
+        let queue = &self.queues[usize::from(lane.index())][order.class.index()];
         let (answer, answered) = oneshot::channel();
         let request = Request {
             order,
@@ -250,13 +250,6 @@ impl Publisher {
 
     pub(crate) fn count_unheard(&self, tally: Arc<AcceptTally>) {
         self.unheard.0.get_or_init(|| tally);
-    }
-}
-
-const fn class_index(class: PriorityClass) -> usize {
-    match class {
-        PriorityClass::High => 0,
-        PriorityClass::Standard => 1,
     }
 }
 

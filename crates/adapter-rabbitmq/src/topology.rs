@@ -24,7 +24,7 @@ use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Connection, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind, Queue};
 use parking_lot::Mutex;
 use rand::RngExt;
 use tracing::warn;
@@ -99,7 +99,7 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Of whoever knows that there are no lanes of before.
+    /// For a caller that knows that there are no lanes of before.
     pub(crate) fn on_nothing() -> Self {
         Self {
             has_looked: true,
@@ -176,7 +176,7 @@ impl Topology {
     }
 
     /// The next [`Self::prepare`] declares everything again.
-    pub(crate) fn may_be_missing(&self) {
+    pub(crate) fn declare_again(&self) {
         self.known.is_declared.store(false, Ordering::Relaxed);
     }
 
@@ -220,7 +220,7 @@ impl Topology {
                 }
                 Ok(())
             }
-            Err(BrokerError::Differs { what, .. }) if self.may_be_other_kind(&what, attempt) => {
+            Err(BrokerError::Differs { what, .. }) if self.try_other_kind(&what, attempt) => {
                 Err(BrokerError::ConnectionServed)
             }
             Err(error) => Err(error),
@@ -230,19 +230,19 @@ impl Topology {
     /// Where the number of lanes is not recorded, the lanes that are there tell it: somebody may
     /// have deleted the record while nothing ran, and orders may wait in lanes that are not ours.
     async fn look_for_lanes(&self, connection: &Connection) -> Result<(), BrokerError> {
-        if is_there(connection, self.lanes_queue()).await? {
+        if look_up(connection, self.lanes_queue()).await?.is_some() {
             return Ok(());
         }
         let mut there = 0;
         for lane in Lanes::new(MAX_LANES).into_iter().flat_map(Lanes::iter) {
             let queue = self.lane_queue(PriorityClass::Standard, lane);
-            if is_there(connection, queue).await? {
+            if look_up(connection, queue).await?.is_some() {
                 there = lane.index() + 1;
             }
         }
         let is_ours = there == 0 || there == self.lanes.count();
         // Another process may be making them, after it has recorded how many.
-        if is_ours || is_there(connection, self.lanes_queue()).await? {
+        if is_ours || look_up(connection, self.lanes_queue()).await?.is_some() {
             return Err(BrokerError::ConnectionServed);
         }
         Err(BrokerError::LanesDiffer {
@@ -255,7 +255,7 @@ impl Topology {
     async fn compare(&self, connection: &Connection) -> Result<(), BrokerError> {
         let records = [Some(self.lanes_queue()), self.recorded_deployment()];
         for queue in records.into_iter().flatten() {
-            if !is_there(connection, queue.clone()).await? {
+            if look_up(connection, queue.clone()).await?.is_none() {
                 return Err(BrokerError::NotDeclared(queue.to_string()));
             }
         }
@@ -270,7 +270,7 @@ impl Topology {
 
     /// After a refusal: whether the queue is to be declared with the other arguments, those of
     /// an earlier release or of this one. If these were refused, too, it is neither.
-    fn may_be_other_kind(&self, what: &str, attempt: &mut Attempt) -> bool {
+    fn try_other_kind(&self, what: &str, attempt: &mut Attempt) -> bool {
         let is_a_lanes = self.lane_queues().any(|queue| subject(&queue) == what);
         if !is_a_lanes {
             return false;
@@ -446,7 +446,7 @@ impl Topology {
         &self,
         connection: &Connection,
     ) -> Result<Option<Lanes>, BrokerError> {
-        if !is_there(connection, self.lanes_queue()).await? {
+        if look_up(connection, self.lanes_queue()).await?.is_none() {
             return Ok(None);
         }
         // Never recorded, so that the broker says what is.
@@ -479,18 +479,21 @@ impl Topology {
     }
 }
 
-/// Whether there is such a queue. If not, the connection has lost the number of a channel: see
+/// A queue, if it is there. If not, the connection has lost the number of a channel: see
 /// [`LiveChannel`](crate::link::LiveChannel).
-async fn is_there(connection: &Connection, queue: ShortString) -> Result<bool, BrokerError> {
+pub(crate) async fn look_up(
+    connection: &Connection,
+    queue: ShortString,
+) -> Result<Option<Queue>, BrokerError> {
     let channel = within_limit(connection.create_channel()).await?;
     let passive = QueueDeclareOptions::durable().passive();
     let asking = channel.queue_declare(queue, passive, FieldTable::default());
     match within_limit(asking).await {
-        Ok(_) => {
+        Ok(queue) => {
             within_limit(channel.close(200, "OK".into())).await?;
-            Ok(true)
+            Ok(Some(queue))
         }
-        Err(error) if error.is_missing() => Ok(false),
+        Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -568,13 +571,6 @@ impl Record {
     }
 }
 
-pub(crate) async fn declare_orders_exchange(
-    channel: &Channel,
-    topology: &Topology,
-) -> Result<(), BrokerError> {
-    declare_exchange(channel, topology.orders_exchange(), ExchangeKind::Direct).await
-}
-
 /// The number in the broker's answer `… but current is the value '4' of type …`.
 fn recorded(answer: &str) -> String {
     let current = answer.split("but current is").nth(1).unwrap_or_default();
@@ -627,7 +623,7 @@ mod tests {
     use super::*;
 
     fn refused(topology: &Topology, queue: &str, attempt: &mut Attempt) -> bool {
-        topology.may_be_other_kind(&format!("queue {queue}"), attempt)
+        topology.try_other_kind(&format!("queue {queue}"), attempt)
     }
 
     fn older(topology: &Topology) -> Vec<String> {

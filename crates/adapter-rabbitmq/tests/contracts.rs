@@ -12,7 +12,7 @@ use std::sync::Arc;
 use adapter_rabbitmq::RabbitMq;
 use async_trait::async_trait;
 use domain::ports::{Dependency, DependencyDown};
-use port_contracts::{EventsHarness, ManualClock, QueueHarness, QueuePorts, fixtures};
+use port_contracts::{EventsHarness, ManualClock, QueueHarness, QueueUnderTest, fixtures};
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
 use test_servers::{TestPrefix, services};
 
@@ -47,8 +47,8 @@ async fn queue() -> QueueHarness {
     }
 }
 
-fn ports(queue: Arc<RabbitMq>) -> QueuePorts {
-    QueuePorts {
+fn ports(queue: Arc<RabbitMq>) -> QueueUnderTest {
+    QueueUnderTest {
         publisher: queue.clone(),
         consumer: queue.clone(),
         dead_letters: queue,

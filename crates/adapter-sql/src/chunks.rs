@@ -37,12 +37,6 @@ pub fn repeated(part: &str, count: usize) -> String {
     vec![part; count].join(",")
 }
 
-/// `count` question marks with commas between them, for a list of values in SQL.
-#[must_use]
-pub fn placeholders(count: usize) -> String {
-    repeated("?", count)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! Connections on loan.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,14 +28,19 @@ const PING_LIMIT: Duration = Duration::from_millis(500);
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_FOR_IDLE: Duration = Duration::from_secs(2);
 
+/// What is done with a connection.
+pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// Up to so many connections. What is lent again within a moment costs no round trip, and what
 /// hangs takes no place: it is closed after it has left.
 pub(crate) struct Connections<E: Engine> {
     pool: Pool<Connector<E>>,
     /// As many as connections.
     turns: Arc<Semaphore>,
-    /// How long a connection is waited for.
+    /// How long a caller waits for what is done with one.
     limit: Duration,
+    /// How long a caller waits for one, so that time is left for the statements.
+    lease_limit: Duration,
 }
 
 impl<E: Engine> Connections<E> {
@@ -60,13 +67,48 @@ impl<E: Engine> Connections<E> {
             pool,
             turns: Arc::new(Semaphore::new(max)),
             limit,
+            lease_limit: limit / 2,
         }
+    }
+
+    /// Does `work` with a connection, within the limit. After a failure the connection is closed.
+    pub(crate) async fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut E::Session) -> Result<T, E::Error>,
+    ) -> Result<T, E::Error> {
+        let running = async {
+            let mut lease = self.lease().await?;
+            let done = work(lease.session()).await?;
+            lease.give_back();
+            Ok(done)
+        };
+        within(self.limit, running).await
+    }
+
+    /// The same. Work that has begun ends also when the caller is dropped, and the connection is
+    /// given back. Else it would be closed, and a client that asks and hangs up, again and again,
+    /// would cost a login each time.
+    pub(crate) async fn run_to_the_end<T, W>(self: &Arc<Self>, work: W) -> Result<T, E::Error>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a mut E::Session) -> Work<'a, Result<T, E::Error>> + Send + 'static,
+    {
+        let turn = self.turn().await?;
+        let connections = Arc::clone(self);
+        let working = tokio::spawn(async move {
+            let work = async |session: &mut E::Session| work(session).await;
+            let done = connections.run(work).await;
+            drop(turn);
+            done
+        });
+        working.await.map_err(|_| Fault::Closed)?
     }
 
     /// For work that continues when its caller is dropped: there is no more of it at once than
     /// there are connections. Who waits for a turn can be dropped.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, E::Error> {
-        match timeout(self.limit, Arc::clone(&self.turns).acquire_owned()).await {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, E::Error> {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        match timeout(self.lease_limit, turn).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) => Err(Fault::Closed.into()),
             Err(_) => Err(self.late()),
@@ -74,7 +116,7 @@ impl<E: Engine> Connections<E> {
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease<E>, E::Error> {
-        match timeout(self.limit, self.pool.get()).await {
+        match timeout(self.lease_limit, self.pool.get()).await {
             Ok(Ok(session)) => Ok(Lease(Some(session))),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(_)) => Err(Fault::Closed.into()),
@@ -86,7 +128,7 @@ impl<E: Engine> Connections<E> {
         if let Some(refused) = self.pool.manager().engine.refusal() {
             return refused;
         }
-        let limit = self.limit;
+        let limit = self.lease_limit;
         let status = self.pool.status();
         if status.available == 0 && status.size >= status.max_size {
             return Fault::AllBusy {
@@ -98,6 +140,18 @@ impl<E: Engine> Connections<E> {
         }
         Fault::TimedOut { limit }.into()
     }
+}
+
+/// Bounds what a caller may wait.
+///
+/// # Errors
+/// [`Fault::TimedOut`], and those of `work`.
+pub async fn within<T, E: From<Fault>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let in_time = timeout(limit, work).await;
+    in_time.unwrap_or_else(|_| Err(Fault::TimedOut { limit }.into()))
 }
 
 fn close_idle_ones<E: Engine>(pool: &Pool<Connector<E>>) {

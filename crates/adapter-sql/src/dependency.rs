@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::ports::{ClocksDiffer, Dependency, DependencyDown};
 use parking_lot::Mutex;
 
-use crate::database::{Database, within};
+use crate::connections::within;
+use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{Fault, SqlError, cause};
 use crate::statements::SqlSession;
@@ -14,10 +15,11 @@ use crate::store::SqlStore;
 
 /// Whether orders find their users and shows, and what that server's clock says.
 async fn check_selling<E: Engine>(db: &Database<E>) -> Result<(), E::Error> {
-    let mut lease = db.lease_selling().await?;
-    let asked = Instant::now();
-    let server = lease.session().server_time().await?;
-    lease.give_back();
+    let asking = async |session: &mut E::Session| {
+        let asked = Instant::now();
+        Ok((asked, session.server_time().await?))
+    };
+    let (asked, server) = db.selling.run(asking).await?;
     db.checked_now(asked, server)?;
     Ok(())
 }
@@ -31,15 +33,16 @@ async fn check_changing<E: Engine>(
 ) -> Result<(), E::Error> {
     const CHANGE_AGAIN: Duration = Duration::from_secs(4);
 
-    let mut lease = db.lease_changing().await?;
-    let is_due = (*changed.lock()).is_none_or(|changed| changed.elapsed() > CHANGE_AGAIN);
-    if is_due {
-        *changed.lock() = None;
-        lease.session().write_check().await?;
-        *changed.lock() = Some(Instant::now());
-    }
-    lease.give_back();
-    Ok(())
+    let checking = async |session: &mut E::Session| {
+        let is_due = (*changed.lock()).is_none_or(|changed| changed.elapsed() > CHANGE_AGAIN);
+        if is_due {
+            *changed.lock() = None;
+            session.write_check().await?;
+            *changed.lock() = Some(Instant::now());
+        }
+        Ok(())
+    };
+    db.changing.run(checking).await
 }
 
 /// Ends before the caller gives up, so that the answer says which one it was.

@@ -14,7 +14,7 @@ use tracing::error;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
-use crate::row::log_once;
+use crate::log_once::log_once;
 use crate::statements::ClaimStatements;
 use crate::store::SqlStore;
 
@@ -25,8 +25,8 @@ fn unavailable(error: impl SqlError) -> LaneClaimsError {
 #[async_trait]
 impl<E: Engine> LaneClaims for SqlStore<E> {
     async fn beat(&self, presence: &Presence) -> Result<Roster, LaneClaimsError> {
-        let beating = self.db.read(beat(&self.db, presence));
-        beating.await.map_err(unavailable)
+        let beating = async |session: &mut E::Session| beat(&self.db, session, presence).await;
+        self.db.claiming.run(beating).await.map_err(unavailable)
     }
 
     async fn take(
@@ -35,66 +35,46 @@ impl<E: Engine> LaneClaims for SqlStore<E> {
         lane: Lane,
         seen: u64,
     ) -> Result<Option<Claim>, LaneClaimsError> {
-        let taking = self.db.read(take(&self.db, worker, lane, seen));
-        taking.await.map_err(unavailable)
+        let taking = async |session: &mut E::Session| {
+            let is_taken = session.take_lane(worker, lane, seen).await?;
+            if !is_taken && seen == 0 {
+                // Somebody else has it, or somebody has deleted the row. A claim of before must not
+                // count again, so the numbers go on behind any that there can have been.
+                session.insert_lane(lane).await?;
+            }
+            let number = seen + 1;
+            Ok(is_taken.then_some(Claim { lane, number }))
+        };
+        self.db.claiming.run(taking).await.map_err(unavailable)
     }
 
     async fn give_back(&self, claim: Claim) -> Result<(), LaneClaimsError> {
-        let giving = async {
-            let mut lease = self.db.lease_claiming().await?;
-            lease.session().free_lane(claim).await?;
-            lease.give_back();
-            Ok(())
-        };
-        self.db.read(giving).await.map_err(unavailable)
+        let giving = async |session: &mut E::Session| session.free_lane(claim).await;
+        self.db.claiming.run(giving).await.map_err(unavailable)
     }
 
     async fn forget(&self, worker: ProcessId) -> Result<(), LaneClaimsError> {
-        let forgetting = async {
-            let mut lease = self.db.lease_claiming().await?;
-            lease.session().free_lanes_of(worker).await?;
-            lease.session().delete_worker(worker).await?;
-            lease.give_back();
-            Ok(())
+        let forgetting = async |session: &mut E::Session| {
+            session.free_lanes_of(worker).await?;
+            session.delete_worker(worker).await
         };
-        self.db.read(forgetting).await.map_err(unavailable)
+        self.db.claiming.run(forgetting).await.map_err(unavailable)
     }
 
     async fn roster(&self) -> Result<Roster, LaneClaimsError> {
-        let reading = async {
-            let mut lease = self.db.lease_claiming().await?;
-            let roster = read(&self.db, lease.session()).await?;
-            lease.give_back();
-            Ok(roster)
-        };
-        self.db.read(reading).await.map_err(unavailable)
+        let reading = async |session: &mut E::Session| read(&self.db, session).await;
+        self.db.claiming.run(reading).await.map_err(unavailable)
     }
-}
-
-async fn take<E: Engine>(
-    db: &Database<E>,
-    worker: ProcessId,
-    lane: Lane,
-    seen: u64,
-) -> Result<Option<Claim>, E::Error> {
-    let mut lease = db.lease_claiming().await?;
-    let is_taken = lease.session().take_lane(worker, lane, seen).await?;
-    if !is_taken && seen == 0 {
-        // Somebody else has it, or somebody has deleted the row. A claim of before must not
-        // count again, so the numbers go on behind any that there can have been.
-        lease.session().insert_lane(lane).await?;
-    }
-    lease.give_back();
-    let number = seen + 1;
-    Ok(is_taken.then_some(Claim { lane, number }))
 }
 
 /// Reads first: a worker that cannot, or whose clock is off, is not there.
-async fn beat<E: Engine>(db: &Database<E>, presence: &Presence) -> Result<Roster, E::Error> {
-    let mut lease = db.lease_claiming().await?;
-    let mut roster = read(db, lease.session()).await?;
-    lease.session().beat(presence).await?;
-    lease.give_back();
+async fn beat<E: Engine>(
+    db: &Database<E>,
+    session: &mut E::Session,
+    presence: &Presence,
+) -> Result<Roster, E::Error> {
+    let mut roster = read(db, session).await?;
+    session.beat(presence).await?;
     let is_self = |member: &Member| member.presence.worker == presence.worker;
     let before = roster.members.iter().position(is_self);
     let beat = before.map_or(0, |at| roster.members.swap_remove(at).beat);

@@ -16,6 +16,8 @@ mod dependency;
 mod engine;
 mod error;
 mod lane_claims;
+mod log_once;
+mod look_ups;
 mod opening;
 mod page;
 pub mod row;
@@ -27,6 +29,7 @@ mod ticket_ledger;
 mod user_changes;
 mod user_repository;
 
+pub use connections::within;
 pub use engine::{Engine, Limits, MIN_CONNECTIONS, Shares};
 pub use error::{Fault, SqlError};
 pub use store::SqlStore;

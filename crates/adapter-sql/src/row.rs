@@ -4,8 +4,6 @@
 #![expect(missing_docs, reason = "fields are called like the columns")]
 
 use std::num::NonZeroU32;
-use std::sync::LazyLock;
-use std::time::Duration;
 
 use domain::ids::{ShowId, UserId};
 use domain::journal::{Change, HistoryEntry, JournalEntry, SeatsFrom};
@@ -19,20 +17,20 @@ use domain::show::{
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use domain::time::Timestamp;
 use domain::user::{PriorityClass, User, UserName};
-use moka::sync::Cache;
 use sqlx::FromRow;
 use tracing::error;
 
 use crate::error::Fault;
+use crate::log_once::log_once;
 
 pub(crate) fn show_id(table: &'static str, bytes: &[u8]) -> Result<ShowId, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table, error))?;
-    ShowId::new(text).map_err(|error| Fault::corrupt(table, error))
+    ShowId::stored(text).map_err(|error| Fault::corrupt(table, error))
 }
 
 pub(crate) fn user_id(table: &'static str, bytes: &[u8]) -> Result<UserId, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault::corrupt(table, error))?;
-    UserId::new(text).map_err(|error| Fault::corrupt(table, error))
+    UserId::stored(text).map_err(|error| Fault::corrupt(table, error))
 }
 
 pub(crate) fn ticket_id(table: &'static str, bytes: &[u8]) -> Result<TicketId, Fault> {
@@ -56,24 +54,6 @@ fn label<T>(
         new(&cut)
     };
     new(text).or_else(|_| plain()).or_else(|_| new(id))
-}
-
-/// Logs what is wrong with a row at most once in ten minutes: every reader of it would fill the
-/// log, and anybody may read shows.
-pub(crate) fn log_once(what: &str, log: impl FnOnce()) {
-    const AGAIN: Duration = Duration::from_secs(600);
-    /// More than that are one fault.
-    const MAX: u64 = 1_000;
-    static LOGGED: LazyLock<Cache<String, ()>> = LazyLock::new(|| {
-        Cache::builder()
-            .max_capacity(MAX)
-            .time_to_live(AGAIN)
-            .build()
-    });
-
-    if LOGGED.entry_by_ref(what).or_insert(()).is_fresh() {
-        log();
-    }
 }
 
 /// Those that can be read; of the others the log says why not.
@@ -327,13 +307,6 @@ impl TryFrom<TicketRow> for Ticket {
             })
         };
         read().map_err(|error: Fault| error.of_row(&row.id))
-    }
-}
-
-impl TicketRow {
-    /// Its place in the lists of a user.
-    pub(crate) fn place(&self) -> (i64, Vec<u8>) {
-        (self.requested_at, self.id.clone())
     }
 }
 

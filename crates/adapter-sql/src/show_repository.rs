@@ -6,60 +6,31 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::ids::ShowId;
 use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
-use domain::rule::open_show;
+use domain::rule::{ShowSaved, open_show};
 use domain::show::{Show, ShowStanding};
-use runtime::Coalescer;
 
-use crate::connections::Lease;
-use crate::database::Database;
+use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
-use crate::page::Page;
+use crate::look_ups::Found;
+use crate::page::page;
 use crate::row::readable;
 use crate::statements::{ShowStatements, SqlSession, TicketStatements};
-use crate::store::{Found, SqlStore};
+use crate::store::SqlStore;
 
 /// Shows asked for in one query.
-const MAX_LOOK_UPS: usize = 128;
+pub(crate) const MAX_SHOWS: usize = 128;
 
-/// For those who order.
-pub(crate) fn look_ups<E: Engine>(
-    db: Arc<Database<E>>,
-) -> Coalescer<ShowId, Found<ShowStanding>, E::Error> {
-    Coalescer::new(MAX_LOOK_UPS, move |ids| {
-        let db = Arc::clone(&db);
-        async move {
-            let lease = db.lease_selling();
-            db.read(find_all(lease, &ids)).await
-        }
-    })
-}
-
-/// For everybody: one show's page is asked for by thousands.
-pub(crate) fn public_look_ups<E: Engine>(
-    db: Arc<Database<E>>,
-) -> Coalescer<ShowId, Found<ShowStanding>, E::Error> {
-    Coalescer::new(MAX_LOOK_UPS, move |ids| {
-        let db = Arc::clone(&db);
-        async move {
-            let lease = db.lease_reading();
-            db.read(find_all(lease, &ids)).await
-        }
-    })
-}
-
-async fn find_all<E: Engine>(
-    lease: impl Future<Output = Result<Lease<E>, E::Error>>,
-    ids: &[ShowId],
+pub(crate) async fn find_all<E: Engine>(
+    connections: Arc<Connections<E>>,
+    ids: Vec<ShowId>,
 ) -> Result<Vec<Found<ShowStanding>>, E::Error> {
-    let mut lease = lease.await?;
-    let found = lease.session().shows(ids).await?;
-    lease.give_back();
-    let mut by_id: HashMap<Vec<u8>, _> = HashMap::with_capacity(found.len());
-    for row in found {
-        by_id.insert(row.id.clone(), ShowStanding::try_from(row));
+    let finding = async |session: &mut E::Session| session.shows(&ids).await;
+    let mut found: HashMap<Vec<u8>, _> = HashMap::with_capacity(ids.len());
+    for row in connections.run(finding).await? {
+        found.insert(row.id.clone(), ShowStanding::try_from(row));
     }
-    let found = |id: &ShowId| by_id.get(id.as_str().as_bytes()).cloned().transpose();
+    let found = |id: &ShowId| found.get(id.as_str().as_bytes()).cloned().transpose();
     Ok(ids.iter().map(found).collect())
 }
 
@@ -67,29 +38,17 @@ fn unavailable(error: impl SqlError) -> ShowRepositoryError {
     ShowRepositoryError::Unavailable(cause(error))
 }
 
-impl<E: Engine> SqlStore<E> {
-    async fn look_up(
-        &self,
-        shows: &Coalescer<ShowId, Found<ShowStanding>, E::Error>,
-        id: &ShowId,
-    ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
-        let found = shows.call(id.clone()).await;
-        let found = found.and_then(|found| found.map_err(E::Error::from));
-        found.map_err(unavailable)
-    }
-}
-
 #[async_trait]
 impl<E: Engine> ShowRepository for SqlStore<E> {
     async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
-        let standing = self.look_up(&self.shows, id).await?;
+        let standing = self.shows.find(id.clone()).await.map_err(unavailable)?;
         Ok(standing.map(|standing| Arc::new(standing.show)))
     }
 
     async fn standings(&self, ids: &[ShowId]) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
         if let [id] = ids {
-            let found = self.look_up(&self.standings, id).await?;
-            return Ok(found.into_iter().collect());
+            let found = self.standings.find(id.clone()).await;
+            return Ok(found.map_err(unavailable)?.into_iter().collect());
         }
         // Each once, even if it is in two chunks.
         let ids: BTreeSet<_> = ids.iter().cloned().collect();
@@ -97,18 +56,16 @@ impl<E: Engine> ShowRepository for SqlStore<E> {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = ids.into_iter().collect();
-        let db = Arc::clone(&self.db);
-        let reading = async move {
-            let mut lease = db.lease_reading().await?;
-            let mut found = Vec::with_capacity(ids.len());
-            for some in ids.chunks(MAX_LOOK_UPS) {
-                found.extend(lease.session().shows(some).await?);
-            }
-            lease.give_back();
-            Ok(readable(found))
-        };
-        let read = self.db.read_to_the_end(reading).await;
-        read.map_err(unavailable)
+        let finding = self.db.reading.run_to_the_end(move |session| {
+            Box::pin(async move {
+                let mut found = Vec::with_capacity(ids.len());
+                for some in ids.chunks(MAX_SHOWS) {
+                    found.extend(session.shows(some).await?);
+                }
+                Ok(readable(found))
+            })
+        });
+        finding.await.map_err(unavailable)
     }
 
     async fn list(
@@ -116,51 +73,42 @@ impl<E: Engine> ShowRepository for SqlStore<E> {
         after: Option<&ShowId>,
         limit: usize,
     ) -> Result<Vec<ShowStanding>, ShowRepositoryError> {
-        let (db, after) = (Arc::clone(&self.db), after.cloned());
-        let reading = async move { list(&db, after.as_ref(), limit).await };
-        let read = self.db.read_to_the_end(reading).await;
-        read.map_err(unavailable)
+        let after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
+        let listing = self.db.reading.run_to_the_end(move |session| {
+            Box::pin(page(
+                session,
+                after,
+                limit,
+                |session, after, missing| session.shows_after(after, missing),
+                |row| row.id.clone(),
+            ))
+        });
+        listing.await.map_err(unavailable)
     }
 
     async fn unreadable(&self) -> Result<Vec<UnreadableShow>, ShowRepositoryError> {
-        let reading = self.db.read(unreadable(&self.db));
-        reading.await.map_err(unavailable)
+        let reading = async |session: &mut E::Session| unreadable::<E>(session).await;
+        self.db.reading.run(reading).await.map_err(unavailable)
     }
 
     async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
-        match self.db.change(create(&self.db, show)).await {
-            Ok(standing) => Ok(standing),
+        let saved = open_show(show.clone(), self.db.clock.now());
+        let creating = async |session: &mut E::Session| insert::<E>(session, &saved).await;
+        match self.db.changing.run(creating).await {
+            Ok(()) => Ok(saved.standing()),
             Err(error) if error.is_duplicate() => Err(CreateShowError::AlreadyExists),
             Err(error) => Err(CreateShowError::Unavailable(cause(error))),
         }
     }
 }
 
-async fn list<E: Engine>(
-    db: &Database<E>,
-    after: Option<&ShowId>,
-    limit: usize,
-) -> Result<Vec<ShowStanding>, E::Error> {
-    let after = after.map_or_else(Vec::new, |id| id.as_str().as_bytes().to_vec());
-    let mut page = Page::after(after, limit);
-    let mut lease = db.lease_reading().await?;
-    while page.missing > 0 {
-        let session = lease.session();
-        let rows = session.shows_after(&page.after, page.missing).await?;
-        page.fill(rows, |row| row.id.clone());
-    }
-    lease.give_back();
-    Ok(page.values)
-}
-
 /// Rows of shows that are none, by id.
-async fn unreadable<E: Engine>(db: &Database<E>) -> Result<Vec<UnreadableShow>, E::Error> {
+async fn unreadable<E: Engine>(session: &mut E::Session) -> Result<Vec<UnreadableShow>, E::Error> {
     const ROWS: usize = 1_000;
 
-    let mut lease = db.lease_reading().await?;
     let (mut after, mut found) = (Vec::new(), Vec::new());
     loop {
-        let rows = lease.session().shows_after(&after, ROWS).await?;
+        let rows = session.shows_after(&after, ROWS).await?;
         let is_last = rows.len() < ROWS;
         for row in rows {
             after.clone_from(&row.id);
@@ -171,22 +119,15 @@ async fn unreadable<E: Engine>(db: &Database<E>) -> Result<Vec<UnreadableShow>, 
             }
         }
         if is_last {
-            break;
+            return Ok(found);
         }
     }
-    lease.give_back();
-    Ok(found)
 }
 
-async fn create<E: Engine>(db: &Database<E>, show: &Show) -> Result<ShowStanding, E::Error> {
-    let saved = open_show(show.clone(), db.clock.now());
+async fn insert<E: Engine>(session: &mut E::Session, saved: &ShowSaved) -> Result<(), E::Error> {
     let entry: Vec<_> = saved.entry.iter().collect();
-    let mut lease = db.lease_changing().await?;
-    let session = lease.session();
     session.begin().await?;
-    session.insert_show(&saved).await?;
+    session.insert_show(saved).await?;
     session.insert_journal(&entry).await?;
-    session.commit().await?;
-    lease.give_back();
-    Ok(saved.standing())
+    session.commit().await
 }

@@ -12,8 +12,8 @@ use crate::store::SqlStore;
 #[async_trait]
 impl<E: Engine> StoreIdentity for SqlStore<E> {
     async fn deployment(&self) -> Result<DeploymentId, DependencyDown> {
-        let told = self.db.read(read(&self.db)).await;
-        told.map_err(|error| DependencyDown {
+        let id = read(&self.db).await;
+        id.map_err(|error| DependencyDown {
             reason: error.to_string(),
             source: Some(cause(error)),
         })
@@ -21,9 +21,8 @@ impl<E: Engine> StoreIdentity for SqlStore<E> {
 }
 
 async fn read<E: Engine>(db: &Database<E>) -> Result<DeploymentId, E::Error> {
-    let mut lease = db.lease_claiming().await?;
-    let ids = lease.session().deployments().await?;
-    lease.give_back();
+    let reading = async |session: &mut E::Session| session.deployments().await;
+    let ids = db.claiming.run(reading).await?;
     let id = match ids.as_slice() {
         [id] => DeploymentId::new(*id),
         _ => None,

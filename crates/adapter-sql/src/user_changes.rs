@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use domain::ports::{ChangedUsers, UserChanges, UserMark, UserRepositoryError};
 use tracing::error;
 
-use crate::database::Database;
 use crate::engine::Engine;
-use crate::row::{ChangedUserRow, class, log_once, user_id};
+use crate::log_once::log_once;
+use crate::row::{class, user_id};
 use crate::statements::UserStatements;
 use crate::store::SqlStore;
 use crate::user_repository::unavailable;
@@ -16,8 +16,8 @@ use crate::user_repository::unavailable;
 #[async_trait]
 impl<E: Engine> UserChanges for SqlStore<E> {
     async fn place_before(&self, age: Duration) -> Result<UserMark, UserRepositoryError> {
-        let reading = self.db.read(time_before(&self.db, age));
-        let changed_at = reading.await.map_err(unavailable)?;
+        let reading = async |session: &mut E::Session| session.time_before(age).await;
+        let changed_at = self.db.reading.run(reading).await.map_err(unavailable)?;
         let id = Vec::new();
         Ok(UserMark { changed_at, id })
     }
@@ -27,8 +27,9 @@ impl<E: Engine> UserChanges for SqlStore<E> {
         place: Option<&UserMark>,
         limit: usize,
     ) -> Result<ChangedUsers, UserRepositoryError> {
-        let reading = self.db.read(page_after(&self.db, place, limit));
-        let page = reading.await.map_err(unavailable)?;
+        let reading =
+            async |session: &mut E::Session| session.users_changed_after(place, limit).await;
+        let page = self.db.reading.run(reading).await.map_err(unavailable)?;
         let next = page.last().filter(|_| page.len() == limit);
         let next = next.map(|row| UserMark {
             changed_at: row.changed.clone(),
@@ -49,22 +50,4 @@ impl<E: Engine> UserChanges for SqlStore<E> {
         }
         Ok(ChangedUsers { users, next })
     }
-}
-
-async fn time_before<E: Engine>(db: &Database<E>, age: Duration) -> Result<String, E::Error> {
-    let mut lease = db.lease_reading().await?;
-    let time = lease.session().time_before(age).await?;
-    lease.give_back();
-    Ok(time)
-}
-
-async fn page_after<E: Engine>(
-    db: &Database<E>,
-    place: Option<&UserMark>,
-    limit: usize,
-) -> Result<Vec<ChangedUserRow>, E::Error> {
-    let mut lease = db.lease_reading().await?;
-    let page = lease.session().users_changed_after(place, limit).await?;
-    lease.give_back();
-    Ok(page)
 }

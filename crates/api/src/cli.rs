@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use domain::order::{Lanes, MAX_LANES};
-use domain::ports::{Clock, DeadLetter, Finding, Level, StoreIdentity};
+use domain::ports::{Clock, DeadLetter, Level, StoreIdentity};
 use domain::receipt::ProcessId;
 use domain::use_cases::audit_shows;
 use http_api::AuditReport;
@@ -178,6 +178,10 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn exit_code(is_well: bool) -> ExitCode {
+    ExitCode::from(u8::from(!is_well))
+}
+
 async fn serve(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     role.fits(&settings)?;
     telemetry::log_panics();
@@ -289,11 +293,7 @@ async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
     let answer = ask_at_once(&url, &Trust::ThisMachine).await?;
     // The answer is the exit code, whether anybody reads the reasons or not.
     let _unread = print(String::from_utf8_lossy(&answer.body));
-    Ok(if answer.status.is_success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(answer.status.is_success()))
 }
 
 async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -345,36 +345,34 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
         for examined in Examined::all([(name, examinations)]) {
             for finding in examined.findings().await {
                 is_well &= finding.level != Level::Broken;
-                let Finding {
-                    level,
-                    subject,
-                    what,
-                    remedy,
-                } = finding;
-                print(format_args!("  {level}: {subject}: {what}\n    {remedy}"))?;
+                print(format_args!(
+                    "  {}: {}: {}\n    {}",
+                    finding.level, finding.subject, finding.what, finding.remedy
+                ))?;
             }
         }
     }
     if let Some(unseen) = settings.queue.adapter().unseen() {
         print(unseen)?;
     }
-    Ok(if is_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(is_well))
 }
 
 /// A failure of the store, with what is to be done about it.
-async fn explained<T>(store: &StorePorts, done: anyhow::Result<T>) -> anyhow::Result<T> {
+async fn explained<T>(
+    settings: &Settings,
+    store: &StorePorts,
+    done: anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let Err(error) = done else {
         return done;
     };
     Err(match store.dependency.check().await {
         // Neither reads nor adds anything that a clock dates.
         Err(down) if !down.is_clock_off() => error.context(format!(
-            "{}; the database is the one that mysql.url names",
-            down.reason
+            "{}; the database is the one that {} names",
+            down.reason,
+            settings.store.adapter().address_setting()
         )),
         _ => error,
     })
@@ -385,7 +383,7 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
         (None, true) => {
             let store = connect_store(&settings, StoreUse::Reads)?;
             let audited = audit_shows(&*store.shows, &*store.ledger).await;
-            AuditReport::from(explained(&store, audited.map_err(Into::into)).await?)
+            AuditReport::from(explained(&settings, &store, audited.map_err(Into::into)).await?)
         }
         (url, _) => {
             let (url, trust) = match url {
@@ -400,11 +398,7 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
     } else {
         report.to_string()
     })?;
-    Ok(if report.violations == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(report.violations == 0))
 }
 
 /// Asks the process at `url`, as administration.
@@ -478,7 +472,7 @@ async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
     needs_a_server(settings.store.adapter().is_shared(), "store.adapter")?;
     let store = connect_store(settings, StoreUse::Changes)?;
     let seeded = seed::demo(&*store.users, &*store.shows).await;
-    explained(&store, seeded).await?;
+    explained(settings, &store, seeded).await?;
     print("user 1 and show 230920 are there")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -42,8 +42,7 @@ impl Examined {
     pub(crate) async fn findings(&self) -> Vec<Finding> {
         match timeout(LIMIT, self.examination.examine()).await {
             Ok(findings) => findings,
-            Err(_) => vec![Finding::new(
-                Level::Unknown,
+            Err(_) => vec![Finding::unknown(
                 self.name,
                 format!("the examination took longer than {LIMIT:?}"),
                 "see whether the server answers",
@@ -133,16 +132,10 @@ impl Dependency for Examiner {
             0 => String::new(),
             more => format!(" ({more} more: `tickets doctor`)"),
         };
-        let Finding {
-            subject,
-            what,
-            remedy,
-            ..
-        } = finding;
-        Err(DependencyDown {
-            reason: format!("{server}: {subject}: {what}. {remedy}{more}"),
-            source: None,
-        })
+        Err(DependencyDown::because(format!(
+            "{server}: {}: {}. {}{more}",
+            finding.subject, finding.what, finding.remedy
+        )))
     }
 }
 

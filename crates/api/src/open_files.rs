@@ -36,16 +36,19 @@ impl OpenFiles {
     /// # Errors
     /// When nothing would be left for clients; says how many files are needed.
     pub(crate) fn of_this_process(settings: &Settings) -> anyhow::Result<Self> {
+        let connections = settings.store.adapter().connections();
         let files = Self {
             limit: raised_limit(),
-            reserved: Self::reserved_for(settings),
+            reserved: Self::reserved_beside(connections.map_or(0, |(most, _)| most)),
         };
         let (limit, reserved) = (files.limit, files.reserved);
         if limit < reserved + Self::MIN_CONNECTIONS {
+            let lower = connections.map(|(_, setting)| format!(", or lower {setting}"));
             bail!(
                 "the limit of {limit} open files leaves no room for clients: this configuration \
                  needs {reserved} files for itself. Raise the hard limit (ulimit -Hn, LimitNOFILE \
-                 of systemd, ulimits of compose), or lower mysql.max_connections"
+                 of systemd, ulimits of compose){}",
+                lower.unwrap_or_default()
             );
         }
         let wanted = settings.live.max_connections;
@@ -63,10 +66,9 @@ impl OpenFiles {
         Ok(files)
     }
 
-    fn reserved_for(settings: &Settings) -> u64 {
+    fn reserved_beside(connections_of_the_store: u32) -> u64 {
         let threads = available_parallelism().map_or(1, usize::from) as u64;
-        let database = u64::from(settings.store.adapter().connections());
-        Self::FIXED + Self::PER_THREAD * threads + database
+        Self::FIXED + Self::PER_THREAD * threads + u64::from(connections_of_the_store)
     }
 
     /// What is left for clients.

@@ -12,7 +12,7 @@ use crate::log_writer::LogWriter;
 use crate::settings::{LogFormat, LogSettings};
 
 /// The broker's client complains of every connection and channel that it loses, the HTTP
-/// server of every request that it cannot read. Whoever had it says so once, and the HTTP side
+/// server of every request that it cannot read. The adapter says so once, and the HTTP side
 /// once a minute, so these are left out unless `log.level` names them.
 const TOLD_BY_OTHERS: &str = "lapin=off,actix_http::h1::dispatcher=off,actix_http::ws=off";
 /// How long the end of the process waits for the reader of the log.

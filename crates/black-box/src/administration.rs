@@ -1,9 +1,10 @@
 //! What is asked of a deployment's administration, over HTTP.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -42,19 +43,15 @@ impl Terms {
     }
 }
 
-/// Seats of a show, as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Seats of all shows of a run, as they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Seats {
-    /// Number of the show in this run.
-    pub show: u32,
     /// Seats that are still on sale.
     pub available: u64,
     /// Seats of reserved tickets.
     pub held: u64,
     /// Seats of confirmed tickets.
     pub sold: u64,
-    /// Changes so far.
-    pub seq: u64,
 }
 
 impl Target {
@@ -94,8 +91,7 @@ impl Target {
         let mut creations = Creations {
             target: self,
             path,
-            next: 0,
-            number,
+            numbers: 0..number,
             body,
             refused: None,
         };
@@ -132,7 +128,7 @@ impl Target {
     }
 
     /// How the shows of a run stand.
-    pub async fn seats(&self, names: &Names) -> anyhow::Result<Vec<Seats>> {
+    pub async fn seats(&self, names: &Names) -> anyhow::Result<Seats> {
         #[derive(Deserialize)]
         struct Page {
             shows: Vec<Show>,
@@ -141,12 +137,10 @@ impl Target {
         #[derive(Deserialize)]
         struct Show {
             id: String,
-            available: u64,
-            held: u64,
-            sold: u64,
-            seq: u64,
+            #[serde(flatten)]
+            seats: Seats,
         }
-        let mut all = Vec::new();
+        let mut all = Seats::default();
         // The list is by id: what comes before is of others.
         let mut cursor = Some(format!("{}-", names.run()));
         while let Some(after) = cursor {
@@ -154,16 +148,12 @@ impl Target {
             let page: Page = serde_json::from_slice(&self.get(&path, DEADLINE).await?)?;
             cursor = page.next_cursor;
             for show in page.shows {
-                let Some(number) = names.show_number(&show.id) else {
+                if names.show_number(&show.id).is_none() {
                     return Ok(all);
-                };
-                all.push(Seats {
-                    show: number,
-                    available: show.available,
-                    held: show.held,
-                    sold: show.sold,
-                    seq: show.seq,
-                });
+                }
+                all.available += show.seats.available;
+                all.held += show.seats.held;
+                all.sold += show.seats.sold;
             }
         }
         Ok(all)
@@ -179,28 +169,24 @@ impl Target {
 struct Creations<'a, B> {
     target: &'a Target,
     path: &'a str,
-    next: u32,
-    number: u32,
+    numbers: Range<u32>,
     body: B,
     /// An answer that was not 201.
     refused: Option<String>,
 }
 
 impl<B: Fn(u32) -> String> Requests for Creations<'_, B> {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
-        let number = self.next;
-        if number == self.number {
-            return None;
-        }
-        self.next += 1;
-        let body = (self.body)(number);
+    type Mark = ();
+
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<()> {
+        let body = (self.body)(self.numbers.next()?);
         self.target
             .admin_head("POST", self.path)
             .write(request, &body);
-        Some(u64::from(number))
+        Some(())
     }
 
-    fn answered(&mut self, _: u64, response: Response<'_>) {
+    fn answered(&mut self, (): (), response: Response<'_>) {
         if response.status != 201 {
             self.refused = Some(String::from_utf8_lossy(response.body).into_owned());
         }

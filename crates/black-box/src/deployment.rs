@@ -112,7 +112,7 @@ impl Deployment {
     /// What service and servers say that they are, by name.
     pub async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let broker = broker::greeting(&host_and_port(&self.servers.rabbitmq_url)).await?;
-        let store = self.database.server().await?.to_string();
+        let store = self.database.server().await?;
         let tickets = self.program.version().await?;
         let versions = [("tickets", tickets), ("store", store), ("broker", broker)];
         Ok(versions

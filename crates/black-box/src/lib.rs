@@ -21,7 +21,7 @@ pub mod process;
 pub mod program;
 pub mod proof;
 pub mod store;
-pub mod store_server;
+mod store_server;
 pub mod target;
 pub mod usage;
 pub mod waiting;

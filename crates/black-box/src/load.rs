@@ -13,11 +13,14 @@ use crate::http::{Connection, Response};
 
 /// What is sent, and what is done with the answers. One value serves all connections.
 pub trait Requests {
+    /// What an answer's request is known by.
+    type Mark;
+
     /// Writes the next request and returns a mark for its answer; `None` if there is none left.
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64>;
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<Self::Mark>;
 
     /// Looks at the answer of the request with this mark.
-    fn answered(&mut self, mark: u64, response: Response<'_>);
+    fn answered(&mut self, mark: Self::Mark, response: Response<'_>);
 }
 
 /// What a run measured.
@@ -27,8 +30,6 @@ pub struct Measured {
     pub by_status: BTreeMap<u16, u64>,
     /// Time from sending to the whole answer, in µs, of every answer.
     pub latency_micros: Histogram<u64>,
-    /// Time that it took to open the connections, before the first request.
-    pub opening: Duration,
     /// When the first request was sent.
     pub started: Instant,
     /// From the first request to the last answer.
@@ -85,7 +86,6 @@ pub async fn drive(
     time: Option<Duration>,
     requests: &mut impl Requests,
 ) -> anyhow::Result<Measured> {
-    let asked = Instant::now();
     let opening = (0..connections).map(|_| Connection::open(address));
     let opened = try_join_all(opening)
         .await
@@ -125,7 +125,6 @@ pub async fn drive(
     Ok(Measured {
         by_status,
         latency_micros,
-        opening: started - asked,
         started,
         elapsed,
     })

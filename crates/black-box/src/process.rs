@@ -1,16 +1,15 @@
 //! Processes: started and ended.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use test_servers::ports;
 use tokio::time::{sleep, timeout};
 
 use crate::http::{Connection, Head};
-use crate::usage::{Watched, resident_kib, status_kib};
+use crate::usage::{Watched, resident_kib};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
@@ -28,18 +27,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with a free port put in by `with_port` and waits until it is ready.
+    /// Starts what will listen on this port, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not start, ends, or is not ready within 30 s.
-    pub async fn start(
-        program: &Path,
-        with_port: impl FnOnce(&mut Command, u16),
-        ready_path: &str,
-    ) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
-        let port = ports::free()?;
-        with_port(&mut command, port);
+    pub async fn start(command: Command, port: u16, ready_path: &str) -> anyhow::Result<Self> {
         let mut process = Self::spawn(command, port)?;
         let is_ready = |status| status == 200;
         process
@@ -112,11 +104,6 @@ impl Process {
     /// Resident memory now, in KiB.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
         resident_kib(self.id())
-    }
-
-    /// The most resident memory it ever had, in KiB.
-    pub fn peak_resident_kib(&self) -> anyhow::Result<u64> {
-        status_kib(self.id(), "VmHWM:")
     }
 
     /// Ends it by SIGTERM, as an operator would.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rand::random;
@@ -19,7 +18,6 @@ use crate::usage::Watched;
 
 /// Where a process says that it is ready.
 const READY: &str = "/health/ready";
-const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The program with the configuration that all its processes of a deployment have.
 #[derive(Debug, Clone)]
@@ -99,6 +97,8 @@ impl Program {
             .env_remove("APP__RABBITMQ__URL")
             .env("APP__LOG__LEVEL", "error")
             .env("APP__ADMIN__TOKEN", &self.token)
+            .env("APP__TICKETS__ID_SECRETS", "a secret for measurements")
+            .env("APP__AUTH__MODE", "off")
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -114,10 +114,7 @@ impl Program {
         command
             .args(["serve", "--role", role])
             .env("APP__SERVER__PORT", port.to_string());
-        let mut process = Process::spawn(command, port)?;
-        process
-            .wait_for_answer(READY, START_DEADLINE, |status| status == 200)
-            .await?;
+        let process = Process::start(command, port, READY).await?;
         Ok(Service {
             target: Target::local(process.address, &self.token),
             process,

@@ -1,7 +1,7 @@
 //! What the store says after a sale: from the database of an own deployment, or
 //! over HTTP, where a ticket is read by its id.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -51,9 +51,9 @@ impl Store {
     }
 
     /// How the shows of a run stand.
-    pub async fn seats(&self, target: &Target, names: &Names) -> anyhow::Result<Vec<Seats>> {
+    pub async fn seats(&self, target: &Target, names: &Names) -> anyhow::Result<Seats> {
         match self {
-            Self::Database(database) => database.seats(names).await,
+            Self::Database(database) => database.seats().await,
             Self::Http => target.seats(names).await,
         }
     }
@@ -115,8 +115,7 @@ impl Store {
         while asked.hold_seconds > 0
             && started.elapsed() < Duration::from_secs(u64::from(asked.hold_seconds)) + GRACE
         {
-            let seats = self.seats(asked.target, asked.names).await?;
-            if seats.iter().all(|seats| seats.held == 0) {
+            if self.seats(asked.target, asked.names).await?.held == 0 {
                 break;
             }
             sleep(PAUSE).await;
@@ -126,7 +125,14 @@ impl Store {
 
     async fn read_by_id(&self, asked: &Asked<'_>) -> anyhow::Result<Vec<StoredTicket>> {
         let Asked { target, names, .. } = asked;
-        let mut reading = Reading::new(asked);
+        let mut reading = Reading {
+            target,
+            names,
+            has_holds: asked.hold_seconds > 0,
+            unread: asked.accepted.to_vec(),
+            undecided: Vec::new(),
+            tickets: Vec::new(),
+        };
         let mut latest = (asked.accepted.len(), Instant::now());
         loop {
             self.wait_until_holds_end(asked).await?;
@@ -153,7 +159,7 @@ impl Store {
             let more = page
                 .tickets
                 .iter()
-                .filter_map(|ticket| ticket.stored(names, asked.hold_seconds > 0));
+                .filter_map(|ticket| ticket.stored(names, reading.has_holds));
             tickets.extend(more.filter(|ticket| !known.contains(&ticket.id)));
         }
         Ok(tickets)
@@ -189,41 +195,21 @@ struct Reading<'a> {
     names: &'a Names,
     has_holds: bool,
     unread: Vec<Uuid>,
-    reading: HashMap<u64, Uuid>,
-    sent: u64,
     undecided: Vec<Uuid>,
     tickets: Vec<StoredTicket>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(asked: &Asked<'a>) -> Self {
-        Self {
-            target: asked.target,
-            names: asked.names,
-            has_holds: asked.hold_seconds > 0,
-            unread: asked.accepted.to_vec(),
-            reading: HashMap::new(),
-            sent: 0,
-            undecided: Vec::new(),
-            tickets: Vec::new(),
-        }
-    }
-}
-
 impl Requests for Reading<'_> {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
+    type Mark = Uuid;
+
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<Uuid> {
         let id = self.unread.pop()?;
-        self.sent += 1;
-        self.reading.insert(self.sent, id);
         let path = format!("/tickets/{id}");
         self.target.head("GET", &path).write(request, "");
-        Some(self.sent)
+        Some(id)
     }
 
-    fn answered(&mut self, mark: u64, response: Response<'_>) {
-        let Some(id) = self.reading.remove(&mark) else {
-            return;
-        };
+    fn answered(&mut self, id: Uuid, response: Response<'_>) {
         let ticket = TicketAnswer::read(response.body);
         let ticket = ticket.filter(|ticket| response.status == 200 && ticket.ticket_id == id);
         match ticket.and_then(|ticket| ticket.stored(self.names, self.has_holds)) {

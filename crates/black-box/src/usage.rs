@@ -18,21 +18,17 @@ pub struct Watched {
 
 /// Resident memory of a process now, in KiB.
 pub fn resident_kib(id: u32) -> anyhow::Result<u64> {
-    status_kib(id, "VmRSS:")
-}
-
-pub(crate) fn status_kib(id: u32, field: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{id}/status");
     fs::read_to_string(&path)?
         .lines()
         .find_map(|line| {
-            line.strip_prefix(field)?
+            line.strip_prefix("VmRSS:")?
                 .split_whitespace()
                 .next()?
                 .parse()
                 .ok()
         })
-        .with_context(|| format!("no {field} in {path}"))
+        .with_context(|| format!("no VmRSS in {path}"))
 }
 
 /// CPU time of all threads of a process, user and system, in µs.

@@ -186,7 +186,7 @@ impl VerdictCounts {
     /// How often an order was rejected for `reason`.
     #[must_use]
     pub fn rejected_for(&self, reason: RejectionReason) -> u64 {
-        self.rejected[reason_index(reason)]
+        self.rejected[reason.index()]
     }
 
     /// How many verdicts there are, of all kinds.
@@ -355,7 +355,7 @@ impl Replay {
         let id = ticket.order.ticket_id;
         let max = terms.max_per_user.get();
         self.remember_rejected(ticket);
-        self.verdicts.rejected[reason_index(reason)] += 1;
+        self.verdicts.rejected[reason.index()] += 1;
         match reason {
             RejectionReason::SoldOut if ticket.order.quantity.seats() <= self.seats.available => {
                 let available = self.seats.available;
@@ -612,11 +612,4 @@ impl Replay {
             examples: self.examples,
         }
     }
-}
-
-fn reason_index(reason: RejectionReason) -> usize {
-    RejectionReason::ALL
-        .iter()
-        .position(|known| *known == reason)
-        .unwrap_or_default()
 }

@@ -19,6 +19,10 @@ pub enum IdError {
         /// Length of the refused text, in characters.
         length: usize,
     },
+    /// A path with `.` or `..` as a segment means another path (RFC 3986, section 5.2.4), so
+    /// nobody could ask for what has such an identifier.
+    #[error("must not be . or .., which mean something else in a path")]
+    DotSegment,
     /// A character is outside of `A-Za-z0-9._~-`.
     #[error("contains {character:?}; only A-Z a-z 0-9 . _ ~ - are allowed")]
     BadCharacter {
@@ -56,11 +60,23 @@ macro_rules! identifier {
         pub struct $name(SmolStr);
 
         impl $name {
-            /// Takes 1 to 64 characters of `A-Za-z0-9._~-`.
+            /// Takes 1 to 64 characters of `A-Za-z0-9._~-`, but neither `.` nor `..`.
             ///
             /// # Errors
             /// [`IdError`] says what is wrong with the text.
             pub fn new(text: &str) -> Result<Self, IdError> {
+                if matches!(text, "." | "..") {
+                    return Err(IdError::DotSegment);
+                }
+                Self::stored(text)
+            }
+
+            /// What this service wrote itself, in a row, a message or a page's cursor: earlier
+            /// releases took `.` and `..`, too, and what has such an identifier stays readable.
+            ///
+            /// # Errors
+            /// Like [`Self::new`], without [`IdError::DotSegment`].
+            pub fn stored(text: &str) -> Result<Self, IdError> {
                 validated(text).map(Self)
             }
 
@@ -130,6 +146,12 @@ mod tests {
             ShowId::new(&"x".repeat(65)),
             Err(IdError::TooLong { length: 65 })
         );
+        for text in [".", ".."] {
+            assert_eq!(ShowId::new(text), Err(IdError::DotSegment));
+            assert_eq!(ShowId::stored(text).unwrap().as_str(), text);
+            assert_eq!(UserId::new(text), Err(IdError::DotSegment));
+        }
+        assert_eq!(ShowId::new("...").unwrap().as_str(), "...");
         for (text, character) in [("a b", ' '), ("a/b", '/'), ("é", 'é'), ("a\n", '\n')] {
             assert_eq!(ShowId::new(text), Err(IdError::BadCharacter { character }));
         }

@@ -1,152 +1,81 @@
-//! Ticket ids that prove by themselves that they were issued.
+//! Ticket ids: they prove by themselves that they were issued, and keep to themselves what they
+//! carry (ADR 26).
 //!
 //! An id is a UUID of version 8 (RFC 9562, section 5.8) with 122 bits of our own,
 //! from the most significant on:
 //!
 //! | bits | time-ordered id | keyed id |
 //! |---|---|---|
-//! | 48 | milliseconds since 1970 | hash |
+//! | 43 | milliseconds since 1970 | hash |
+//! | 5 | sealed | sealed |
 //! | 4 | version, `8` | version, `8` |
 //! | 1 | `0` | `1` |
-//! | 1 | class, 0 is `high` | hash |
-//! | 10 | counter | hash |
+//! | 11 | sealed | sealed |
 //! | 2 | variant, `0b10` | variant, `0b10` |
+//! | 62 | sealed | sealed |
+//!
+//! The 78 sealed bits are encrypted ([`key`]). Only a process with the secret can read them:
+//!
+//! | bits | time-ordered id | keyed id |
+//! |---|---|---|
+//! | 1 | class, 0 is `high` | hash |
 //! | 6 | lane | hash |
+//! | 9 | counter | hash |
 //! | 28 | process | hash |
-//! | 28 | tag | tag |
+//! | 24 | zeros | zeros |
+//! | 10 | hash of the user's id | hash of the user's id |
 //!
-//! The tag is the keyed BLAKE3 hash of the other bits, cut to 28 bits. Guessing
-//! one gains an attacker nothing but the answer `processing` for an id that
-//! nobody has.
+//! The zeros are the check: what nobody sealed has them once in 2^24. The hashes are keyed.
 //!
-//! **Collisions.** Inside of a process there are none: milliseconds and counter
-//! are one 58-bit number that only grows (1,024 ids per millisecond; a process
-//! that issues more borrows from the next one). Two processes collide only if
-//! they drew the same 28-bit process part: with 20 processes at a time and 1,000
-//! process starts a year, 20,000 pairs meet in a year, so the chance that any
-//! pair ever shares a part is 20,000 / 2^28, once in 13,000 years, whatever the
-//! rate of orders. Keyed ids have 93 bits of hash: after five years at 50,000 a second
-//! (8 * 10^12 of them) the chance of any collision is (8 * 10^12)^2 / 2^94, three in a thousand.
+//! **Guessing.** The time is in front, readable, so that rows lie in the sequence in which they
+//! are written. All else of an id is as good as random to everybody else, and one id tells
+//! nothing about the next: an attacker who knows the millisecond of somebody's order hits its id
+//! once in 2^78 guesses. Once in 2^24 a guess passes the check, and gains the answer
+//! `processing` for a ticket that nobody has.
+//!
+//! **Collisions.** Inside of a process there are none: milliseconds and counter are one number
+//! that only grows (512 ids per millisecond; a process that issues more borrows from the next
+//! one), and sealing maps no two of them to one. Two processes collide only if they drew the same
+//! 28-bit process part: with 20 processes at a time and 1,000 process starts a year, 20,000 pairs
+//! meet in a year, so the chance that any pair ever shares a part is 20,000 / 2^28, once in 13,000
+//! years, whatever the rate of orders. Keyed ids have 87 bits of hash, and those of two users 10
+//! bits more: after five years at 50,000 a second (8 * 10^12 of them) the chance of any collision
+//! is (8 * 10^12)^2 / 2^98, two in ten thousand. The milliseconds last until the year 2248.
 
-use std::fmt;
-use std::str::FromStr;
+mod key;
+mod opened;
+mod ticket_id;
+mod unsealed;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use uuid::Uuid;
-
+use self::key::Key;
+use self::opened::{OWNER, OWNER_BITS, Waiting, owner};
+use self::ticket_id::{FRONT_SHIFT, KEYED, VISIBLE};
 use crate::ids::UserId;
-use crate::lane::{Lane, Lanes, MAX_LANES};
+use crate::lane::{Lane, MAX_LANES};
 use crate::time::Timestamp;
 use crate::user::PriorityClass;
+
+pub use self::opened::Opened;
+pub use self::ticket_id::{MalformedTicketId, TicketId};
 
 /// The longest `Idempotency-Key`, in characters.
 pub const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 /// The shortest secret that signs ids, in bytes.
 pub const MIN_SECRET_LENGTH: usize = 16;
 
-const VERSION: u128 = 0x8 << 76;
-const VARIANT: u128 = 0b10 << 62;
-const FIXED_BITS: u128 = (0xf << 76) | (0b11 << 62);
-const KEYED: u128 = 1 << 75;
-const STANDARD_CLASS: u128 = 1 << 74;
-const TIME_SHIFT: u32 = 80;
-const COUNTER_BITS: u32 = 10;
-const COUNTER_SHIFT: u32 = 64;
-const LANE_SHIFT: u32 = 56;
+/// Of what is sealed, from the least significant on: owner, check, body.
+const CHECK_BITS: u32 = 24;
+const CHECK: u128 = ((1 << CHECK_BITS) - 1) << OWNER_BITS;
+const BODY_SHIFT: u32 = OWNER_BITS + CHECK_BITS;
+const BODY: u128 = (1 << 44) - 1;
+
+/// Of a time-ordered id's body.
 const PROCESS_BITS: u32 = 28;
-const PROCESS_SHIFT: u32 = 28;
-const TAG_MASK: u128 = (1 << 28) - 1;
-
-/// Names one ticket for ever; also the buyer's receipt.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TicketId(u128);
-
-/// The text is not a ticket id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "is not a ticket id; give the ticket_id of an order's answer, such as \
-     0199a2b4-7d3e-8001-8a5f-3c0d9e412b77"
-)]
-pub struct MalformedTicketId;
-
-impl TicketId {
-    /// The id's 16 bytes, as a store keeps them; they sort like the id.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
-    }
-
-    /// Takes what [`Self::to_bytes`] gave.
-    ///
-    /// # Errors
-    /// [`MalformedTicketId`] when the bytes are not a UUID of version 8.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Result<Self, MalformedTicketId> {
-        let bits = u128::from_be_bytes(bytes);
-        if bits & FIXED_BITS != VERSION | VARIANT {
-            return Err(MalformedTicketId);
-        }
-        Ok(Self(bits))
-    }
-
-    /// Whether the id was derived from an `Idempotency-Key` and so carries
-    /// neither time nor lane nor class.
-    #[must_use]
-    pub const fn is_keyed(self) -> bool {
-        self.0 & KEYED != 0
-    }
-
-    /// When the id was issued, to the millisecond; `None` for a keyed id.
-    #[must_use]
-    pub fn issued_at(self) -> Option<Timestamp> {
-        let millis = i64::try_from(self.0 >> TIME_SHIFT).ok()?;
-        (!self.is_keyed())
-            .then(|| Timestamp::from_micros(millis.checked_mul(1_000)?).ok())
-            .flatten()
-    }
-
-    /// The class the order waits in; `None` for a keyed id.
-    #[must_use]
-    pub fn class(self) -> Option<PriorityClass> {
-        (!self.is_keyed()).then_some(if self.0 & STANDARD_CLASS == 0 {
-            PriorityClass::High
-        } else {
-            PriorityClass::Standard
-        })
-    }
-
-    /// The lane the order waits in; `None` for a keyed id, and when there are
-    /// fewer `lanes` by now.
-    #[must_use]
-    pub fn lane(self, lanes: Lanes) -> Option<Lane> {
-        let index = u8::try_from((self.0 >> LANE_SHIFT) & u128::from(MAX_LANES - 1)).ok()?;
-        (!self.is_keyed()).then(|| lanes.get(index)).flatten()
-    }
-}
-
-impl fmt::Display for TicketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Uuid::from_u128(self.0).hyphenated().fmt(f)
-    }
-}
-
-impl fmt::Debug for TicketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for TicketId {
-    type Err = MalformedTicketId;
-
-    fn from_str(text: &str) -> Result<Self, MalformedTicketId> {
-        // Only the hyphenated form: one ticket has one name.
-        if text.len() != 36 {
-            return Err(MalformedTicketId);
-        }
-        let uuid = Uuid::try_parse(text).map_err(|_| MalformedTicketId)?;
-        Self::from_bytes(uuid.into_bytes())
-    }
-}
+const COUNTER_BITS: u32 = 9;
+const LANE_SHIFT: u32 = PROCESS_BITS + COUNTER_BITS;
+const CLASS_SHIFT: u32 = LANE_SHIFT + 6;
 
 /// A number that tells processes apart: 28 random bits, drawn at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,47 +122,53 @@ impl IdempotencyKey {
 
 /// What one secret is turned into: keys for one purpose each.
 struct SecretKeys {
-    tag: [u8; 32],
-    idempotency: [u8; 32],
+    seal: Key,
+    owner: Key,
+    idempotency: Key,
+    /// Of ids of before they were sealed.
+    tag: Key,
 }
 
 impl SecretKeys {
     fn derive(secret: &str) -> Self {
         Self {
-            tag: blake3::derive_key("tickets 2026 receipt tag v1", secret.as_bytes()),
-            idempotency: blake3::derive_key("tickets 2026 idempotency key v1", secret.as_bytes()),
+            seal: Key::derive("tickets 2026 receipt seal v1", secret),
+            owner: Key::derive("tickets 2026 receipt owner v1", secret),
+            idempotency: Key::derive("tickets 2026 idempotency key v1", secret),
+            tag: Key::derive("tickets 2026 receipt tag v1", secret),
         }
     }
 
-    fn tag_of(&self, untagged: u128) -> u128 {
-        let hash = blake3::keyed_hash(&self.tag, &untagged.to_be_bytes());
-        u128::from(first_u32(hash.as_bytes())) & TAG_MASK
+    fn sealed(&self, visible: u128, body: u128, user: &UserId) -> TicketId {
+        let visible = visible & VISIBLE;
+        let open = ((body & BODY) << BODY_SHIFT) | owner(&self.owner, user);
+        TicketId::from_parts(visible, self.seal.seal(visible, open))
     }
 
-    fn signed(&self, payload: u128) -> TicketId {
-        let untagged = (payload & !FIXED_BITS & !TAG_MASK) | VERSION | VARIANT;
-        TicketId(untagged | self.tag_of(untagged))
+    fn open(&self, id: TicketId) -> Option<Opened<'_>> {
+        let open = self.seal.unseal(id.visible(), id.sealed());
+        let body = open >> BODY_SHIFT;
+        (open & CHECK == 0).then_some(Opened {
+            waiting: (!id.is_keyed()).then_some(Waiting {
+                millis: id.visible() >> FRONT_SHIFT,
+                is_standard: body >> CLASS_SHIFT != 0,
+                lane: (body >> LANE_SHIFT) & u128::from(MAX_LANES - 1),
+            }),
+            owner: Some((open & OWNER, &self.owner)),
+        })
     }
 
-    fn has_signed(&self, id: TicketId) -> bool {
-        id.0 & TAG_MASK == self.tag_of(id.0 & !TAG_MASK)
+    /// The id of now and the one of before ids were sealed. Of user and key alone: a changed
+    /// body must meet the first one's ticket.
+    fn keyed_ids(&self, user: &UserId, key: &IdempotencyKey) -> [TicketId; 2] {
+        // No identifier contains the zero, so no two pairs look alike.
+        let input = [user.as_str().as_bytes(), &[0], key.0.as_bytes()].concat();
+        let [before, hash] = self.idempotency.numbers(&input);
+        [
+            self.sealed(hash | KEYED, hash, user),
+            unsealed::keyed(&self.tag, before),
+        ]
     }
-
-    /// Of user and key alone: a changed body must meet the first one's ticket.
-    fn keyed_id(&self, user: &UserId, key: &IdempotencyKey) -> TicketId {
-        let mut hasher = blake3::Hasher::new_keyed(&self.idempotency);
-        hasher.update(user.as_str().as_bytes());
-        // No identifier contains it, so no two pairs look alike.
-        hasher.update(&[0]);
-        hasher.update(key.0.as_bytes());
-        let mut payload = [0; 16];
-        hasher.finalize_xof().fill(&mut payload);
-        self.signed(u128::from_be_bytes(payload) | KEYED)
-    }
-}
-
-fn first_u32(bytes: &[u8; 32]) -> u32 {
-    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
 /// Why secrets cannot sign ids.
@@ -252,7 +187,7 @@ pub enum SecretsError {
 
 /// Issues ticket ids and recognises those that any process with the same secrets issued.
 pub struct Receipts {
-    /// The first signs, all verify; never empty.
+    /// The first seals, all open; never empty.
     keys: Vec<SecretKeys>,
     process: ProcessId,
     /// Milliseconds and counter of the newest id, as one number that only grows.
@@ -260,7 +195,7 @@ pub struct Receipts {
 }
 
 impl Receipts {
-    /// The first of `secrets` signs, all of them verify.
+    /// The first of `secrets` seals, all of them open.
     ///
     /// # Errors
     /// [`SecretsError`] when there is none or one is too short.
@@ -295,9 +230,15 @@ impl Receipts {
         self.process
     }
 
-    /// A new id, later than every one issued here before, even if the clock went back.
+    /// A new id, not earlier than any issued here before, even if the clock went back.
     #[must_use]
-    pub fn issue(&self, now: Timestamp, lane: Lane, class: PriorityClass) -> TicketId {
+    pub fn issue(
+        &self,
+        now: Timestamp,
+        lane: Lane,
+        class: PriorityClass,
+        user: &UserId,
+    ) -> TicketId {
         let earliest = now.as_millis() << COUNTER_BITS;
         let next = |newest: u64| earliest.max(newest + 1);
         let newest = self
@@ -310,31 +251,36 @@ impl Receipts {
         let counter = u128::from(newest & ((1 << COUNTER_BITS) - 1));
         let class = match class {
             PriorityClass::High => 0,
-            PriorityClass::Standard => STANDARD_CLASS,
+            PriorityClass::Standard => 1 << CLASS_SHIFT,
         };
-        self.keys[0].signed(
-            (millis << TIME_SHIFT)
-                | class
-                | (counter << COUNTER_SHIFT)
-                | (u128::from(lane.index()) << LANE_SHIFT)
-                | (u128::from(self.process.get()) << PROCESS_SHIFT),
-        )
+        let body = class
+            | (u128::from(lane.index()) << LANE_SHIFT)
+            | (counter << PROCESS_BITS)
+            | u128::from(self.process.get());
+        self.keys[0].sealed(millis << FRONT_SHIFT, body, user)
     }
 
     /// The ids that this user's `key` stands for: the first is the one to order
-    /// under, the others are what it was called under older secrets.
+    /// under, the others are what it was called under older secrets, and before
+    /// ids were sealed.
     #[must_use]
     pub fn keyed(&self, user: &UserId, key: &IdempotencyKey) -> Vec<TicketId> {
-        self.keys
-            .iter()
-            .map(|keys| keys.keyed_id(user, key))
-            .collect()
+        let ids = self.keys.iter().map(|keys| keys.keyed_ids(user, key));
+        ids.flatten().collect()
+    }
+
+    /// What the id tells; `None` unless some process with one of these secrets issued it.
+    #[must_use]
+    pub fn open(&self, id: TicketId) -> Option<Opened<'_>> {
+        let sealed = self.keys.iter().find_map(|keys| keys.open(id));
+        let mut keys = self.keys.iter();
+        sealed.or_else(|| keys.find_map(|keys| unsealed::open(&keys.tag, id)))
     }
 
     /// Whether some process with one of these secrets issued `id`.
     #[must_use]
     pub fn has_issued(&self, id: TicketId) -> bool {
-        self.keys.iter().any(|keys| keys.has_signed(id))
+        self.open(id).is_some()
     }
 }
 
@@ -343,8 +289,12 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::lane::Lanes;
 
     const SECRET: &str = "a secret of the tests";
+    const OLDER: &str = "the older secret of all";
+    /// In microseconds.
+    const NOW: i64 = 1_780_000_000_123_456;
 
     fn receipts(secrets: &[&str]) -> Receipts {
         Receipts::new(secrets.iter().copied(), ProcessId::new(7)).unwrap()
@@ -358,15 +308,30 @@ mod tests {
         Lanes::new(64).unwrap().get(index).unwrap()
     }
 
+    fn user(number: u64) -> UserId {
+        UserId::from(number)
+    }
+
+    fn key(text: &str) -> IdempotencyKey {
+        IdempotencyKey::new(text.as_bytes()).unwrap()
+    }
+
+    /// An id that is like every other.
+    fn any(receipts: &Receipts) -> TicketId {
+        receipts.issue(at(NOW), lane(1), PriorityClass::Standard, &user(1))
+    }
+
     #[test]
-    fn an_id_carries_time_lane_and_class() {
+    fn an_id_carries_time_lane_class_and_something_of_its_user() {
         let receipts = receipts(&[SECRET]);
         for class in PriorityClass::ALL {
-            let id = receipts.issue(at(1_780_000_000_123_456), lane(63), class);
-            assert_eq!(id.issued_at(), Some(at(1_780_000_000_123_000)));
-            assert_eq!(id.class(), Some(class));
-            assert_eq!(id.lane(Lanes::new(64).unwrap()), Some(lane(63)));
-            assert_eq!(id.lane(Lanes::new(63).unwrap()), None);
+            let id = receipts.issue(at(NOW), lane(63), class, &user(1));
+            let opened = receipts.open(id).unwrap();
+            assert_eq!(opened.issued_at(), Some(at(1_780_000_000_123_000)));
+            assert_eq!(opened.class(), Some(class));
+            assert_eq!(opened.lane(Lanes::new(64).unwrap()), Some(lane(63)));
+            assert_eq!(opened.lane(Lanes::new(63).unwrap()), None);
+            assert!(opened.may_be_of(&user(1)));
             assert!(!id.is_keyed());
             assert_eq!(id.to_string().parse(), Ok(id));
             assert_eq!(TicketId::from_bytes(id.to_bytes()), Ok(id));
@@ -374,15 +339,34 @@ mod tests {
         }
     }
 
+    /// Of a thousand others about one.
     #[test]
-    fn ids_grow_and_never_repeat_even_when_the_clock_goes_back() {
+    fn an_id_is_hardly_ever_taken_for_that_of_another_user() {
         let receipts = receipts(&[SECRET]);
-        let mut previous = None;
-        for step in 0..5_000_i64 {
-            let id = receipts.issue(at(1_000_000 - step), lane(0), PriorityClass::High);
-            assert!(Some(id) > previous);
-            previous = Some(id);
+        for id in [any(&receipts), receipts.keyed(&user(1), &key("k"))[0]] {
+            let opened = receipts.open(id).unwrap();
+            assert!(opened.may_be_of(&user(1)));
+            let mistaken = (2..10_002).filter(|number| opened.may_be_of(&user(*number)));
+            let mistaken = mistaken.count();
+            assert!((1..25).contains(&mistaken), "{mistaken}");
         }
+    }
+
+    #[test]
+    fn times_never_go_back_and_ids_never_repeat_even_when_the_clock_goes_back() {
+        let receipts = receipts(&[SECRET]);
+        let mut ids = HashSet::new();
+        let mut latest = None;
+        for step in 0..5_000_i64 {
+            let now = at(1_000_000 - step);
+            let id = receipts.issue(now, lane(0), PriorityClass::High, &user(1));
+            let issued_at = receipts.open(id).unwrap().issued_at();
+            assert!(issued_at >= latest);
+            latest = issued_at;
+            assert!(ids.insert(id));
+        }
+        // 512 in each millisecond.
+        assert_eq!(latest, Some(at(1_009_000)));
     }
 
     #[test]
@@ -391,13 +375,7 @@ mod tests {
         let mut ids = HashSet::new();
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (0..1_000)
-                            .map(|_| receipts.issue(at(0), lane(0), PriorityClass::High))
-                            .collect::<Vec<_>>()
-                    })
-                })
+                .map(|_| scope.spawn(|| [(); 1_000].map(|()| any(&receipts))))
                 .collect();
             for thread in threads {
                 ids.extend(thread.join().unwrap());
@@ -407,57 +385,134 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_verifies_and_the_first_signs() {
-        let old = receipts(&["the older secret of all"]);
-        let both = receipts(&[SECRET, "the older secret of all"]);
-        let new = receipts(&[SECRET]);
-        let id = old.issue(at(0), lane(1), PriorityClass::Standard);
-        assert!(both.has_issued(id));
+    fn every_secret_opens_and_the_first_seals() {
+        let (old, both, new) = (
+            receipts(&[OLDER]),
+            receipts(&[SECRET, OLDER]),
+            receipts(&[SECRET]),
+        );
+        let id = any(&old);
+        assert!(both.open(id).unwrap().may_be_of(&user(1)));
         assert!(!new.has_issued(id));
-        assert!(new.has_issued(both.issue(at(0), lane(1), PriorityClass::Standard)));
+        assert!(new.has_issued(any(&both)));
     }
 
     #[test]
     fn a_changed_bit_is_found_out() {
         let receipts = receipts(&[SECRET]);
-        let id = receipts.issue(at(1), lane(1), PriorityClass::Standard);
-        for bit in 0..128 {
-            let forged = id.0 ^ (1 << bit);
-            let recognised =
-                TicketId::from_bytes(forged.to_be_bytes()).is_ok_and(|id| receipts.has_issued(id));
-            assert!(!recognised, "bit {bit}");
+        let keyed = receipts.keyed(&user(1), &key("k"));
+        for id in keyed.into_iter().chain([any(&receipts)]) {
+            assert!(receipts.has_issued(id));
+            for bit in 0..128 {
+                let forged = id.bits() ^ (1 << bit);
+                let recognised = TicketId::from_bytes(forged.to_be_bytes())
+                    .is_ok_and(|id| receipts.has_issued(id));
+                assert!(!recognised, "{id}: bit {bit}");
+            }
         }
+    }
+
+    /// With the right time, and always the same ones.
+    #[test]
+    fn guesses_are_found_out() {
+        const GUESSES: u128 = 300_000;
+        let receipts = receipts(&[SECRET]);
+        let visible = any(&receipts).bits() & VISIBLE;
+        let guesser = Key::derive("tickets 2026 test guesses", "");
+        for guess in 0..GUESSES {
+            let sealed = guesser.number(&guess.to_be_bytes());
+            let id = TicketId::from_parts(visible, sealed);
+            assert!(!receipts.has_issued(id), "{id}");
+        }
+    }
+
+    /// Of one user, in one line and one millisecond, which is all that ids can have in common.
+    #[test]
+    fn ids_have_nothing_in_common_but_the_time() {
+        const OF_EACH: usize = 500;
+        const PROCESSES: u32 = 20;
+        let ids: Vec<_> = (0..PROCESSES)
+            .flat_map(|process| {
+                let receipts = Receipts::new([SECRET], ProcessId::new(process)).unwrap();
+                [(); OF_EACH].map(|()| any(&receipts))
+            })
+            .collect();
+        assert_eq!(HashSet::<_>::from_iter(&ids).len(), 10_000);
+        assert!(
+            ids.iter()
+                .all(|id| (id.bits() ^ ids[0].bits()) & VISIBLE == 0)
+        );
+        for bit in 0..78 {
+            let ones = ids.iter().filter(|id| id.sealed() >> bit & 1 == 1);
+            let ones = ones.count();
+            assert!((4_500..5_500).contains(&ones), "bit {bit}: {ones}");
+        }
+        // One follows the other.
+        let differing = ids.windows(2).map(|two| two[0].sealed() ^ two[1].sealed());
+        let differing: u32 = differing.map(u128::count_ones).sum();
+        let each = f64::from(differing) / 9_999.0;
+        assert!((38.0..40.0).contains(&each), "{each}");
     }
 
     #[test]
     fn a_key_names_one_ticket_per_user() {
-        let receipts = receipts(&[SECRET, "the older secret of all"]);
-        let user = |text| UserId::new(text).unwrap();
-        let key = |text: &str| IdempotencyKey::new(text.as_bytes()).unwrap();
-        let ids = receipts.keyed(&user("a"), &key("k"));
-        assert_eq!(ids, receipts.keyed(&user("a"), &key("k")));
-        assert_eq!(ids.len(), 2);
-        assert_ne!(ids[0], ids[1]);
-        assert_ne!(ids, receipts.keyed(&user("b"), &key("k")));
-        assert_ne!(ids, receipts.keyed(&user("a"), &key("l")));
-        assert!(ids[0].is_keyed() && receipts.has_issued(ids[0]));
-        assert_eq!(ids[0].issued_at(), None);
-        assert_eq!(ids[0].class(), None);
-        assert_eq!(ids[0].lane(Lanes::new(64).unwrap()), None);
+        let receipts = receipts(&[SECRET, OLDER]);
+        let ids = receipts.keyed(&user(1), &key("k"));
+        assert_eq!(ids, receipts.keyed(&user(1), &key("k")));
+        // Under each secret, sealed and as before.
+        assert_eq!(HashSet::<_>::from_iter(&ids).len(), 4);
+        assert_ne!(ids, receipts.keyed(&user(2), &key("k")));
+        assert_ne!(ids, receipts.keyed(&user(1), &key("l")));
+        for id in ids {
+            let opened = receipts.open(id).unwrap();
+            assert!(id.is_keyed());
+            assert_eq!(opened.issued_at(), None);
+            assert_eq!(opened.class(), None);
+            assert_eq!(opened.lane(Lanes::new(64).unwrap()), None);
+        }
+    }
+
+    /// These were issued by the version before.
+    #[test]
+    fn ids_of_before_they_were_sealed_stay_valid() {
+        let id = |text: &str| text.parse::<TicketId>().unwrap();
+        let lanes = Lanes::new(64).unwrap();
+        let receipts = receipts(&[SECRET, OLDER]);
+        let millisecond = at(1_780_000_000_123_000);
+        for (text, issued_at, index, class) in [
+            (
+                "019e7044-887b-8000-bf00-00007c1abe26",
+                millisecond,
+                63,
+                PriorityClass::High,
+            ),
+            (
+                "019e7044-887b-8401-8500-000078270ecc",
+                millisecond,
+                5,
+                PriorityClass::Standard,
+            ),
+            (
+                "00000000-0000-8401-81ff-fffff1c66d2f",
+                at(0),
+                1,
+                PriorityClass::Standard,
+            ),
+        ] {
+            let opened = receipts.open(id(text)).unwrap();
+            assert_eq!(opened.issued_at(), Some(issued_at));
+            assert_eq!(opened.lane(lanes), Some(lane(index)));
+            assert_eq!(opened.class(), Some(class));
+            // It does not say whose it is.
+            assert!((0..100).all(|number| opened.may_be_of(&user(number))));
+        }
+        let keyed = id("7191ae15-449f-8a74-bd6b-c5b9afdaa694");
+        assert_eq!(receipts.open(keyed).unwrap().class(), None);
+        assert_eq!(receipts.keyed(&user(1), &key("k"))[1], keyed);
     }
 
     #[test]
-    fn malformed_ids_keys_and_secrets_are_refused() {
-        for text in [
-            "",
-            "1",
-            "0199a2b47d3e80018a5f3c0d9e412b77",
-            "00000000-0000-0000-0000-000000000000",
-            "0199a2b4-7d3e-7001-8a5f-3c0d9e412b77",
-            "0199a2b4-7d3e-8001-ca5f-3c0d9e412b77",
-        ] {
-            assert_eq!(text.parse::<TicketId>(), Err(MalformedTicketId), "{text}");
-        }
+    fn malformed_keys_and_secrets_are_refused() {
         for key in [&b""[..], b"a b", &[b'x'; 256], "é".as_bytes()] {
             assert_eq!(IdempotencyKey::new(key), Err(InvalidIdempotencyKey));
         }

@@ -16,7 +16,7 @@ mod saved;
 mod terms;
 mod transition;
 
-pub use batch::{BatchOutcome, BatchShow, BatchState, Decision, decide_batch};
+pub use batch::{BatchOutcome, BatchShow, BatchState, Decision, decide_batch, make_room};
 pub use ledger::{CorruptCounters, Refusal, ShowLedger, TermsRefused, Transition};
 pub use saved::{Changes, ShowAfter, TicketChange};
 pub use terms::{ShowSaved, change_show, open_show};

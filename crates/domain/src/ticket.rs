@@ -1,49 +1,22 @@
 //! A decided order.
 
+use crate::named::named;
 use crate::order::Order;
 use crate::time::Timestamp;
 
-/// Why an order got no seats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RejectionReason {
-    /// Fewer seats were available than the order wants.
-    SoldOut,
-    /// The user would have more seats than the show allows one user.
-    LimitExceeded,
-    /// The order was accepted outside of the sales window.
-    SalesClosed,
-    /// The ledger has no such user.
-    UserNotFound,
-    /// The ledger has no such show.
-    ShowNotFound,
-}
-
-impl RejectionReason {
-    /// All reasons, for reports that list each of them.
-    pub const ALL: [Self; 5] = [
-        Self::SoldOut,
-        Self::LimitExceeded,
-        Self::SalesClosed,
-        Self::UserNotFound,
-        Self::ShowNotFound,
-    ];
-
-    /// The reason's name in JSON and tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SoldOut => "sold_out",
-            Self::LimitExceeded => "limit_exceeded",
-            Self::SalesClosed => "sales_closed",
-            Self::UserNotFound => "user_not_found",
-            Self::ShowNotFound => "show_not_found",
-        }
-    }
-
-    /// The reason of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+named! {
+    /// Why an order got no seats.
+    RejectionReason {
+        /// Fewer seats were available than the order wants.
+        SoldOut = "sold_out",
+        /// The user would have more seats than the show allows one user.
+        LimitExceeded = "limit_exceeded",
+        /// The order was accepted outside of the sales window.
+        SalesClosed = "sales_closed",
+        /// The ledger has no such user.
+        UserNotFound = "user_not_found",
+        /// The ledger has no such show.
+        ShowNotFound = "show_not_found",
     }
 }
 
@@ -61,52 +34,26 @@ pub enum Verdict {
     Rejected(RejectionReason),
 }
 
-/// Where a decided ticket stands. Before its verdict it is `processing`, and not in the ledger.
-///
-/// `reserved` becomes `confirmed`, `expired` or `cancelled`; `confirmed` becomes
-/// `cancelled`; the others are final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Status {
-    /// The seats are held.
-    Reserved,
-    /// The seats are sold.
-    Confirmed,
-    /// There were no seats.
-    Rejected,
-    /// The hold ran out; the seats went back.
-    Expired,
-    /// The buyer gave the seats back.
-    Cancelled,
+named! {
+    /// Where a decided ticket stands. Before its verdict it is `processing`, and not in the ledger.
+    ///
+    /// `reserved` becomes `confirmed`, `expired` or `cancelled`; `confirmed` becomes
+    /// `cancelled`; the others are final.
+    Status {
+        /// The seats are held.
+        Reserved = "reserved",
+        /// The seats are sold.
+        Confirmed = "confirmed",
+        /// There were no seats.
+        Rejected = "rejected",
+        /// The hold ran out; the seats went back.
+        Expired = "expired",
+        /// The buyer gave the seats back.
+        Cancelled = "cancelled",
+    }
 }
 
 impl Status {
-    /// Every status of a decided ticket.
-    pub const ALL: [Self; 5] = [
-        Self::Reserved,
-        Self::Confirmed,
-        Self::Rejected,
-        Self::Expired,
-        Self::Cancelled,
-    ];
-
-    /// The status's name in JSON and tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reserved => "reserved",
-            Self::Confirmed => "confirmed",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The status of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
-
     /// Whether the ticket's seats count against its user's limit.
     #[must_use]
     pub const fn is_live(self) -> bool {

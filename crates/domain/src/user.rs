@@ -3,34 +3,16 @@
 use smol_str::SmolStr;
 
 use crate::ids::UserId;
+use crate::named::named;
 use crate::show::{LabelError, validated_label};
 
-/// Which of a lane's two queues an order waits in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PriorityClass {
-    /// Decided before [`Self::Standard`] by weight, never to its exclusion.
-    High,
-    /// Everybody else.
-    Standard,
-}
-
-impl PriorityClass {
-    /// Every class, the most urgent first.
-    pub const ALL: [Self; 2] = [Self::High, Self::Standard];
-
-    /// The class's name in JSON, queue names and tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Standard => "standard",
-        }
-    }
-
-    /// The class of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.as_str() == name)
+named! {
+    /// Which of a lane's two queues an order waits in; the most urgent class first.
+    PriorityClass {
+        /// Decided before [`Self::Standard`] by weight, never to its exclusion.
+        High = "high",
+        /// Everybody else.
+        Standard = "standard",
     }
 }
 
@@ -75,6 +57,16 @@ pub struct UserChange {
 }
 
 impl User {
+    /// A user of whom only the id is known, which is the name, too.
+    #[must_use]
+    pub fn enrolled(id: UserId, priority: PriorityClass) -> Self {
+        Self {
+            name: UserName(id.as_str().into()),
+            id,
+            priority,
+        }
+    }
+
     /// The user with `change` applied.
     #[must_use]
     pub fn changed(self, change: UserChange) -> Self {

@@ -10,8 +10,10 @@ mod value;
 
 use std::fmt::Display;
 
+use smallvec::SmallVec;
+
 pub use self::faults::{Fault, Faults, Place, dotted, pointer};
-pub use self::readers::{flag, number, owned, text, whole, word};
+pub use self::readers::{flag, number, owned, positive, text, whole, word};
 pub use self::value::{Table, Value};
 
 /// Builds a struct of fields that may be wrong. Unlike a struct literal with a `?` behind each
@@ -82,7 +84,7 @@ impl<'v> Given<'v, '_> {
         };
         let mut fields = Fields {
             left,
-            known: Vec::new(),
+            known: SmallVec::new(),
             place: self.place,
             faults: self.faults,
         };
@@ -113,7 +115,8 @@ impl<'v> Given<'v, '_> {
 #[derive(Debug)]
 pub struct Fields<'v, 'f> {
     left: Table<'v>,
-    known: Vec<&'static str>,
+    /// Most documents have few: then nothing is allocated for them.
+    known: SmallVec<[&'static str; 8]>,
     place: Place<'f>,
     faults: &'f mut Faults,
 }

@@ -21,6 +21,16 @@ pub fn number(range: RangeInclusive<f64>) -> impl Fn(&Value<'_>) -> Result<f64, 
     move |value| within(&range, value.as_number(), "number")
 }
 
+/// Reads a number above 0.
+pub fn positive(max: f64) -> impl Fn(&Value<'_>) -> Result<f64, String> {
+    move |value| {
+        let number = value.as_number();
+        number
+            .filter(|number| *number > 0.0 && *number <= max)
+            .ok_or_else(|| format!("must be a number above 0 and at most {max}"))
+    }
+}
+
 fn within<T: PartialOrd + Display>(
     range: &RangeInclusive<T>,
     number: Option<T>,

@@ -100,6 +100,12 @@ fn bare_texts_stand_for_what_is_asked_for() {
     let bare = |text: &'static str| Value::Bare(text.into());
     assert_eq!(whole(1..=9_u8)(&bare("7")), Ok(7));
     assert_eq!(number(0.0..=1.0)(&bare("0.5")), Ok(0.5));
+    let rate = positive(1e6);
+    assert_eq!(rate(&bare("0.5")), Ok(0.5));
+    let refused = "must be a number above 0 and at most 1000000";
+    for text in ["0", "-1", "1000001", "NaN", "x"] {
+        assert_eq!(rate(&bare(text)).unwrap_err(), refused, "{text}");
+    }
     assert_eq!(flag(&bare("true")), Ok(true));
     assert_eq!(owned(&bare("true")), Ok("true".to_owned()));
     let text = |text: &'static str| Value::Text(text.into());

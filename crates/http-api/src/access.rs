@@ -1,22 +1,30 @@
 //! Who may: what a handler needs stands first in its signature.
 
 use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest};
+use domain::principal::Principal;
+use futures_util::FutureExt;
+use futures_util::future::{Either, Map};
 
-use crate::admin_token::AdminToken;
+use crate::guard::Identified;
 use crate::problem::ApiError;
 use crate::state::State;
 
 /// What a route needs of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub enum Needs {
     /// Nothing.
     Nothing,
-    /// Administration.
-    Administration,
+    /// A caller who has proved who it is. For whom it may act is the use case's to say.
+    Caller,
+    /// The same, once in the query where no header can be sent.
+    Listener,
+    /// An operator.
+    Operator,
 }
 
 /// The first parameter of every handler. It refuses the request before anything of it is read.
@@ -41,37 +49,49 @@ impl FromRequest for Anybody {
     }
 }
 
-/// A caller that has `admin.token`. Without one in the configuration everybody has it, which
-/// production does not allow.
-pub(crate) struct Administration;
+macro_rules! who {
+    ($($(#[$doc:meta])* $name:ident: $needs:ident by |$state:ident, $request:ident| $found:expr;)*)
+    => {$(
+        $(#[$doc])*
+        pub(crate) struct $name(Arc<Principal>);
 
-impl Access for Administration {
-    const NEEDS: Needs = Needs::Administration;
+        impl Access for $name {
+            const NEEDS: Needs = Needs::$needs;
+        }
+
+        impl Deref for $name {
+            type Target = Arc<Principal>;
+
+            fn deref(&self) -> &Arc<Principal> {
+                &self.0
+            }
+        }
+
+        impl FromRequest for $name {
+            type Error = ApiError;
+            type Future = Map<Identified, fn(Result<Arc<Principal>, ApiError>) -> Result<Self, ApiError>>;
+
+            fn from_request($request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                // Without the state none of the routes that need it is served.
+                let found = match $request.app_data::<State>() {
+                    Some($state) => $found,
+                    None => Either::Left(ready(Err(ApiError::RouteNotFound))),
+                };
+                found.map(|found| found.map(Self))
+            }
+        }
+    )*};
 }
 
-impl FromRequest for Administration {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let may = |state: &State| {
-            let token = state.admin_token.as_ref();
-            token.is_none_or(|token| has(request, token))
-        };
-        // Without the state none of the routes that need it is served.
-        ready(match request.app_data::<State>() {
-            Some(state) if may(state) => Ok(Self),
-            _ => Err(ApiError::Unauthorized),
-        })
-    }
-}
-
-fn has(request: &HttpRequest, token: &AdminToken) -> bool {
-    let given = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    given.is_some_and(|(_, given)| token.is(given.trim()))
+who! {
+    /// A caller who has proved who it is, if that is asked for (`auth.mode`).
+    Caller: Caller by |state, request| state.guard.identify(request);
+    /// A caller who orders. Past a buyer's limit it is refused here.
+    Orderer: Caller by |state, request| {
+        state.guard.identify_orderer(request, &state.process.limits)
+    };
+    /// A caller who listens, from a browser perhaps, which sends a ticket in the query.
+    Listener: Listener by |state, request| state.guard.identify_listener(request);
+    /// Somebody who administers.
+    Operator: Operator by |state, request| state.guard.identify_operator(request);
 }

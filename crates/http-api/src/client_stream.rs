@@ -507,7 +507,7 @@ mod tests {
             keep_alive: NEVER,
         };
         let transport = Either::Left(accepted.unwrap().0);
-        let stream = ClientStream::new(transport, all.enter(), patience, None);
+        let stream = ClientStream::new(transport, all.enter(None), patience, None);
         (stream, peer.unwrap())
     }
 

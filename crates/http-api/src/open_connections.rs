@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use limits::{Exceeded, Place};
+
 /// How many clients may be connected at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
@@ -41,6 +43,15 @@ pub(crate) struct TooManyConnections {
     max: usize,
 }
 
+/// Why nothing but liveness is answered over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The process has too many clients.
+    InAll(TooManyConnections),
+    /// This one has too many connections.
+    ByAddress(Exceeded),
+}
+
 impl OpenConnections {
     pub(crate) const fn new(limits: ConnectionLimits) -> Self {
         Self {
@@ -49,12 +60,14 @@ impl OpenConnections {
         }
     }
 
-    /// Counts a connection until the result is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> OpenConnection {
+    /// Counts a connection until the result is dropped; its place among those of its client, if
+    /// that is limited, is given up then, too.
+    pub(crate) fn enter(self: &Arc<Self>, place: Option<Place>) -> OpenConnection {
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         OpenConnection {
             is_surplus: before >= self.limits.served,
             all: Arc::clone(self),
+            place,
         }
     }
 }
@@ -64,13 +77,18 @@ impl OpenConnections {
 pub(crate) struct OpenConnection {
     all: Arc<OpenConnections>,
     is_surplus: bool,
+    place: Option<Place>,
 }
 
 impl OpenConnection {
     /// Why nothing but liveness is answered over it.
-    pub(crate) fn refused(&self) -> Option<TooManyConnections> {
-        let max = self.all.limits.served;
-        self.is_surplus.then_some(TooManyConnections { max })
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        if self.is_surplus {
+            let max = self.all.limits.served;
+            return Some(Refused::InAll(TooManyConnections { max }));
+        }
+        let exceeded = self.place.as_ref()?.permitted().err();
+        exceeded.map(Refused::ByAddress)
     }
 }
 
@@ -87,14 +105,15 @@ mod tests {
     #[test]
     fn the_last_few_are_surplus_until_others_are_closed() {
         let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
-        let mut served: Vec<_> = (0..28).map(|_| all.enter()).collect();
+        let mut served: Vec<_> = (0..28).map(|_| all.enter(None)).collect();
         assert!(served.iter().all(|one| one.refused().is_none()));
-        let surplus = all.enter();
-        assert_eq!(surplus.refused(), Some(TooManyConnections { max: 28 }));
+        let surplus = all.enter(None);
+        let refused = Refused::InAll(TooManyConnections { max: 28 });
+        assert_eq!(surplus.refused(), Some(refused));
         served.pop();
         // Surplus ones count until they are closed, too.
-        assert!(all.enter().refused().is_some());
+        assert!(all.enter(None).refused().is_some());
         drop(surplus);
-        assert!(all.enter().refused().is_none());
+        assert!(all.enter(None).refused().is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Connections and threads: everything below routes.
 
-use std::io;
+use std::future::ready;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tokio_util::either::Either;
 
 use crate::client_stream::{ClientStream, Patience, Stop};
 use crate::https::{Acceptor, Https};
-use crate::open_connections::{ConnectionLimits, OpenConnections};
+use crate::open_connections::{ConnectionLimits, OpenConnection, OpenConnections};
 use crate::parameters::malformed_path;
 use crate::problem::MAX_BODY;
 use crate::routes;
@@ -155,6 +156,9 @@ fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
+/// A connection before its first byte, and who is at its other end.
+type Accepted = (TcpStream, OpenConnection, Option<SocketAddr>);
+
 /// What all threads of the server share.
 #[derive(Clone)]
 struct Parts {
@@ -180,6 +184,7 @@ impl Parts {
             serving,
             stopping,
         } = self;
+        let limits = Arc::clone(&process.limits);
         let process = Process::new(process);
         let watched = process.clone();
         let rules = Rc::new(rules);
@@ -217,11 +222,7 @@ impl Parts {
                 extensions.insert(Rc::clone(stream.client()));
             })
             .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(move |tcp: TcpStream| {
-            prepare(&tcp, serving.peer_timeout);
-            let peer = tcp.peer_addr().ok();
-            // From here on it counts, whether its client ever says anything or not.
-            let connection = connections.enter();
+        let served = fn_service(move |(tcp, connection, peer): Accepted| {
             let (acceptor, stop) = (acceptor.clone(), stop.clone());
             async move {
                 let (transport, protocol) = match acceptor {
@@ -242,7 +243,18 @@ impl Parts {
         .map_err(move |error| {
             process.failures.broken_off(&error);
             error
+        });
+        fn_service(move |tcp: TcpStream| {
+            let peer = tcp.peer_addr().ok();
+            let place = peer.map(|peer| limits.enter_connection(peer.ip()));
+            let Ok(place) = place.transpose() else {
+                return ready(Err(DispatchError::Io(ErrorKind::QuotaExceeded.into())));
+            };
+            prepare(&tcp, serving.peer_timeout);
+            // From here on it counts, whether its client ever says anything or not.
+            ready(Ok((tcp, connections.enter(place.flatten()), peer)))
         })
+        .and_then(served)
     }
 }
 

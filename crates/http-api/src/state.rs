@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use domain::use_cases::BoxOffice;
-use secrecy::SecretString;
 
-use crate::admin_token::AdminToken;
+use crate::client_limits::ClientLimits;
+use crate::guard::Guard;
 use crate::health::Health;
 use crate::lists::Lists;
 use crate::live::Live;
@@ -24,6 +24,8 @@ pub(crate) type State = web::Data<Arc<AcceptingState>>;
 pub struct ProcessState {
     /// Requests in flight, and whether the process stops.
     pub traffic: Traffic,
+    /// What one client may ask for.
+    pub limits: Arc<ClientLimits>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
 }
@@ -31,9 +33,10 @@ pub struct ProcessState {
 impl ProcessState {
     /// Without a request so far.
     #[must_use]
-    pub fn new(health: Health) -> Self {
+    pub fn new(health: Health, limits: Arc<ClientLimits>) -> Self {
         Self {
             traffic: Traffic::default(),
+            limits,
             health,
             failures: FailureLog::default(),
         }
@@ -48,24 +51,24 @@ pub struct AcceptingState {
     pub live: Arc<Live>,
     pub(crate) process: Arc<ProcessState>,
     pub(crate) lists: Lists,
-    pub(crate) admin_token: Option<AdminToken>,
+    pub(crate) guard: Guard,
 }
 
 impl AcceptingState {
-    /// Administration is open to everybody without an `admin_token`.
+    /// `guard` tells who calls.
     #[must_use]
     pub fn new(
         process: Arc<ProcessState>,
         office: Arc<BoxOffice>,
         live: Arc<Live>,
-        admin_token: Option<&SecretString>,
+        guard: Guard,
     ) -> Self {
         Self {
             office,
             live,
             process,
             lists: Lists::default(),
-            admin_token: admin_token.map(AdminToken::new),
+            guard,
         }
     }
 }

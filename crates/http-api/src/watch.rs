@@ -9,6 +9,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue, TRANSFER_ENCODING};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures_util::future::{Either, select};
+use tokio::task::yield_now;
 
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::given_up::GivenUp;
@@ -47,28 +48,42 @@ where
     let client = request.conn_data::<Rc<Client>>().cloned();
     let stream = client.as_ref().and_then(|client| client.streams.as_ref());
     let stream = stream.map(OpenStream::begin);
+    let body = body_kind(&request);
     let mut given_up = None;
     if stream.is_some() {
         let (payload, watched) = GivenUp::watch(request.take_payload());
         request.set_payload(payload);
         given_up = Some(watched);
     } else if let Some(client) = &client {
-        client.begin_request(body_kind(&request));
+        client.begin_request(body);
     }
     let refused = client
         .as_ref()
         .and_then(|client| client.connection.refused());
-    let answer = match refused {
+    let refusal = match refused {
         // A liveness probe would otherwise end the process for having many clients.
-        Some(refused) if !is_liveness(request.match_info().unprocessed()) => {
-            Either::Left(request.error_response(ApiError::ConnectionsExhausted(refused)))
+        Some(_) if is_liveness(request.match_info().unprocessed()) => None,
+        Some(refused) => Some(ApiError::from(refused)),
+        None => {
+            let admitted = in_flight.0.limits.admit(request.request());
+            admitted.err().map(ApiError::from)
         }
-        _ => Either::Right(inner.call(request)),
+    };
+    let answer = match refusal {
+        Some(refusal) => Either::Left(request.error_response(refusal)),
+        None => Either::Right(inner.call(request)),
     };
     async move {
         let answered = async {
             Ok(match answer {
-                Either::Left(response) => response,
+                Either::Left(response) => {
+                    if body != BodyKind::None {
+                        // The server takes what has come of the body off the connection meanwhile.
+                        // With a rest of it there, it closes the connection after the answer.
+                        yield_now().await;
+                    }
+                    response
+                }
                 Either::Right(answer) => answer.await?.map_into_boxed_body(),
             })
         };

@@ -21,13 +21,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, HttpResponse};
 use futures_util::future::Either;
 
+use crate::live_tickets::LiveTickets;
 use crate::problem::ApiError;
 
 /// What a page of an allowed site may send.
 const ALLOWED_HEADERS: &str =
     "authorization, content-type, idempotency-key, last-event-id, x-request-id";
 /// What it may read, beside what every page may.
-const EXPOSED_HEADERS: &str = "location, retry-after, ratelimit, ratelimit-policy";
+const EXPOSED_HEADERS: &str =
+    "location, retry-after, ratelimit, ratelimit-policy, www-authenticate";
 /// For how many seconds a browser need not ask again what it may.
 const MAX_AGE: &str = "600";
 /// A year, as browsers want it.
@@ -139,6 +141,7 @@ fn is_same(origin: &HeaderValue, host: Option<&str>) -> bool {
 fn leads(request: &ServiceRequest, host: Option<&str>, port: u16) -> HttpResponse {
     let is_harmless = request.method().is_safe()
         && !request.headers().contains_key(AUTHORIZATION)
+        && LiveTickets::given(request.query_string()).is_none()
         && request.match_info().unprocessed() != "/ws";
     let host = host.and_then(|host| host.parse::<Authority>().ok());
     let path = request.uri().path_and_query();

@@ -16,11 +16,12 @@ use futures_util::FutureExt;
 use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest};
 use http_api::{
-    CertificateFiles, Certificates, ConnectionLimits, Health, Https, ProcessState, Serving,
-    WebPolicy, serve,
+    CertificateFiles, Certificates, ClientLimitSettings, ClientLimits, ConnectionLimits, Health,
+    Https, ProcessState, Serving, WebPolicy, serve,
 };
 use hyper::Request;
 use hyper::body::Bytes;
+use limits::TrustedProxies;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
@@ -69,7 +70,8 @@ async fn served() -> (Arc<ProcessState>, SocketAddr, TlsConnector) {
         connections: ConnectionLimits::of(100),
     };
     let health = Health::new(vec![Arc::new(Silent)], Vec::new());
-    let process = Arc::new(ProcessState::new(health));
+    let limits = ClientLimits::new(&ClientLimitSettings::default(), TrustedProxies::default());
+    let process = Arc::new(ProcessState::new(health, Arc::new(limits)));
     let policy = Arc::new(WebPolicy::default());
     let served = serve(
         any,

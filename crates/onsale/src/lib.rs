@@ -10,7 +10,6 @@ mod digits;
 mod files;
 mod labels;
 mod machine;
-mod markdown;
 mod markup;
 mod outcome;
 mod plot;
@@ -18,6 +17,7 @@ mod provenance;
 mod report;
 mod run;
 mod scenario;
+mod table;
 mod tables;
 
 pub use cli::run;

@@ -233,17 +233,14 @@ fn full(mut report: Value) -> Value {
         })
     });
     report["processes"] = processes.collect();
-    let faults = kinds_of_faults()
-        .into_iter()
-        .enumerate()
-        .map(|(place, kind)| {
-            json!({
-                "kind": kind, "target": format!("tickets worker {place}"),
-                "at_seconds": 50.0 + 85.0 * place as f64, "lasted_seconds": 3.5 * place as f64,
-                "without_verdict_seconds": 1_234.567, "show_without_verdict_seconds": 1_234.567,
-                "without_acceptance_seconds": 0.0
-            })
-        });
+    let faults = kinds_of_faults().enumerate().map(|(place, kind)| {
+        json!({
+            "kind": kind, "target": format!("tickets worker {place}"),
+            "at_seconds": 50.0 + 85.0 * place as f64, "lasted_seconds": 3.5 * place as f64,
+            "without_verdict_seconds": 1_234.567, "show_without_verdict_seconds": 1_234.567,
+            "without_acceptance_seconds": 0.0
+        })
+    });
     report["faults"] = faults.collect();
     report
 }

@@ -8,24 +8,13 @@ use crate::harness::QueueHarness;
 use crate::set_up::DEAD_LETTER_CAPACITY;
 use crate::support::OpenLanes;
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`QueueHarness`].
-#[macro_export]
-macro_rules! dead_letters_contract {
-    ($harness:path) => {
-        $crate::__tests!(
-            dead_letters,
-            $harness,
-            [
-                letters_are_listed_oldest_first_and_stay,
-                redriven_orders_go_to_the_end_of_their_lanes,
-                redriving_takes_the_oldest_and_leaves_the_rest,
-                a_letter_without_an_order_stays,
-                a_full_list_refuses,
-            ]
-        );
-    };
-}
+contract!($ dead_letters_contract, dead_letters, [
+    letters_are_listed_oldest_first_and_stay,
+    redriven_orders_go_to_the_end_of_their_lanes,
+    redriving_takes_the_oldest_and_leaves_the_rest,
+    a_letter_without_an_order_stays,
+    a_full_list_refuses,
+]);
 
 fn letter(order: Order, reason: &str) -> DeadLetter {
     DeadLetter {

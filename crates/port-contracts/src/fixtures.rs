@@ -27,13 +27,13 @@ pub fn just_before(instant: Timestamp) -> Timestamp {
 /// An identifier of a show.
 #[must_use]
 pub fn show_id(id: &str) -> ShowId {
-    ShowId::new(id).unwrap()
+    ShowId::stored(id).unwrap()
 }
 
 /// An identifier of a user.
 #[must_use]
 pub fn user_id(id: &str) -> UserId {
-    UserId::new(id).unwrap()
+    UserId::stored(id).unwrap()
 }
 
 /// A user of the class standard.
@@ -109,17 +109,23 @@ impl OrderSource {
     /// An id that no other order has.
     #[must_use]
     pub fn ticket_id(&self) -> TicketId {
+        self.issue(&user_id("1"))
+    }
+
+    fn issue(&self, user: &UserId) -> TicketId {
         let lane = LANES.get(0).unwrap();
-        self.receipts.issue(start(), lane, PriorityClass::Standard)
+        let class = PriorityClass::Standard;
+        self.receipts.issue(start(), lane, class, user)
     }
 
     /// An order for one seat, not yet in the queue.
     #[must_use]
     pub fn new_order(&self, show: &str, user: &str) -> NewOrder {
+        let user_id = user_id(user);
         NewOrder {
-            ticket_id: self.ticket_id(),
+            ticket_id: self.issue(&user_id),
             show_id: show_id(show),
-            user_id: user_id(user),
+            user_id,
             quantity: Quantity::ONE,
             class: PriorityClass::Standard,
         }

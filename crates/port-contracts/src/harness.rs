@@ -5,19 +5,20 @@ use std::future::Future;
 use std::sync::Arc;
 
 use domain::audit::audit_show;
+use domain::journal::HistoryEntry;
 use domain::order::{Lane, Order};
 use domain::ports::{
     DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, TicketConsumer,
-    TicketEvents, TicketLedger, TicketPublisher, UserRepository,
+    TicketEvents, TicketLedger, TicketPage, TicketPublisher, TransitionReport, UserRepository,
 };
 use domain::receipt::TicketId;
 use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
-use domain::show::{SeatCounts, Show, ShowStanding};
+use domain::show::{SeatCounts, Show, ShowChange, ShowStanding};
 use domain::ticket::Ticket;
 use futures_util::future::BoxFuture;
 
 use crate::clock::ManualClock;
-use crate::fixtures::{show_id, user};
+use crate::fixtures::{show_id, user, user_id};
 use crate::set_up::LANES;
 use crate::support::within;
 
@@ -35,7 +36,7 @@ pub trait Harness: Sync {
 
 /// The ports of a store, as one process has them.
 #[derive(Clone)]
-pub struct StorePorts {
+pub struct StoreUnderTest {
     /// Who may order.
     pub users: Arc<dyn UserRepository>,
     /// What is on sale.
@@ -49,11 +50,11 @@ pub struct StorePorts {
 /// A store that nothing else uses, empty at first.
 pub struct StoreHarness {
     /// The ports of the first process.
-    pub ports: StorePorts,
+    pub ports: StoreUnderTest,
     /// The time of all processes.
     pub clock: Arc<ManualClock>,
     /// Opens the store as another process.
-    pub connect: Connect<StorePorts>,
+    pub connect: Connect<StoreUnderTest>,
     /// Whatever must live as long as the case: a database to drop, for example.
     pub keep: Box<dyn Any + Send + Sync>,
 }
@@ -93,12 +94,40 @@ impl StoreHarness {
         let request = TransitionRequest {
             ticket_id: id,
             kind,
+            holder: None,
         };
-        let report = within("transition", self.ports.ledger.transition(&[request]))
-            .await
-            .unwrap();
-        let [outcome] = <[_; 1]>::try_from(report.outcomes).unwrap();
+        let [outcome] = <[_; 1]>::try_from(self.transitions(&[request]).await.outcomes).unwrap();
         outcome
+    }
+
+    /// Confirms and cancels tickets together.
+    pub async fn transitions(&self, requests: &[TransitionRequest]) -> TransitionReport {
+        let changing = self.ports.ledger.transition(requests);
+        within("transition", changing).await.unwrap()
+    }
+
+    /// Changes a show's title and terms.
+    pub async fn change_show(&self, show: &str, change: &ShowChange) -> ShowStanding {
+        let changed = self.ports.ledger.change_show(&show_id(show), change).await;
+        changed.unwrap()
+    }
+
+    /// Steps of a show's history.
+    pub async fn history(&self, show: &str, after: u64, limit: usize) -> Vec<HistoryEntry> {
+        let history = self
+            .ports
+            .ledger
+            .history(&show_id(show), after, limit)
+            .await;
+        history.unwrap()
+    }
+
+    /// The latest tickets of a user.
+    pub async fn tickets_of(&self, user: &str) -> Vec<Ticket> {
+        let (limit, after) = (100, None);
+        let page = TicketPage { limit, after };
+        let listed = self.ports.ledger.list_by_user(&user_id(user), page).await;
+        listed.unwrap()
     }
 
     /// Expires due holds and returns their tickets.
@@ -159,7 +188,7 @@ pub(crate) fn changed(outcome: TransitionOutcome) -> Ticket {
 
 /// The ports of a queue, as one process has them.
 #[derive(Clone)]
-pub struct QueuePorts {
+pub struct QueueUnderTest {
     /// Orders in.
     pub publisher: Arc<dyn TicketPublisher>,
     /// Orders out.
@@ -172,11 +201,11 @@ pub struct QueuePorts {
 /// this crate's constants.
 pub struct QueueHarness {
     /// The ports of the first process.
-    pub ports: QueuePorts,
+    pub ports: QueueUnderTest,
     /// The time of all processes.
     pub clock: Arc<ManualClock>,
     /// Opens the queue as another process.
-    pub connect: Connect<QueuePorts>,
+    pub connect: Connect<QueueUnderTest>,
     /// With `true`: from now on the queue accepts nothing durably and settles
     /// nothing, as if the broker had stopped; with `false` it goes on. A queue
     /// whose capacity counts what waits in it need not do anything.

@@ -4,36 +4,24 @@
 use std::sync::Arc;
 
 use domain::claims::{Claim, Presence, Roster};
-use domain::order::{Lane, LaneSet};
-use domain::ports::{LaneClaims, LedgerError};
+use domain::order::{Lane, LaneSet, Order};
+use domain::ports::{DecideReport, LaneClaims, LedgerError};
 use domain::receipt::ProcessId;
 
 use crate::fixtures::{OrderSource, seats, show, show_id};
-use crate::harness::StoreHarness;
+use crate::harness::{StoreHarness, StoreUnderTest};
 use crate::set_up::LANES;
 use crate::support::{concurrently, within};
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`StoreHarness`].
-#[macro_export]
-macro_rules! lane_claims_contract {
-    ($harness:path $(, $mode:ident)?) => {
-        $crate::__tests!(
-            lane_claims,
-            $harness,
-            [
-                of_concurrent_takers_exactly_one_gets_the_lane,
-                numbers_only_grow,
-                a_worker_is_known_by_what_it_said_last,
-                a_worker_that_is_forgotten_has_no_lane,
-                a_decision_under_a_claim_that_another_followed_changes_nothing,
-                a_claim_of_one_lane_says_nothing_of_another,
-                of_a_decision_and_a_take_at_once_one_comes_first,
-            ]
-            $(, $mode)?
-        );
-    };
-}
+contract!($ lane_claims_contract, lane_claims, [
+    of_concurrent_takers_exactly_one_gets_the_lane,
+    numbers_only_grow,
+    a_worker_is_known_by_what_it_said_last,
+    a_worker_that_is_forgotten_has_no_lane,
+    a_decision_under_a_claim_that_another_followed_changes_nothing,
+    a_claim_of_one_lane_says_nothing_of_another,
+    of_a_decision_and_a_take_at_once_one_comes_first,
+]);
 
 fn lane(index: usize) -> Lane {
     LANES.iter().nth(index).unwrap()
@@ -51,19 +39,22 @@ async fn owner(claims: &Arc<dyn LaneClaims>, lane: Lane) -> (Option<u32>, u64) {
 }
 
 async fn beat(claims: &Arc<dyn LaneClaims>, worker: u32, busy: &[Lane], avoids: &[Lane]) -> Roster {
-    let set = |lanes: &[Lane]| {
-        let mut set = LaneSet::EMPTY;
-        for lane in lanes {
-            set.insert(*lane);
-        }
-        set
-    };
+    let set = |lanes: &[Lane]| -> LaneSet { lanes.iter().copied().collect() };
     let presence = Presence {
         worker: ProcessId::new(worker),
         busy: set(busy),
         avoids: set(avoids),
     };
     within("beat", claims.beat(&presence)).await.unwrap()
+}
+
+async fn decide(
+    ports: &StoreUnderTest,
+    order: &Order,
+    claim: Claim,
+) -> Result<DecideReport, LedgerError> {
+    let orders = std::slice::from_ref(order);
+    within("decide", ports.ledger.decide(orders, Some(claim))).await
 }
 
 /// Sixteen callers of two processes that saw the same number.
@@ -160,27 +151,21 @@ pub async fn a_decision_under_a_claim_that_another_followed_changes_nothing(h: &
     let lane = LANES.of(&show_id("a"));
     let frozen = take(&h.ports.claims, 1, lane, 0).await.unwrap();
     let before = source.order("a", "1");
-    let ledger = &h.ports.ledger;
-    let decided = ledger.decide(std::slice::from_ref(&before), Some(frozen));
-    within("decide", decided).await.unwrap();
+    decide(&h.ports, &before, frozen).await.unwrap();
 
     let other = (h.connect)().await;
     let current = take(&other.claims, 2, lane, frozen.number).await.unwrap();
     let after = source.order("a", "1");
-    let refused = ledger.decide(std::slice::from_ref(&after), Some(frozen));
-    let refused = within("decide", refused).await;
+    let refused = decide(&h.ports, &after, frozen).await;
     assert!(
         matches!(refused, Err(LedgerError::ClaimLost)),
         "{refused:?}"
     );
     // What was decided before may be told again.
-    let _told = within("decide", ledger.decide(&[before], Some(frozen))).await;
+    let _told = decide(&h.ports, &before, frozen).await;
     assert_eq!(h.ticket(after.ticket_id).await, None);
     assert_eq!(h.seats("a").await, seats(4, 0, 1));
-    let decided = other
-        .ledger
-        .decide(std::slice::from_ref(&after), Some(current));
-    within("decide", decided).await.unwrap();
+    decide(&other, &after, current).await.unwrap();
     assert_eq!(h.seats("a").await, seats(3, 0, 2));
 }
 
@@ -194,15 +179,12 @@ pub async fn a_claim_of_one_lane_says_nothing_of_another(h: &StoreHarness) {
         .await
         .unwrap();
     let order = source.order("a", "1");
-    let ledger = &h.ports.ledger;
-    let refused = ledger.decide(std::slice::from_ref(&order), Some(others));
-    let refused = within("decide", refused).await;
+    let refused = decide(&h.ports, &order, others).await;
     assert!(
         matches!(refused, Err(LedgerError::ClaimLost)),
         "{refused:?}"
     );
-    let decided = ledger.decide(std::slice::from_ref(&order), Some(own));
-    within("decide", decided).await.unwrap();
+    decide(&h.ports, &order, own).await.unwrap();
     assert!(h.ticket(order.ticket_id).await.is_some());
 }
 
@@ -223,9 +205,8 @@ pub async fn of_a_decision_and_a_take_at_once_one_comes_first(h: &StoreHarness) 
             Err(LedgerError::ClaimLost) => assert_eq!(stored, None),
             Err(error) => panic!("{error}"),
         }
-        // Whoever comes with the old number after the take is late.
-        let late = source.orders(1, "a", "1");
-        let late = within("decide", h.ports.ledger.decide(&late, Some(claim))).await;
+        // A decision under the old number after the take is late.
+        let late = decide(&h.ports, &source.order("a", "1"), claim).await;
         assert!(matches!(late, Err(LedgerError::ClaimLost)), "{late:?}");
         claim = taken.unwrap();
     }

@@ -21,6 +21,20 @@
     reason = "every line here is part of a test"
 )]
 
+/// Makes the macro of a port's contract out of its cases.
+macro_rules! contract {
+    ($dollar:tt $contract:ident, $port:ident, [$($case:ident),* $(,)?]) => {
+        /// Makes a test of every case, or with `in_turn` one function that runs all; `$harness` is
+        /// an async function that returns a fresh harness.
+        #[macro_export]
+        macro_rules! $contract {
+            ($dollar harness:path $dollar(, $dollar mode:ident)?) => {
+                $crate::__tests!($port, $dollar harness, [$($case),*] $dollar(, $dollar mode)?);
+            };
+        }
+    };
+}
+
 mod clock;
 pub mod dead_letters;
 pub mod dependency;
@@ -38,7 +52,7 @@ pub mod user_repository;
 
 pub use clock::{ClockStall, ManualClock};
 pub use harness::{
-    Connect, EventsHarness, Harness, QueueHarness, QueuePorts, StoreHarness, StorePorts,
+    Connect, EventsHarness, Harness, QueueHarness, QueueUnderTest, StoreHarness, StoreUnderTest,
 };
 pub use set_up::{
     DEAD_LETTER_CAPACITY, EVENT_BUFFER, HIGH_WEIGHT, LANES, QUEUE_CAPACITY, STANDARD_WEIGHT,

@@ -14,31 +14,19 @@ use domain::time::Timestamp;
 
 use crate::fixtures::{OrderSource, holding_show, seats, show, show_id, start};
 use crate::harness::{StoreHarness, standing_of};
-use crate::support::{Background, concurrently};
+use crate::support::{Background, concurrently, in_pages};
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`StoreHarness`].
-#[macro_export]
-macro_rules! show_repository_contract {
-    ($harness:path $(, $mode:ident)?) => {
-        $crate::__tests!(
-            show_repository,
-            $harness,
-            [
-                a_show_is_found_as_created,
-                a_new_show_has_all_seats_and_the_first_journal_entry,
-                ids_differ_in_every_byte,
-                of_concurrent_creations_exactly_one_wins,
-                a_miss_is_not_remembered,
-                a_look_up_under_way_does_not_hide_a_new_show,
-                a_standing_is_what_is_committed_now,
-                standings_are_of_the_shows_that_exist_each_once,
-                shows_are_listed_by_id_in_pages,
-            ]
-            $(, $mode)?
-        );
-    };
-}
+contract!($ show_repository_contract, show_repository, [
+    a_show_is_found_as_created,
+    a_new_show_has_all_seats_and_the_first_journal_entry,
+    ids_differ_in_every_byte,
+    of_concurrent_creations_exactly_one_wins,
+    a_miss_is_not_remembered,
+    a_look_up_under_way_does_not_hide_a_new_show,
+    a_standing_is_what_is_committed_now,
+    standings_are_of_the_shows_that_exist_each_once,
+    shows_are_listed_by_id_in_pages,
+]);
 
 async fn find(shows: &Arc<dyn ShowRepository>, id: &str) -> Option<Show> {
     let found = shows.find(&show_id(id)).await.unwrap();
@@ -90,8 +78,7 @@ pub async fn a_new_show_has_all_seats_and_the_first_journal_entry(h: &StoreHarne
         at: start().plus_micros(7),
         change: Change::TermsSet(show.terms.clone()),
     };
-    let history = h.ports.ledger.history(&show_id("a"), 0, 10).await.unwrap();
-    assert_eq!(history, [HistoryEntry::Changed(opened)]);
+    assert_eq!(h.history("a", 0, 10).await, [HistoryEntry::Changed(opened)]);
     assert_eq!(
         h.standing("a").await,
         ShowStanding {
@@ -240,16 +227,12 @@ pub async fn shows_are_listed_by_id_in_pages(h: &StoreHarness) {
     for id in ["b", "9", "~", "A", "0", "a", "_", "10", ".", "B", "-"] {
         shows.create(&show(id, 1)).await.unwrap();
     }
-    let mut listed: Vec<ShowId> = Vec::new();
-    loop {
-        let page = shows.list(listed.last(), 4).await.unwrap();
-        let is_last = page.len() < 4;
-        listed.extend(page.into_iter().map(|standing| standing.show.id));
-        if is_last {
-            break;
-        }
-    }
-    let listed: Vec<_> = listed.iter().map(ShowId::as_str).collect();
+    let page = async |after: Option<&ShowStanding>| {
+        let after = after.map(|standing| &standing.show.id);
+        shows.list(after, 4).await.unwrap()
+    };
+    let listed = in_pages(4, page).await;
+    let listed: Vec<_> = listed.iter().map(|it| it.show.id.as_str()).collect();
     assert_eq!(listed, sorted);
     // Between two ids: `after` need not exist.
     let page = shows.list(Some(&show_id("1")), 2).await.unwrap();

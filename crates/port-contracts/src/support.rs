@@ -24,7 +24,7 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 /// no fault: `make bench` and `make chaos` judge how fast it is.
 #[expect(
     clippy::print_stderr,
-    reason = "a figure for whoever reads the tests' output"
+    reason = "a figure for readers of the tests' output"
 )]
 pub fn measured(what: &str, took: Duration) {
     eprintln!("measured: {what} after {:.3} s", took.as_secs_f64());
@@ -132,6 +132,19 @@ pub(crate) async fn give_up_after<F: Future>(polls: usize, future: F) -> Option<
         }
     })
     .await
+}
+
+/// All of a list, in pages behind the last one that is known.
+pub(crate) async fn in_pages<T>(limit: usize, page: impl AsyncFn(Option<&T>) -> Vec<T>) -> Vec<T> {
+    let mut all = Vec::new();
+    loop {
+        let page = page(all.last()).await;
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
 }
 
 /// Has every lane open, and opens again what it loses.

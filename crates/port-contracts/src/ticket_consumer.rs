@@ -21,32 +21,21 @@ const MEANWHILE: Duration = Duration::from_millis(300);
 /// Long beside what taking a batch needs on a busy machine.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`QueueHarness`].
-#[macro_export]
-macro_rules! ticket_consumer_contract {
-    ($harness:path) => {
-        $crate::__tests!(
-            ticket_consumer,
-            $harness,
-            [
-                orders_come_in_the_sequence_of_the_queue,
-                an_idle_lane_is_woken_by_an_order,
-                unsettled_orders_come_back_before_later_ones,
-                orders_survive_many_redeliveries,
-                a_batch_that_outlives_its_lanes_owner_comes_back,
-                settled_orders_never_come_back,
-                nothing_is_delivered_while_a_batch_is_unsettled,
-                a_lane_gives_orders_to_one_consumer_at_a_time,
-                two_consumers_never_hold_one_delivery,
-                waiting_for_a_batch_can_be_given_up,
-                high_comes_before_standard_by_weight,
-                a_class_that_is_alone_gets_every_turn,
-                volatile_orders_are_those_that_a_stop_would_lose,
-            ]
-        );
-    };
-}
+contract!($ ticket_consumer_contract, ticket_consumer, [
+    orders_come_in_the_sequence_of_the_queue,
+    an_idle_lane_is_woken_by_an_order,
+    unsettled_orders_come_back_before_later_ones,
+    orders_survive_many_redeliveries,
+    a_batch_that_outlives_its_lanes_owner_comes_back,
+    settled_orders_never_come_back,
+    nothing_is_delivered_while_a_batch_is_unsettled,
+    a_lane_gives_orders_to_one_consumer_at_a_time,
+    two_consumers_never_hold_one_delivery,
+    waiting_for_a_batch_can_be_given_up,
+    high_comes_before_standard_by_weight,
+    a_class_that_is_alone_gets_every_turn,
+    volatile_orders_are_those_that_a_stop_would_lose,
+]);
 
 async fn published(h: &QueueHarness, count: usize, class: PriorityClass) -> Vec<Order> {
     let source = OrderSource::new(1);

@@ -12,26 +12,15 @@ use crate::harness::EventsHarness;
 use crate::set_up::{EVENT_BUFFER, LANES};
 use crate::support::{give_up_after, within};
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`EventsHarness`].
-#[macro_export]
-macro_rules! ticket_events_contract {
-    ($harness:path) => {
-        $crate::__tests!(
-            ticket_events,
-            $harness,
-            [
-                every_feed_hears_everything_in_sequence,
-                every_kind_of_event_is_heard_as_announced,
-                a_feed_begins_with_its_subscription,
-                a_waiting_feed_is_woken,
-                a_slow_feed_gets_a_gap_and_goes_on,
-                a_slow_feed_holds_nobody_up,
-                waiting_for_an_event_can_be_given_up,
-            ]
-        );
-    };
-}
+contract!($ ticket_events_contract, ticket_events, [
+    every_feed_hears_everything_in_sequence,
+    every_kind_of_event_is_heard_as_announced,
+    a_feed_begins_with_its_subscription,
+    a_waiting_feed_is_woken,
+    a_slow_feed_gets_a_gap_and_goes_on,
+    a_slow_feed_holds_nobody_up,
+    waiting_for_an_event_can_be_given_up,
+]);
 
 /// An event that tells its number.
 fn event(number: u64) -> Event {
@@ -61,7 +50,7 @@ fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<Event> {
     numbers.into_iter().map(event).collect()
 }
 
-/// Of every process, whoever announces.
+/// Of every process, announced by any.
 pub async fn every_feed_hears_everything_in_sequence(h: &EventsHarness) {
     let other = (h.connect)().await;
     let mut feeds = [

@@ -14,24 +14,13 @@ use crate::harness::QueueHarness;
 use crate::set_up::{LANES, QUEUE_CAPACITY};
 use crate::support::{OpenLanes, concurrently, give_up_after, within};
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`QueueHarness`].
-#[macro_export]
-macro_rules! ticket_publisher_contract {
-    ($harness:path) => {
-        $crate::__tests!(
-            ticket_publisher,
-            $harness,
-            [
-                an_order_is_delivered_as_it_was_accepted,
-                places_grow_though_the_clock_does_not,
-                concurrent_orders_are_all_delivered_once,
-                a_full_queue_refuses_and_takes_again,
-                an_order_given_up_is_queued_once_or_not_at_all,
-            ]
-        );
-    };
-}
+contract!($ ticket_publisher_contract, ticket_publisher, [
+    an_order_is_delivered_as_it_was_accepted,
+    places_grow_though_the_clock_does_not,
+    concurrent_orders_are_all_delivered_once,
+    a_full_queue_refuses_and_takes_again,
+    an_order_given_up_is_queued_once_or_not_at_all,
+]);
 
 /// With every field, and the place that the publisher told.
 pub async fn an_order_is_delivered_as_it_was_accepted(h: &QueueHarness) {

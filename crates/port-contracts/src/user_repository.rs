@@ -4,41 +4,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::ids::UserId;
-use domain::ports::{CreateUserError, TicketPage, UserRepository};
+use domain::ports::{CreateUserError, UserRepository};
 use domain::ticket::{RejectionReason, Status, Ticket};
 use domain::user::{PriorityClass, User, UserChange, UserName};
 use tokio::time::{Instant, sleep};
 
 use crate::fixtures::{OrderSource, holding_show, user, user_id};
 use crate::harness::StoreHarness;
-use crate::support::{Background, concurrently, measured, within};
+use crate::support::{Background, concurrently, in_pages, measured, within};
 
-/// Makes a test of every case; `$harness` is an async function that returns a
-/// fresh [`StoreHarness`].
-#[macro_export]
-macro_rules! user_repository_contract {
-    ($harness:path $(, $mode:ident)?) => {
-        $crate::__tests!(
-            user_repository,
-            $harness,
-            [
-                a_user_is_found_as_created,
-                ids_differ_in_every_byte,
-                of_concurrent_creations_exactly_one_wins,
-                a_miss_is_not_remembered,
-                a_look_up_under_way_does_not_hide_a_new_user,
-                a_change_touches_only_what_it_names,
-                concurrent_changes_of_different_fields_both_last,
-                users_are_listed_by_id_in_pages,
-                orders_know_a_new_user_at_once,
-                orders_know_a_changed_class_soon,
-                an_erased_user_leaves_tickets_under_another_name,
-            ]
-            $(, $mode)?
-        );
-    };
-}
+contract!($ user_repository_contract, user_repository, [
+    a_user_is_found_as_created,
+    ids_differ_in_every_byte,
+    of_concurrent_creations_exactly_one_wins,
+    a_miss_is_not_remembered,
+    a_look_up_under_way_does_not_hide_a_new_user,
+    a_change_touches_only_what_it_names,
+    concurrent_changes_of_different_fields_both_last,
+    users_are_listed_by_id_in_pages,
+    orders_know_a_new_user_at_once,
+    orders_know_a_changed_class_soon,
+    an_erased_user_leaves_tickets_under_another_name,
+]);
 
 fn named(id: &str, name: &str) -> User {
     User {
@@ -202,16 +189,12 @@ pub async fn users_are_listed_by_id_in_pages(h: &StoreHarness) {
     for id in ["b", "9", "~", "A", "0", "a", "_", "10", ".", "B", "-"] {
         users.create(&user(id)).await.unwrap();
     }
-    let mut listed: Vec<UserId> = Vec::new();
-    loop {
-        let page = users.list(listed.last(), 4).await.unwrap();
-        let is_last = page.len() < 4;
-        listed.extend(page.into_iter().map(|user| user.id));
-        if is_last {
-            break;
-        }
-    }
-    let listed: Vec<_> = listed.iter().map(UserId::as_str).collect();
+    let page = async |after: Option<&User>| {
+        let after = after.map(|user| &user.id);
+        users.list(after, 4).await.unwrap()
+    };
+    let listed = in_pages(4, page).await;
+    let listed: Vec<_> = listed.iter().map(|user| user.id.as_str()).collect();
     assert_eq!(listed, sorted);
     // Between two ids, and before all: `after` need not exist.
     let page = users.list(Some(&user_id("1")), 2).await.unwrap();
@@ -286,14 +269,9 @@ pub async fn an_erased_user_leaves_tickets_under_another_name(h: &StoreHarness) 
     assert_eq!(users.erase(&gone, &alias).await.unwrap(), None);
     assert_eq!(find(users, "gone").await, None);
     assert_eq!(users.class_of(&gone).await.unwrap(), None);
-    let page = TicketPage {
-        limit: 10,
-        after: None,
-    };
-    let ledger = &h.ports.ledger;
-    assert_eq!(ledger.list_by_user(&gone, page).await.unwrap(), []);
-    assert_eq!(ledger.list_by_user(&alias, page).await.unwrap().len(), 4);
-    let mut after = ledger.find(&ids).await.unwrap();
+    assert_eq!(h.tickets_of("gone").await, []);
+    assert_eq!(h.tickets_of("erased-1").await.len(), 4);
+    let mut after = h.ports.ledger.find(&ids).await.unwrap();
     for ticket in &mut after {
         if ticket.order.user_id == alias {
             ticket.order.user_id = gone.clone();

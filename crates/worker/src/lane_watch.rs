@@ -205,13 +205,8 @@ impl Dependency for LaneWatch {
     }
 
     async fn check(&self) -> Result<(), DependencyDown> {
-        match self.reason() {
-            Some(reason) => Err(DependencyDown {
-                reason,
-                source: None,
-            }),
-            None => Ok(()),
-        }
+        let reason = self.reason().map(DependencyDown::because);
+        reason.map_or(Ok(()), Err)
     }
 }
 

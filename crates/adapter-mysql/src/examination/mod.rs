@@ -3,20 +3,18 @@
 //! What is looked at: which servers there are and which of them takes changes, what is set on the
 //! one that does, and what it does when it is tried. Nothing is changed there.
 
-mod limit;
 mod probes;
 mod servers;
 mod settings;
 
-use domain::ports::{Finding, Level};
+use adapter_sql::within;
+use domain::ports::Finding;
 
-use self::limit::within_limit;
 use crate::error::StoreError;
 use crate::servers::{Servers, close};
 
 fn unknown(subject: &str, error: &StoreError) -> Finding {
-    Finding::new(
-        Level::Unknown,
+    Finding::unknown(
         subject,
         format!(
             "could not be checked: {}",
@@ -37,7 +35,7 @@ pub(crate) async fn findings(all: &Servers) -> Vec<Finding> {
         close(session).await;
         Ok(found)
     };
-    match within_limit(looked).await {
+    match within(servers::LIMIT, looked).await {
         Ok(found) => findings.extend(found),
         Err(error) => {
             let error = all.refusal().unwrap_or(error);

@@ -1,6 +1,6 @@
 //! What the server does when it is tried.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use sqlx::{Executor, MySqlConnection};
 
 use crate::error::StoreError;
@@ -52,8 +52,7 @@ async fn rights(connection: &mut MySqlConnection) -> Vec<Finding> {
         ] {
             if let Err(error) = connection.execute(sql.as_str()).await {
                 let error = StoreError::from(error);
-                findings.push(Finding::new(
-                    Level::Broken,
+                findings.push(Finding::broken(
                     table,
                     error.remedy().unwrap_or_else(|| error.to_string()),
                     "grant the user of mysql.url what it says; the schema is made by \
@@ -74,8 +73,7 @@ async fn constraints(connection: &mut MySqlConnection) -> Result<Vec<Finding>, S
         .await;
     connection.execute("ROLLBACK").await?;
     Ok(match taken {
-        Ok(_) => vec![Finding::new(
-            Level::Broken,
+        Ok(_) => vec![Finding::broken(
             "CHECK",
             "constraints are not enforced: a seat that is sold twice would be committed",
             "use a server that enforces them (TiDB: tidb_enable_check_constraint = ON before the \
@@ -96,8 +94,7 @@ async fn engines(connection: &mut MySqlConnection) -> Result<Vec<Finding>, Store
     Ok(other
         .into_iter()
         .map(|(table, engine)| {
-            Finding::new(
-                Level::Broken,
+            Finding::broken(
                 table.clone(),
                 format!("is a table of {engine}, which has no transactions"),
                 format!("ALTER TABLE {table} ENGINE = InnoDB"),
@@ -125,24 +122,21 @@ async fn locks(
     .await?;
     let mut findings = Vec::new();
     if locked.is_empty() {
-        findings.push(Finding::new(
-            Level::Unknown,
+        findings.push(Finding::unknown(
             "FOR UPDATE",
             "was not checked: the row of write_check is gone",
             "run a process that serves: its readiness inserts the row again",
         ));
     }
     if !free.is_empty() {
-        findings.push(Finding::new(
-            Level::Broken,
+        findings.push(Finding::broken(
             "FOR UPDATE",
             "does not lock: two workers could decide about the same seats",
             "use a server whose transactions lock rows (TiDB: tidb_txn_mode = pessimistic)",
         ));
     }
     if let Some((_, isolation)) = isolation.iter().find(|(_, set)| set != "READ-COMMITTED") {
-        findings.push(Finding::new(
-            Level::Broken,
+        findings.push(Finding::broken(
             "isolation",
             format!("is {isolation}, although READ COMMITTED was asked for"),
             "use a server that has it",

@@ -2,15 +2,19 @@
 //! them have the same database.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use domain::ports::{Finding, Level};
+use adapter_sql::within;
+use domain::ports::Finding;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::limit::{LIMIT, within_limit};
 use crate::error::StoreError;
 use crate::servers::{Server, Servers, close};
 use crate::session::Session;
+
+/// The longest that one part of the examination may take.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// What one server says of itself.
 #[derive(Debug)]
@@ -64,7 +68,7 @@ pub(super) async fn findings(servers: &Servers) -> Vec<Finding> {
         // What is the matter with it is said by readiness, and by what else is looked at.
         return Vec::new();
     }
-    let mut seen = join_all(all.iter().map(|server| within_limit(look(server)))).await;
+    let mut seen = join_all(all.iter().map(|server| within(LIMIT, look(server)))).await;
     // One that hangs now has answered a moment ago.
     let _late = timeout(LIMIT, compare(&mut seen)).await;
     let mut told = Vec::new();
@@ -94,8 +98,7 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
             Ok(Seen {
                 same_as: Some(place),
                 ..
-            }) => findings.push(Finding::new(
-                Level::Risk,
+            }) => findings.push(Finding::risk(
                 address,
                 format!(
                     "leads to the same server as {}: neither helps when it fails",
@@ -112,8 +115,7 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
                     .or_default()
                     .push(address);
             }
-            Err(error) => findings.push(Finding::new(
-                Level::Risk,
+            Err(error) => findings.push(Finding::risk(
                 address,
                 format!("cannot be used if the primary fails: {}", said(error)),
                 "start it, or take it out of mysql.urls",
@@ -125,16 +127,14 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
         some.join(", ")
     };
     match writable.as_slice() {
-        [] => findings.push(Finding::new(
-            Level::Broken,
+        [] => findings.push(Finding::broken(
             "mysql.urls",
             "none of these servers takes changes: nothing is decided, confirmed or cancelled",
             "SET GLOBAL read_only = OFF on the one that is to be the primary",
         )),
         [_] => {}
         several if several.iter().all(|(_, is_one_of_many)| *is_one_of_many) => {}
-        several => findings.push(Finding::new(
-            Level::Broken,
+        several => findings.push(Finding::broken(
             "mysql.urls",
             format!(
                 "{} take changes: processes that start now use none of them, and those that run \
@@ -150,8 +150,7 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
             .iter()
             .map(|(ids, addresses)| format!("{} ({ids:?})", addresses.join(", ")))
             .collect();
-        findings.push(Finding::new(
-            Level::Broken,
+        findings.push(Finding::broken(
             "mysql.urls",
             format!(
                 "these servers have different databases: {}",
@@ -174,6 +173,7 @@ fn said(error: &StoreError) -> String {
 #[cfg(test)]
 mod tests {
     use adapter_sql::Fault;
+    use domain::ports::Level;
 
     use super::*;
 

@@ -68,8 +68,7 @@ fn durability(values: &Values) -> Vec<Finding> {
     let mut findings = Vec::new();
     if values.number("innodb_flush_log_at_trx_commit") != Some(1) {
         let value = values.text("innodb_flush_log_at_trx_commit");
-        findings.push(Finding::new(
-            Level::Broken,
+        findings.push(Finding::broken(
             "innodb_flush_log_at_trx_commit",
             format!(
                 "is {}, not 1: the last second of verdicts that buyers were told of is lost \
@@ -80,8 +79,7 @@ fn durability(values: &Values) -> Vec<Finding> {
         ));
     }
     if values.is_on("log_bin") && values.number("sync_binlog") != Some(1) {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "sync_binlog",
             format!(
                 "is {}, not 1: when the server's machine fails, replicas and backups from the \
@@ -92,8 +90,7 @@ fn durability(values: &Values) -> Vec<Finding> {
         ));
     }
     if values.text("innodb_doublewrite") == Some("OFF") {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "innodb_doublewrite",
             "is OFF: a power cut in the middle of a page leaves it unreadable, unless the file \
              system writes whole pages",
@@ -101,8 +98,7 @@ fn durability(values: &Values) -> Vec<Finding> {
         ));
     }
     if values.is_on("log_bin") && values.text("binlog_format") == Some("STATEMENT") {
-        findings.push(Finding::new(
-            Level::Broken,
+        findings.push(Finding::broken(
             "binlog_format",
             "is STATEMENT, with which InnoDB refuses all changes of this service",
             "SET GLOBAL binlog_format = ROW, and in the server's configuration",
@@ -180,9 +176,7 @@ fn limits(values: &Values) -> Vec<Finding> {
         .number("max_allowed_packet")
         .is_some_and(|bytes| bytes < MIN_PACKET)
     {
-        findings.push(Finding::new(
-            Level::Broken,
-            "max_allowed_packet",
+        findings.push(Finding::broken("max_allowed_packet",
             format!(
                 "is {} bytes: a large batch cannot be decided",
                 values.text("max_allowed_packet").unwrap_or_default()
@@ -196,9 +190,7 @@ fn limits(values: &Values) -> Vec<Finding> {
         .min(1_000)
         .saturating_mul(STATEMENTS_PER_CONNECTION);
     if prepared.is_some_and(|prepared| prepared < 1_000.min(needed)) {
-        findings.push(Finding::new(
-            Level::Broken,
-            "max_prepared_stmt_count",
+        findings.push(Finding::broken("max_prepared_stmt_count",
             format!(
                 "is {}: each connection keeps up to {STATEMENTS_PER_CONNECTION} statements prepared",
                 values.text("max_prepared_stmt_count").unwrap_or_default()
@@ -238,8 +230,7 @@ fn replication(values: &Values) -> Vec<Finding> {
         return Vec::new();
     }
     if values.first(&ENABLED) != Some("ON") {
-        return vec![Finding::new(
-            Level::Risk,
+        return vec![Finding::risk(
             "replication",
             "is asynchronous: verdicts of the last moments before the primary dies are lost, and \
              the audit cannot show it",
@@ -248,8 +239,7 @@ fn replication(values: &Values) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if values.first(&CLIENTS) == Some("0") {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "replication",
             "has no replica that acknowledges: commits wait for one, until the timeout",
             "start a replica with rpl_semi_sync_replica_enabled = ON",
@@ -258,8 +248,7 @@ fn replication(values: &Values) -> Vec<Finding> {
     let timeout = values.first(&TIMEOUT);
     let timeout = timeout.and_then(|text| text.parse::<i64>().ok());
     if timeout.is_some_and(|timeout| timeout < FOR_EVER) {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "rpl_semi_sync_source_timeout",
             "lets commits go on without a replica: what is committed from then on is lost if the \
              primary dies",
@@ -267,8 +256,7 @@ fn replication(values: &Values) -> Vec<Finding> {
         ));
     }
     if values.first(&POINT) == Some("AFTER_COMMIT") {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "rpl_semi_sync_source_wait_point",
             "is AFTER_COMMIT: buyers may read a verdict that no replica has yet",
             "set it to AFTER_SYNC",

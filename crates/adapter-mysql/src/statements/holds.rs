@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adapter_sql::chunks::{chunks, padded, placeholders, repeated};
+use adapter_sql::chunks::{chunks, padded, repeated};
 use adapter_sql::row::status_code;
 use adapter_sql::statements::{Hold, HoldStatements, LiveSeatsRow, SeatsChange};
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use domain::ticket::Status;
 use domain::time::Timestamp;
 use sqlx::QueryBuilder;
 
-use super::rows;
+use super::{push_list, rows};
 use crate::error::StoreError;
 use crate::session::Session;
 
@@ -37,17 +37,13 @@ impl HoldStatements for Session {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let shows = padded(shows);
-        let sql = format!(
-            "SELECT ticket_id FROM holds WHERE show_id IN ({}) AND expires_at <= ? \
-             ORDER BY expires_at, ticket_id LIMIT ?",
-            placeholders(shows.len())
-        );
-        let mut query = sqlx::query_scalar(&sql);
-        for show in shows {
-            query = query.bind(show.as_str().as_bytes());
-        }
-        let query = query.bind(now.as_micros()).bind(rows(limit));
+        let shows = padded(shows).into_iter();
+        let mut sql = QueryBuilder::new("SELECT ticket_id FROM holds WHERE show_id IN ");
+        push_list(&mut sql, shows.map(|show| show.as_str().as_bytes()));
+        sql.push(" AND expires_at <= ").push_bind(now.as_micros());
+        sql.push(" ORDER BY expires_at, ticket_id LIMIT ")
+            .push_bind(rows(limit));
+        let query = sql.build_query_scalar();
         Ok(query.fetch_all(&mut self.connection).await?)
     }
 
@@ -59,20 +55,18 @@ impl HoldStatements for Session {
     ) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut due = Vec::new();
         for users in users.chunks(1_024) {
-            let users = padded(users);
-            let sql = format!(
-                "SELECT id FROM tickets FORCE INDEX (tickets_of_user) \
-                 WHERE user_id IN ({}) AND show_id = ? AND status = ? AND hold_expires_at <= ?",
-                placeholders(users.len())
+            let users = padded(users).into_iter();
+            let mut sql = QueryBuilder::new(
+                "SELECT id FROM tickets FORCE INDEX (tickets_of_user) WHERE user_id IN ",
             );
-            let mut query = sqlx::query_scalar(&sql);
-            for user in users {
-                query = query.bind(user.as_str().as_bytes());
-            }
-            let query = query
-                .bind(show.as_str().as_bytes())
-                .bind(status_code(Status::Reserved))
-                .bind(now.as_micros());
+            push_list(&mut sql, users.map(|user| user.as_str().as_bytes()));
+            sql.push(" AND show_id = ")
+                .push_bind(show.as_str().as_bytes())
+                .push(" AND status = ")
+                .push_bind(status_code(Status::Reserved))
+                .push(" AND hold_expires_at <= ")
+                .push_bind(now.as_micros());
+            let query = sql.build_query_scalar();
             due.extend(query.fetch_all(&mut self.connection).await?);
         }
         Ok(due)
@@ -93,30 +87,17 @@ impl HoldStatements for Session {
 
     async fn delete_holds(&mut self, tickets: &[Vec<u8>]) -> Result<(), StoreError> {
         for chunk in chunks(tickets) {
-            let sql = format!(
-                "DELETE FROM holds WHERE ticket_id IN ({})",
-                placeholders(chunk.len())
-            );
-            let mut query = sqlx::query(&sql);
-            for id in chunk {
-                query = query.bind(id);
-            }
-            query.execute(&mut self.connection).await?;
+            let mut sql = QueryBuilder::new("DELETE FROM holds WHERE ticket_id IN ");
+            push_list(&mut sql, chunk);
+            sql.build().execute(&mut self.connection).await?;
         }
         Ok(())
     }
 
     async fn delete_holds_of_shows(&mut self, shows: &[Vec<u8>]) -> Result<(), StoreError> {
-        let shows = padded(shows);
-        let sql = format!(
-            "DELETE FROM holds WHERE show_id IN ({})",
-            placeholders(shows.len())
-        );
-        let mut query = sqlx::query(&sql);
-        for show in shows {
-            query = query.bind(show);
-        }
-        query.execute(&mut self.connection).await?;
+        let mut sql = QueryBuilder::new("DELETE FROM holds WHERE show_id IN ");
+        push_list(&mut sql, padded(shows));
+        sql.build().execute(&mut self.connection).await?;
         Ok(())
     }
 
@@ -134,16 +115,13 @@ impl HoldStatements for Session {
                 few.extend(users.iter().map(|user| (show, user)));
                 continue;
             }
-            let users = padded(users);
-            let sql = format!(
-                "SELECT show_id, user_id, seats FROM live_seats \
-                 WHERE show_id = ? AND user_id IN ({})",
-                placeholders(users.len())
-            );
-            let mut query = sqlx::query_as(&sql).bind(show.as_str().as_bytes());
-            for user in users {
-                query = query.bind(user.as_str().as_bytes());
-            }
+            let users = padded(users).into_iter();
+            let sql = "SELECT show_id, user_id, seats FROM live_seats WHERE show_id = ";
+            let mut sql = QueryBuilder::new(sql);
+            sql.push_bind(show.as_str().as_bytes());
+            sql.push(" AND user_id IN ");
+            push_list(&mut sql, users.map(|user| user.as_str().as_bytes()));
+            let query = sql.build_query_as();
             found.extend(query.fetch_all(&mut self.connection).await?);
         }
         if !few.is_empty() {

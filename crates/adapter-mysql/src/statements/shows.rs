@@ -1,15 +1,15 @@
 //! Shows and their counters.
 
-use adapter_sql::chunks::{padded, placeholders};
+use adapter_sql::chunks::{padded, repeated};
 use adapter_sql::row::{SHOW_COLUMNS, ShowRow};
 use adapter_sql::statements::{IfLocked, LockedShows, ShowStatements};
 use async_trait::async_trait;
 use domain::claims::Claim;
 use domain::ids::ShowId;
 use domain::rule::{ShowLedger, ShowSaved};
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, QueryBuilder, Row};
 
-use super::{SERVER_MICROS, micros, rows};
+use super::{SERVER_MICROS, micros, push_list, rows};
 use crate::error::StoreError;
 use crate::session::Session;
 
@@ -20,22 +20,18 @@ impl ShowStatements for Session {
         ids: &[&ShowId],
         if_locked: IfLocked,
     ) -> Result<LockedShows, StoreError> {
-        let ids = padded(ids);
-        let waiting = match if_locked {
+        // Along the primary key, whatever the optimizer thinks of a small table.
+        let mut sql = QueryBuilder::new(format!(
+            "SELECT {SHOW_COLUMNS}, {SERVER_MICROS} AS server_micros \
+             FROM shows FORCE INDEX (PRIMARY) WHERE id IN "
+        ));
+        let ids = padded(ids).into_iter();
+        push_list(&mut sql, ids.map(|id| id.as_str().as_bytes()));
+        sql.push(" ORDER BY id FOR UPDATE ").push(match if_locked {
             IfLocked::Wait => "",
             IfLocked::Skip => "SKIP LOCKED",
-        };
-        // Along the primary key, whatever the optimizer thinks of a small table.
-        let sql = format!(
-            "SELECT {SHOW_COLUMNS}, {SERVER_MICROS} AS server_micros \
-             FROM shows FORCE INDEX (PRIMARY) WHERE id IN ({}) ORDER BY id FOR UPDATE {waiting}",
-            placeholders(ids.len())
-        );
-        let mut query = sqlx::query(&sql);
-        for id in ids {
-            query = query.bind(id.as_str().as_bytes());
-        }
-        let found = query.fetch_all(&mut self.connection).await?;
+        });
+        let found = sql.build().fetch_all(&mut self.connection).await?;
         let last = found.last();
         let server_micros = last.map(|row| row.try_get("server_micros")).transpose()?;
         let rows: Result<_, _> = found.iter().map(ShowRow::from_row).collect();
@@ -46,15 +42,11 @@ impl ShowStatements for Session {
     }
 
     async fn shows(&mut self, ids: &[ShowId]) -> Result<Vec<ShowRow>, StoreError> {
-        let ids = padded(ids);
-        let sql = format!(
-            "SELECT {SHOW_COLUMNS} FROM shows WHERE id IN ({})",
-            placeholders(ids.len())
-        );
-        let mut query = sqlx::query_as(&sql);
-        for id in ids {
-            query = query.bind(id.as_str().as_bytes());
-        }
+        let ids = padded(ids).into_iter();
+        let sql = format!("SELECT {SHOW_COLUMNS} FROM shows WHERE id IN ");
+        let mut sql = QueryBuilder::new(sql);
+        push_list(&mut sql, ids.map(|id| id.as_str().as_bytes()));
+        let query = sql.build_query_as();
         Ok(query.fetch_all(&mut self.connection).await?)
     }
 
@@ -80,7 +72,7 @@ impl ShowStatements for Session {
         let seats = ledger.seats();
         let sql = format!(
             "INSERT INTO shows ({SHOW_COLUMNS}) VALUES ({})",
-            placeholders(11)
+            repeated("?", 11)
         );
         sqlx::query(&sql)
             .bind(show.id.as_str().as_bytes())

@@ -1,6 +1,6 @@
 //! Tickets and the journal.
 
-use adapter_sql::chunks::{chunks, padded, placeholders};
+use adapter_sql::chunks::{chunks, padded};
 use adapter_sql::row::{
     JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, change_code, class_code, status_code,
     verdict_code,
@@ -14,7 +14,7 @@ use domain::show::Terms;
 use domain::ticket::{Status, Ticket, Verdict};
 use sqlx::QueryBuilder;
 
-use super::{micros, rows};
+use super::{micros, push_list, rows};
 use crate::error::StoreError;
 use crate::session::Session;
 
@@ -28,15 +28,11 @@ impl TicketStatements for Session {
         let mut found = Vec::with_capacity(ids.len());
         // Bounded, because a padded list of many could outgrow the protocol.
         for ids in ids.chunks(4_096) {
-            let ids = padded(ids);
-            let sql = format!(
-                "SELECT {TICKET_COLUMNS} FROM tickets WHERE id IN ({})",
-                placeholders(ids.len())
-            );
-            let mut query = sqlx::query_as(&sql);
-            for id in ids {
-                query = query.bind(id.to_bytes().to_vec());
-            }
+            let ids = padded(ids).into_iter();
+            let sql = format!("SELECT {TICKET_COLUMNS} FROM tickets WHERE id IN ");
+            let mut sql = QueryBuilder::new(sql);
+            push_list(&mut sql, ids.map(|id| id.to_bytes().to_vec()));
+            let query = sql.build_query_as();
             found.extend(query.fetch_all(&mut self.connection).await?);
         }
         Ok(found)
@@ -119,15 +115,12 @@ impl TicketStatements for Session {
         ids: &[TicketId],
     ) -> Result<(), StoreError> {
         for chunk in chunks(ids) {
-            let sql = format!(
-                "UPDATE tickets SET status = ?, version = ? WHERE id IN ({})",
-                placeholders(chunk.len())
-            );
-            let mut query = sqlx::query(&sql).bind(status_code(status)).bind(version);
-            for id in chunk {
-                query = query.bind(id.to_bytes().to_vec());
-            }
-            query.execute(&mut self.connection).await?;
+            let mut sql = QueryBuilder::new("UPDATE tickets SET status = ");
+            sql.push_bind(status_code(status));
+            sql.push(", version = ").push_bind(version);
+            sql.push(" WHERE id IN ");
+            push_list(&mut sql, chunk.iter().map(|id| id.to_bytes().to_vec()));
+            sql.build().execute(&mut self.connection).await?;
         }
         Ok(())
     }
@@ -151,32 +144,26 @@ impl TicketStatements for Session {
         user: &UserId,
         to: &UserId,
     ) -> Result<(u64, i64), StoreError> {
-        let mut count = 0;
-        let mut live = 0;
+        let user = user.as_str().as_bytes();
+        let (mut count, mut live) = (0, 0);
         for chunk in chunks(ids) {
-            let those = format!("id IN ({}) AND user_id = ?", placeholders(chunk.len()));
-            let summing = format!(
-                "SELECT CAST(COALESCE(SUM(quantity), 0) AS SIGNED) FROM tickets \
-                 WHERE {those} AND status IN (?, ?)"
+            let mut summing = QueryBuilder::new(
+                "SELECT CAST(COALESCE(SUM(quantity), 0) AS SIGNED) FROM tickets WHERE id IN ",
             );
-            let mut query = sqlx::query_scalar(&summing);
-            for id in chunk {
-                query = query.bind(id);
-            }
-            let seats: i64 = query
-                .bind(user.as_str().as_bytes())
-                .bind(status_code(Status::Reserved))
-                .bind(status_code(Status::Confirmed))
-                .fetch_one(&mut self.connection)
-                .await?;
-            live += seats;
-            let updating = format!("UPDATE tickets SET user_id = ? WHERE {those}");
-            let mut query = sqlx::query(&updating).bind(to.as_str().as_bytes());
-            for id in chunk {
-                query = query.bind(id);
-            }
-            let query = query.bind(user.as_str().as_bytes());
-            count += query.execute(&mut self.connection).await?.rows_affected();
+            push_list(&mut summing, chunk);
+            summing.push(" AND user_id = ").push_bind(user);
+            summing.push(" AND status IN (");
+            summing.push_bind(status_code(Status::Reserved)).push(", ");
+            summing.push_bind(status_code(Status::Confirmed)).push(")");
+            let summing = summing.build_query_scalar::<i64>();
+            live += summing.fetch_one(&mut self.connection).await?;
+            let mut updating = QueryBuilder::new("UPDATE tickets SET user_id = ");
+            updating.push_bind(to.as_str().as_bytes());
+            updating.push(" WHERE id IN ");
+            push_list(&mut updating, chunk);
+            updating.push(" AND user_id = ").push_bind(user);
+            let updated = updating.build().execute(&mut self.connection).await?;
+            count += updated.rows_affected();
         }
         Ok((count, live))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_sql::chunks::{padded, placeholders};
+use adapter_sql::chunks::padded;
 use adapter_sql::row::{ChangedUserRow, UserRow, class_code};
 use adapter_sql::statements::UserStatements;
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use domain::ports::UserMark;
 use domain::user::{User, UserChange};
 use sqlx::QueryBuilder;
 
-use super::rows;
+use super::{push_list, rows};
 use crate::error::StoreError;
 use crate::session::Session;
 
@@ -21,28 +21,18 @@ const START: &str = "1970-01-01 00:00:01";
 #[async_trait]
 impl UserStatements for Session {
     async fn existing_users(&mut self, ids: &[&UserId]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let ids = padded(ids);
-        let sql = format!(
-            "SELECT id FROM users WHERE id IN ({})",
-            placeholders(ids.len())
-        );
-        let mut query = sqlx::query_scalar(&sql);
-        for id in ids {
-            query = query.bind(id.as_str().as_bytes());
-        }
+        let ids = padded(ids).into_iter();
+        let mut sql = QueryBuilder::new("SELECT id FROM users WHERE id IN ");
+        push_list(&mut sql, ids.map(|id| id.as_str().as_bytes()));
+        let query = sql.build_query_scalar();
         Ok(query.fetch_all(&mut self.connection).await?)
     }
 
     async fn users(&mut self, ids: &[UserId]) -> Result<Vec<UserRow>, StoreError> {
-        let ids = padded(ids);
-        let sql = format!(
-            "SELECT id, name, priority FROM users WHERE id IN ({})",
-            placeholders(ids.len())
-        );
-        let mut query = sqlx::query_as(&sql);
-        for id in ids {
-            query = query.bind(id.as_str().as_bytes());
-        }
+        let ids = padded(ids).into_iter();
+        let mut sql = QueryBuilder::new("SELECT id, name, priority FROM users WHERE id IN ");
+        push_list(&mut sql, ids.map(|id| id.as_str().as_bytes()));
+        let query = sql.build_query_as();
         Ok(query.fetch_all(&mut self.connection).await?)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_mysql::{MySqlConfig, MySqlStore};
 use caching::{ShowCache, UserDirectory};
-use port_contracts::{ManualClock, StoreHarness, StorePorts, fixtures};
+use port_contracts::{ManualClock, StoreHarness, StoreUnderTest, fixtures};
 use test_servers::TestDatabase;
 
 const USERS_AT_HAND: usize = 100;
@@ -37,8 +37,8 @@ pub(crate) async fn store(database: TestDatabase) -> StoreHarness {
     }
 }
 
-fn ports(store: Arc<MySqlStore>) -> StorePorts {
-    StorePorts {
+fn ports(store: Arc<MySqlStore>) -> StoreUnderTest {
+    StoreUnderTest {
         users: Arc::new(UserDirectory::start(store.clone(), USERS_AT_HAND)),
         shows: Arc::new(ShowCache::new(store.clone())),
         claims: store.clone(),

@@ -235,7 +235,7 @@ async fn of_two_that_take_changes_neither_is_used() {
     assert_eq!(primary.number(&count).await, 1);
 }
 
-/// It still takes changes: whoever went on to another one would sell its seats again there.
+/// It still takes changes: a process that went on to another one would sell its seats again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_that_is_slow_is_not_left_for_another() {
     let [primary, replica] = pair().await;

@@ -59,6 +59,7 @@ pub(crate) async fn confirm(store: &MySqlStore, ticket_id: TicketId) -> Option<T
     let request = TransitionRequest {
         ticket_id,
         kind: TransitionKind::Confirm,
+        holder: None,
     };
     let report = store.transition(&[request]).await.ok()?;
     report.outcomes.into_iter().next()

@@ -44,6 +44,7 @@ async fn many_tickets_change_their_holder_portion_by_portion() {
         cancelled.extend(some.map(|order| TransitionRequest {
             ticket_id: order.ticket_id,
             kind: TransitionKind::Cancel,
+            holder: None,
         }));
     }
     let (before, meanwhile) = cancelled.split_at(cancelled.len() / 2);

@@ -95,6 +95,30 @@ async fn orders_do_not_wait_for_all_holds_that_are_over() {
     assert_eq!(store.holds().await, 20);
 }
 
+/// More than are looked at, and all in front of the holds that have a seat.
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_of_no_ticket_hide_no_seat_that_is_due() {
+    let store = Store::holding("h", 10, 1).await;
+    store.reserve("h", 0, 10).await;
+    store
+        .database
+        .execute(
+            "INSERT INTO holds (ticket_id, show_id, expires_at) \
+             SELECT UNHEX(CONCAT('f', LPAD(HEX(SUBSTR(id, 2) + 0), 31, '0'))), 'h', 1 FROM users \
+             WHERE id LIKE 'u%'",
+        )
+        .await;
+    store.clock.advance_seconds(2 * HOLD_SECONDS);
+    let orders = [
+        store.source.order("h", "u11"),
+        store.source.order("h", "u12"),
+    ];
+    let report = store.store.decide(&orders, None).await.unwrap();
+    for decision in &report.decisions {
+        assert_eq!(decision.ticket().status, Status::Reserved, "{decision:?}");
+    }
+}
+
 /// So many that they fill every sweep.
 #[tokio::test(flavor = "multi_thread")]
 async fn holds_of_tickets_that_are_not_there_end_no_sweeping() {
@@ -172,6 +196,7 @@ async fn a_locked_show_keeps_no_hold_and_no_confirmation_of_another_waiting() {
         let request = TransitionRequest {
             ticket_id: order.ticket_id,
             kind: TransitionKind::Confirm,
+            holder: None,
         };
         let ledger = Arc::clone(&store.store);
         tokio::spawn(async move { ledger.transition(&[request]).await })

@@ -47,6 +47,7 @@ async fn one_connection_for_each_purpose_is_enough() {
             let request = TransitionRequest {
                 ticket_id: ids[0],
                 kind: TransitionKind::Cancel,
+                holder: None,
             };
             ledger.transition(&[request]).await.unwrap();
             ledger.list_by_user(&user, FIRST_PAGE).await.unwrap();

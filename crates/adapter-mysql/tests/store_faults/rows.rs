@@ -40,6 +40,23 @@ async fn a_title_with_a_tab_is_shown_without_it() {
     assert_eq!(show.title.as_str(), "Night  Train");
 }
 
+/// Earlier releases took such ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_a_dot_for_its_id_stays_readable() {
+    let store = Store::new(Duration::MAX).await;
+    store
+        .database
+        .execute("INSERT INTO users (id, name, priority) VALUES ('.', 'x', 1)")
+        .await;
+    let users = UserRepository::list(&*store.store, None, 100)
+        .await
+        .unwrap();
+    assert!(
+        users.iter().any(|user| user.id.as_str() == "."),
+        "{users:?}"
+    );
+}
+
 /// Hundreds of look-ups share a query.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_cannot_be_read_is_nobody_elses_failure() {
@@ -100,7 +117,7 @@ async fn a_show_that_cannot_be_read_is_decided_by_nobody_and_hinders_no_other() 
     store.database.execute(terms).await;
     let mut both = store.source.orders(2, "a", USER);
     both.extend(store.source.orders(2, "b", USER));
-    // So that whoever decides singles the orders out.
+    // So that the worker singles the orders out.
     for orders in [&both[..], &both[2..]] {
         let error = store.store.decide(orders, None).await.unwrap_err();
         let LedgerError::Unprocessable(cause) = error else {
@@ -184,7 +201,7 @@ async fn a_row_that_is_left_out_ends_no_list() {
     assert_eq!(users, [USER, "4"]);
 }
 
-/// As after a restore of one table. Whoever decides singles the show's orders out by that.
+/// As after a restore of one table. The worker singles the show's orders out by that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_show_behind_its_history_fails_alone() {
     let store = Store::new(Duration::MAX).await;

@@ -88,7 +88,7 @@ impl Store {
         let id = fixtures::user_id(user);
         let asked = async {
             loop {
-                // Whoever uses a connection that was cut learns of it.
+                // A caller that uses a connection that was cut learns of it.
                 if let Ok(class) = self.directory.class_of(&id).await {
                     return class;
                 }

@@ -2,14 +2,14 @@
 //! missing until a node has reported, absent values are `null`, `""` or `[]`. So it is read
 //! field by field.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use serde_json::Value;
 
 use crate::doctor::shell::quoted;
 
 /// Why an answer is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NotTold {
+pub(super) enum NoReply {
     /// The user may not ask that.
     Forbidden,
     /// There is no such thing.
@@ -18,7 +18,7 @@ pub(super) enum NotTold {
     Failed(String),
 }
 
-impl NotTold {
+impl NoReply {
     /// The finding that `what` could not be looked at.
     pub(super) fn finding(&self, subject: &str, what: &str, user: &str, tag: &str) -> Finding {
         let (why, remedy) = match self {
@@ -41,8 +41,7 @@ impl NotTold {
                 "check the broker's log and run it again".to_owned(),
             ),
         };
-        Finding::new(
-            Level::Unknown,
+        Finding::unknown(
             subject,
             format!("{what}: not checked, because {why}"),
             remedy,
@@ -50,7 +49,7 @@ impl NotTold {
     }
 }
 
-pub(super) type Told = Result<Value, NotTold>;
+pub(super) type Reply = Result<Value, NoReply>;
 
 /// Everything that was asked.
 #[derive(Debug, Clone)]
@@ -58,28 +57,28 @@ pub(super) struct Answers {
     /// The user of the management API.
     pub(super) asked_by: String,
     /// `/api/overview`
-    pub(super) overview: Told,
+    pub(super) overview: Reply,
     /// `/api/nodes`
-    pub(super) nodes: Told,
+    pub(super) nodes: Reply,
     /// `/api/queues/VHOST` as the metadata have it, without statistics.
-    pub(super) queues: Told,
+    pub(super) queues: Reply,
     /// The same with statistics, up to seconds old. RabbitMQ 3 has only there which operator
     /// policy is in effect.
-    pub(super) reported_queues: Told,
+    pub(super) reported_queues: Reply,
     /// `/api/policies/VHOST`
-    pub(super) policies: Told,
+    pub(super) policies: Reply,
     /// `/api/operator-policies/VHOST`
-    pub(super) operator_policies: Told,
+    pub(super) operator_policies: Reply,
     /// `/api/exchanges/VHOST/NAME` of the exchange of orders.
-    pub(super) exchange: Told,
+    pub(super) exchange: Reply,
     /// `/api/exchanges/VHOST/NAME/bindings/source` of the same.
-    pub(super) bindings: Told,
+    pub(super) bindings: Reply,
     /// `/api/consumers/VHOST`
-    pub(super) consumers: Told,
+    pub(super) consumers: Reply,
     /// `/api/connections`, of each its name and the name that its client gave it.
-    pub(super) connections: Told,
+    pub(super) connections: Reply,
     /// `/api/users/NAME/permissions`
-    pub(super) permissions: Told,
+    pub(super) permissions: Reply,
 }
 
 impl Answers {

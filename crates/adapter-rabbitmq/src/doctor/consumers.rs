@@ -1,7 +1,7 @@
 //! Who consumes the queues of lanes. A consumer that is none of ours keeps a lane from its
 //! worker, and what the broker counts as waiting does not show it.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 
 use crate::addresses::CONNECTION_NAME;
 use crate::doctor::answers::{Answers, named, rows, text};
@@ -27,8 +27,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
         let client = text(named(rows(connections), connection)?, "user_provided_name");
         let is_ours = client.is_some_and(|name| name.starts_with(CONNECTION_NAME));
         (!is_ours).then(|| {
-            Finding::new(
-                Level::Broken,
+            Finding::broken(
                 queue,
                 format!(
                     "consumed by connection {connection}, which is of no worker: its orders may \

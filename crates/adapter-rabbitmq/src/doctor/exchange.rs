@@ -1,11 +1,11 @@
 //! The exchange of orders: whether an order that it takes gets into the queue of its lane, or is
 //! refused.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use domain::user::PriorityClass;
 use serde_json::Value;
 
-use crate::doctor::answers::{Answers, NotTold, named, rows, text};
+use crate::doctor::answers::{Answers, NoReply, named, rows, text};
 use crate::doctor::deployment::Deployment;
 use crate::doctor::finding::grouped;
 use crate::doctor::shell::rabbitmqctl;
@@ -21,12 +21,12 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let subject = format!("exchange {name}");
     let exchange = match &answers.exchange {
         Ok(exchange) => exchange,
-        Err(NotTold::NotFound) => {
+        Err(NoReply::NotFound) => {
             let what = "missing: every order is refused";
-            return vec![Finding::new(Level::Broken, subject, what, DECLARED_AGAIN)];
+            return vec![Finding::broken(subject, what, DECLARED_AGAIN)];
         }
         // That queues could not be looked at either is said there.
-        Err(NotTold::Forbidden) => return Vec::new(),
+        Err(NoReply::Forbidden) => return Vec::new(),
         Err(why) => {
             let what = "its type, policies and bindings";
             return vec![why.finding(&subject, what, &answers.asked_by, "management")];
@@ -35,8 +35,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let mut findings = Vec::new();
     let kind = text(exchange, "type").unwrap_or("unknown");
     if kind != "direct" {
-        findings.push(Finding::new(
-            Level::Broken,
+        findings.push(Finding::broken(
             &subject,
             format!("is of type {kind}, not direct: orders get into the wrong lanes or into none"),
             format!("delete it (management page, or DELETE of its HTTP API); {DECLARED_AGAIN}"),
@@ -73,8 +72,7 @@ fn alternate(
         ),
         _ => return None,
     };
-    Some(Finding::new(
-        Level::Broken,
+    Some(Finding::broken(
         subject,
         format!(
             "{ALTERNATE} is {alternate}: an order whose binding is missing is answered 202 and \
@@ -104,8 +102,7 @@ fn bindings(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
                 .as_ref()
                 .is_ok_and(|queues| named(rows(queues), &queue).is_some());
             if exists && !bound.contains(&key.as_str()) {
-                unbound.push(Finding::new(
-                    Level::Broken,
+                unbound.push(Finding::broken(
                     &queue,
                     "not bound to its exchange: its orders are refused",
                     DECLARED_AGAIN,
@@ -113,8 +110,7 @@ fn bindings(deployment: &Deployment, answers: &Answers) -> Vec<Finding> {
             }
             let others: Vec<&str> = bound.into_iter().filter(|bound| *bound != key).collect();
             if !others.is_empty() {
-                findings.push(Finding::new(
-                    Level::Broken,
+                findings.push(Finding::broken(
                     format!("queue {queue}"),
                     format!(
                         "is bound with {}, too: it gets orders of other lanes, which are decided \
@@ -142,6 +138,7 @@ fn keys<'a>(bindings: &'a [Value], queue: &str) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use domain::ports::Level;
     use serde_json::json;
 
     use super::*;
@@ -176,7 +173,7 @@ mod tests {
     #[test]
     fn an_exchange_that_is_missing_or_of_another_type_is_found() {
         let missing = Answers {
-            exchange: Err(NotTold::NotFound),
+            exchange: Err(NoReply::NotFound),
             ..answers_of_4(&[])
         };
         assert!(found(&missing).starts_with("exchange sale-tickets: missing"));

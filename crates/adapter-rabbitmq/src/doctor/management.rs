@@ -1,13 +1,13 @@
 //! RabbitMQ's management API over HTTP.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use std::fmt::Write;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
-use crate::doctor::answers::{Answers, NotTold, Told, text};
+use crate::doctor::answers::{Answers, NoReply, Reply, text};
 use crate::doctor::deployment::Deployment;
 use crate::doctor::error::{DoctorError, InvalidManagementUrl};
 
@@ -45,17 +45,16 @@ impl Management {
                 Ok(user) => return Ok(self.ask_node(url, &user, deployment).await),
                 Err(why) => {
                     let why = match why {
-                        NotTold::Forbidden => "refuses user and password, or the user has no tag",
-                        NotTold::NotFound => "is not a management API",
-                        NotTold::Failed(ref reason) => reason,
+                        NoReply::Forbidden => "refuses user and password, or the user has no tag",
+                        NoReply::NotFound => "is not a management API",
+                        NoReply::Failed(ref reason) => reason,
                     };
                     let separator = if reasons.is_empty() { "" } else { "; " };
                     let _written = write!(reasons, "{separator}{}: {why}", host_and_port(url));
                 }
             }
         }
-        Err(Finding::new(
-            Level::Unknown,
+        Err(Finding::unknown(
             "management API",
             format!("nothing could be checked: {reasons}"),
             "check the management URLs; enable the API on every node (rabbitmq-plugins enable \
@@ -118,24 +117,24 @@ impl Management {
         }
     }
 
-    async fn list(&self, url: Url) -> Told {
+    async fn list(&self, url: Url) -> Reply {
         let answer = self.get(url).await?;
         if answer.is_array() {
             Ok(answer)
         } else {
-            Err(NotTold::Failed("the answer is not a list".to_owned()))
+            Err(NoReply::Failed("the answer is not a list".to_owned()))
         }
     }
 
-    async fn get(&self, url: Url) -> Told {
+    async fn get(&self, url: Url) -> Reply {
         // The URL of a request is part of its error.
-        let failed = |error: reqwest::Error| NotTold::Failed(reason(&error.without_url()));
+        let failed = |error: reqwest::Error| NoReply::Failed(reason(&error.without_url()));
         let answer = self.client.get(url).send().await.map_err(failed)?;
         match answer.status() {
             StatusCode::OK => answer.json().await.map_err(failed),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(NotTold::Forbidden),
-            StatusCode::NOT_FOUND => Err(NotTold::NotFound),
-            status => Err(NotTold::Failed(format!("it answers {status}"))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(NoReply::Forbidden),
+            StatusCode::NOT_FOUND => Err(NoReply::NotFound),
+            status => Err(NoReply::Failed(format!("it answers {status}"))),
         }
     }
 }

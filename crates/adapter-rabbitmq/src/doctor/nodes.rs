@@ -39,8 +39,7 @@ fn name(node: &Value) -> &str {
 fn of_cluster(nodes: &[Value]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if nodes.len() == 1 {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "cluster",
             "one node: its machine's death stops the sale, and its disk's death loses accepted \
              orders",
@@ -48,8 +47,7 @@ fn of_cluster(nodes: &[Value]) -> Vec<Finding> {
              make the queues grow onto them (rabbitmq-queues grow)",
         ));
     } else if nodes.len().is_multiple_of(2) {
-        findings.push(Finding::new(
-            Level::Risk,
+        findings.push(Finding::risk(
             "cluster",
             format!(
                 "{} nodes, an even number: a network split in half stops both halves, and one \
@@ -64,8 +62,7 @@ fn of_cluster(nodes: &[Value]) -> Vec<Finding> {
     for node in nodes.iter().filter(|node| !is_running(node)) {
         let subject = format!("node {}", name(node));
         findings.push(if running * 2 > nodes.len() {
-            Finding::new(
-                Level::Risk,
+            Finding::risk(
                 subject,
                 "does not run or is cut off: the others go on, with fewer to spare",
                 format!(
@@ -75,8 +72,7 @@ fn of_cluster(nodes: &[Value]) -> Vec<Finding> {
                 ),
             )
         } else {
-            Finding::new(
-                Level::Broken,
+            Finding::broken(
                 subject,
                 "does not run or is cut off: without a majority of nodes no order is accepted",
                 "start it with its data. Do not forget or reset nodes: what only they have would \
@@ -166,7 +162,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doctor::answers::NotTold;
+    use crate::doctor::answers::NoReply;
     use crate::doctor::queues::tests::{answers_of_3, answers_of_4};
 
     fn found(nodes: Value) -> Vec<(Level, String, String)> {
@@ -297,7 +293,7 @@ mod tests {
     #[test]
     fn nodes_that_may_not_be_asked_for_are_unknown() {
         let answers = Answers {
-            nodes: Err(NotTold::Forbidden),
+            nodes: Err(NoReply::Forbidden),
             ..answers_of_4(&[])
         };
         let [finding] = &findings(&answers)[..] else {

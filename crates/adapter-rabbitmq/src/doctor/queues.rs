@@ -5,7 +5,7 @@ mod settings;
 use domain::ports::{Finding, Level};
 use serde_json::Value;
 
-use crate::doctor::answers::{Answers, NotTold, named, names, rows, text};
+use crate::doctor::answers::{Answers, NoReply, named, names, rows, text};
 use crate::doctor::deployment::Deployment;
 use crate::doctor::finding::grouped;
 use crate::doctor::queues::settings::{Setting, Settings};
@@ -74,11 +74,10 @@ fn expected(topology: &Topology) -> Vec<(String, Role)> {
         .collect()
 }
 
-fn no_queues(deployment: &Deployment, answers: &Answers, why: &NotTold) -> Finding {
+fn no_queues(deployment: &Deployment, answers: &Answers, why: &NoReply) -> Finding {
     let vhost = deployment.vhost.as_str();
     match why {
-        NotTold::NotFound => Finding::new(
-            Level::Broken,
+        NoReply::NotFound => Finding::broken(
             format!("vhost {vhost}"),
             "the broker has no such vhost: no process can connect",
             format!(
@@ -91,8 +90,7 @@ fn no_queues(deployment: &Deployment, answers: &Answers, why: &NotTold) -> Findi
                 )
             ),
         ),
-        NotTold::Forbidden => Finding::new(
-            Level::Unknown,
+        NoReply::Forbidden => Finding::unknown(
             "queues",
             format!(
                 "queues, policies and members: not checked, because user {} of the management \
@@ -108,7 +106,7 @@ fn no_queues(deployment: &Deployment, answers: &Answers, why: &NotTold) -> Findi
                 )
             ),
         ),
-        NotTold::Failed(_) => why.finding(
+        NoReply::Failed(_) => why.finding(
             "queues",
             "queues, policies and members",
             &answers.asked_by,

@@ -1,10 +1,10 @@
 //! Rights: whether the user of `rabbitmq.url` may do what `topology.rs` and the ports do.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use domain::user::PriorityClass;
 use serde_json::Value;
 
-use crate::doctor::answers::{Answers, NotTold, rows, text};
+use crate::doctor::answers::{Answers, NoReply, rows, text};
 use crate::doctor::deployment::Deployment;
 use crate::doctor::patterns;
 use crate::doctor::shell::{quoted, rabbitmqctl};
@@ -23,9 +23,8 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
     let subject = format!("user {}", deployment.user);
     let rights = match &answers.permissions {
         Ok(rights) => rows(rights),
-        Err(NotTold::NotFound) => {
-            return vec![Finding::new(
-                Level::Unknown,
+        Err(NoReply::NotFound) => {
+            return vec![Finding::unknown(
                 subject,
                 "rights: not checked, because the user is not in the broker's own database \
                  (LDAP, OAuth 2 or HTTP know it?)",
@@ -46,8 +45,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
         )
     };
     let Some(rights) = rights.iter().find(of_vhost) else {
-        return vec![Finding::new(
-            Level::Broken,
+        return vec![Finding::broken(
             subject,
             format!("has no rights on vhost {}", deployment.vhost),
             remedy(".*", ".*", ".*"),
@@ -69,8 +67,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
         }
         let shell_pattern = quoted(pattern);
         if !lacking.is_empty() {
-            findings.push(Finding::new(
-                Level::Broken,
+            findings.push(Finding::broken(
                 subject.clone(),
                 format!(
                     "may not {right} {}: the pattern is {shell_pattern}",
@@ -83,8 +80,7 @@ pub(super) fn findings(deployment: &Deployment, answers: &Answers) -> Vec<Findin
                 ),
             ));
         } else if !is_certain {
-            findings.push(Finding::new(
-                Level::Unknown,
+            findings.push(Finding::unknown(
                 subject.clone(),
                 format!(
                     "right to {right}: not checked, because the pattern {shell_pattern} is \
@@ -134,12 +130,13 @@ fn needed(deployment: &Deployment) -> [(&'static str, Vec<String>); 3] {
 
 #[cfg(test)]
 mod tests {
+    use domain::ports::Level;
     use serde_json::json;
 
     use super::*;
     use crate::doctor::queues::tests::{answers_of_3, answers_of_4, deployment};
 
-    fn found(permissions: Result<Value, NotTold>) -> Vec<Finding> {
+    fn found(permissions: Result<Value, NoReply>) -> Vec<Finding> {
         let answers = Answers {
             permissions,
             ..answers_of_4(&[])
@@ -147,7 +144,7 @@ mod tests {
         findings(&deployment(), &answers)
     }
 
-    fn rights(configure: &str, write: &str, read: &str) -> Result<Value, NotTold> {
+    fn rights(configure: &str, write: &str, read: &str) -> Result<Value, NoReply> {
         Ok(json!([
             {"user": "seller", "vhost": "other", "configure": "", "write": "", "read": ""},
             {"user": "seller", "vhost": "/", "configure": configure, "write": write, "read": read}
@@ -199,8 +196,8 @@ mod tests {
     #[test]
     fn rights_that_cannot_be_looked_at_are_unknown() {
         for (permissions, words) in [
-            (Err(NotTold::Forbidden), "user asker of the management API"),
-            (Err(NotTold::NotFound), "not in the broker's own database"),
+            (Err(NoReply::Forbidden), "user asker of the management API"),
+            (Err(NoReply::NotFound), "not in the broker's own database"),
             (rights(r"^\w+$", ".*", ".*"), "beyond what is understood"),
         ] {
             let found = found(permissions);

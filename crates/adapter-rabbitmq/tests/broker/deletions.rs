@@ -210,7 +210,7 @@ async fn the_exchange_of_events() {
     process.queue.announce(vec![event(1)]).await.unwrap();
     process.prefix.delete_exchange("ticket-events").await;
     let deleted = Instant::now();
-    // Whoever announces is not kept, whether it works or not.
+    // Announcing does not wait, whether it works or not.
     let _announced = process.queue.announce(vec![event(2)]).await;
     promised(
         "announcing without an exchange",

@@ -191,7 +191,7 @@ async fn who_only_looks_makes_nothing() {
     assert_eq!(told[0].level, Level::Unknown);
     assert!(told[0].remedy.contains("rabbitmq.prefix"), "{told:?}");
     within("list", nothing.list(9)).await.unwrap_err();
-    // Whoever looks keeps looking, and what it misses is not made by that either.
+    // A process that only looks goes on, and what it misses is not made by that either.
     sleep(Duration::from_secs(3)).await;
     for queue in ["lanes", "deployment", "dead", "standard.0"] {
         assert!(!prefix.has_queue(queue).await, "{queue} was made");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::ids::ShowId;
 use domain::ports::TransitionReport;
 use domain::rule::{Changes, expire_holds};
+use domain::time::Timestamp;
 use runtime::error_chain;
 use tokio::time::timeout;
 use tracing::{error, warn};
@@ -15,7 +16,8 @@ use super::locked::Locked;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::error::{Fault, SqlError};
-use crate::row::{log_once, show_id};
+use crate::log_once::log_once;
+use crate::row::show_id;
 use crate::statements::HoldStatements;
 
 /// Shows of one sweep.
@@ -29,19 +31,21 @@ pub(super) async fn expire_due<E: Engine>(
     db: &Database<E>,
     limit: usize,
 ) -> Result<TransitionReport, E::Error> {
-    let mut report = empty();
-    let due = db.read(shows_with_due_holds(db)).await?;
+    let mut report = TransitionReport::default();
+    let finding =
+        async |session: &mut E::Session| shows_with_due_holds::<E>(session, db.clock.now()).await;
+    let due = db.selling.run(finding).await?;
     if due.is_empty() {
         return Ok(report);
     }
-    let attempt = async || {
+    let attempt = async || -> Result<_, E::Error> {
         let shows: Vec<&ShowId> = due.iter().collect();
         let locked = Locked::free_shows(db, &shows).await?;
         let free: BTreeSet<ShowId> = locked.shows.keys().cloned().collect();
         Ok((free, expire(locked, limit).await?))
     };
     // A show that cannot be read or saved must not keep the holds of others.
-    let left: Vec<&ShowId> = match db.change(until_free(attempt)).await {
+    let left: Vec<&ShowId> = match until_free(attempt).await {
         Ok((free, expired)) => {
             add(&mut report, expired);
             due.iter().filter(|show| !free.contains(*show)).collect()
@@ -60,7 +64,7 @@ pub(super) async fn expire_due<E: Engine>(
                 expire(locked, left).await
             } else {
                 forget(locked, show, left).await?;
-                Ok(empty())
+                Ok(TransitionReport::default())
             }
         };
         match timeout(BUSY_LIMIT, expiring).await {
@@ -79,13 +83,6 @@ pub(super) async fn expire_due<E: Engine>(
     Ok(report)
 }
 
-const fn empty() -> TransitionReport {
-    TransitionReport {
-        outcomes: Vec::new(),
-        shows: Vec::new(),
-    }
-}
-
 fn add(report: &mut TransitionReport, more: TransitionReport) {
     report.outcomes.extend(more.outcomes);
     report.shows.extend(more.shows);
@@ -93,10 +90,11 @@ fn add(report: &mut TransitionReport, more: TransitionReport) {
 
 /// In the sequence of their ids, as they are locked. One row is read for each show that has
 /// holds at all.
-async fn shows_with_due_holds<E: Engine>(db: &Database<E>) -> Result<Vec<ShowId>, E::Error> {
-    let mut lease = db.lease_selling().await?;
-    let now = db.clock.now();
-    let due = lease.session().shows_with_due_holds(now, SHOWS_MAX).await?;
+async fn shows_with_due_holds<E: Engine>(
+    session: &mut E::Session,
+    now: Timestamp,
+) -> Result<Vec<ShowId>, E::Error> {
+    let due = session.shows_with_due_holds(now, SHOWS_MAX).await?;
     let mut shows = Vec::with_capacity(due.len());
     let mut of_no_show = Vec::new();
     for id in due {
@@ -112,9 +110,8 @@ async fn shows_with_due_holds<E: Engine>(db: &Database<E>) -> Result<Vec<ShowId>
         );
         // They would be found again and again, before all others.
         let ids: Vec<_> = of_no_show.into_iter().map(|(id, _)| id).collect();
-        lease.session().delete_holds_of_shows(&ids).await?;
+        session.delete_holds_of_shows(&ids).await?;
     }
-    lease.give_back();
     shows.sort_unstable();
     Ok(shows)
 }
@@ -162,5 +159,5 @@ async fn remove<E: Engine>(locked: &mut Locked<E>, idle: &[Vec<u8>]) -> Result<(
         first = %first.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
         "removed expired holds that have no ticket"
     );
-    locked.remove_holds(idle).await
+    locked.session().delete_holds(idle).await
 }

@@ -33,7 +33,7 @@ impl<E: Engine> SqlStore<E> {
         let db = &self.db;
         let mut count = 0;
         loop {
-            let shows = db.read(some_tickets(portion, db, user)).await?;
+            let shows = some_tickets(portion, db, user).await?;
             if shows.is_empty() {
                 return Ok(count);
             }
@@ -42,7 +42,7 @@ impl<E: Engine> SqlStore<E> {
                     let locked = Locked::shows(db, &[show]).await?;
                     change_in(locked, show, tickets, user, to).await
                 };
-                count += db.change(until_free(attempt)).await?;
+                count += until_free(attempt).await?;
             }
         }
     }
@@ -54,11 +54,9 @@ async fn some_tickets<E: Engine>(
     db: &Database<E>,
     user: &UserId,
 ) -> Result<BTreeMap<ShowId, Vec<Vec<u8>>>, E::Error> {
-    let mut lease = db.lease_reading().await?;
-    let found = lease.session().some_tickets_of(user, limit).await?;
-    lease.give_back();
+    let finding = async |session: &mut E::Session| session.some_tickets_of(user, limit).await;
     let mut by_show: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (show, ticket) in found {
+    for (show, ticket) in db.reading.run(finding).await? {
         let tickets = by_show.entry(show_id("tickets", &show)?).or_default();
         tickets.push(ticket);
     }

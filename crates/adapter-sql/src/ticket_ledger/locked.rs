@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::Fault;
 use crate::row::{show_ledger, ticket_id};
 use crate::statements::{
-    Hold, HoldStatements, IfLocked, ShowStatements, SqlSession, TicketStatements, UserStatements,
+    Hold, HoldStatements, IfLocked, ShowStatements, SqlSession, TicketStatements,
 };
 
 /// The one way to change a show: lock, then read the clock, then everything
@@ -166,14 +166,6 @@ impl<E: Engine> Locked<E> {
         Ok(reserved)
     }
 
-    /// Which of the users exist.
-    pub(super) async fn existing(&mut self, users: &[&UserId]) -> Result<Vec<Vec<u8>>, E::Error> {
-        if users.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.session().existing_users(users).await
-    }
-
     /// Live seats of users in shows; a pair that is missing has none.
     pub(super) async fn live_seats(
         &mut self,
@@ -190,11 +182,6 @@ impl<E: Engine> Locked<E> {
             Ok(((show, user), seats))
         })
         .collect()
-    }
-
-    /// Removes holds that hold nothing: of tickets that are not reserved, or not there.
-    pub(super) async fn remove_holds(&mut self, ids: &[Vec<u8>]) -> Result<(), E::Error> {
-        self.session().delete_holds(ids).await
     }
 
     /// Saves everything and commits.
@@ -260,7 +247,7 @@ impl<E: Engine> Locked<E> {
 }
 
 async fn begin<E: Engine>(db: &Database<E>) -> Result<Lease<E>, E::Error> {
-    let mut lease = db.lease_changing().await?;
+    let mut lease = db.changing.lease().await?;
     lease.session().begin().await?;
     Ok(lease)
 }

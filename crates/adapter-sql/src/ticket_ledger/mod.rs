@@ -21,69 +21,55 @@ use domain::ports::{
 use domain::receipt::TicketId;
 use domain::rule::{
     self, BatchShow, BatchState, TicketsState, TransitionOutcome, TransitionRequest,
-    change_tickets, decide_batch,
+    change_tickets, decide_batch, make_room,
 };
 use domain::show::{ShowChange, ShowSeats, ShowStanding};
 use domain::ticket::Ticket;
-use runtime::Coalescer;
 
 use self::attempts::until_free;
-use self::locked::{LiveSeats, Locked};
+use self::locked::{LiveSeats, Locked, tickets, tickets_or_why_not};
+use self::reading::{history, list};
 use crate::by_show::ByShow;
+use crate::connections::Connections;
 use crate::database::{CHANGE_LIMIT, Database};
 use crate::engine::Engine;
 use crate::error::{Fault, cause, ledger_error};
+use crate::look_ups::Found;
 use crate::row::show_ledger;
-use crate::statements::SqlSession;
-use crate::store::{Found, SqlStore};
+use crate::statements::{SqlSession, UserStatements};
+use crate::store::SqlStore;
 
-/// Tickets asked for in one query.
-const MAX_LOOK_UPS: usize = 512;
 /// Requests to confirm or cancel in one transaction.
 const MAX_TRANSITIONS: usize = 1_000;
 /// Due holds that a deciding transaction releases whether or not it needs their seats.
 const MAX_DUE_HOLDS: usize = 1_000;
+
 /// For everybody.
-pub(crate) fn look_ups<E: Engine>(
-    db: Arc<Database<E>>,
-) -> Coalescer<TicketId, Found<Ticket>, E::Error> {
-    Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
-        let db = Arc::clone(&db);
-        async move {
-            let finding = async {
-                let mut lease = db.lease_reading().await?;
-                let found = locked::tickets_or_why_not::<E>(lease.session(), &ids).await?;
-                lease.give_back();
-                Ok(each(&ids, found))
-            };
-            db.read(finding).await
-        }
-    })
+pub(crate) async fn find_all<E: Engine>(
+    connections: Arc<Connections<E>>,
+    ids: Vec<TicketId>,
+) -> Result<Vec<Found<Ticket>>, E::Error> {
+    let finding = async |session: &mut E::Session| tickets_or_why_not::<E>(session, &ids).await;
+    Ok(each(&ids, &connections.run(finding).await?))
 }
 
 /// For those who confirm and cancel: what is not found is nowhere.
-pub(crate) fn look_ups_for_changes<E: Engine>(
-    db: Arc<Database<E>>,
-) -> Coalescer<TicketId, Found<Ticket>, E::Error> {
-    Coalescer::new(MAX_LOOK_UPS, move |ids: Vec<TicketId>| {
-        let db = Arc::clone(&db);
-        async move {
-            let finding = async {
-                let mut lease = db.lease_selling().await?;
-                let found = locked::tickets_or_why_not::<E>(lease.session(), &ids).await?;
-                if ids.iter().any(|id| !found.contains_key(id)) {
-                    // A primary that was demoted knows nothing of later decisions.
-                    lease.session().ensure_it_takes_changes().await?;
-                }
-                lease.give_back();
-                Ok(each(&ids, found))
-            };
-            db.read(finding).await
+pub(crate) async fn find_to_change<E: Engine>(
+    connections: Arc<Connections<E>>,
+    ids: Vec<TicketId>,
+) -> Result<Vec<Found<Ticket>>, E::Error> {
+    let finding = async |session: &mut E::Session| {
+        let found = tickets_or_why_not::<E>(session, &ids).await?;
+        if ids.iter().any(|id| !found.contains_key(id)) {
+            // A primary that was demoted knows nothing of later decisions.
+            session.ensure_it_takes_changes().await?;
         }
-    })
+        Ok(found)
+    };
+    Ok(each(&ids, &connections.run(finding).await?))
 }
 
-fn each(ids: &[TicketId], found: HashMap<TicketId, Result<Ticket, Fault>>) -> Vec<Found<Ticket>> {
+fn each(ids: &[TicketId], found: &HashMap<TicketId, Result<Ticket, Fault>>) -> Vec<Found<Ticket>> {
     let one = |id: &TicketId| found.get(id).cloned().transpose();
     ids.iter().map(one).collect()
 }
@@ -101,14 +87,15 @@ pub(crate) fn transitions<E: Engine>(
                 let locked = Locked::shows(&db, &[&show]).await?;
                 change_all(locked, &requests).await
             };
-            let report = db.change(until_free(attempt)).await?;
+            let report = until_free(attempt).await?;
             let seats = report.shows.first();
             let outcomes = report.outcomes.into_iter();
             let with_seats = outcomes.map(|outcome| match outcome {
                 TransitionOutcome::Changed(_) => (outcome, seats.cloned()),
                 TransitionOutcome::Unchanged(_)
                 | TransitionOutcome::Refused(..)
-                | TransitionOutcome::NotDecided => (outcome, None),
+                | TransitionOutcome::NotDecided
+                | TransitionOutcome::NotTheirs => (outcome, None),
             });
             Ok(with_seats.collect())
         }
@@ -124,15 +111,10 @@ impl<E: Engine> TicketLedger for SqlStore<E> {
         claim: Option<Claim>,
     ) -> Result<DecideReport, LedgerError> {
         if orders.is_empty() {
-            return Ok(DecideReport {
-                decisions: Vec::new(),
-                released: Vec::new(),
-                shows: Vec::new(),
-            });
+            return Ok(DecideReport::default());
         }
         let attempt = || decide(&self.db, orders, claim);
-        let deciding = self.db.change(until_free(attempt));
-        deciding.await.map_err(ledger_error)
+        until_free(attempt).await.map_err(ledger_error)
     }
 
     async fn transition(
@@ -154,21 +136,20 @@ impl<E: Engine> TicketLedger for SqlStore<E> {
         change: &ShowChange,
     ) -> Result<ShowStanding, ChangeShowError> {
         let attempt = || change_show(&self.db, id, change);
-        self.db
-            .change(until_free(attempt))
-            .await
-            .map_err(|error| ChangeShowError::Unavailable(cause(error)))?
+        let changed = until_free(attempt).await;
+        changed.map_err(|error| ChangeShowError::Unavailable(cause(error)))?
     }
 
     async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
         if let [id] = ids {
-            let found = self.tickets.call(*id).await;
-            let found = found.and_then(|found| found.map_err(E::Error::from));
+            let found = self.tickets.find(*id).await;
             return Ok(found.map_err(ledger_error)?.into_iter().collect());
         }
-        let (db, ids) = (Arc::clone(&self.db), ids.to_vec());
-        let reading = async move { reading::find(&db, &ids).await };
-        let found = self.db.read_to_the_end(reading).await;
+        let ids = ids.to_vec();
+        let finding = self.db.reading.run_to_the_end(move |session| {
+            Box::pin(async move { tickets::<E>(session, &ids).await })
+        });
+        let found = finding.await;
         Ok(found.map_err(ledger_error)?.into_values().collect())
     }
 
@@ -177,10 +158,11 @@ impl<E: Engine> TicketLedger for SqlStore<E> {
         user: &UserId,
         page: TicketPage,
     ) -> Result<Vec<Ticket>, LedgerError> {
-        let (db, user) = (Arc::clone(&self.db), user.clone());
-        let reading = async move { reading::list_by_user(&db, &user, page).await };
-        let read = self.db.read_to_the_end(reading).await;
-        read.map_err(ledger_error)
+        let user = user.clone();
+        let listing = self.db.reading.run_to_the_end(move |session| {
+            Box::pin(async move { list::<E>(session, &user, page).await })
+        });
+        listing.await.map_err(ledger_error)
     }
 
     async fn history(
@@ -189,10 +171,11 @@ impl<E: Engine> TicketLedger for SqlStore<E> {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, LedgerError> {
-        let (db, show) = (Arc::clone(&self.db), show.clone());
-        let reading = async move { reading::history(&db, &show, after_seq, limit).await };
-        let read = self.db.read_to_the_end(reading).await;
-        read.map_err(ledger_error)
+        let show = show.clone();
+        let reading = self.db.reading.run_to_the_end(move |session| {
+            Box::pin(async move { history::<E>(session, &show, after_seq, limit).await })
+        });
+        reading.await.map_err(ledger_error)
     }
 }
 
@@ -207,14 +190,14 @@ impl<E: Engine> SqlStore<E> {
                 let locked = Locked::shows_of(&self.db, &ids).await?;
                 change_all(locked, requests).await
             };
-            return self.db.change(until_free(attempt)).await;
+            return until_free(attempt).await;
         };
         // Which show to lock; a ticket never changes it.
-        let found = self.changed_tickets.call(request.ticket_id).await??;
+        let found = self.changed_tickets.find(request.ticket_id).await?;
         let (outcome, seats) = match found {
             Some(ticket) => {
                 let show = &ticket.order.show_id;
-                self.transitions.call(show, *request).await?
+                self.transitions.call(show, request.clone()).await?
             }
             None => (TransitionOutcome::NotDecided, None),
         };
@@ -250,7 +233,8 @@ async fn load_batch<E: Engine>(
     let known = locked.tickets(&ids).await?;
     let users: HashSet<&UserId> = orders.iter().map(|order| &order.user_id).collect();
     let users: Vec<&UserId> = users.into_iter().collect();
-    let existing: HashSet<Vec<u8>> = locked.existing(&users).await?.into_iter().collect();
+    let existing = locked.session().existing_users(&users).await?;
+    let existing: HashSet<Vec<u8>> = existing.into_iter().collect();
     let pairs: HashSet<(&ShowId, &UserId)> = orders
         .iter()
         .filter(|order| locked.shows.contains_key(&order.show_id))
@@ -284,43 +268,52 @@ async fn load_batch<E: Engine>(
     Ok(BatchState { shows, known })
 }
 
-/// The due holds that matter to this batch. Usually these are all there are. After an outage there
-/// may be a hundred thousand: then those are released that make room for what is ordered, and
-/// those that count against the limit of somebody who orders; sweeping releases the others.
+/// The due holds that the rule asks for. Usually these are all there are. After an outage there
+/// may be a hundred thousand; sweeping releases those that are left out.
 async fn due_holds<E: Engine>(
     locked: &mut Locked<E>,
     orders: &[Order],
     pairs: &[(&ShowId, &UserId)],
     live: &LiveSeats,
 ) -> Result<Vec<Ticket>, E::Error> {
-    let mut seats: BTreeMap<&ShowId, usize> = BTreeMap::new();
-    for order in orders {
-        let ordered = usize::try_from(order.quantity.seats()).unwrap_or(usize::MAX);
-        let seats = seats.entry(&order.show_id).or_default();
-        *seats = seats.saturating_add(ordered);
-    }
     let shows: Vec<ShowId> = locked.shows.keys().cloned().collect();
     let all = locked.due_holds(&shows, MAX_DUE_HOLDS).await?;
     if all.count() < MAX_DUE_HOLDS {
         return locked.reserved(&all.tickets).await;
     }
-    let mut some = BTreeSet::new();
+    let mut needed = BTreeMap::new();
     for show in &shows {
-        let ordered = seats.get(show).copied().unwrap_or_default();
-        // Each has a seat or more.
-        let oldest = locked
-            .due_holds(std::slice::from_ref(show), ordered)
-            .await?;
-        some.extend(oldest.tickets);
+        // Who has no live seats has no hold.
         let users = pairs.iter().filter(|(of, user)| {
             let key = (of.as_str().into(), user.as_str().into());
             *of == show && live.get(&key).is_some_and(|seats| *seats > 0)
         });
         let users: Vec<&UserId> = users.map(|(_, user)| *user).collect();
-        some.extend(locked.due_holds_of(show, &users).await?);
+        let theirs = locked.due_holds_of(show, &users).await?;
+        let mut due = locked.reserved(&theirs).await?;
+        due.extend(room_for(locked, show, orders).await?);
+        let place = |ticket: &Ticket| (ticket.hold_expires_at(), ticket.order.ticket_id);
+        needed.extend(due.into_iter().map(|ticket| (place(&ticket), ticket)));
     }
-    let some: Vec<_> = some.into_iter().collect();
-    locked.reserved(&some).await
+    Ok(needed.into_values().collect())
+}
+
+/// The longest due holds of a show that make room for the orders. Some may be of tickets that
+/// release nothing, so that it may take more of them.
+async fn room_for<E: Engine>(
+    locked: &mut Locked<E>,
+    show: &ShowId,
+    orders: &[Order],
+) -> Result<Vec<Ticket>, E::Error> {
+    let mut limit = orders.len();
+    loop {
+        let due = locked.due_holds(std::slice::from_ref(show), limit).await?;
+        let reserved = locked.reserved(&due.tickets).await?;
+        if due.count() < limit || make_room(&reserved, show, orders, locked.now) {
+            return Ok(reserved);
+        }
+        limit = limit.saturating_mul(2);
+    }
 }
 
 /// Reads the tickets, whose shows are locked.

@@ -1,60 +1,40 @@
 //! Plain reads: none of them waits for a show's lock.
 
-use std::collections::HashMap;
-
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
 use domain::ports::TicketPage;
-use domain::receipt::TicketId;
 use domain::ticket::Ticket;
 
-use super::locked::tickets;
-use crate::database::Database;
 use crate::engine::Engine;
-use crate::page::Page;
+use crate::page::page;
 use crate::row::{TicketRow, change, decision};
 use crate::statements::{ShowStatements, TicketStatements};
 
-pub(super) async fn find<E: Engine>(
-    db: &Database<E>,
-    ids: &[TicketId],
-) -> Result<HashMap<TicketId, Ticket>, E::Error> {
-    let mut lease = db.lease_reading().await?;
-    let found = tickets::<E>(lease.session(), ids).await?;
-    lease.give_back();
-    Ok(found)
-}
-
-pub(super) async fn list_by_user<E: Engine>(
-    db: &Database<E>,
+pub(super) async fn list<E: Engine>(
+    session: &mut E::Session,
     user: &UserId,
-    page: TicketPage,
+    TicketPage { limit, after }: TicketPage,
 ) -> Result<Vec<Ticket>, E::Error> {
-    let after = page
-        .after
-        .map(|(requested_at, id)| (requested_at.as_micros(), id.to_bytes().to_vec()));
-    let mut page = Page::after(after, page.limit);
-    let mut lease = db.lease_reading().await?;
-    while page.missing > 0 {
-        let session = lease.session();
-        let rows = session.tickets_of_user(user, page.after.as_ref(), page.missing);
-        let rows = rows.await?;
-        page.fill(rows, |row| Some(TicketRow::place(row)));
-    }
-    lease.give_back();
-    Ok(page.values)
+    let after = after.map(|(at, id)| (at.as_micros(), id.to_bytes().to_vec()));
+    let place = |after| (user.clone(), after);
+    page(
+        session,
+        place(after),
+        limit,
+        |session, (user, after), missing| session.tickets_of_user(user, after.as_ref(), missing),
+        |row: &TicketRow| place(Some((row.requested_at, row.id.clone()))),
+    )
+    .await
 }
 
 /// What the show's number was before both halves are read bounds them: up to
 /// there nothing can be missing in either.
 pub(super) async fn history<E: Engine>(
-    db: &Database<E>,
+    session: &mut E::Session,
     show: &ShowId,
     after_seq: u64,
     limit: usize,
 ) -> Result<Vec<HistoryEntry>, E::Error> {
-    let mut lease = db.lease_reading().await?;
-    let session = lease.session();
     let mut history = Vec::new();
     if let Some(seq) = session.show_seq(show).await? {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
@@ -66,6 +46,5 @@ pub(super) async fn history<E: Engine>(
         history.extend(changed.into_iter().map(change));
         history.sort_by_key(HistoryEntry::seq);
     }
-    lease.give_back();
     Ok(history)
 }

@@ -99,14 +99,22 @@ fn dating(clock: &Arc<dyn Clock>, watched: Option<&Arc<WatchedClock>>) -> Arc<dy
 }
 
 fn receipts(settings: &TicketSettings, process: ProcessId) -> anyhow::Result<Receipts> {
-    /// The same for all processes, so that they know each other's ids, and for
-    /// everybody who reads this: only production has anything to protect.
-    const DEVELOPMENT_SECRET: &str = "tickets development secret, known to everybody";
-
     if settings.id_secrets.is_empty() {
         warn!("tickets.id_secrets is not set: anyone who reads the source can forge ids");
-        return Ok(Receipts::new([DEVELOPMENT_SECRET], process)?);
     }
-    let secrets = settings.id_secrets.iter().map(ExposeSecret::expose_secret);
-    Receipts::new(secrets, process).context("tickets.id_secrets")
+    Receipts::new(id_secrets(settings), process).context("tickets.id_secrets")
+}
+
+/// What signs what clients bring back: the first signs, all verify.
+pub(super) fn id_secrets(settings: &TicketSettings) -> Vec<&str> {
+    /// The same for all processes, so that they know each other's ids, and for
+    /// everybody who reads this: only what is in memory alone is named so, and nobody protects it.
+    const DEVELOPMENT_SECRET: &str = "tickets development secret, known to everybody";
+
+    let secrets = settings.id_secrets.iter();
+    let secrets: Vec<_> = secrets.map(ExposeSecret::expose_secret).collect();
+    if secrets.is_empty() {
+        return vec![DEVELOPMENT_SECRET];
+    }
+    secrets
 }

@@ -1,6 +1,7 @@
 //! The running process: builds everything from settings, runs it, stops it.
 
 mod ground;
+mod guarding;
 mod preparation;
 mod role;
 mod running;
@@ -13,7 +14,9 @@ use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
-use http_api::{Certificates, Health, Https, ProcessState, Served, Serving, WebPolicy, serve};
+use http_api::{
+    Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
+};
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -23,7 +26,7 @@ use self::ground::Ground;
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
-use crate::settings::Settings;
+use crate::settings::{AuthSettings, Settings};
 use crate::{telemetry, wiring};
 
 /// Everything built, not yet running.
@@ -100,8 +103,17 @@ impl Application {
         } else {
             of_others.push(watch.clone());
         }
-        let process = Arc::new(ProcessState::new(Health::new(needed, of_others)));
-        let accepting = line.map(|line| ground.accepting(line, Arc::clone(&process)));
+        let proxies = settings.server.trusted_proxies.clone();
+        let limits = Arc::new(ClientLimits::new(&settings.limits, proxies));
+        let health = Health::new(needed, of_others);
+        let process = Arc::new(ProcessState::new(health, limits));
+        let accepting = match line {
+            Some(line) => {
+                let (guard, keys) = guarding::guard(settings, clock).await?;
+                Some(ground.accepting(line, Arc::clone(&process), guard, keys))
+            }
+            None => None,
+        };
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {
             // By then a heartbeat and its successor are not taken.
@@ -120,10 +132,12 @@ impl Application {
             certificates,
         });
         let hosts = settings.server.allowed_hosts.clone();
+        let is_open =
+            settings.admin_token.is_none() && matches!(settings.auth, AuthSettings::Off { .. });
         let policy = Arc::new(WebPolicy {
             allowed_origins: settings.allowed_origins.clone(),
-            // With a token a page of another site gets nowhere by another name.
-            allowed_hosts: (!hosts.is_empty() || settings.admin_token.is_none()).then_some(hosts),
+            // Where a token is needed a page of another site gets nowhere by another name.
+            allowed_hosts: (!hosts.is_empty() || is_open).then_some(hosts),
             required_https: settings.tls.as_ref().and_then(|tls| tls.required),
         });
         let Served {
@@ -185,6 +199,7 @@ mod tests {
 
     use domain::ids::{ShowId, UserId};
     use domain::order::Quantity;
+    use domain::principal::Principal;
     use domain::use_cases::{OrderRequest, PlacedOrder};
     use tokio_util::sync::CancellationToken;
 
@@ -231,7 +246,11 @@ mod tests {
         };
         let mut ids = Vec::new();
         for _ in 0..20_000 {
-            match office.place_order(order.clone()).await.unwrap() {
+            match office
+                .place_order(&Principal::agent(), order.clone())
+                .await
+                .unwrap()
+            {
                 PlacedOrder::Queued(order) => ids.push(order.ticket_id),
                 PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
             }

@@ -82,6 +82,12 @@ impl Application {
         let (examiner, stopped) = (self.examiner, last_stop.clone());
         let examines = async move { examiner.watch(&stopped).await };
         spawn(&mut tasks, "examiner of the servers", examines);
+        let (limits, stopped) = (Arc::clone(&self.process.limits), last_stop.clone());
+        let forgets = async move {
+            let until_stopped = stopped.run_until_cancelled(limits.keep_small());
+            until_stopped.await;
+        };
+        spawn(&mut tasks, "sweeper of limits", forgets);
         if let Some(accepting) = &self.accepting {
             let hears = accepting.side.tasks();
             for (name, task) in hears.into_iter().chain(accepting.state.live.tasks()) {

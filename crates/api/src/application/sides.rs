@@ -6,8 +6,8 @@ use accepting::AcceptingSide;
 use domain::gate::SoldOutGate;
 use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
-use http_api::{AcceptingState, Live, ProcessState};
-use tokio_util::sync::CancellationToken;
+use http_api::{AcceptingState, Guard, Live, ProcessState};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use worker::{DecisionLog, Worker};
 
 use super::ground::Ground;
@@ -16,6 +16,8 @@ use super::ground::Ground;
 pub(super) struct Accepting {
     pub(super) state: Arc<AcceptingState>,
     pub(super) side: Arc<AcceptingSide>,
+    /// Keeps the keys of tokens current until it is dropped.
+    _keys: DropGuard,
 }
 
 impl Ground {
@@ -24,6 +26,8 @@ impl Ground {
         &self,
         line: Arc<WaitingLine>,
         process: Arc<ProcessState>,
+        guard: Guard,
+        keys: DropGuard,
     ) -> Accepting {
         let (settings, lanes) = (&self.settings, self.settings.queue.lanes);
         let clock = self.dating();
@@ -49,10 +53,10 @@ impl Ground {
         }));
         let live = Arc::new(Live::new(Arc::clone(&office), settings.live.clone()));
         let side = AcceptingSide::new(Arc::clone(&office), live.clone());
-        let token = settings.admin_token.as_ref();
         Accepting {
-            state: Arc::new(AcceptingState::new(process, office, live, token)),
+            state: Arc::new(AcceptingState::new(process, office, live, guard)),
             side: Arc::new(side),
+            _keys: keys,
         }
     }
 

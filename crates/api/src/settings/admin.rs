@@ -14,7 +14,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, is_needed: bool) -> Option<Optio
 /// What `Authorization: Bearer …` can carry.
 fn bearer_token(token: &str) -> Result<SecretString, String> {
     if !token.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err("must be visible ASCII characters: no header could carry others".to_owned());
+        return Err("must be printable ASCII characters, of which a space is one: no header could carry others".to_owned());
     }
     long_enough(token)
 }

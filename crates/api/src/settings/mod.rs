@@ -2,7 +2,9 @@
 //! variables. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
+mod auth;
 mod cors;
+mod limits;
 mod live;
 mod log;
 mod memory;
@@ -27,9 +29,10 @@ use std::time::Duration;
 
 use ::worker::WorkerSettings;
 use fields::{Faults, Fields, Place, Value};
-use http_api::LiveSettings;
+use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
+pub use self::auth::{AuthSettings, JwtSettings};
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
@@ -71,12 +74,16 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// The section `tickets`.
     pub tickets: TicketSettings,
+    /// `limits.*`
+    pub limits: ClientLimitSettings,
     /// `live.*`
     pub live: LiveSettings,
     /// `live.stalled_after_ms`: a waiting line that does not move for so long is called stalled.
     pub stalled_after: Duration,
     /// `admin.token`; administration is open to everybody without it.
     pub admin_token: Option<SecretString>,
+    /// `auth.*`
+    pub auth: AuthSettings,
     /// `clock.max_skew_ms`: how far the store's clock may be off.
     pub max_clock_skew: Duration,
     /// Variables that begin with `APP_` and are no settings, nor like one.
@@ -174,20 +181,29 @@ impl Sources {
         let file = |name: &str| config::File::from(directory.join(format!("{name}.toml")));
         let mut faults = Faults::new(usize::MAX, fields::dotted);
         let mut strays = BTreeSet::new();
-        let mut settings = BTreeSet::new();
-        for name in variables.keys() {
+        let mut settings = HashMap::new();
+        // In sequence: the same environment has the same faults each time.
+        for (name, value) in variables.into_iter().collect::<BTreeMap<_, _>>() {
             let written = name.to_uppercase();
-            if is_stray(name) {
-                strays.insert(name.clone());
-            } else if !settings.insert(written.clone()) {
+            if is_stray(&name) {
+                strays.insert(name);
+            } else if settings.insert(written.clone(), value).is_some() {
                 let place = Place::Field(&Place::Document, &written);
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        for (name, above) in below_others(&settings) {
+            let place = Place::Field(&Place::Document, &name);
+            faults.note(
+                place,
+                format_args!("is set beside {above}; remove one of them"),
+            );
+            settings.remove(&name);
+        }
         let variables = config::Environment::with_prefix("APP")
             .prefix_separator("__")
             .separator("__")
-            .source(Some(variables));
+            .source(Some(settings));
         let tree: Value<'_> = config::Config::builder()
             .add_source(file("base"))
             .add_source(file(&environment))
@@ -202,8 +218,7 @@ impl Sources {
             })?;
         let mut values = BTreeMap::new();
         flatten("", tree, &mut values);
-        let values = values.into_iter();
-        let values = values.map(|(key, value)| (key.into(), Value::Bare(value.into())));
+        let values = values.into_iter().map(|(key, value)| (key.into(), value));
         Ok(Self {
             environment,
             values: Value::Table(values.collect()),
@@ -211,6 +226,21 @@ impl Sources {
             faults,
         })
     }
+}
+
+/// Variables that would be a part of what another one sets, and that other one: a setting has no
+/// parts.
+fn below_others(settings: &HashMap<String, String>) -> BTreeMap<String, String> {
+    let above = |name: &String| {
+        let mut above = name.match_indices("__").map(|(at, _)| &name[..at]);
+        above
+            .find(|above| settings.contains_key(*above))
+            .map(str::to_owned)
+    };
+    let names = settings.keys();
+    names
+        .filter_map(|name| Some((name.clone(), above(name)?)))
+        .collect()
 }
 
 /// Whether the name looks like a setting's and is none, which is seen when all are known.
@@ -225,7 +255,6 @@ fn read(
     environment: String,
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
-    let secrets_needed = environment != DEVELOPMENT;
     let server = server::read(fields);
     let tls = tls::read(fields);
     let allowed_origins = cors::read(fields);
@@ -233,7 +262,17 @@ fn read(
     let queue = queue::read(fields);
     let store = store::read(fields);
     let worker = worker::read(fields);
+    // Whoever forgets APP_ENV has development's defaults: only what is in memory, and so gone with
+    // the process, needs no protection.
+    let queue_is_shared = |queue: &QueueSettings| !matches!(queue.adapter, QueueChoice::Memory(_));
+    let store_is_shared = |store: &StoreSettings| !matches!(store.adapter, StoreChoice::Memory(_));
+    let is_toy = environment == DEVELOPMENT
+        && !queue.as_ref().is_some_and(queue_is_shared)
+        && !store.as_ref().is_some_and(store_is_shared);
+    let secrets_needed = !is_toy;
+    let auth = auth::read(fields, secrets_needed);
     let tickets = tickets::read(fields, secrets_needed);
+    let limits = limits::read(fields);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -271,19 +310,35 @@ fn read(
         store: store?,
         worker: worker?,
         tickets: tickets?,
+        limits: limits?,
         live,
         stalled_after,
         admin_token: admin_token?,
+        auth: auth?,
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })
 }
 
-/// `{"a": {"b": 1}}` becomes `a.b = "1"`; a list becomes its items, comma-separated.
-fn flatten(key: &str, value: Value<'_>, into: &mut BTreeMap<String, String>) {
-    let Value::Table(fields) = value else {
-        into.insert(key.to_owned(), value.to_string().trim().to_owned());
-        return;
+/// `{"a": {"b": 1}}` becomes `a.b = 1`; a list of texts becomes one text, with commas. A text may
+/// be a variable's, which stands for any type.
+fn flatten(key: &str, value: Value<'static>, into: &mut BTreeMap<String, Value<'static>>) {
+    let is_text = |item: &Value<'_>| matches!(item, Value::Text(_));
+    let fields = match value {
+        Value::Table(fields) => fields,
+        Value::Text(text) => {
+            into.insert(key.to_owned(), Value::Bare(text.trim().to_owned().into()));
+            return;
+        }
+        Value::List(items) if items.iter().all(is_text) => {
+            let text = Value::List(items).to_string();
+            into.insert(key.to_owned(), Value::Text(text.into()));
+            return;
+        }
+        other => {
+            into.insert(key.to_owned(), other);
+            return;
+        }
     };
     for (name, value) in fields {
         if key.is_empty() {

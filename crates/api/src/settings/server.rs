@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fields::{Fields, all, text, whole};
+use limits::TrustedProxies;
 
 use super::reader::{millis, seconds, setting};
 
@@ -24,6 +25,8 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// The names that clients may ask for.
     pub allowed_hosts: Vec<String>,
+    /// Of which it is believed whom they speak for.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl ServerSettings {
@@ -47,6 +50,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<ServerSettings> {
         request_timeout: setting(fields, "server.request_timeout_ms", millis(100)),
         keep_alive: setting(fields, "server.keep_alive_seconds", seconds(1)),
         allowed_hosts: setting(fields, "server.allowed_hosts", text(hosts)),
+        trusted_proxies: setting(fields, "server.trusted_proxies", text(str::parse)),
     })
 }
 

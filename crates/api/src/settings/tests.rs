@@ -30,10 +30,11 @@ fn development_needs_nothing() {
 #[test]
 fn production_needs_its_secrets() {
     let faults = load(&[("APP_ENV", "production")]).unwrap_err().to_string();
-    assert!(faults.contains("4 fault(s)"), "{faults}");
+    assert!(faults.contains("5 fault(s)"), "{faults}");
     for name in [
         "TICKETS__ID_SECRETS",
         "ADMIN__TOKEN",
+        "AUTH__MODE",
         "RABBITMQ__URL",
         "MYSQL__URL",
     ] {
@@ -46,6 +47,7 @@ fn production_needs_its_secrets() {
             "0123456789abcdef,fedcba9876543210",
         ),
         ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ("APP__AUTH__MODE", "off"),
         ("APP__RABBITMQ__URL", "amqp://u:0123456789abcdef@mq"),
         ("APP__MYSQL__URL", "mysql://u:0123456789abcdef@db/tickets"),
     ])
@@ -202,6 +204,64 @@ fn a_name_with_an_underscore_too_few_is_refused_with_the_right_one() {
     assert!(fault.contains("did you mean APP__QUEUE__LANES?"), "{fault}");
 }
 
+/// Maps have another sequence each time.
+#[test]
+fn a_variable_below_another_is_refused_each_time() {
+    for _ in 0..20 {
+        let faults = load(&[
+            ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+            ("APP__ADMIN__TOKEN__FILE", "/run/hunter2"),
+            ("APP__QUEUE__LANES", "8"),
+            ("app__queue__lanes__x", "1"),
+            ("APP__SERVER", "x"),
+            ("APP__SERVER__PORT", "0"),
+            ("APP__WORKER__BATCH_MAX", "1"),
+            ("app__worker__batch_max", "0"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for fault in [
+            "APP__ADMIN__TOKEN__FILE: is set beside APP__ADMIN__TOKEN; remove one of them",
+            "APP__QUEUE__LANES__X: is set beside APP__QUEUE__LANES; remove one of them",
+            "APP__SERVER__PORT: is set beside APP__SERVER; remove one of them",
+            "APP__WORKER__BATCH_MAX: is set twice",
+            "worker.batch_max: must be",
+        ] {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("admin.token:"), "{faults}");
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+}
+
+#[test]
+fn a_file_says_a_number_as_a_number() {
+    let faults = |text: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let base = std::fs::read_to_string(self::directory().join("base.toml")).unwrap();
+        std::fs::write(directory.path().join("base.toml"), base).unwrap();
+        std::fs::write(directory.path().join("moon.toml"), text).unwrap();
+        let variables = owned(&[("APP_ENV", "moon")]);
+        let faults = Settings::load(directory.path(), variables).unwrap_err();
+        faults.to_string()
+    };
+    for value in ["5.0", "[5]", "[\"5\"]", "true"] {
+        let faults = faults(&format!("queue.lanes = {value}"));
+        assert!(
+            faults.contains("queue.lanes: must be a whole number"),
+            "{faults}"
+        );
+    }
+    let faults = faults("rabbitmq.prefix = 5\nserver.host = [\"::1\", 5]\nstore.seed_demo = 1");
+    for key in [
+        "rabbitmq.prefix: must be a string",
+        "server.host: must be",
+        "store.seed_demo: must be true",
+    ] {
+        assert!(faults.contains(key), "{key} in {faults}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_variable_that_is_no_text_is_named_without_its_value() {
@@ -237,7 +297,7 @@ fn secrets_that_cannot_do_their_work_are_refused() {
     ] {
         let fault = fault("APP__ADMIN__TOKEN", token);
         assert!(
-            fault.contains("admin.token: must be visible ASCII"),
+            fault.contains("admin.token: must be printable ASCII"),
             "{fault}"
         );
         assert!(!fault.contains("0123456789"), "{fault}");
@@ -296,6 +356,52 @@ fn a_url_that_is_named_twice_is_refused_with_its_setting() {
         assert!(faults.contains(fault), "{fault} in {faults}");
     }
     assert!(!faults.contains("hunter2"), "{faults}");
+}
+
+#[test]
+fn limits_are_rates_and_numbers_or_empty() {
+    let settings = load(&[]).unwrap();
+    let limits = settings.limits;
+    let rates = [
+        limits.orders_per_user,
+        limits.orders_per_address,
+        limits.requests_per_address,
+    ];
+    assert_eq!(rates, [None; 3]);
+    let counts = (limits.connections_per_address, limits.streams_per_address);
+    assert_eq!(counts, (None, None));
+    // Guessing is slowed where nobody configured anything.
+    assert!(limits.wrong_ids_per_address.is_some());
+    let settings = load(&[
+        ("APP__LIMITS__ORDERS_PER_USER", "5/s"),
+        ("APP__LIMITS__WRONG_IDS_PER_ADDRESS", ""),
+        ("APP__LIMITS__STREAMS_PER_ADDRESS", "20"),
+        ("APP__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.limits.orders_per_user,
+        Some("5/s".parse().unwrap())
+    );
+    assert_eq!(settings.limits.wrong_ids_per_address, None);
+    assert_eq!(settings.limits.streams_per_address, Some(20));
+    let proxies = settings.server.trusted_proxies;
+    assert!(proxies.contains("::1".parse().unwrap()));
+    let faults = load(&[
+        ("APP__LIMITS__ORDERS_PER_ADDRESS", "5/d"),
+        ("APP__LIMITS__CONNECTIONS_PER_ADDRESS", "0"),
+        ("APP__SERVER__TRUSTED_PROXIES", "proxy.internal"),
+    ])
+    .unwrap_err()
+    .to_string();
+    for fault in [
+        "limits.orders_per_address: must be a number from 1 to 1000000 per s, m or h, such as \
+         5/s, 100/m or 1000/h, or empty for no limit",
+        "limits.connections_per_address: must be a whole number from 1 to 1000000, or empty",
+        "server.trusted_proxies: has \"proxy.internal\", which is no network",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
 }
 
 #[test]
@@ -375,4 +481,52 @@ fn origins_and_hosts_are_written_as_browsers_write_them() {
         let fault = hosts(wrong).unwrap_err().to_string();
         assert!(fault.contains("server.allowed_hosts: must be"), "{fault}");
     }
+}
+
+/// Whoever forgets `APP_ENV` must not open what others can reach.
+#[test]
+fn development_with_servers_needs_what_production_needs() {
+    let servers = [
+        ("APP__STORE__ADAPTER", "mysql"),
+        ("APP__MYSQL__URL", "mysql://u:p@db/tickets"),
+    ];
+    let faults = load(&servers).unwrap_err().to_string();
+    for name in ["TICKETS__ID_SECRETS", "ADMIN__TOKEN", "AUTH__MODE"] {
+        assert!(faults.contains(&format!("APP__{name}")), "{faults}");
+    }
+}
+
+#[test]
+fn tokens_need_their_rules_and_one_kind_of_keys() {
+    let with = |more: &[(&str, &str)]| {
+        let mut variables = vec![("APP__AUTH__MODE", "jwt")];
+        variables.extend(more);
+        load(&variables)
+    };
+    let faults = with(&[]).unwrap_err().to_string();
+    for name in ["issuer", "audience", "algorithms", "jwks_url"] {
+        assert!(
+            faults.contains(&format!("auth.{name}: is missing")),
+            "{faults}"
+        );
+    }
+    let rules = [
+        ("APP__AUTH__ISSUER", "i"),
+        ("APP__AUTH__AUDIENCE", "a"),
+        ("APP__AUTH__ALGORITHMS", "EdDSA, ES256"),
+    ];
+    let secret = "hunter2hunter2hunter2hunter2hunter2";
+    let file = ("APP__AUTH__JWKS_FILE", "keys.json");
+    let several = [&rules[..], &[file, ("APP__AUTH__HMAC_SECRET", secret)]].concat();
+    let faults = with(&several).unwrap_err().to_string();
+    assert!(faults.contains("not several"), "{faults}");
+    assert!(!faults.contains("hunter2"), "{faults}");
+    let settings = with(&[&rules[..], &[file]].concat()).unwrap();
+    assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
+    let unknown = [&rules[..2], &[file, ("APP__AUTH__ALGORITHMS", "none")]].concat();
+    let faults = with(&unknown).unwrap_err().to_string();
+    assert!(
+        faults.contains("auth.algorithms: must be one or several of HS256"),
+        "{faults}"
+    );
 }

@@ -81,9 +81,14 @@ pub trait StoreAdapter: Send + Sync {
         true
     }
 
-    /// The most connections, each an open file.
-    fn connections(&self) -> u32 {
-        0
+    /// The most connections, each an open file, and the setting that says so.
+    fn connections(&self) -> Option<(u32, &'static str)> {
+        None
+    }
+
+    /// The setting that says where it is.
+    fn address_setting(&self) -> &'static str {
+        "store.adapter"
     }
 
     /// Whether the schema is brought up to date before anything else.

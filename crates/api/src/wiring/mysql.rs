@@ -15,8 +15,12 @@ impl StoreAdapter for MySqlSettings {
         "mysql"
     }
 
-    fn connections(&self) -> u32 {
-        self.max_connections
+    fn connections(&self) -> Option<(u32, &'static str)> {
+        Some((self.max_connections, "mysql.max_connections"))
+    }
+
+    fn address_setting(&self) -> &'static str {
+        "mysql.url"
     }
 
     fn migrates_at_start(&self) -> bool {

@@ -2,8 +2,10 @@
 
 use api::cli::fetch_audit;
 use api::client::Trust;
+use secrecy::SecretString;
 use serde_json::json;
 
+use crate::backend::Backend;
 use crate::helpers::{SHOW, TestService};
 
 #[tokio::test]
@@ -23,7 +25,8 @@ async fn an_audit_counts_every_verdict_and_finds_nothing() {
             .await;
         service.decided(&id).await;
     }
-    let report = fetch_audit(&service.url, None, &Trust::ThisMachine)
+    let token = Backend::token().map(SecretString::from);
+    let report = fetch_audit(&service.url, token.as_ref(), &Trust::ThisMachine)
         .await
         .unwrap();
     assert_eq!(report.violations, 0, "{report}");

@@ -6,6 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::json;
 
 use crate::helpers::{Answer, SHOW, TestService};
+use crate::identity::guarded;
 
 const SHOP: &str = "https://shop.example";
 const EVIL: &str = "https://evil.example";
@@ -63,6 +64,28 @@ async fn a_browser_is_told_what_a_page_of_an_allowed_site_may_send() {
     assert_eq!((answer.status, answer.header("allow")), (204, "GET, HEAD"));
 }
 
+/// A browser that only asks whether it may sends no token, and orders nothing.
+#[tokio::test]
+async fn a_preflight_needs_no_token_and_takes_none_of_an_addresses_orders() {
+    let service = guarded(&[
+        ("APP__CORS__ALLOWED_ORIGINS", SHOP),
+        ("APP__LIMITS__ORDERS_PER_ADDRESS", "1/h"),
+    ])
+    .await;
+    for _ in 0..3 {
+        let preflight = service.request(Method::OPTIONS, "/tickets");
+        let preflight = preflight.header("Origin", SHOP);
+        let asked = preflight.header("Access-Control-Request-Method", "POST");
+        assert_eq!(Answer::to(asked).await.status, 204);
+    }
+    // Both refusals can be read by the page.
+    for (status, code) in [(401, "unauthorized"), (429, "rate_limited")] {
+        let refused = ask(&service, Method::POST, "/tickets", SHOP).await;
+        refused.assert_problem(status, code);
+        assert_eq!(refused.header("access-control-allow-origin"), SHOP);
+    }
+}
+
 #[tokio::test]
 async fn answers_and_problems_can_be_read_by_pages_of_allowed_sites_only() {
     let service = open_to_a_shop().await;
@@ -78,7 +101,7 @@ async fn answers_and_problems_can_be_read_by_pages_of_allowed_sites_only() {
                 ("access-control-allow-origin", SHOP),
                 (
                     "access-control-expose-headers",
-                    "location, retry-after, ratelimit, ratelimit-policy"
+                    "location, retry-after, ratelimit, ratelimit-policy, www-authenticate"
                 ),
             ]
         );

@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::helpers::{SHOW, TestService};
 use crate::live::{WITH_RECEIPTS, receipt, within};
-use crate::tls::{TestCertificate, connect};
+use crate::tls::{TestCertificate, connect, connect_from};
 
 const ORDER: &str = r#"{"show_id":"230920","user_id":1}"#;
 
@@ -46,14 +46,26 @@ impl Scene {
     }
 
     async fn tls(&self) -> TlsStream<TcpStream> {
+        self.tls_from(1).await
+    }
+
+    /// From `127.0.0.<last>`.
+    async fn tls_from(&self, last: u8) -> TlsStream<TcpStream> {
         let client = self.certificate.client(DEFAULT_VERSIONS, b"h2");
-        let opened = connect(&client, self.service.https.unwrap()).await.unwrap();
+        let (from, service) = ([127, 0, 0, last].into(), self.service.https.unwrap());
+        let opened = connect_from(from, &client, service).await.unwrap();
         assert_eq!(opened.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         opened
     }
 
     async fn client(&self) -> (Client, Ended) {
         self.client_with(&mut h2::client::Builder::new()).await
+    }
+
+    async fn client_from(&self, last: u8) -> (Client, Ended) {
+        let tls = self.tls_from(last).await;
+        let (client, connection) = h2::client::handshake(tls).await.unwrap();
+        (client, tokio::spawn(connection))
     }
 
     async fn client_with(&self, settings: &mut h2::client::Builder) -> (Client, Ended) {
@@ -206,6 +218,30 @@ async fn a_client_that_opens_without_end_is_cut_off() {
         begun.push(one);
     }
     let _closed = within("the end", ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_by_address_count_what_comes_over_one_connection_and_connections() {
+    let scene = Scene::with(&[
+        ("APP__LIMITS__ORDERS_PER_ADDRESS", "1/h"),
+        ("APP__LIMITS__CONNECTIONS_PER_ADDRESS", "1"),
+    ])
+    .await;
+    let (client, _) = scene.client_from(2).await;
+    assert_eq!(ask(&client, "POST", "/tickets", ORDER).await.0, 202);
+    let refused = |(status, problem): &(StatusCode, Value), limit: &str| {
+        let detail = problem["detail"].as_str().unwrap();
+        *status == 429 && detail.contains(limit)
+    };
+    let again = ask(&client, "POST", "/tickets", ORDER).await;
+    assert!(refused(&again, "limits.orders_per_address"), "{again:?}");
+    let (surplus, ended) = scene.client_from(2).await;
+    let told = ask(&surplus, "GET", "/shows", "").await;
+    assert!(refused(&told, "limits.connections_per_address"), "{told:?}");
+    let _closed = within("the end", ended).await.unwrap();
+    assert_eq!(ask(&client, "GET", "/shows", "").await.0, 200);
+    let (other, _) = scene.client_from(3).await;
+    assert_eq!(ask(&other, "POST", "/tickets", ORDER).await.0, 202);
 }
 
 /// CVE-2023-44487.

@@ -170,6 +170,7 @@ async fn where_https_is_required_plain_http_leads_there_or_refuses() {
     for refused in [
         "POST /tickets HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
         "GET /admin/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n",
+        "GET /tickets/7/events?ticket=secret HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
         "GET /%77s HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /shows HTTP/1.0\r\n\r\n",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use api::application::Role;
 use domain::ids::UserId;
-use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
+use domain::receipt::{IdempotencyKey, ProcessId, Receipts, TicketId};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{SinkExt, Stream, StreamExt};
 use jsonschema::Validator;
@@ -81,13 +81,22 @@ impl WsClient {
 
     /// With a receive buffer of so many bytes in the system.
     pub(crate) async fn with_buffer(service: &TestService, bytes: Option<u32>) -> Self {
+        Self::at(service, "/ws", bytes).await
+    }
+
+    /// With a ticket in the query.
+    pub(crate) async fn by_ticket(service: &TestService, ticket: &str) -> Self {
+        Self::at(service, &format!("/ws?ticket={ticket}"), None).await
+    }
+
+    async fn at(service: &TestService, path: &str, bytes: Option<u32>) -> Self {
         let address = service.url.trim_start_matches("http://");
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(bytes) = bytes {
             socket.set_recv_buffer_size(bytes).unwrap();
         }
         let stream = socket.connect(address.parse().unwrap()).await.unwrap();
-        let url = format!("ws://{address}/ws");
+        let url = format!("ws://{address}{path}");
         let (socket, _) = within("handshake", client_async(url, stream))
             .await
             .unwrap();
@@ -278,9 +287,14 @@ pub(crate) const WITH_RECEIPTS: [(&str, &str); 1] = [("APP__TICKETS__ID_SECRETS"
 /// The id that the demo user's order with `key` has, before it is placed: as
 /// long as nobody places it, it is processing.
 pub(crate) fn receipt(key: &str) -> String {
+    names(key)[0].to_string()
+}
+
+/// Every name of that order: as it is called now, and as it was called before.
+pub(crate) fn names(key: &str) -> Vec<TicketId> {
     let receipts = Receipts::new([SECRET], ProcessId::new(0)).unwrap();
     let key = IdempotencyKey::new(key.as_bytes()).unwrap();
-    receipts.keyed(&UserId::new(USER).unwrap(), &key)[0].to_string()
+    receipts.keyed(&UserId::new(USER).unwrap(), &key)
 }
 
 /// An order of the demo user for the demo show.

@@ -35,7 +35,7 @@ async fn connections_of_both_kinds_are_limited_together() {
         .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
     let refused = Answer::to(handshake).await;
     refused.assert_problem(503, "live_connections_exhausted");
-    // Whoever goes makes room.
+    // A client that goes makes room.
     drop(client);
     until("room for another stream", async || {
         SseClient::request(&service, &id, None).await.status() == 200

@@ -19,6 +19,8 @@ mod holds;
 mod http2;
 mod https;
 mod idempotency;
+mod identity;
+mod limits;
 mod live;
 mod live_limits;
 mod live_stopping;

@@ -311,7 +311,8 @@ fn every_configuration_fault_is_printed_and_no_secret() {
         "tickets.id_secrets",
         "rabbitmq.url",
         "mysql.url",
-        "5 fault(s)",
+        "auth.mode",
+        "6 fault(s)",
     ] {
         assert!(stderr.contains(part), "{part} in {stderr}");
     }

@@ -27,7 +27,10 @@ struct Answers(BufReader<TcpStream>);
 
 impl Connection {
     pub(crate) fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        Self::over(TcpStream::connect(address.trim_start_matches("http://")).unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Self {
             requests: BufWriter::new(stream.try_clone().unwrap()),

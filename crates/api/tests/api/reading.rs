@@ -79,6 +79,7 @@ async fn wrong_query_parameters_are_named() {
     for (query, parameter) in [
         ("", "user_id"),
         ("user_id=", "user_id"),
+        ("user_id=.", "user_id"),
         ("user_id=1&limit=0", "limit"),
         ("user_id=1&limit=501", "limit"),
         ("user_id=1&cursor=x", "cursor"),

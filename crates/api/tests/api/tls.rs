@@ -1,6 +1,6 @@
 //! A certificate that nobody but these tests trusts, and clients that do.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -79,11 +79,24 @@ impl TestCertificate {
 }
 
 /// Over TLS to a service on this machine.
+#[allow(dead_code, reason = "one of the programs that have this file uses it")]
 pub(crate) async fn connect(
     client: &TlsConnector,
     address: SocketAddr,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await?;
+    connect_from(Ipv4Addr::LOCALHOST.into(), client, address).await
+}
+
+/// The same, from an address of this machine.
+pub(crate) async fn connect_from(
+    from: IpAddr,
+    client: &TlsConnector,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let service = (Ipv4Addr::LOCALHOST, address.port());
+    let tcp = socket.connect(service.into()).await?;
     tcp.set_nodelay(true)?;
     client
         .connect(ServerName::try_from(NAME).unwrap(), tcp)

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use test_servers::{TestDatabase, TestPrefix, services};
 
+/// What is on servers is not open to everybody.
+const TOKEN: &str = "administration's token in tests";
+
 /// Deleted when the last service that uses it is gone.
 #[derive(Clone)]
 pub(crate) struct Backend(Arc<(TestDatabase, TestPrefix)>);
@@ -33,6 +36,15 @@ impl Backend {
         &self.0.1
     }
 
+    /// What administration needs.
+    #[allow(
+        dead_code,
+        reason = "one of the two programs that have this file uses it"
+    )]
+    pub(crate) const fn token() -> Option<&'static str> {
+        Some(TOKEN)
+    }
+
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         [
             ("APP__QUEUE__ADAPTER", "rabbitmq".to_owned()),
@@ -41,6 +53,12 @@ impl Backend {
             ("APP__STORE__ADAPTER", "mysql".to_owned()),
             ("APP__MYSQL__URL", self.database().url()),
             ("APP__MYSQL__MIGRATE_AT_START", "true".to_owned()),
+            ("APP__ADMIN__TOKEN", TOKEN.to_owned()),
+            (
+                "APP__TICKETS__ID_SECRETS",
+                "a secret of the tests".to_owned(),
+            ),
+            ("APP__AUTH__MODE", "off".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

@@ -78,7 +78,7 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
     assert!(is_done, "{said}");
     let (is_content, said) = tickets(&backend, "doctor", &[]);
     assert!(is_content, "{said}");
-    // Nothing is declared by whoever only looks.
+    // A command that only looks declares nothing.
     let of_queue = format!(
         "unknown: queue {}tickets.lanes: not there",
         backend.queue().as_str()

@@ -29,6 +29,8 @@ mod helpers;
 mod holds;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
+#[path = "../api/identity.rs"]
+mod identity;
 #[path = "../api/live.rs"]
 mod live;
 #[path = "../api/live_limits.rs"]

@@ -28,6 +28,8 @@ mod helpers;
 mod holds;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
+#[path = "../api/identity.rs"]
+mod identity;
 #[allow(dead_code, reason = "the half of it for WebSockets")]
 #[path = "../api/live.rs"]
 mod live;

@@ -1,6 +1,6 @@
 //! How the clients of these tests reach a service: over a relay that speaks HTTP/2 with it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use api::application::Application;
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
-use crate::tls::{TestCertificate, connect};
+use crate::tls::{TestCertificate, connect_from};
 
 /// Of all relays: some tests block their own.
 static RELAYS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -38,8 +38,8 @@ impl Transport {
         let address = listener.local_addr().unwrap();
         RELAYS.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
-            while let Ok((plain, _)) = listener.accept().await {
-                tokio::spawn(relay(plain, tls.clone(), service));
+            while let Ok((plain, from)) = listener.accept().await {
+                tokio::spawn(relay(plain, from.ip(), tls.clone(), service));
             }
         });
         address
@@ -47,9 +47,9 @@ impl Transport {
 }
 
 /// A connection of HTTP/2 for each of HTTP/1.1, so that both end together.
-async fn relay(plain: TcpStream, tls: TlsConnector, service: SocketAddr) {
+async fn relay(plain: TcpStream, from: IpAddr, tls: TlsConnector, service: SocketAddr) {
     plain.set_nodelay(true).unwrap();
-    let encrypted = TokioIo::new(connect(&tls, service).await.unwrap());
+    let encrypted = TokioIo::new(connect_from(from, &tls, service).await.unwrap());
     let http2 = client::conn::http2::handshake(TokioExecutor::new(), encrypted);
     let (sender, connection) = http2.await.unwrap();
     tokio::spawn(connection);

@@ -27,6 +27,10 @@ mod helpers;
 mod holds;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
+#[path = "../api/identity.rs"]
+mod identity;
+#[path = "../api/limits.rs"]
+mod limits;
 #[path = "../api/live.rs"]
 mod live;
 #[path = "../api/live_limits.rs"]

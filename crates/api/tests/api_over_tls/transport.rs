@@ -1,4 +1,5 @@
-//! How the clients of these tests reach a service: over a relay that speaks TLS with it.
+//! How the clients of these tests reach a service: over a relay that speaks TLS with it, from the
+//! address of each client.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
@@ -9,7 +10,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::tls::{TestCertificate, connect};
+use crate::tls::{TestCertificate, connect_from};
 
 /// Of all relays: some tests block their own.
 static RELAYS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -33,11 +34,11 @@ impl Transport {
         let address = listener.local_addr().unwrap();
         RELAYS.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
-            while let Ok((mut plain, _)) = listener.accept().await {
+            while let Ok((mut plain, from)) = listener.accept().await {
                 let client = client.clone();
                 tokio::spawn(async move {
                     plain.set_nodelay(true)?;
-                    let mut encrypted = connect(&client, service).await?;
+                    let mut encrypted = connect_from(from.ip(), &client, service).await?;
                     copy_bidirectional(&mut plain, &mut encrypted).await
                 });
             }

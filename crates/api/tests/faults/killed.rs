@@ -61,7 +61,7 @@ async fn an_api_process_killed_ten_times_in_a_sale() {
         buyers.wait_for_accepted(150).await;
         sleep(chance.millis(0, 600)).await;
         doomed.kill().await;
-        // Whoever had a key asks again, of the other process in the end.
+        // A buyer with a key asks again, of the other process in the end.
         sleep(Duration::from_millis(100)).await;
         orders.extend(buyers.stop().await);
     }

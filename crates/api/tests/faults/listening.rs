@@ -1,4 +1,4 @@
-//! Every verdict is told, on whichever process its buyer listens, whoever dies.
+//! Every buyer hears the verdict, from any api process, whichever process dies.
 
 use std::sync::Arc;
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// Examples that are kept of each kind.
 pub(super) const MAX_EXAMPLES: usize = 5;
 
-/// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What can be wrong, in the sequence of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// Accepted, and never decided.
     Lost,
@@ -29,33 +32,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, in the sequence of reports.
-    pub const ALL: [Self; 9] = [
-        Self::Lost,
-        Self::Duplicated,
-        Self::Oversold,
-        Self::Undersold,
-        Self::Inversions,
-        Self::NotNotified,
-        Self::Contradictions,
-        Self::HoldsNotEnded,
-        Self::Audit,
-    ];
-
     /// The field's name in reports.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Duplicated => "duplicated",
-            Self::Oversold => "oversold",
-            Self::Undersold => "undersold",
-            Self::Inversions => "inversions",
-            Self::NotNotified => "not_notified",
-            Self::Contradictions => "contradictions",
-            Self::HoldsNotEnded => "holds_not_ended",
-            Self::Audit => "audit",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -98,15 +98,6 @@ enum Event<'a> {
     Journaled(&'a Journaled),
 }
 
-impl Event<'_> {
-    const fn place(&self) -> (u32, u64) {
-        match self {
-            Self::Decided(ticket) => (ticket.show, ticket.decision_seq),
-            Self::Journaled(entry) => (entry.show, entry.seq),
-        }
-    }
-}
-
 impl History {
     /// Replays all changes.
     #[must_use]
@@ -117,17 +108,18 @@ impl History {
             .map(|ticket| (ticket.id, i64::from(ticket.quantity)))
             .collect();
         let seats = |id: &Uuid| quantity.get(id).copied().unwrap_or_default();
-        let mut events: Vec<Event<'_>> = tickets
+        let decisions = tickets
             .iter()
-            .map(Event::Decided)
-            .chain(journal.iter().map(Event::Journaled))
-            .collect();
-        events.sort_by_key(Event::place);
+            .map(|ticket| ((ticket.show, ticket.decision_seq), Event::Decided(ticket)));
+        let changes = journal
+            .iter()
+            .map(|entry| ((entry.show, entry.seq), Event::Journaled(entry)));
+        let mut events: Vec<_> = decisions.chain(changes).collect();
+        events.sort_by_key(|(place, _)| *place);
 
         let mut history = Self::default();
         let mut current: Option<(u32, u64, Counters)> = None;
-        for event in &events {
-            let (show, seq) = event.place();
+        for ((show, seq), event) in events {
             let (before, counters) = match current {
                 Some((latest, before, counters)) if latest == show => (before, counters),
                 _ => (0, Counters::default()),

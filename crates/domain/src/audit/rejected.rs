@@ -110,6 +110,7 @@ fn mixed(number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::UserId;
     use crate::order::Lanes;
     use crate::receipt::{ProcessId, Receipts};
     use crate::time::Timestamp;
@@ -118,10 +119,11 @@ mod tests {
     fn ids(count: u64) -> impl Iterator<Item = TicketId> {
         let receipts = Receipts::new(["a secret of the tests"], ProcessId::new(7)).unwrap();
         let lane = Lanes::new(1).unwrap().get(0).unwrap();
+        let user = UserId::from(1);
         let micros = (0..count).map(|number| i64::try_from(number * 15).unwrap());
         micros.map(move |micros| {
             let now = Timestamp::from_micros(micros).unwrap();
-            receipts.issue(now, lane, PriorityClass::Standard)
+            receipts.issue(now, lane, PriorityClass::Standard, &user)
         })
     }
 

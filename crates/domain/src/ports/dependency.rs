@@ -18,6 +18,13 @@ pub struct DependencyDown {
 }
 
 impl DependencyDown {
+    /// Without an error of a driver.
+    #[must_use]
+    pub const fn because(reason: String) -> Self {
+        let source = None;
+        Self { reason, source }
+    }
+
     /// Whether it answers, and its time is another than this process's.
     #[must_use]
     pub fn is_clock_off(&self) -> bool {

@@ -40,8 +40,36 @@ pub struct Finding {
     pub remedy: String,
 }
 
+/// Texts have no secrets, as all of them are logged.
 impl Finding {
-    /// No secrets, as all of it is logged.
+    /// A guarantee does not hold.
+    pub fn broken(
+        subject: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Level::Broken, subject, what, remedy)
+    }
+
+    /// A guarantee may not hold after the next fault.
+    pub fn risk(
+        subject: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Level::Risk, subject, what, remedy)
+    }
+
+    /// Something could not be looked at.
+    pub fn unknown(
+        subject: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Level::Unknown, subject, what, remedy)
+    }
+
+    /// Of any level.
     pub fn new(
         level: Level,
         subject: impl Into<String>,

@@ -54,7 +54,7 @@ pub enum ChangeShowError {
 }
 
 /// What deciding a batch did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DecideReport {
     /// One per order, in the same sequence.
     pub decisions: Vec<Decision>,
@@ -78,7 +78,7 @@ impl From<BatchOutcome> for DecideReport {
 }
 
 /// What a batch of requests, or a sweep, did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransitionReport {
     /// One per request, in the same sequence. A sweep reports what expired.
     pub outcomes: Vec<TransitionOutcome>,

@@ -18,8 +18,25 @@ pub struct BatchShow {
     /// The seats that each user who orders in this batch has reserved and
     /// confirmed, 0 included. A user who is missing here does not exist.
     pub live_seats: HashMap<UserId, u32>,
-    /// Its reserved tickets whose hold is over, the longest first.
+    /// Its reserved tickets whose hold is over, the longest first: all of users who order in this
+    /// batch, and of the others as many as [`make_room`], or all.
     pub due_holds: Vec<Ticket>,
+}
+
+/// Whether no other due hold of `show` has to be released for room: those of `due` that are over
+/// at `now` have a seat for all that `orders` want. After an outage more may be due than a ledger
+/// can load.
+#[must_use]
+pub fn make_room(due: &[Ticket], show: &ShowId, orders: &[Order], now: Timestamp) -> bool {
+    let seats = |order: &Order| u64::from(order.quantity.seats());
+    let wanted: u64 = orders
+        .iter()
+        .filter(|it| it.show_id == *show)
+        .map(seats)
+        .sum();
+    let is_over = |it: &&Ticket| it.hold_expires_at().is_some_and(|end| end <= now);
+    let freed: u64 = due.iter().filter(is_over).map(|it| seats(&it.order)).sum();
+    freed >= wanted
 }
 
 /// What a ledger loads, under the locks of the batch's shows, to decide a batch.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::ids::ShowId;
+use crate::ids::{ShowId, UserId};
 use crate::receipt::TicketId;
 use crate::rule::ledger::{CorruptCounters, Refusal, ShowLedger, Transition};
 use crate::rule::saved::{Changes, ShowAfter, TicketChange};
@@ -19,12 +19,14 @@ pub enum TransitionKind {
 }
 
 /// One request to confirm or cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransitionRequest {
     /// The ticket.
     pub ticket_id: TicketId,
     /// What to do with it.
     pub kind: TransitionKind,
+    /// The user whose ticket it must be; `None` for whatever user's it is.
+    pub holder: Option<UserId>,
 }
 
 /// What became of one request.
@@ -38,6 +40,8 @@ pub enum TransitionOutcome {
     Refused(Ticket, Refusal),
     /// The ledger has no ticket of that id.
     NotDecided,
+    /// The ticket is somebody else's, and stays as it is.
+    NotTheirs,
 }
 
 /// What a ledger loads, under the locks of the tickets' shows, to confirm and cancel.
@@ -89,6 +93,10 @@ pub fn change_tickets(
             let Some(ticket) = tickets.get_mut(&request.ticket_id) else {
                 return Ok(TransitionOutcome::NotDecided);
             };
+            let holder = request.holder.as_ref();
+            if holder.is_some_and(|holder| *holder != ticket.order.user_id) {
+                return Ok(TransitionOutcome::NotTheirs);
+            }
             let before = ticket.clone();
             let transition = match (request.kind, shows.get_mut(&ticket.order.show_id)) {
                 (TransitionKind::Confirm, Some(show)) => show.confirm(ticket, now)?,

@@ -56,7 +56,8 @@ pub(super) fn transitions(report: &TransitionReport) -> Vec<Event> {
             TransitionOutcome::Changed(ticket) => Some(Event::Ticket(ticket.clone())),
             TransitionOutcome::Unchanged(_)
             | TransitionOutcome::Refused(..)
-            | TransitionOutcome::NotDecided => None,
+            | TransitionOutcome::NotDecided
+            | TransitionOutcome::NotTheirs => None,
         })
         .chain(report.shows.iter().cloned().map(Event::Show))
         .collect()

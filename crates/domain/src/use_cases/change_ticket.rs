@@ -3,6 +3,7 @@
 use super::announce;
 use super::box_office::BoxOffice;
 use crate::ports::{Cause, TicketEventsError};
+use crate::principal::Principal;
 use crate::receipt::TicketId;
 use crate::rule::{Refusal, TransitionKind, TransitionOutcome, TransitionRequest};
 use crate::ticket::Ticket;
@@ -19,7 +20,10 @@ pub struct ChangedTicket {
 /// Why a ticket was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeTicketError {
-    /// No ticket of that id was ever issued.
+    /// The caller acts for no user.
+    #[error("the caller may not change tickets")]
+    Forbidden,
+    /// No ticket of that id was ever issued to a user for whom the caller acts.
     #[error("the ticket does not exist")]
     NotFound,
     /// The ticket is still in the queue.
@@ -34,19 +38,31 @@ pub enum ChangeTicketError {
 }
 
 impl BoxOffice {
-    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds.
+    /// Confirms or cancels a ticket; repeating it changes nothing and succeeds. The ledger is
+    /// not asked for an id that nobody issued.
     ///
     /// # Errors
     /// [`ChangeTicketError`].
     pub async fn change_ticket(
         &self,
+        principal: &Principal,
         ticket_id: TicketId,
         kind: TransitionKind,
     ) -> Result<ChangedTicket, ChangeTicketError> {
-        let mut report = self
-            .parts
-            .ledger
-            .transition(&[TransitionRequest { ticket_id, kind }])
+        if principal.only_user().is_none() && !principal.agent {
+            return Err(ChangeTicketError::Forbidden);
+        }
+        if self.open_for(principal, ticket_id).is_none() {
+            return Err(ChangeTicketError::NotFound);
+        }
+        let request = TransitionRequest {
+            ticket_id,
+            kind,
+            holder: principal.only_user().cloned(),
+        };
+        let ledger = &self.parts.ledger;
+        let mut report = ledger
+            .transition(&[request])
             .await
             .map_err(|error| ChangeTicketError::StoreUnavailable(Box::new(error)))?;
         let events = announce::transitions(&report);
@@ -62,13 +78,8 @@ impl BoxOffice {
             Some(TransitionOutcome::Refused(ticket, refusal)) => {
                 Err(ChangeTicketError::Refused(ticket, refusal))
             }
-            Some(TransitionOutcome::NotDecided) | None => {
-                if self.has_issued(ticket_id) {
-                    Err(ChangeTicketError::NotDecided)
-                } else {
-                    Err(ChangeTicketError::NotFound)
-                }
-            }
+            Some(TransitionOutcome::NotTheirs) => Err(ChangeTicketError::NotFound),
+            Some(TransitionOutcome::NotDecided) | None => Err(ChangeTicketError::NotDecided),
         }
     }
 }

@@ -97,15 +97,16 @@ impl DecidingDesk {
         orders: &[Order],
         claim: Option<Claim>,
     ) -> Result<Decided, DecideOrdersError> {
-        let is_ours = |order: &Order| self.receipts.has_issued(order.ticket_id);
-        let (reports, mut undecidable) = if orders.iter().all(is_ours) {
+        let is_foreign = |order: &&Order| !self.receipts.has_issued(order.ticket_id);
+        let foreign: Vec<_> = orders.iter().filter(is_foreign).collect();
+        let (reports, mut undecidable) = if foreign.is_empty() {
             self.decide_isolating(orders, claim).await?
         } else {
-            let ours = orders.iter().filter(|order| is_ours(order));
+            let ours = orders.iter().filter(|order| !foreign.contains(order));
             let ours: Vec<_> = ours.cloned().collect();
             self.decide_isolating(&ours, claim).await?
         };
-        let foreign = orders.iter().filter(|order| !is_ours(order));
+        let foreign = foreign.into_iter();
         undecidable.extend(foreign.map(|order| (order.clone(), NOT_OURS.to_owned())));
         let dead = undecidable.len();
         for (order, reason) in undecidable {

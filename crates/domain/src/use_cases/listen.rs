@@ -25,16 +25,18 @@ impl BoxOffice {
                 let lane = self.parts.lanes.of(&ticket.order.show_id);
                 self.parts
                     .line
-                    .decided(lane, &ticket.order, self.parts.clock.now());
+                    .hear_decided(lane, &ticket.order, self.parts.clock.now());
                 false
             }
             Event::Show(seats) => self.parts.gate.hear(seats),
             Event::Accepted(orders) => {
-                self.parts.line.accepted(orders, self.parts.clock.now());
+                self.parts
+                    .line
+                    .hear_accepted(orders, self.parts.clock.now());
                 false
             }
             Event::Settled(orders) => {
-                self.parts.line.settled(orders, self.parts.clock.now());
+                self.parts.line.hear_settled(orders, self.parts.clock.now());
                 false
             }
         }
@@ -42,8 +44,8 @@ impl BoxOffice {
 
     /// To be called after a gap in the events, and when they are heard again:
     /// nobody is told that a line stalls because it was not listened to.
-    pub fn missed_events(&self) {
-        self.parts.line.missed_events(self.parts.clock.now());
+    pub fn note_missed_events(&self) {
+        self.parts.line.note_missed_events(self.parts.clock.now());
     }
 
     /// Reads the shows that are sold out, so that the gate stays closed for
@@ -78,7 +80,7 @@ impl BoxOffice {
         }
         let events = accepted.iter().copied().map(Event::Accepted).collect();
         self.parts.events.announce(events).await?;
-        self.parts.tally.announced(&accepted, now);
+        self.parts.tally.note_announced(&accepted, now);
         Ok(())
     }
 }

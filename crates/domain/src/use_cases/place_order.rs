@@ -3,10 +3,14 @@
 use super::box_office::BoxOffice;
 use crate::ids::{ShowId, UserId};
 use crate::order::{NewOrder, Order, Quantity};
-use crate::ports::{Cause, LedgerError, PublishError, ShowRepositoryError, UserRepositoryError};
+use crate::ports::{
+    Cause, CreateUserError, LedgerError, PublishError, ShowRepositoryError, UserRepositoryError,
+};
+use crate::principal::Principal;
 use crate::receipt::{IdempotencyKey, TicketId};
 use crate::show::SalesWindow;
 use crate::ticket::Ticket;
+use crate::user::{PriorityClass, User};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -33,6 +37,9 @@ pub enum PlacedOrder {
 /// Why an order was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
+    /// The caller may not order for this user.
+    #[error("the caller may not order for this user")]
+    Forbidden,
     /// More seats than one order may have.
     #[error("at most {} seats are allowed", max.seats())]
     QuantityAboveLimit {
@@ -98,8 +105,15 @@ impl BoxOffice {
     ///
     /// # Errors
     /// [`PlaceOrderError`].
-    pub async fn place_order(&self, request: OrderRequest) -> Result<PlacedOrder, PlaceOrderError> {
+    pub async fn place_order(
+        &self,
+        principal: &Principal,
+        request: OrderRequest,
+    ) -> Result<PlacedOrder, PlaceOrderError> {
         let parts = &self.parts;
+        if !principal.may_act_for(&request.user_id) {
+            return Err(PlaceOrderError::Forbidden);
+        }
         // Never with a key: its first attempt may have won a seat.
         if request.key.is_none() && parts.gate.is_closed(&request.show_id, parts.clock.now()) {
             return Err(PlaceOrderError::SoldOut);
@@ -130,13 +144,13 @@ impl BoxOffice {
         if !show.terms.window.contains(now) {
             return Err(PlaceOrderError::SalesClosed(show.terms.window));
         }
-        let class = parts
-            .users
-            .class_of(&request.user_id)
-            .await?
-            .ok_or(PlaceOrderError::UserNotFound)?;
+        let class = match parts.users.class_of(&request.user_id).await? {
+            Some(class) => class,
+            None => self.enrol(principal, &request.user_id).await?,
+        };
         let lane = parts.lanes.of(&request.show_id);
-        let ticket_id = keyed_id.unwrap_or_else(|| parts.receipts.issue(now, lane, class));
+        let issue = || parts.receipts.issue(now, lane, class, &request.user_id);
+        let ticket_id = keyed_id.unwrap_or_else(issue);
         let order = NewOrder {
             ticket_id,
             show_id: request.show_id,
@@ -152,6 +166,30 @@ impl BoxOffice {
             // The publisher counts it once the queue has it, which is when its place is known.
             Err(PublishError::OutcomeUnknown) => Err(PlaceOrderError::OutcomeUnknown(ticket_id)),
             Err(not_sent) => Err(PlaceOrderError::NotQueued(not_sent)),
+        }
+    }
+}
+
+impl BoxOffice {
+    /// Creates the user that the caller is, if it may be created so.
+    async fn enrol(
+        &self,
+        principal: &Principal,
+        id: &UserId,
+    ) -> Result<PriorityClass, PlaceOrderError> {
+        let class = principal.enrols_as.filter(|_| principal.is(id));
+        let class = class.ok_or(PlaceOrderError::UserNotFound)?;
+        let users = &self.parts.users;
+        match users.create(&User::enrolled(id.clone(), class)).await {
+            Ok(()) => Ok(class),
+            // Another order of the same user was first.
+            Err(CreateUserError::AlreadyExists) => {
+                let found = users.find(id).await?.ok_or(PlaceOrderError::UserNotFound)?;
+                Ok(found.priority)
+            }
+            Err(CreateUserError::Unavailable(cause)) => {
+                Err(PlaceOrderError::StoreUnavailable(cause))
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::box_office::BoxOffice;
 use crate::ids::{ShowId, UserId};
 use crate::ports::{Cause, LedgerError, TicketPage};
-use crate::receipt::TicketId;
+use crate::principal::Principal;
+use crate::receipt::{Opened, TicketId};
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use crate::user::PriorityClass;
@@ -42,7 +43,7 @@ pub struct LineHint {
 /// Why a ticket is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadTicketError {
-    /// No ticket of that id was ever issued.
+    /// No ticket of that id was ever issued to a user whose tickets the caller may see.
     #[error("the ticket does not exist")]
     NotFound,
     /// One of the tickets is stored in a form that this version does not write.
@@ -56,6 +57,9 @@ pub enum ReadTicketError {
 /// Why a user's tickets are not listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListTicketsError {
+    /// The caller may not see this user's tickets.
+    #[error("the caller may not see this user's tickets")]
+    Forbidden,
     /// There is no such user.
     #[error("the user does not exist")]
     UserNotFound,
@@ -65,28 +69,34 @@ pub enum ListTicketsError {
 }
 
 impl BoxOffice {
-    /// The ticket of that id. The ledger is asked first, the id itself only
-    /// when the ledger knows nothing.
+    /// The ticket of that id. The ledger is not asked for one that nobody issued.
     ///
     /// # Errors
     /// [`ReadTicketError`].
     pub async fn read_ticket(
         &self,
+        principal: &Principal,
         id: TicketId,
         hint: &LineHint,
     ) -> Result<TicketView, ReadTicketError> {
-        match self.read_tickets(&[id]).await?.pop() {
-            Some(ticket) => Ok(TicketView::Decided(ticket)),
-            None if self.has_issued(id) => Ok(TicketView::Processing {
+        let opened = self.open_for(principal, id);
+        let opened = opened.ok_or(ReadTicketError::NotFound)?;
+        Ok(match self.read_tickets(&[id]).await?.pop() {
+            Some(ticket) if !principal.may_see(&ticket.order.user_id) => {
+                return Err(ReadTicketError::NotFound);
+            }
+            Some(ticket) => TicketView::Decided(ticket),
+            None => TicketView::Processing {
                 id,
-                requested_at: id.issued_at(),
-                place: self.line_place(id, hint),
-            }),
-            None => Err(ReadTicketError::NotFound),
-        }
+                requested_at: opened.issued_at(),
+                place: self.line_place(&opened, hint),
+            },
+        })
     }
 
-    /// The decided tickets among `ids`, in any sequence.
+    /// The decided tickets among `ids`, in any sequence, whoever holds them: show each only to
+    /// those who may see it. The ledger is asked for all of them: [`Self::open`] ids that come from
+    /// outside first.
     ///
     /// # Errors
     /// [`ReadTicketError::Unreadable`] if that holds for any of them, else
@@ -102,22 +112,35 @@ impl BoxOffice {
             })
     }
 
-    /// Whether the id is a receipt of this service: its order is decided, or will be.
+    /// What the id tells, if it is a receipt of this service: its order is decided, or will be.
     #[must_use]
-    pub fn has_issued(&self, id: TicketId) -> bool {
-        self.parts.receipts.has_issued(id)
+    pub fn open(&self, id: TicketId) -> Option<Opened<'_>> {
+        self.parts.receipts.open(id)
+    }
+
+    /// As [`Self::open`], for a caller: `None` also if the id tells that it is of a user whose
+    /// tickets the caller may not see. It does not tell that for sure; a decided ticket does.
+    #[must_use]
+    pub fn open_for(&self, principal: &Principal, id: TicketId) -> Option<Opened<'_>> {
+        let sees_all = principal.agent || principal.operator;
+        let is_theirs = |opened: &Opened<'_>| {
+            let user = principal.user.as_ref();
+            sees_all || user.is_some_and(|user| opened.may_be_of(user))
+        };
+        self.open(id).filter(is_theirs)
     }
 
     /// Where an order that is not decided yet is in its waiting line; `None` if
     /// it is not known which line that is. Asks no port but the clock.
     #[must_use]
-    pub fn line_place(&self, id: TicketId, hint: &LineHint) -> Option<LinePlace> {
-        let (lane, class, requested_at) = if id.is_keyed() {
-            let lane = self.parts.lanes.of(hint.show_id.as_ref()?);
-            let class = hint.class.unwrap_or(PriorityClass::Standard);
-            (lane, class, hint.requested_at)
-        } else {
-            (id.lane(self.parts.lanes)?, id.class()?, id.issued_at())
+    pub fn line_place(&self, id: &Opened<'_>, hint: &LineHint) -> Option<LinePlace> {
+        let (lane, class, requested_at) = match id.class() {
+            Some(class) => (id.lane(self.parts.lanes)?, class, id.issued_at()),
+            None => {
+                let lane = self.parts.lanes.of(hint.show_id.as_ref()?);
+                let class = hint.class.unwrap_or(PriorityClass::Standard);
+                (lane, class, hint.requested_at)
+            }
         };
         let now = self.parts.clock.now();
         Some(self.parts.line.place(lane, class, requested_at, now))
@@ -129,9 +152,13 @@ impl BoxOffice {
     /// [`ListTicketsError`].
     pub async fn list_tickets(
         &self,
+        principal: &Principal,
         user: &UserId,
         page: TicketPage,
     ) -> Result<Vec<Ticket>, ListTicketsError> {
+        if !principal.may_see(user) {
+            return Err(ListTicketsError::Forbidden);
+        }
         let unavailable = |cause| ListTicketsError::StoreUnavailable(cause);
         self.parts
             .users

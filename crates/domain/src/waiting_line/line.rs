@@ -41,7 +41,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn accepted(&mut self, orders: &AcceptedOrders, now: Timestamp) {
+    pub(super) fn hear_accepted(&mut self, orders: &AcceptedOrders, now: Timestamp) {
         let max_points = (ALL_POINTS / (self.processes.len() + 1)).min(MAX_POINTS);
         let process = self.process(orders.accepted_by, now);
         let arrivals = &mut process.arrivals;
@@ -49,7 +49,7 @@ impl Line {
         process.forget_served();
     }
 
-    pub(super) fn decided(&mut self, order: &Order, now: Timestamp, longest_micros: u64) {
+    pub(super) fn hear_decided(&mut self, order: &Order, now: Timestamp, longest_micros: u64) {
         let place = order.requested_at;
         let process = self.process(order.accepted_by, now);
         // A repetition, or a later change of an old ticket.
@@ -69,7 +69,12 @@ impl Line {
     }
 
     /// The line has moved, at no rate that would tell how long a verdict takes.
-    pub(super) fn settled(&mut self, accepted_by: ProcessId, through: Timestamp, now: Timestamp) {
+    pub(super) fn hear_settled(
+        &mut self,
+        accepted_by: ProcessId,
+        through: Timestamp,
+        now: Timestamp,
+    ) {
         let Some(process) = self.processes.get_mut(&accepted_by) else {
             return;
         };
@@ -86,7 +91,7 @@ impl Line {
 
     /// It was put aside once all before it were decided or put aside, too, so it waits no
     /// longer; when it was decided says nothing about how fast the line is.
-    pub(super) fn redriven(&mut self, order: &Order) {
+    pub(super) fn hear_redriven(&mut self, order: &Order) {
         if let Some(process) = self.processes.get_mut(&order.accepted_by) {
             process.served = process.served.max(Some(order.requested_at));
             process.forget_served();
@@ -255,11 +260,11 @@ mod tests {
         const MANY: u32 = 3_000;
         let mut line = Line::default();
         let now = Timestamp::MIN.plus_seconds(100);
-        line.accepted(&accepted(0, now, 0), now);
-        line.accepted(&accepted(0, now.plus_micros(1), 7), now);
+        line.hear_accepted(&accepted(0, now, 0), now);
+        line.hear_accepted(&accepted(0, now.plus_micros(1), 7), now);
         for process in 1..MANY {
             let now = now.plus_micros(process * 1_000);
-            line.accepted(&accepted(process, now, 9), now);
+            line.hear_accepted(&accepted(process, now, 9), now);
             assert!(line.processes.len() <= MAX_PROCESSES);
         }
         assert_eq!(line.processes.len(), MAX_PROCESSES);
@@ -267,8 +272,8 @@ mod tests {
         // Even of those whose orders wait, the ones not heard of for longest go.
         for process in MANY..2 * MANY {
             let now = now.plus_micros(process * 1_000);
-            line.accepted(&accepted(process, now, 0), now);
-            line.accepted(&accepted(process, now.plus_micros(1), 1), now);
+            line.hear_accepted(&accepted(process, now, 0), now);
+            line.hear_accepted(&accepted(process, now.plus_micros(1), 1), now);
             assert!(line.processes.len() <= MAX_PROCESSES);
         }
         assert!(line.processes.values().all(|it| it.waiting(None) == PARTS));
@@ -283,7 +288,7 @@ mod tests {
         for tick in 0..=EACH {
             let now = start.plus_micros(u32::try_from(tick).unwrap() * 100_000);
             for process in 0..PROCESSES {
-                line.accepted(&accepted(process, now, tick), now);
+                line.hear_accepted(&accepted(process, now, tick), now);
             }
         }
         let last = start.plus_seconds(2);

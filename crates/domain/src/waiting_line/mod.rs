@@ -20,8 +20,9 @@ mod rate;
 mod tally;
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 pub use intervals::{ANNOUNCED_EVERY, SETTLES_AFTER};
 pub use tally::AcceptTally;
@@ -53,7 +54,7 @@ pub struct WaitingLine {
     /// What happened before this was not heard. In µs.
     listening_since: AtomicI64,
     /// Per lane and class.
-    lines: Box<[[Mutex<Line>; 2]]>,
+    lines: Box<[[Mutex<Line>; PriorityClass::ALL.len()]]>,
 }
 
 impl WaitingLine {
@@ -69,43 +70,39 @@ impl WaitingLine {
     }
 
     fn line(&self, lane: Lane, class: PriorityClass) -> Option<MutexGuard<'_, Line>> {
-        let [high, standard] = self.lines.get(usize::from(lane.index()))?;
-        let line = match class {
-            PriorityClass::High => high,
-            PriorityClass::Standard => standard,
-        };
-        Some(line.lock().unwrap_or_else(PoisonError::into_inner))
+        let of_lane = self.lines.get(usize::from(lane.index()))?;
+        Some(of_lane[class.index()].lock())
     }
 
     /// Hears what a process accepted.
-    pub fn accepted(&self, orders: &AcceptedOrders, now: Timestamp) {
+    pub fn hear_accepted(&self, orders: &AcceptedOrders, now: Timestamp) {
         if let Some(mut line) = self.line(orders.lane, orders.class) {
-            line.accepted(orders, now);
+            line.hear_accepted(orders, now);
         }
     }
 
     /// Hears of a decided ticket of `lane`, whatever its version: each of them
     /// proves that its order was decided.
-    pub fn decided(&self, lane: Lane, order: &Order, now: Timestamp) {
+    pub fn hear_decided(&self, lane: Lane, order: &Order, now: Timestamp) {
         let Some(mut line) = self.line(lane, order.class) else {
             return;
         };
         if order.redriven {
-            line.redriven(order);
+            line.hear_redriven(order);
         } else {
-            line.decided(order, now, self.stalled_after_micros);
+            line.hear_decided(order, now, self.stalled_after_micros);
         }
     }
 
     /// Hears up to where a process's orders are settled.
-    pub fn settled(&self, orders: &SettledOrders, now: Timestamp) {
+    pub fn hear_settled(&self, orders: &SettledOrders, now: Timestamp) {
         if let Some(mut line) = self.line(orders.lane, orders.class) {
-            line.settled(orders.accepted_by, orders.through, now);
+            line.hear_settled(orders.accepted_by, orders.through, now);
         }
     }
 
     /// Events were missed up to `now`, so that silence proves nothing.
-    pub fn missed_events(&self, now: Timestamp) {
+    pub fn note_missed_events(&self, now: Timestamp) {
         self.listening_since
             .fetch_max(now.as_micros(), Ordering::Relaxed);
     }

@@ -54,11 +54,8 @@ impl AcceptTally {
     }
 
     fn counter(&self, lane: Lane, class: PriorityClass) -> Option<&Counter> {
-        let class = match class {
-            PriorityClass::High => 0,
-            PriorityClass::Standard => 1,
-        };
-        self.counters.get(usize::from(lane.index()) * 2 + class)
+        let lane = usize::from(lane.index()) * PriorityClass::ALL.len();
+        self.counters.get(lane + class.index())
     }
 
     /// Counts an order at the place `requested_at`.
@@ -72,7 +69,7 @@ impl AcceptTally {
         counter.total.fetch_add(1, Ordering::Release);
     }
 
-    /// What is to be announced at `now`: what changed since [`Self::announced`],
+    /// What is to be announced at `now`: what changed since [`Self::note_announced`],
     /// and now and then what did not, for processes that started later. The
     /// first announcement of a lane and class comes with one of 0 orders before
     /// it, so that listeners know the beginning of its curve.
@@ -113,7 +110,7 @@ impl AcceptTally {
     }
 
     /// Takes note that `accepted` was announced at `now`.
-    pub fn announced(&self, accepted: &[AcceptedOrders], now: Timestamp) {
+    pub fn note_announced(&self, accepted: &[AcceptedOrders], now: Timestamp) {
         for orders in accepted {
             if let Some(counter) = self.counter(orders.lane, orders.class) {
                 counter.announced.store(orders.total, Ordering::Relaxed);
@@ -145,7 +142,7 @@ mod tests {
 
     fn announce(tally: &AcceptTally, now: i64) -> Vec<(u8, &'static str, i64, u64)> {
         let accepted = tally.to_announce(at(now));
-        tally.announced(&accepted, at(now));
+        tally.note_announced(&accepted, at(now));
         let told = accepted.iter().map(|it| {
             assert_eq!(it.accepted_by, ProcessId::new(7));
             let through = it.through.as_micros();

@@ -57,10 +57,11 @@ pub(crate) fn receipts() -> Receipts {
 pub(crate) fn order(receipts: &Receipts, user: u64, seats: u32, requested_at: Timestamp) -> Order {
     let lane = Lanes::new(1).unwrap().get(0).unwrap();
     let class = PriorityClass::Standard;
+    let user_id = user_id(user);
     NewOrder {
-        ticket_id: receipts.issue(at(0), lane, class),
+        ticket_id: receipts.issue(at(0), lane, class, &user_id),
         show_id: show_id(),
-        user_id: user_id(user),
+        user_id,
         quantity: Quantity::new(seats).unwrap(),
         class,
     }
@@ -143,7 +144,11 @@ impl Book {
             tickets: HashMap::from([(ticket_id, self.tickets[&ticket_id].clone())]),
             shows: self.shows(),
         };
-        let request = TransitionRequest { ticket_id, kind };
+        let request = TransitionRequest {
+            ticket_id,
+            kind,
+            holder: None,
+        };
         let outcome = change_tickets(state, &[request], now).unwrap();
         for change in outcome.changed {
             self.save(change);

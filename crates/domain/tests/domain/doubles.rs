@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) announced: Mutex<Vec<Event>>,
     pub(crate) letters: Mutex<Vec<DeadLetter>>,
     pub(crate) transitions: Mutex<VecDeque<TransitionOutcome>>,
+    /// What was asked for, one by one.
+    pub(crate) asked: Mutex<Vec<TransitionRequest>>,
     /// What the next report says beside its outcomes.
     pub(crate) released: Mutex<Vec<Ticket>>,
     pub(crate) moved: Mutex<Vec<ShowSeats>>,
@@ -203,8 +205,14 @@ impl UserRepository for World {
         Ok(Vec::new())
     }
 
-    async fn create(&self, _: &User) -> Result<(), CreateUserError> {
-        Ok(())
+    async fn create(&self, user: &User) -> Result<(), CreateUserError> {
+        match self.users.lock().entry(user.id.clone()) {
+            Entry::Occupied(_) => Err(CreateUserError::AlreadyExists),
+            Entry::Vacant(vacant) => {
+                vacant.insert(user.clone());
+                Ok(())
+            }
+        }
     }
 
     async fn change(
@@ -307,7 +315,11 @@ impl TicketLedger for World {
         })
     }
 
-    async fn transition(&self, _: &[TransitionRequest]) -> Result<TransitionReport, LedgerError> {
+    async fn transition(
+        &self,
+        requests: &[TransitionRequest],
+    ) -> Result<TransitionReport, LedgerError> {
+        self.asked.lock().extend_from_slice(requests);
         self.called("transition")
             .map_err(|error| LedgerError::Unavailable(error.into()))?;
         let outcome = self.transitions.lock().pop_front();

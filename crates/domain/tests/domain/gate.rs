@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::event::Event;
 use domain::ids::ShowId;
 use domain::order::{Order, Quantity};
+use domain::principal::Principal;
 use domain::receipt::IdempotencyKey;
 use domain::rule::Decision;
 use domain::show::{SalesWindow, SeatCounts, ShowSeats, ShowStanding};
@@ -56,14 +57,21 @@ fn seats_of(standing: ShowStanding) -> Event {
 }
 
 async fn queued(office: &BoxOffice, user: u64) -> Order {
-    match office.place_order(request(user, None)).await.unwrap() {
+    match office
+        .place_order(&Principal::agent(), request(user, None))
+        .await
+        .unwrap()
+    {
         PlacedOrder::Queued(order) => order,
         PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
     }
 }
 
 async fn is_refused(office: &BoxOffice) -> bool {
-    match office.place_order(request(1, None)).await {
+    match office
+        .place_order(&Principal::agent(), request(1, None))
+        .await
+    {
         Ok(_) => false,
         Err(PlaceOrderError::SoldOut) => true,
         Err(error) => panic!("{error:?}"),
@@ -101,7 +109,10 @@ async fn a_closed_gate_asks_no_port_and_counts_nothing() {
         show_id: ShowId::new("a").unwrap(),
         ..request(1, None)
     };
-    office.place_order(other).await.unwrap();
+    office
+        .place_order(&Principal::agent(), other)
+        .await
+        .unwrap();
 }
 
 /// Its first attempt may have won a seat.
@@ -109,18 +120,27 @@ async fn a_closed_gate_asks_no_port_and_counts_nothing() {
 async fn a_keyed_order_is_never_answered_by_the_gate() {
     let world = world();
     let office = world.office();
-    let placed = office.place_order(request(1, Some("k"))).await.unwrap();
+    let placed = office
+        .place_order(&Principal::agent(), request(1, Some("k")))
+        .await
+        .unwrap();
     let PlacedOrder::Queued(order) = placed else {
         panic!("{placed:?}");
     };
     sell_out(&world, &office, seats(0, 0, 5)).await;
     assert!(is_refused(&office).await);
     // Still queued: queued again under the same id.
-    let placed = office.place_order(request(1, Some("k"))).await.unwrap();
+    let placed = office
+        .place_order(&Principal::agent(), request(1, Some("k")))
+        .await
+        .unwrap();
     assert!(matches!(placed, PlacedOrder::Queued(it) if it.ticket_id == order.ticket_id));
     let ticket = confirmed(&order);
     world.tickets.lock().insert(order.ticket_id, ticket.clone());
-    let placed = office.place_order(request(1, Some("k"))).await.unwrap();
+    let placed = office
+        .place_order(&Principal::agent(), request(1, Some("k")))
+        .await
+        .unwrap();
     assert_eq!(placed, PlacedOrder::Replayed(ticket));
 }
 

@@ -164,10 +164,10 @@ impl Simulation {
             let now = at(self.now);
             match entry.remove() {
                 Event::Ticket(ticket) => {
-                    self.line.decided(lane(), &ticket.order, now);
+                    self.line.hear_decided(lane(), &ticket.order, now);
                     self.moved_at = Some(self.now);
                 }
-                Event::Accepted(accepted) => self.line.accepted(&accepted, now),
+                Event::Accepted(accepted) => self.line.hear_accepted(&accepted, now),
                 Event::Show(_) | Event::Settled(_) => panic!("only tickets here"),
             }
         }
@@ -205,7 +205,7 @@ impl Simulation {
         }
         if (self.now + shift) % ANNOUNCED_EVERY == 0 {
             let accepted = self.tallies[index].to_announce(at(self.now));
-            self.tallies[index].announced(&accepted, at(self.now));
+            self.tallies[index].note_announced(&accepted, at(self.now));
             for orders in accepted {
                 self.tell(announced_after, Event::Accepted(orders));
             }

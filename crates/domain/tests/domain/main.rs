@@ -18,5 +18,6 @@ mod line_properties;
 mod manage;
 mod model;
 mod place_order;
+mod principals;
 mod rule_properties;
 mod waiting_line;

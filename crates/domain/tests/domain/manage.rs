@@ -3,6 +3,7 @@
 use domain::event::Event;
 use domain::ids::{ShowId, UserId};
 use domain::ports::{ChangeShowError, CreateShowError, TicketPage};
+use domain::principal::Principal;
 use domain::rule::ShowLedger;
 use domain::show::{SalesWindow, ShowChange, Title};
 use domain::use_cases::ListTicketsError;
@@ -65,13 +66,23 @@ async fn a_users_tickets_are_listed_if_there_is_such_a_user() {
     }
     let page = |limit| TicketPage { limit, after: None };
     let user = UserId::from(1);
-    let list = async |limit| office.list_tickets(&user, page(limit)).await.unwrap().len();
+    let list = async |limit| {
+        office
+            .list_tickets(&Principal::agent(), &user, page(limit))
+            .await
+            .unwrap()
+            .len()
+    };
     assert_eq!((list(9).await, list(1).await), (2, 1));
-    let error = office.list_tickets(&UserId::from(2), page(9)).await;
+    let error = office
+        .list_tickets(&Principal::agent(), &UserId::from(2), page(9))
+        .await;
     assert!(matches!(error, Err(ListTicketsError::UserNotFound)));
     for call in ["list tickets", "find user"] {
         world.break_down(call);
-        let error = office.list_tickets(&user, page(9)).await;
+        let error = office
+            .list_tickets(&Principal::agent(), &user, page(9))
+            .await;
         assert!(matches!(error, Err(ListTicketsError::StoreUnavailable(_))));
     }
 }

@@ -218,7 +218,9 @@ impl From<TransitionOutcome> for Expected {
             TransitionOutcome::Changed(_) => Self::Done,
             TransitionOutcome::Unchanged(_) => Self::AlreadyDone,
             TransitionOutcome::Refused(_, refusal) => Self::Refused(refusal),
-            TransitionOutcome::NotDecided => panic!("the ticket was decided"),
+            TransitionOutcome::NotDecided | TransitionOutcome::NotTheirs => {
+                panic!("the ticket was decided")
+            }
         }
     }
 }

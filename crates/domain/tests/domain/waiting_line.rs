@@ -6,6 +6,7 @@ use domain::event::{AcceptedOrders, Event, SettledOrders};
 use domain::ids::ShowId;
 use domain::order::{Lane, Lanes, Order, Quantity};
 use domain::ports::PublishError;
+use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, ProcessId};
 use domain::ticket::Ticket;
 use domain::time::Timestamp;
@@ -45,12 +46,13 @@ impl Listener {
             through: at(through),
             total,
         };
-        self.line.accepted(&orders, at(through));
+        self.line.hear_accepted(&orders, at(through));
     }
 
     /// The order of that process and place was decided.
     fn decided(&self, process: u32, place: i64, now: i64) {
-        self.line.decided(lane(), &placed(process, place), at(now));
+        self.line
+            .hear_decided(lane(), &placed(process, place), at(now));
     }
 
     /// All orders of that process up to there are decided, put aside or dropped.
@@ -61,7 +63,7 @@ impl Listener {
             class: CLASS,
             through: at(through),
         };
-        self.line.settled(&orders, at(now));
+        self.line.hear_settled(&orders, at(now));
     }
 
     fn place(&self, place: impl Into<Option<i64>>, now: i64) -> LinePlace {
@@ -98,7 +100,7 @@ fn the_moment_being_served_never_goes_back() {
         redriven: true,
         ..placed(1, 90)
     };
-    listener.line.decided(lane(), &redriven, at(100));
+    listener.line.hear_decided(lane(), &redriven, at(100));
     assert_eq!(listener.place(1, 200).now_serving_at, Some(at(60)));
     // Another lane and class is another line.
     let high = listener
@@ -127,9 +129,9 @@ fn an_order_that_was_put_aside_waits_until_it_is_redriven() {
         redriven: true,
         ..placed(process, 10)
     };
-    listener.line.decided(lane(), &redriven(2), at(SECOND));
+    listener.line.hear_decided(lane(), &redriven(2), at(SECOND));
     assert!(waits().is_some());
-    listener.line.decided(lane(), &redriven(1), at(SECOND));
+    listener.line.hear_decided(lane(), &redriven(1), at(SECOND));
     assert_eq!(waits(), None);
     assert_eq!(listener.ahead(None, HOUR), Some(0));
 }
@@ -308,7 +310,7 @@ fn a_dead_worker_is_told_and_so_is_its_successor() {
     assert!(!listener.is_stalled(SECOND, SECOND / 2));
 }
 
-/// Whoever does not listen hears no progress.
+/// A process that does not listen hears no progress.
 #[test]
 fn silence_counts_from_when_it_could_be_heard() {
     let lanes = Lanes::new(4).unwrap();
@@ -316,7 +318,7 @@ fn silence_counts_from_when_it_could_be_heard() {
     let stalled = |now| line.place(lane(), CLASS, Some(at(SECOND)), at(now)).stalled;
     assert!(!stalled(HOUR + 5 * SECOND - 1));
     assert!(stalled(HOUR + 5 * SECOND));
-    line.missed_events(at(HOUR + 20 * SECOND));
+    line.note_missed_events(at(HOUR + 20 * SECOND));
     assert!(!stalled(HOUR + 25 * SECOND - 1));
     assert!(stalled(HOUR + 25 * SECOND));
     // Nor is a clock waited for that was ahead when the listening began.
@@ -349,14 +351,23 @@ async fn what_was_accepted_is_announced_once_it_changed() {
     let office = world.office();
     office.announce_accepted().await.unwrap();
     assert!(world.calls().is_empty());
-    office.place_order(request(None)).await.unwrap();
+    office
+        .place_order(&Principal::agent(), request(None))
+        .await
+        .unwrap();
     // If it is queued, its place is another one. Decided there it would count as waiting for ever.
     *world.publish_error.lock() = Some(PublishError::OutcomeUnknown);
-    let unknown = office.place_order(request(Some("k"))).await.unwrap_err();
+    let unknown = office
+        .place_order(&Principal::agent(), request(Some("k")))
+        .await
+        .unwrap_err();
     assert!(matches!(unknown, PlaceOrderError::OutcomeUnknown(_)));
     // This one is not.
     *world.publish_error.lock() = Some(PublishError::Full { capacity: 3 });
-    office.place_order(request(None)).await.unwrap_err();
+    office
+        .place_order(&Principal::agent(), request(None))
+        .await
+        .unwrap_err();
     world.break_down("announce");
     office.announce_accepted().await.unwrap_err();
     world.unavailable.lock().clear();
@@ -364,7 +375,10 @@ async fn what_was_accepted_is_announced_once_it_changed() {
     assert_eq!(announced(&world), [(999_999, 0), (1_000_000, 1)]);
     office.announce_accepted().await.unwrap();
     assert_eq!(announced(&world), []);
-    office.place_order(request(None)).await.unwrap();
+    office
+        .place_order(&Principal::agent(), request(None))
+        .await
+        .unwrap();
     office.announce_accepted().await.unwrap();
     assert_eq!(announced(&world), [(1_000_001, 2)]);
 }
@@ -377,11 +391,19 @@ async fn what_was_accepted_is_announced_once_it_changed() {
 async fn a_ticket_tells_its_place_and_a_keyed_one_when_the_show_is_named() {
     let world = World::new();
     let office = world.office();
-    let place = async |id, hint: LineHint| match office.read_ticket(id, &hint).await.unwrap() {
+    let place = async |id, hint: LineHint| match office
+        .read_ticket(&Principal::agent(), id, &hint)
+        .await
+        .unwrap()
+    {
         TicketView::Processing { place, .. } => place,
         TicketView::Decided(ticket) => panic!("{ticket:?}"),
     };
-    let queued = async |key| match office.place_order(request(key)).await.unwrap() {
+    let queued = async |key| match office
+        .place_order(&Principal::agent(), request(key))
+        .await
+        .unwrap()
+    {
         PlacedOrder::Queued(order) => order,
         PlacedOrder::Replayed(ticket) => panic!("{ticket:?}"),
     };
@@ -452,7 +474,7 @@ async fn a_ticket_tells_its_place_and_a_keyed_one_when_the_show_is_named() {
             .unwrap()
             .stalled
     );
-    office.missed_events();
+    office.note_missed_events();
     assert!(
         !place(plain.ticket_id, LineHint::default())
             .await

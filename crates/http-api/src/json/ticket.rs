@@ -76,10 +76,14 @@ impl<'a> TicketBody<'a> {
         }
     }
 
-    /// A ticket that has no verdict yet: all that its id tells.
-    pub(crate) fn processing(ticket_id: TicketId, waiting_line: Option<WaitingLineBody>) -> Self {
+    /// A ticket that has no verdict yet.
+    pub(crate) const fn processing(
+        ticket_id: TicketId,
+        requested_at: Option<Timestamp>,
+        waiting_line: Option<WaitingLineBody>,
+    ) -> Self {
         Self {
-            requested_at: ticket_id.issued_at(),
+            requested_at,
             waiting_line,
             ..Self::bare(ticket_id)
         }

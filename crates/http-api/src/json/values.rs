@@ -16,18 +16,11 @@ pub(crate) fn user_id(value: &Value<'_>) -> Result<UserId, String> {
     identifier(value, UserId::new)
 }
 
-/// A path with one of these as a segment means another path (RFC 3986, section 5.2.4), so
-/// nobody could ask for what has such an id.
-const NO_SEGMENTS: [&str; 2] = [".", ".."];
-
 fn identifier<T: From<u64>>(
     value: &Value<'_>,
     new: impl FnOnce(&str) -> Result<T, IdError>,
 ) -> Result<T, String> {
     match value {
-        Value::Text(text) if NO_SEGMENTS.contains(&&**text) => {
-            Err("must not be . or .., which mean something else in a path".to_owned())
-        }
         Value::Text(text) | Value::Bare(text) => new(text).map_err(|error| error.to_string()),
         Value::Whole(number) => Ok(T::from(*number)),
         _ => Err("must be a string or a non-negative whole number".to_owned()),

@@ -4,17 +4,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::ids::ShowId;
+use domain::principal::Principal;
 use domain::receipt::TicketId;
-use domain::use_cases::LineHint;
+use limits::Exceeded;
 
-use super::Live;
 use super::connection_registry::Refused;
 use super::listener::Listener;
 use super::message::{Content, Dialect, Failure, write};
+use super::shared::Live;
+use super::ticket_request::TicketRequest;
+use crate::client_limits::StreamClient;
 
 /// Counts against `live.max_connections`; dropping it ends its subscriptions.
 pub(crate) struct Connection {
     live: Arc<Live>,
+    client: StreamClient,
     listener: Arc<Listener>,
     number: u64,
     /// What was subscribed to, with ids that were refused since.
@@ -22,20 +26,19 @@ pub(crate) struct Connection {
     shows: HashSet<ShowId>,
 }
 
-/// A ticket to hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TicketRequest {
-    pub(crate) id: TicketId,
-    /// What the client says of a ticket whose id does not tell it.
-    pub(crate) hint: Option<Box<LineHint>>,
-}
-
 impl Connection {
-    pub(crate) fn open(live: &Arc<Live>, dialect: Dialect) -> Result<Self, Refused> {
-        let listener = Arc::new(Listener::new(dialect, live.settings.outgoing_buffer));
+    pub(crate) fn open(
+        live: &Arc<Live>,
+        principal: &Arc<Principal>,
+        client: StreamClient,
+        dialect: Dialect,
+    ) -> Result<Self, Refused> {
+        let buffer = live.settings.outgoing_buffer;
+        let listener = Arc::new(Listener::new(Arc::clone(principal), dialect, buffer));
         let number = live.connections.open(&listener)?;
         Ok(Self {
             live: Arc::clone(live),
+            client,
             listener,
             number,
             tickets: HashSet::new(),
@@ -71,10 +74,16 @@ impl Connection {
         let mut new_tickets = Vec::new();
         let mut new_shows = Vec::new();
         let mut room = self.room(tickets.len() + shows.len());
+        let mut refused = None;
         for TicketRequest { id, hint } in tickets {
             let is_known = self.tickets.contains(&id);
             if !is_known && room == 0 {
                 tickets_left_out.insert(id);
+                continue;
+            }
+            if let Err(exceeded) = self.admit(id) {
+                let (_, left_out) = refused.get_or_insert((exceeded, 0));
+                *left_out += 1;
                 continue;
             }
             if !is_known {
@@ -104,9 +113,21 @@ impl Connection {
             let max = self.live.settings.max_subscriptions;
             self.fail(&Failure::TooManySubscriptions { max, left_out });
         }
+        if let Some((exceeded, left_out)) = refused {
+            self.fail(&Failure::RateLimited { exceeded, left_out });
+        }
         let live = Arc::clone(&self.live);
         let listener = Arc::clone(&self.listener);
         async move { live.tell_state(&listener, &new_tickets, &new_shows).await }
+    }
+
+    /// Whether the client may ask for the ticket, if it does not hear of it already.
+    fn admit(&self, id: TicketId) -> Result<(), Exceeded> {
+        if self.live.tickets.is_watched(id, &self.listener) {
+            return Ok(());
+        }
+        self.client
+            .admit_id(|| self.live.office.open_for(self.listener.principal(), id))
     }
 
     pub(crate) fn unsubscribe(&mut self, tickets: &[TicketId], shows: &[ShowId]) {

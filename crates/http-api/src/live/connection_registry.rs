@@ -94,7 +94,7 @@ mod tests {
     use crate::live::message::Dialect;
 
     fn listener() -> Arc<Listener> {
-        Arc::new(Listener::new(Dialect::WebSocket, 1))
+        Arc::new(Listener::new(Arc::default(), Dialect::WebSocket, 1))
     }
 
     #[tokio::test]

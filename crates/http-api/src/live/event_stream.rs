@@ -9,15 +9,18 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::Bytes;
 use bytestring::ByteString;
+use domain::principal::Principal;
 use domain::use_cases::{LineHint, ReadTicketError, TicketView};
 use futures_util::Stream;
 use tokio::time::Interval;
 
-use super::Live;
-use super::connection::{Connection, TicketRequest};
+use super::connection::Connection;
 use super::listener::{Audience, End, Next};
 use super::message::{Content, Dialect, Failure, write};
+use super::shared::Live;
 use super::ticket_registry::is_final;
+use super::ticket_request::TicketRequest;
+use crate::client_limits::StreamClient;
 use crate::problem::ApiError;
 
 /// After a broken connection browsers try again after so long.
@@ -30,15 +33,21 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// the final one. If that is the one it knows, there is nothing to stream.
 pub(crate) async fn open(
     live: &Arc<Live>,
+    principal: &Arc<Principal>,
+    client: StreamClient,
     ticket: TicketRequest,
     told: Option<u32>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut connection = Connection::open(live, Dialect::EventStream)?;
+    let mut connection = Connection::open(live, principal, client, Dialect::EventStream)?;
     let id = ticket.id;
     connection.listener().send(RETRY);
     connection.watch(ticket, told);
     // Listening by now, so nothing falls between this state and the changes.
-    match live.office.read_ticket(id, &LineHint::default()).await {
+    match live
+        .office
+        .read_ticket(principal, id, &LineHint::default())
+        .await
+    {
         Ok(TicketView::Decided(ticket)) => {
             let audience = Audience::One(connection.listener());
             if told.is_some_and(|told| told > ticket.version) {
@@ -53,8 +62,7 @@ pub(crate) async fn open(
                 live.tickets.distrust(id, connection.listener());
             }
             let audience = Audience::One(connection.listener());
-            live.tickets
-                .tell_processing(id, audience, |hint| live.line(id, hint));
+            live.tell_processing(id, audience);
         }
         Err(ReadTicketError::NotFound) => return Err(ApiError::TicketNotFound),
         // A browser would never ask again after an error: the stream starts,

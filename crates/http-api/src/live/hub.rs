@@ -3,8 +3,8 @@
 use accepting::EventSink;
 use domain::event::Event;
 
-use super::Live;
 use super::listener::Audience;
+use super::shared::Live;
 
 impl EventSink for Live {
     fn take(&self, event: &Event) {

@@ -4,15 +4,18 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytestring::ByteString;
+use domain::principal::Principal;
 use parking_lot::Mutex;
 
 use super::message::{Closing, Dialect};
 
 /// A connection as those see it who have something to tell it.
 pub(crate) struct Listener {
+    principal: Arc<Principal>,
     dialect: Dialect,
     /// The most messages that wait.
     capacity: usize,
@@ -64,12 +67,18 @@ impl Audience<'_> {
 }
 
 impl Listener {
-    pub(crate) fn new(dialect: Dialect, capacity: usize) -> Self {
+    pub(crate) fn new(principal: Arc<Principal>, dialect: Dialect, capacity: usize) -> Self {
         Self {
+            principal,
             dialect,
             capacity,
             state: Mutex::default(),
         }
+    }
+
+    /// Who listens.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     pub(crate) const fn dialect(&self) -> Dialect {
@@ -165,7 +174,7 @@ mod tests {
     use super::*;
 
     fn listener(capacity: usize) -> Listener {
-        Listener::new(Dialect::WebSocket, capacity)
+        Listener::new(Arc::new(Principal::agent()), Dialect::WebSocket, capacity)
     }
 
     fn message(text: &str) -> Next {

@@ -5,6 +5,7 @@ use bytestring::ByteString;
 use domain::ids::ShowId;
 use domain::receipt::TicketId;
 use domain::show::ShowSeats;
+use limits::Exceeded;
 use serde::Serialize;
 
 use crate::json::ticket::{TicketBody, WaitingLineBody};
@@ -88,6 +89,8 @@ pub(crate) enum Failure {
     InvalidMessage(Faults),
     /// The limit of subscriptions is reached; so many were left out.
     TooManySubscriptions { max: usize, left_out: usize },
+    /// The client has tried too many wrong ids; so many were left out, right or wrong.
+    RateLimited { exceeded: Exceeded, left_out: usize },
     /// The id was never issued; it is not subscribed to.
     TicketNotFound(TicketId),
     /// There is no such show; it is not subscribed to.
@@ -101,6 +104,7 @@ impl Failure {
         match self {
             Self::InvalidMessage(_) => "invalid_message",
             Self::TooManySubscriptions { .. } => "too_many_subscriptions",
+            Self::RateLimited { .. } => "rate_limited",
             Self::TicketNotFound(_) => "ticket_not_found",
             Self::ShowNotFound(_) => "show_not_found",
             Self::StoreUnavailable => "store_unavailable",
@@ -116,6 +120,11 @@ impl Failure {
             Self::TooManySubscriptions { max, left_out } => format!(
                 "A connection may have {max} subscriptions (live.max_subscriptions); {left_out} \
                  were left out. Unsubscribe from others or open another connection."
+            ),
+            Self::RateLimited { exceeded, left_out } => format!(
+                "Of ids that were never issued there were more than {exceeded}; {left_out} tickets \
+                 were left out. Subscribe to them again in {} s.",
+                exceeded.retry_after()
             ),
             Self::TicketNotFound(_) => Closing::TicketNotFound.detail().to_owned(),
             Self::ShowNotFound(_) => "There is no show with this id.".to_owned(),
@@ -240,7 +249,9 @@ impl<'a> From<&'a Failure> for FailureBody<'a> {
             Failure::TicketNotFound(id) => body.ticket_id = Some(id.to_string()),
             Failure::ShowNotFound(id) => body.show_id = Some(id.as_str()),
             Failure::InvalidMessage(faults) => body.errors = faults.told(),
-            Failure::TooManySubscriptions { .. } | Failure::StoreUnavailable => {}
+            Failure::TooManySubscriptions { .. }
+            | Failure::RateLimited { .. }
+            | Failure::StoreUnavailable => {}
         }
         body
     }
@@ -374,7 +385,7 @@ mod tests {
             r#"{"show_id":"7","available":0,"held":0,"sold":3,"sold_out":true,"seq":4}"#;
         let faults = Failure::InvalidMessage(Fault::pointer("/shows/0", "is bad").into());
         let ticket = || {
-            let body = TicketBody::processing(id, Some(line.clone()));
+            let body = TicketBody::processing(id, None, Some(line.clone()));
             Content::Ticket(body.in_version(0))
         };
         for (content, websocket, event_stream) in [

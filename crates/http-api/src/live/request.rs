@@ -5,8 +5,8 @@ use domain::receipt::TicketId;
 use domain::use_cases::LineHint;
 use fields::{Fields, Given, Value, all, word};
 
-use super::connection::TicketRequest;
-use crate::json::hint::Hint;
+use super::ticket_request::TicketRequest;
+use crate::json::hint::hint;
 use crate::json::read_object;
 use crate::json::values::{show_id, ticket_id};
 use crate::problem::{Fault, Faults};
@@ -76,8 +76,7 @@ fn ticket_request(ticket: Given<'_, '_>) -> Option<TicketRequest> {
     };
     ticket.fields(|fields| {
         let id = fields.required("ticket_id", ticket_id);
-        let hint = Hint::read(fields).map(LineHint::from);
-        let (id, hint) = id.zip(hint)?;
+        let (id, hint) = id.zip(hint(fields))?;
         // A time-ordered id tells all that, and is believed rather.
         let hint = (id.is_keyed() && hint != LineHint::default()).then(|| Box::new(hint));
         Some(TicketRequest { id, hint })

@@ -209,7 +209,7 @@ mod tests {
         let registry = Arc::new(ShowRegistry::default());
         let pacing = Arc::clone(&registry);
         tokio::spawn(async move { pacing.keep_pace().await });
-        let listener = Arc::new(Listener::new(Dialect::WebSocket, 9));
+        let listener = Arc::new(Listener::new(Arc::default(), Dialect::WebSocket, 9));
         let id = ShowId::from(1);
         registry.watch(&id, &listener);
         let tell = |seq| {

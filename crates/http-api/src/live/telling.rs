@@ -11,9 +11,9 @@ use domain::use_cases::ReadTicketError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Live;
 use super::listener::{Audience, Listener};
 use super::message::{Content, Failure, write};
+use super::shared::Live;
 use runtime::Outage;
 
 /// Everything with listeners is read again in this time. What is missed is read
@@ -85,15 +85,24 @@ impl Live {
         Ok(())
     }
 
+    /// Of an id that nobody issued the store is not asked.
     async fn tell_tickets(
         &self,
         ids: &[TicketId],
         audience: Audience<'_>,
     ) -> Result<(), ReadTicketError> {
-        let read = match self.office.read_tickets(ids).await {
+        let is_issued = |id: &TicketId| self.office.open(*id).is_some();
+        let (ids, unknown): (Vec<_>, Vec<_>) = ids.iter().copied().partition(is_issued);
+        for id in unknown {
+            self.tickets.refuse(id, audience);
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let read = match self.office.read_tickets(&ids).await {
             // Each alone: one that cannot be read must not keep the others from being told.
             Err(ReadTicketError::Unreadable(_)) if ids.len() > 1 => {
-                for id in ids {
+                for id in &ids {
                     Box::pin(self.tell_tickets(std::slice::from_ref(id), audience)).await?;
                 }
                 return Ok(());
@@ -109,14 +118,20 @@ impl Live {
         }
         let decided: HashSet<_> = read.iter().map(|t| t.order.ticket_id).collect();
         for id in ids.iter().filter(|id| !decided.contains(id)) {
-            if self.office.has_issued(*id) {
-                let line = |hint: &_| self.line(*id, hint);
-                self.tickets.tell_processing(*id, audience, line);
-            } else {
-                self.tickets.refuse(*id, audience);
-            }
+            self.tell_processing(*id, audience);
         }
         Ok(())
+    }
+
+    /// Tells those who may wait for the ticket that it has no verdict yet, and where it waits; and
+    /// the others that there is none.
+    pub(crate) fn tell_processing(&self, id: TicketId, audience: Audience<'_>) {
+        if let Some(opened) = self.office.open(id) {
+            let may_wait = |principal: &_| self.office.open_for(principal, id).is_some();
+            let line = |hint: &_| self.line(&opened, hint);
+            self.tickets
+                .tell_processing(id, opened.issued_at(), audience, may_wait, line);
+        }
     }
 
     async fn tell_shows(

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use accepting::{AcceptingSide, EventSink};
+use actix_web::test::TestRequest;
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
 use domain::claims::Claim;
@@ -17,26 +18,37 @@ use domain::ports::{
     ChangeShowError, Clock, DecideReport, EventFeed, EventFeedError, LedgerError, ShowRepository,
     TicketEvents, TicketEventsError, TicketLedger, TicketPage, TransitionReport, UserRepository,
 };
+use domain::principal::Principal;
 use domain::receipt::{ProcessId, Receipts, TicketId};
 use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::schedule::ClassSchedule;
 use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::Ticket;
-use domain::use_cases::BoxOfficeParts;
+use domain::use_cases::{BoxOffice, BoxOfficeParts};
 use domain::user::PriorityClass;
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use parking_lot::Mutex;
 use port_contracts::ManualClock;
 use port_contracts::fixtures;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Connection, TicketRequest};
+use super::connection::Connection;
 use super::listener::Next;
 use super::message::Dialect;
+use super::ticket_request::TicketRequest;
 use super::*;
+use crate::client_limits::{ClientLimitSettings, ClientLimits, StreamClient};
+use crate::problem::ApiError;
+
+/// A client without limits.
+fn unlimited() -> StreamClient {
+    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default());
+    let request = TestRequest::default().to_http_request();
+    Arc::new(limits).enter_stream(&request).unwrap()
+}
 
 /// Announces nothing. Its feeds say that something was missed, or end, when told to.
 #[derive(Default)]
@@ -201,12 +213,13 @@ impl Scene {
         }));
         let show_id = ShowId::from(230_920);
         let class = PriorityClass::Standard;
-        let issue = || receipts.issue(now, lanes.of(&show_id), class);
+        let user = UserId::from(1);
+        let issue = || receipts.issue(now, lanes.of(&show_id), class, &user);
         let (ticket, other_ticket) = (issue(), issue());
         let order = NewOrder {
             ticket_id: ticket,
             show_id: show_id.clone(),
-            user_id: UserId::from(1),
+            user_id: user.clone(),
             quantity: Quantity::ONE,
             class,
         };
@@ -227,7 +240,9 @@ impl Scene {
         for (_, task) in live.tasks().into_iter().chain(accepting.tasks()) {
             tasks.spawn(task);
         }
-        let mut client = Connection::open(&live, Dialect::WebSocket).unwrap();
+        let anybody = Arc::new(Principal::agent());
+        let mut client =
+            Connection::open(&live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
         let request = TicketRequest {
             id: ticket,
             hint: None,
@@ -258,6 +273,7 @@ impl Scene {
         let request = TransitionRequest {
             ticket_id: self.ticket,
             kind: TransitionKind::Cancel,
+            holder: None,
         };
         let mut report = self.ledger.transition(&[request]).await.unwrap();
         match report.outcomes.pop() {
@@ -291,7 +307,9 @@ async fn hear(client: &Connection) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_told() {
     let mut scene = Scene::start().await;
-    let mut newcomer = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let anybody = Arc::new(Principal::agent());
+    let mut newcomer =
+        Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let way = scene.ledger.way.acquire().await.unwrap();
     let request = TicketRequest {
         id: scene.ticket,
@@ -326,7 +344,9 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut scene = Scene::start().await;
     let damaged = scene.other_ticket;
     *scene.ledger.damaged.lock() = Some(damaged);
-    let mut other = Connection::open(&scene.live, Dialect::WebSocket).unwrap();
+    let anybody = Arc::new(Principal::agent());
+    let mut other =
+        Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
     tokio::spawn(other.subscribe(requests.into(), Vec::new()));
     let mut heard = Vec::new();
@@ -342,6 +362,28 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     scene.cancel_silently().await;
     let waited = scene.heard_after().await;
     assert!(waited < Duration::from_secs(10), "{waited:?}");
+}
+
+/// It would fail if it were.
+#[tokio::test(start_paused = true)]
+async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
+    let scene = Scene::start().await;
+    let forged = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77".parse().unwrap();
+    *scene.ledger.damaged.lock() = Some(forged);
+    let anybody = Arc::new(Principal::agent());
+    let mut other =
+        Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
+    let requests = [forged, scene.ticket].map(|id| TicketRequest { id, hint: None });
+    other.subscribe(requests.into(), Vec::new()).await;
+    assert_eq!(hear(&other).await["code"], "ticket_not_found");
+    assert_eq!(hear(&other).await["ticket"]["ticket_version"], 1);
+    drop(other);
+    let request = TicketRequest {
+        id: forged,
+        hint: None,
+    };
+    let refused = event_stream::open(&scene.live, &anybody, unlimited(), request, None).await;
+    assert!(matches!(refused, Err(ApiError::TicketNotFound)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,10 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use domain::principal::Principal;
 use domain::receipt::TicketId;
 use domain::ticket::{Status, Ticket};
+use domain::time::Timestamp;
 use domain::use_cases::LineHint;
 use parking_lot::Mutex;
 
@@ -105,8 +107,15 @@ impl TicketRegistry {
     /// anywhere, so it costs one look-up where nobody listens.
     pub(crate) fn tell(&self, ticket: &Ticket, audience: Audience<'_>) {
         let is_final = is_final(ticket.status);
+        let id = ticket.order.ticket_id;
+        let may_see = |watch: &Watch| watch.listener.principal().may_see(&ticket.order.user_id);
+        let mut is_refused = false;
         let mut message = None;
-        self.each(ticket.order.ticket_id, audience, |watch| {
+        self.each(id, audience, |watch| {
+            if !may_see(watch) {
+                is_refused = true;
+                return;
+            }
             if watch.told.is_some_and(|told| told >= ticket.version) {
                 return;
             }
@@ -123,29 +132,46 @@ impl TicketRegistry {
                 watch.listener.end(End::Complete);
             }
         });
+        if is_refused {
+            self.refuse_those(id, |watch| {
+                audience.includes(&watch.listener) && !may_see(watch)
+            });
+        }
     }
 
-    /// Tells that a ticket has no verdict yet, to those who know nothing of it.
-    /// `line` is where the line is, by what a listener said of the ticket.
+    /// Tells that a ticket has no verdict yet, to those who know nothing of it and `may_wait`;
+    /// the others are not subscribed any more. `line` is where the line is, by what a listener
+    /// said of the ticket.
     pub(crate) fn tell_processing(
         &self,
         id: TicketId,
+        requested_at: Option<Timestamp>,
         audience: Audience<'_>,
+        may_wait: impl Fn(&Principal) -> bool,
         line: impl Fn(&LineHint) -> Option<WaitingLineBody>,
     ) {
+        let mut is_refused = false;
         self.each(id, audience, |watch| {
             if watch.told.is_some() {
+                return;
+            }
+            if !may_wait(watch.listener.principal()) {
+                is_refused = true;
                 return;
             }
             watch.told = Some(PROCESSING);
             let waiting_line = line(watch.hint.as_deref().unwrap_or(&LineHint::default()));
             watch.line = fingerprint(waiting_line.as_ref());
-            let body = TicketBody::processing(id, waiting_line).in_version(PROCESSING);
+            let body =
+                TicketBody::processing(id, requested_at, waiting_line).in_version(PROCESSING);
             let content = Content::Ticket(body);
             watch
                 .listener
                 .send(write(content, watch.listener.dialect()));
         });
+        if is_refused {
+            self.refuse(id, audience);
+        }
     }
 
     /// Tells where the line is, to those who wait and were told something else before.
@@ -172,9 +198,15 @@ impl TicketRegistry {
         });
     }
 
-    /// The id was never issued: those who know nothing of the ticket are told
-    /// so and are not subscribed any more.
+    /// There is no such ticket: those who know nothing of it are told so and are not subscribed
+    /// any more.
     pub(crate) fn refuse(&self, id: TicketId, audience: Audience<'_>) {
+        self.refuse_those(id, |watch| {
+            watch.told.is_none() && audience.includes(&watch.listener)
+        });
+    }
+
+    fn refuse_those(&self, id: TicketId, is_refused: impl Fn(&Watch) -> bool) {
         let mut refused = Vec::new();
         {
             let mut watches = self.watches.lock();
@@ -182,7 +214,7 @@ impl TicketRegistry {
                 return;
             };
             of_ticket.retain(|watch| {
-                let is_refused = watch.told.is_none() && audience.includes(&watch.listener);
+                let is_refused = is_refused(watch);
                 if is_refused {
                     refused.push(Arc::clone(&watch.listener));
                 }
@@ -266,7 +298,11 @@ mod tests {
     #[tokio::test]
     async fn the_line_is_told_when_it_has_moved() {
         let registry = TicketRegistry::default();
-        let listener = Arc::new(Listener::new(Dialect::WebSocket, 9));
+        let listener = Arc::new(Listener::new(
+            Arc::new(Principal::agent()),
+            Dialect::WebSocket,
+            9,
+        ));
         let id = ID.parse().unwrap();
         registry.watch(id, &listener, None, None);
         let line = |orders: u64| {
@@ -280,7 +316,7 @@ mod tests {
         };
         // Who does not know the ticket's state yet learns the line with it.
         registry.tell_line(id, line(4));
-        registry.tell_processing(id, Audience::All, line(3));
+        registry.tell_processing(id, None, Audience::All, |_| true, line(3));
         for orders in [3, 2, 2, 1] {
             registry.tell_line(id, line(orders));
         }

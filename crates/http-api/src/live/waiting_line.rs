@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::receipt::TicketId;
+use domain::receipt::Opened;
 use domain::use_cases::LineHint;
 use tokio::time::{Instant, sleep_until};
 
-use super::Live;
+use super::shared::Live;
 use crate::json::ticket::WaitingLineBody;
 
 /// Tickets whose line is sent before others get their turn.
@@ -25,7 +25,9 @@ impl Live {
             let mut due = started;
             for batch in waiting.chunks(BATCH) {
                 for id in batch {
-                    self.tickets.tell_line(*id, |hint| self.line(*id, hint));
+                    if let Some(opened) = self.office.open(*id) {
+                        self.tickets.tell_line(*id, |hint| self.line(&opened, hint));
+                    }
                 }
                 due += step;
                 sleep_until(due).await;
@@ -35,7 +37,7 @@ impl Live {
         }
     }
 
-    pub(super) fn line(&self, id: TicketId, hint: &LineHint) -> Option<WaitingLineBody> {
+    pub(super) fn line(&self, id: &Opened<'_>, hint: &LineHint) -> Option<WaitingLineBody> {
         self.office.line_place(id, hint).map(WaitingLineBody::from)
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn each_listener_is_there_once_and_found_until_it_is_removed() {
         let listeners: Vec<_> = (0..100)
-            .map(|_| Arc::new(Listener::new(Dialect::WebSocket, 1)))
+            .map(|_| Arc::new(Listener::new(Arc::default(), Dialect::WebSocket, 1)))
             .collect();
         let mut watches = Watches::default();
         for listener in &listeners {

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Closed, Session};
+use domain::principal::Principal;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, timeout};
 
-use super::Live;
 use super::connection::Connection;
 use super::incoming::{Broken, Incoming, Message};
 use super::listener::{End, Next};
 use super::message::{Closing, Content, Dialect, Failure, write};
 use super::request::Request;
+use super::shared::Live;
+use crate::client_limits::StreamClient;
 use crate::problem::{ApiError, Fault};
 
 /// Who has not read by then why he is closed does not read at all.
@@ -23,10 +25,12 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// Answers the handshake and leaves the connection to a task of its own.
 pub(crate) async fn accept(
     live: &Arc<Live>,
+    principal: &Arc<Principal>,
+    client: StreamClient,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let connection = Connection::open(live, Dialect::WebSocket)?;
+    let connection = Connection::open(live, principal, client, Dialect::WebSocket)?;
     let refused = |error: actix_web::Error| ApiError::NotAWebSocket(error.to_string());
     // Its own reader waits until a frame is whole to see that it is too large.
     let nothing = web::Payload::extract(request).await.map_err(refused)?;

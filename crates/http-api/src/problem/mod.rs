@@ -3,6 +3,7 @@
 mod failure_log;
 mod faults;
 mod request_id;
+mod unproved;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,7 +11,7 @@ use std::rc::Rc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    ALLOW, HeaderName, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, ResponseError};
 use domain::ports::{
@@ -24,18 +25,24 @@ use domain::ticket::Status;
 use domain::use_cases::{
     ChangeTicketError, ListShowTicketsError, ListTicketsError, PlaceOrderError, ReadTicketError,
 };
+use limits::Exceeded;
 use serde::{Serialize, Serializer};
+use tokens::TokenError;
 
-use crate::open_connections::TooManyConnections;
+use crate::open_connections::{Refused, TooManyConnections};
 
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
 pub(crate) use self::request_id::RequestId;
+pub(crate) use self::unproved::Unproved;
 
 /// The most bytes of a body; more than any request of this API needs.
 pub(crate) const MAX_BODY: usize = 16 * 1_024;
 /// When a client that was refused may come again.
 const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
+/// What is left of a limit, and what the limit is.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Everything that a request can be refused for.
 #[derive(Debug)]
@@ -50,7 +57,9 @@ pub(crate) enum ApiError {
     NotJson { detail: String },
     InvalidFields(Faults),
     InvalidParameters(Faults),
-    Unauthorized,
+    Unauthorized(Unproved),
+    NoOperator,
+    Forbidden,
     HttpsRequired,
     HostNotAllowed,
     OriginNotAllowed,
@@ -76,6 +85,7 @@ pub(crate) enum ApiError {
     NotAWebSocket(String),
     LiveConnectionsExhausted { max: usize },
     ConnectionsExhausted(TooManyConnections),
+    RateLimited(Exceeded),
     ListsExhausted { max: usize },
     ShuttingDown,
 }
@@ -182,10 +192,24 @@ impl ApiError {
                     faults.and_more()
                 ),
             ),
-            Self::Unauthorized => explanation(
-                S::UNAUTHORIZED,
-                "unauthorized",
-                "Administration needs the header Authorization: Bearer <admin.token>.",
+            Self::Unauthorized(unproved) if unproved.is_our_fault() => explanation(
+                S::SERVICE_UNAVAILABLE,
+                "keys_unavailable",
+                unproved.detail(),
+            ),
+            Self::Unauthorized(unproved) => {
+                explanation(S::UNAUTHORIZED, "unauthorized", unproved.detail())
+            }
+            Self::NoOperator => explanation(
+                S::FORBIDDEN,
+                "forbidden",
+                "Administration needs a token with the role operator, or admin.token.",
+            ),
+            Self::Forbidden => explanation(
+                S::FORBIDDEN,
+                "forbidden",
+                "This token acts for its own user only; for others a token needs the role agent. \
+                 Operators may look, and order or change no tickets.",
             ),
             Self::HttpsRequired => explanation(
                 S::FORBIDDEN,
@@ -334,6 +358,14 @@ impl ApiError {
                 "This process has reached its limit of connections and closes this one. \
                  Send the request again later.",
             ),
+            Self::RateLimited(exceeded) => explanation(
+                S::TOO_MANY_REQUESTS,
+                "rate_limited",
+                format!(
+                    "This is more than {exceeded}. Send the request again when the seconds of \
+                     Retry-After are over."
+                ),
+            ),
             Self::ListsExhausted { max } => explanation(
                 S::SERVICE_UNAVAILABLE,
                 "lists_exhausted",
@@ -367,11 +399,16 @@ impl ApiError {
             response.insert_header((RETRY_AFTER, seconds));
         }
         match self {
-            Self::Unauthorized => {
-                response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"administration\""));
+            Self::Unauthorized(unproved) if !unproved.is_our_fault() => {
+                response.insert_header((WWW_AUTHENTICATE, unproved.challenge()));
             }
             Self::MethodNotAllowed { allows } => {
                 response.insert_header((ALLOW, &**allows));
+            }
+            Self::RateLimited(exceeded) => {
+                response.insert_header((RETRY_AFTER, exceeded.retry_after()));
+                response.insert_header((RATE_LIMIT, exceeded.rate_limit()));
+                response.insert_header((RATE_LIMIT_POLICY, exceeded.rate_limit_policy()));
             }
             Self::NotAWebSocket(_) => {
                 response.insert_header((UPGRADE, "websocket"));
@@ -462,6 +499,33 @@ impl ResponseError for ApiError {
     }
 }
 
+impl From<Exceeded> for ApiError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::RateLimited(exceeded)
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::InAll(error) => Self::ConnectionsExhausted(error),
+            Refused::ByAddress(exceeded) => exceeded.into(),
+        }
+    }
+}
+
+impl From<Unproved> for ApiError {
+    fn from(unproved: Unproved) -> Self {
+        Self::Unauthorized(unproved)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Unproved::Token(error).into()
+    }
+}
+
 impl From<PlaceOrderError> for ApiError {
     fn from(error: PlaceOrderError) -> Self {
         match error {
@@ -472,6 +536,7 @@ impl From<PlaceOrderError> for ApiError {
                 )
                 .into(),
             ),
+            PlaceOrderError::Forbidden => Self::Forbidden,
             PlaceOrderError::SoldOut => Self::SoldOut,
             PlaceOrderError::ShowNotFound => Self::ShowNotFound,
             PlaceOrderError::UserNotFound => Self::UserNotFound,
@@ -499,6 +564,7 @@ impl From<ReadTicketError> for ApiError {
 impl From<ListTicketsError> for ApiError {
     fn from(error: ListTicketsError) -> Self {
         match error {
+            ListTicketsError::Forbidden => Self::Forbidden,
             ListTicketsError::UserNotFound => Self::UserNotFound,
             ListTicketsError::StoreUnavailable(cause) => Self::StoreUnavailable(cause),
         }
@@ -517,6 +583,7 @@ impl From<ListShowTicketsError> for ApiError {
 impl From<ChangeTicketError> for ApiError {
     fn from(error: ChangeTicketError) -> Self {
         match error {
+            ChangeTicketError::Forbidden => Self::Forbidden,
             ChangeTicketError::NotFound => Self::TicketNotFound,
             ChangeTicketError::NotDecided => Self::NotDecided,
             ChangeTicketError::Refused(_, Refusal::HoldExpired) => Self::HoldExpired,

@@ -15,7 +15,7 @@ use futures_util::stream::{Stream, StreamExt, once, try_unfold};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::access::Administration;
+use crate::access::Operator;
 use crate::json::ticket::TicketBody;
 use crate::parameters::{limit, path_id, read_query};
 use crate::state::{Answer, State};
@@ -98,7 +98,7 @@ struct Wanted {
 
 /// `GET /shows/{id}/tickets`.
 pub(crate) async fn list(
-    _: Administration,
+    _: Operator,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,

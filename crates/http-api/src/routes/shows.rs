@@ -12,8 +12,9 @@ use domain::show::{
 use domain::time::Timestamp;
 use fields::{Fields, Value, all, text, whole};
 use serde::Serialize;
+use tracing::info;
 
-use crate::access::{Administration, Anybody};
+use crate::access::{Anybody, Operator};
 use crate::json::body::Body;
 use crate::json::values::{instant, show_id};
 use crate::parameters::{PageQuery, path_id, read_query};
@@ -73,46 +74,16 @@ impl TryFrom<NewShow> for Show {
     }
 }
 
-/// What changes of a show.
-struct ShowPatch {
-    /// The new title.
-    title: Option<Title>,
-    /// Seats in all, never below those held and sold.
-    capacity: Option<Capacity>,
-    /// Seats that a user may have, for orders decided from now on.
-    max_per_user: Option<NonZeroU32>,
-    /// For tickets reserved from now on.
-    hold_seconds: Option<HoldSeconds>,
-    /// Null for none.
-    sales_open_at: Option<Option<Timestamp>>,
-    /// Null for none.
-    sales_close_at: Option<Option<Timestamp>>,
-}
-
-impl ShowPatch {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        all!(Self {
-            title: fields.optional("title", text(Title::new)),
-            capacity: fields.optional("capacity", capacity),
-            max_per_user: fields.optional("max_per_user", max_per_user),
-            hold_seconds: fields.optional("hold_seconds", hold_seconds),
-            sales_open_at: fields.optional("sales_open_at", instant),
-            sales_close_at: fields.optional("sales_close_at", instant),
-        })
-    }
-}
-
-impl From<ShowPatch> for ShowChange {
-    fn from(patch: ShowPatch) -> Self {
-        Self {
-            title: patch.title,
-            capacity: patch.capacity,
-            max_per_user: patch.max_per_user,
-            hold: patch.hold_seconds,
-            sales_open_at: patch.sales_open_at,
-            sales_close_at: patch.sales_close_at,
-        }
-    }
+/// Null takes an end of the sales window away.
+fn show_change(fields: &mut Fields<'_, '_>) -> Option<ShowChange> {
+    all!(ShowChange {
+        title: fields.optional("title", text(Title::new)),
+        capacity: fields.optional("capacity", capacity),
+        max_per_user: fields.optional("max_per_user", max_per_user),
+        hold: fields.optional("hold_seconds", hold_seconds),
+        sales_open_at: fields.optional("sales_open_at", instant),
+        sales_close_at: fields.optional("sales_close_at", instant),
+    })
 }
 
 fn capacity(value: &Value<'_>) -> Result<Capacity, String> {
@@ -184,14 +155,10 @@ struct ShowsBody<'a> {
 }
 
 /// `POST /shows`.
-pub(crate) async fn create(
-    _: Administration,
-    state: State,
-    request: HttpRequest,
-    body: Body,
-) -> Answer {
+pub(crate) async fn create(by: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let new = body.read(&request, NewShow::read)?;
     let standing = state.office.create_show(new.try_into()?).await?;
+    info!(show.id = %standing.show.id, by = by.name(), "a show was created");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/shows/{}", standing.show.id)))
         .json(ShowBody::from(&standing)))
@@ -199,15 +166,16 @@ pub(crate) async fn create(
 
 /// `PATCH /shows/{id}`.
 pub(crate) async fn change(
-    _: Administration,
+    by: Operator,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
     body: Body,
 ) -> Answer {
     let id = path_id(&id, ShowId::new)?;
-    let patch = body.read(&request, ShowPatch::read)?;
-    let changed = state.office.change_show(&id, &patch.into()).await?;
+    let change = body.read(&request, show_change)?;
+    let changed = state.office.change_show(&id, &change).await?;
+    info!(show.id = %id, by = by.name(), "a show was changed");
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
     }
@@ -224,7 +192,7 @@ pub(crate) async fn read(_: Anybody, state: State, id: web::Path<String>) -> Ans
 
 /// `GET /shows`, by id.
 pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answer {
-    let page = read_query(&request, |fields| PageQuery::read(fields, ShowId::new))?;
+    let page = read_query(&request, |fields| PageQuery::read(fields, ShowId::stored))?;
     let _turn = state.lists.turn().await?;
     let standings = state.office.list_shows(page.cursor.as_ref(), page.limit);
     let standings = standings.await?;

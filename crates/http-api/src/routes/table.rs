@@ -5,11 +5,22 @@ use std::rc::Rc;
 
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
-use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, guard, web};
 
 use crate::access::{Access, Needs};
 use crate::problem::ApiError;
 use crate::state::Answer;
+
+/// A route, and what it needs.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// With `{id}` for ids.
+    pub path: &'static str,
+    /// What it needs of its caller.
+    pub needs: Needs,
+}
 
 /// The parameters of a handler, of which the first says who may.
 pub(super) trait Guarded {
@@ -34,9 +45,19 @@ guarded!(B C D E);
 pub(super) struct Endpoint {
     path: &'static str,
     methods: &'static [Method],
-    #[expect(dead_code, reason = "the description of the API tells it")]
     needs: Needs,
-    handler: Route,
+    handler: actix_web::Route,
+}
+
+impl Endpoint {
+    /// One for each method.
+    pub(super) fn routes(self) -> impl Iterator<Item = Route> {
+        self.methods.iter().map(move |method| Route {
+            method: method.as_str(),
+            path: self.path,
+            needs: self.needs,
+        })
+    }
 }
 
 fn endpoint<F, Args>(methods: &'static [Method], path: &'static str, handler: F) -> Endpoint

@@ -1,11 +1,14 @@
 //! `/tickets`.
 
+use std::fmt::Display;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::ids::{ShowId, UserId};
+use domain::ids::UserId;
 use domain::order::Quantity;
 use domain::ports::TicketPage;
+use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, TicketId};
 use domain::rule::TransitionKind;
 use domain::time::Timestamp;
@@ -13,9 +16,9 @@ use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
 use fields::{Fields, Value, all, text, whole};
 use serde::Serialize;
 
-use crate::access::Anybody;
+use crate::access::{Caller, Listener, Orderer};
 use crate::json::body::Body;
-use crate::json::hint::Hint;
+use crate::json::hint::hint;
 use crate::json::ticket::{TicketBody, WaitingLineBody};
 use crate::json::values::{show_id, user_id};
 use crate::live::{TicketRequest, event_stream};
@@ -26,28 +29,22 @@ use crate::state::{Answer, State};
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// An order.
-struct NewOrder {
-    /// The show.
-    show_id: ShowId,
-    /// Who orders.
-    user_id: UserId,
-    /// Seats, at most `tickets.max_quantity`; 1 unless given.
-    quantity: Quantity,
-}
-
-impl NewOrder {
-    fn read(fields: &mut Fields<'_, '_>, max: Quantity) -> Option<Self> {
-        let seats = |value: &Value<'_>| {
-            let seats = whole(1..=max.seats())(value);
-            seats.map_err(|what| what + " (tickets.max_quantity)")
-        };
-        all!(Self {
-            show_id: fields.required("show_id", show_id),
-            user_id: fields.required("user_id", user_id),
-            quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
-        })
-    }
+/// An order for one seat, unless given. A buyer may leave out for whom.
+fn order_request(
+    fields: &mut Fields<'_, '_>,
+    caller: &Principal,
+    max: Quantity,
+) -> Option<OrderRequest> {
+    let seats = |value: &Value<'_>| {
+        let seats = whole(1..=max.seats())(value);
+        seats.map_err(|what| what + " (tickets.max_quantity)")
+    };
+    all!(OrderRequest {
+        show_id: fields.required("show_id", show_id),
+        user_id: whose(fields, caller, user_id),
+        quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
+        key: Some(None),
+    })
 }
 
 /// Where a stream of events starts.
@@ -55,32 +52,48 @@ struct EventsQuery {
     /// For clients that cannot send the header `Last-Event-ID`, or lose it. Empty for none.
     last_event_id: Option<u32>,
     /// What is known of the ticket.
-    hint: Hint,
+    hint: LineHint,
+    /// Of `POST /live-tickets`; [`Listener`] has looked at it.
+    #[expect(dead_code, reason = "read before the handler")]
+    ticket: Option<()>,
 }
 
 impl EventsQuery {
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         all!(Self {
             last_event_id: fields.or("lastEventId", None, text(event_id)),
-            hint: Hint::read(fields),
+            hint: hint(fields),
+            ticket: fields.optional("ticket", text(|_: &str| Ok::<_, &str>(()))),
         })
     }
 }
 
 /// Whose tickets are listed.
 struct TicketsQuery {
-    /// The user's id.
+    /// The user's id; a buyer may leave it out.
     user_id: UserId,
     /// From the latest order on.
     page: PageQuery<(Timestamp, TicketId)>,
 }
 
 impl TicketsQuery {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+    fn read(fields: &mut Fields<'_, '_>, caller: &Principal) -> Option<Self> {
         all!(Self {
-            user_id: fields.required("user_id", text(UserId::new)),
+            user_id: whose(fields, caller, text(UserId::new)),
             page: PageQuery::read(fields, read_cursor),
         })
+    }
+}
+
+/// The user that is given, or else the one that the caller is.
+fn whose<E: Display>(
+    fields: &mut Fields<'_, '_>,
+    caller: &Principal,
+    read: impl FnOnce(&Value<'_>) -> Result<UserId, E>,
+) -> Option<UserId> {
+    match caller.only_user() {
+        Some(user) => fields.or("user_id", user.clone(), read),
+        None => fields.required("user_id", read),
     }
 }
 
@@ -94,19 +107,23 @@ struct TicketsBody<'a> {
 }
 
 /// `POST /tickets`.
-pub(crate) async fn place(_: Anybody, state: State, request: HttpRequest, body: Body) -> Answer {
+pub(crate) async fn place(
+    caller: Orderer,
+    state: State,
+    request: HttpRequest,
+    body: Body,
+) -> Answer {
     if state.process.traffic.is_stopping() {
         return Err(ApiError::ShuttingDown);
     }
     let max = state.office.max_quantity();
-    let order = body.read(&request, |fields| NewOrder::read(fields, max))?;
-    let order = OrderRequest {
-        show_id: order.show_id,
-        user_id: order.user_id,
-        quantity: order.quantity,
-        key: read_key(&request)?,
-    };
-    let placed = state.office.place_order(order).await?;
+    let mut order = body.read(&request, |fields| order_request(fields, &caller, max))?;
+    order.key = read_key(&request)?;
+    if caller.only_user().is_none() {
+        // Only the body says for whom; a buyer's was counted before it was read.
+        state.process.limits.admit_order_of(&order.user_id)?;
+    }
+    let placed = state.office.place_order(&caller, order).await?;
     let (status, ticket) = match &placed {
         PlacedOrder::Queued(order) => (StatusCode::ACCEPTED, TicketBody::queued(order)),
         PlacedOrder::Replayed(ticket) => (StatusCode::OK, TicketBody::decided(ticket)),
@@ -149,35 +166,51 @@ fn read_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, ApiError> {
 
 /// `GET /tickets/{id}`.
 pub(crate) async fn read(
-    _: Anybody,
+    caller: Caller,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = path_id(&id, str::parse)?;
-    let hint = read_query(&request, Hint::read)?;
-    let view = state.office.read_ticket(id, &hint.into()).await?;
+    let id = ticket_id(&caller, &state, &request, &id)?;
+    let hint = read_query(&request, hint)?;
+    let view = state.office.read_ticket(&caller, id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
         TicketView::Decided(ticket) => TicketBody::decided(ticket),
-        TicketView::Processing { id, place, .. } => {
-            TicketBody::processing(*id, place.map(WaitingLineBody::from))
-        }
+        TicketView::Processing {
+            id,
+            requested_at,
+            place,
+        } => TicketBody::processing(*id, *requested_at, place.map(WaitingLineBody::from)),
     }))
 }
 
 /// `GET /tickets/{id}/events`.
 pub(crate) async fn events(
-    _: Anybody,
+    caller: Listener,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = path_id(&id, str::parse)?;
+    let id = ticket_id(&caller, &state, &request, &id)?;
     let query = read_query(&request, EventsQuery::read)?;
     let told = read_last_event_id(&request)?.or(query.last_event_id);
-    let hint = LineHint::from(query.hint);
-    let hint = (hint != LineHint::default()).then(|| Box::new(hint));
-    event_stream::open(&state.live, TicketRequest { id, hint }, told).await
+    let hint = (query.hint != LineHint::default()).then(|| Box::new(query.hint));
+    let client = state.process.limits.enter_stream(&request)?;
+    let request = TicketRequest { id, hint };
+    event_stream::open(&state.live, &caller, client, request, told).await
+}
+
+/// The `{id}` of a path, unless the client has tried too many that are wrong.
+fn ticket_id(
+    caller: &Principal,
+    state: &State,
+    request: &HttpRequest,
+    text: &str,
+) -> Result<TicketId, ApiError> {
+    let id = path_id(text, str::parse)?;
+    let limits = &state.process.limits;
+    limits.admit_id(limits.client(request), || state.office.open_for(caller, id))?;
+    Ok(id)
 }
 
 /// The version of the ticket's state that the client knows.
@@ -200,15 +233,16 @@ fn event_id(text: &str) -> Result<Option<u32>, &'static str> {
 }
 
 /// `GET /tickets?user_id=`.
-pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answer {
-    let TicketsQuery { user_id, page } = read_query(&request, TicketsQuery::read)?;
+pub(crate) async fn list(caller: Caller, state: State, request: HttpRequest) -> Answer {
+    let TicketsQuery { user_id, page } =
+        read_query(&request, |fields| TicketsQuery::read(fields, &caller))?;
     let limit = page.limit;
     let page = TicketPage {
         limit,
         after: page.cursor,
     };
     let _turn = state.lists.turn().await?;
-    let tickets = state.office.list_tickets(&user_id, page).await?;
+    let tickets = state.office.list_tickets(&caller, &user_id, page).await?;
     let next_cursor = tickets
         .last()
         .filter(|_| tickets.len() == limit)
@@ -221,27 +255,33 @@ pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answ
 
 /// `POST /tickets/{id}/confirm`.
 pub(crate) async fn confirm(
-    _: Anybody,
+    caller: Caller,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    change(state, &request, &id, TransitionKind::Confirm).await
+    change(&caller, state, &request, &id, TransitionKind::Confirm).await
 }
 
 /// `POST /tickets/{id}/cancel`.
 pub(crate) async fn cancel(
-    _: Anybody,
+    caller: Caller,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    change(state, &request, &id, TransitionKind::Cancel).await
+    change(&caller, state, &request, &id, TransitionKind::Cancel).await
 }
 
-async fn change(state: State, request: &HttpRequest, id: &str, kind: TransitionKind) -> Answer {
-    let id = path_id(id, str::parse)?;
-    let changed = state.office.change_ticket(id, kind).await?;
+async fn change(
+    caller: &Principal,
+    state: State,
+    request: &HttpRequest,
+    id: &str,
+    kind: TransitionKind,
+) -> Answer {
+    let id = ticket_id(caller, &state, request, id)?;
+    let changed = state.office.change_ticket(caller, id, kind).await?;
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
     }

@@ -6,68 +6,29 @@ use domain::ids::UserId;
 use domain::user::{PriorityClass, User, UserChange, UserName};
 use fields::{Fields, all, text};
 use serde::Serialize;
+use tracing::info;
 
-use crate::access::Administration;
+use crate::access::Operator;
 use crate::json::body::Body;
 use crate::json::values::{priority, user_id};
 use crate::parameters::{PageQuery, path_id, read_query};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
 
-/// A new user.
-struct NewUser {
-    /// Names the user for ever.
-    id: UserId,
-    /// As people see it.
-    name: UserName,
-    /// Standard unless given.
-    priority: PriorityClass,
+/// Of the class standard unless given.
+fn new_user(fields: &mut Fields<'_, '_>) -> Option<User> {
+    all!(User {
+        id: fields.required("id", user_id),
+        name: fields.required("name", text(UserName::new)),
+        priority: fields.or("priority", PriorityClass::Standard, priority),
+    })
 }
 
-impl NewUser {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        all!(Self {
-            id: fields.required("id", user_id),
-            name: fields.required("name", text(UserName::new)),
-            priority: fields.or("priority", PriorityClass::Standard, priority),
-        })
-    }
-}
-
-impl From<NewUser> for User {
-    fn from(new: NewUser) -> Self {
-        Self {
-            id: new.id,
-            name: new.name,
-            priority: new.priority,
-        }
-    }
-}
-
-/// What changes of a user.
-struct UserPatch {
-    /// The new name.
-    name: Option<UserName>,
-    /// The new class, for orders from now on.
-    priority: Option<PriorityClass>,
-}
-
-impl UserPatch {
-    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        all!(Self {
-            name: fields.optional("name", text(UserName::new)),
-            priority: fields.optional("priority", priority),
-        })
-    }
-}
-
-impl From<UserPatch> for UserChange {
-    fn from(patch: UserPatch) -> Self {
-        Self {
-            name: patch.name,
-            priority: patch.priority,
-        }
-    }
+fn user_change(fields: &mut Fields<'_, '_>) -> Option<UserChange> {
+    all!(UserChange {
+        name: fields.optional("name", text(UserName::new)),
+        priority: fields.optional("priority", priority),
+    })
 }
 
 /// A user as clients see it.
@@ -110,14 +71,10 @@ struct ErasedBody<'a> {
 }
 
 /// `POST /users`.
-pub(crate) async fn create(
-    _: Administration,
-    state: State,
-    request: HttpRequest,
-    body: Body,
-) -> Answer {
-    let new = body.read(&request, NewUser::read)?;
-    let user = state.office.create_user(new.into()).await?;
+pub(crate) async fn create(by: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
+    let user = body.read(&request, new_user)?;
+    let user = state.office.create_user(user).await?;
+    info!(user.id = %user.id, by = by.name(), "a user was created");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserBody::from(&user)))
@@ -125,32 +82,36 @@ pub(crate) async fn create(
 
 /// `PATCH /users/{id}`.
 pub(crate) async fn change(
-    _: Administration,
+    by: Operator,
     state: State,
     request: HttpRequest,
     id: web::Path<String>,
     body: Body,
 ) -> Answer {
     let id = path_id(&id, UserId::new)?;
-    let patch = body.read(&request, UserPatch::read)?;
-    let user = state.office.change_user(&id, &patch.into()).await?;
+    let change = body.read(&request, user_change)?;
+    let user = state.office.change_user(&id, &change).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
+    info!(user.id = %id, by = by.name(), "a user was changed");
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
 
 /// `DELETE /users/{id}`.
-pub(crate) async fn erase(_: Administration, state: State, id: web::Path<String>) -> Answer {
+pub(crate) async fn erase(by: Operator, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, UserId::new)?;
     let alias = UserId::alias(rand::random());
     let tickets = state.office.erase_user(&id, &alias).await?;
+    let anonymised_tickets = tickets.ok_or(ApiError::UserNotFound)?;
+    // Not the id: nothing is to name the user any more.
+    info!(user.alias = %alias, by = by.name(), "a user was erased");
     Ok(HttpResponse::Ok().json(ErasedBody {
         id: id.as_str(),
-        anonymised_tickets: tickets.ok_or(ApiError::UserNotFound)?,
+        anonymised_tickets,
     }))
 }
 
 /// `GET /users/{id}`.
-pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>) -> Answer {
+pub(crate) async fn read(_: Operator, state: State, id: web::Path<String>) -> Answer {
     let id = path_id(&id, UserId::new)?;
     let user = state.office.read_user(&id).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
@@ -158,8 +119,8 @@ pub(crate) async fn read(_: Administration, state: State, id: web::Path<String>)
 }
 
 /// `GET /users`, by id.
-pub(crate) async fn list(_: Administration, state: State, request: HttpRequest) -> Answer {
-    let page = read_query(&request, |fields| PageQuery::read(fields, UserId::new))?;
+pub(crate) async fn list(_: Operator, state: State, request: HttpRequest) -> Answer {
+    let page = read_query(&request, |fields| PageQuery::read(fields, UserId::stored))?;
     let _turn = state.lists.turn().await?;
     let users = state.office.list_users(page.cursor.as_ref(), page.limit);
     let users = users.await?;

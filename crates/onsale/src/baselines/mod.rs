@@ -1,5 +1,6 @@
 //! Programs that the service is compared with, and its JSON in and out for them.
 
+pub mod publish_each;
 pub mod redis_counter;
 pub mod transactions;
 
@@ -89,19 +90,42 @@ pub trait Seller: Send + Sync {
     async fn sell(&self, id: Uuid, user: &str) -> anyhow::Result<bool>;
 }
 
-/// Serves `POST /tickets` by that seller, on loopback.
+/// Serves these routes on loopback.
 ///
 /// # Errors
 /// When the port is taken.
-pub fn serve(port: u16, seller: Arc<dyn Seller>) -> std::io::Result<Server> {
-    let seller = web::Data::from(seller);
+pub fn serve(
+    port: u16,
+    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(seller.clone())
-            .route("/tickets", web::post().to(place))
+            .configure(&routes)
             .route("/health", web::get().to(HttpResponse::Ok))
     });
     Ok(server.bind((Ipv4Addr::LOCALHOST, port))?.run())
+}
+
+/// Serves `POST /tickets` by that seller.
+///
+/// # Errors
+/// When the port is taken.
+pub fn sell(port: u16, seller: Arc<dyn Seller>) -> std::io::Result<Server> {
+    let seller = web::Data::from(seller);
+    serve(port, move |app| {
+        app.app_data(seller.clone())
+            .route("/tickets", web::post().to(place));
+    })
+}
+
+/// Accepts an order and keeps nothing of it.
+///
+/// # Errors
+/// Never: its answer is plain data.
+pub async fn accept(order: web::Json<Order>) -> actix_web::Result<HttpResponse> {
+    let ticket = Ticket::from(order.into_inner());
+    let body = ticket.body()?;
+    Ok(ticket.accepted(body))
 }
 
 async fn place(

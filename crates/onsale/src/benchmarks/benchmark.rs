@@ -1,45 +1,43 @@
 //! What every benchmark on real servers is.
 
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::path::PathBuf;
 
 use black_box::deployment::Deployment;
-use black_box::store_server::StoreServer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use test_servers::Servers;
 
 use super::orders::names;
+use crate::table::Table;
 
-/// A place in the document, and what stands there.
-pub(super) type OwnTable<T> = (&'static str, fn(&T) -> String);
-
-/// Its figures; shown, they are what is printed.
-pub(super) trait Benchmark: Display + Serialize + DeserializeOwned {
+/// Its figures.
+pub(super) trait Benchmark: Serialize + DeserializeOwned {
     /// How it is measured.
     type Args: clap::Args + Debug + Clone;
 
-    /// Its table and the place of that in the document, if it has one of its own.
-    const TABLE: Option<OwnTable<Self>> = None;
+    /// The place of its table in the document, if it has one of its own.
+    const MARKER: Option<&'static str> = None;
 
     async fn measure(setting: &Setting<'_>, args: &Self::Args) -> anyhow::Result<Self>;
 
-    /// What was required and not reached, in words.
-    fn missed(&self, setting: &Setting<'_>, args: &Self::Args) -> Vec<String>;
+    /// What is printed, and what stands in the document.
+    fn table(&self) -> Table;
+
+    /// What is wrong, in words, with each figure that is required.
+    fn missed(&self, setting: &Setting<'_>, args: &Self::Args) -> Vec<Option<String>>;
 }
 
 /// What every benchmark needs.
 pub(super) struct Setting<'a> {
     pub(super) servers: &'a Servers,
-    /// What the database server says that it is.
-    pub(super) server: StoreServer,
+    pub(super) is_mariadb: bool,
     pub(super) program: Option<PathBuf>,
     pub(super) connections: usize,
     pub(super) users: u32,
     /// Orders and seats of the flash sale, which is sold by other recipes, too.
     pub(super) flash_sale: (u64, u32),
 }
-
 impl Setting<'_> {
     /// Does `work` on a deployment of its own with so many users.
     pub(super) async fn deploy<T>(

@@ -1,6 +1,8 @@
-//! Programs that the service is measured beside, in turns of one run.
+//! What answers orders in turns of one run: the service, and programs that it is
+//! measured beside.
 
 use std::iter::Cycle;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use anyhow::Context;
 use black_box::load::{Measured, drive};
 use black_box::process::{Process, sibling};
 use black_box::usage::Watched;
+use test_servers::ports;
 
 use super::cpu::Meter;
 use super::orders::Orders;
@@ -19,39 +22,57 @@ pub(super) const BARE: &str = "bare";
 /// Before the first turn.
 pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Starts a binary beside this one.
-pub(super) async fn start(
-    name: &str,
-    set_up: impl FnOnce(&mut Command),
-) -> anyhow::Result<Process> {
-    let with_port = |command: &mut Command, port: u16| {
-        command.args(["--port", &port.to_string()]);
-        set_up(command);
-    };
-    Process::start(&sibling(name)?, with_port, "/health").await
+/// Starts a baseline.
+pub(super) async fn start(way: &str, set_up: impl FnOnce(&mut Command)) -> anyhow::Result<Process> {
+    let port = ports::free()?;
+    let mut command = Command::new(sibling("baseline")?);
+    command.args(["--port", &port.to_string(), way]);
+    set_up(&mut command);
+    Process::start(command, port, "/health").await
 }
 
-/// A program with its turns, in which users order one after the other again and again.
-pub(super) struct Beside {
-    process: Process,
-    name: &'static str,
-    orders: Orders<Cycle<Range<u32>>>,
-    turns: Vec<Round>,
+/// How each turn goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load<'a> {
+    pub(super) connections: usize,
+    pub(super) time: Duration,
+    /// What they spend is counted, too.
+    pub(super) servers: &'a [Watched],
 }
 
-impl Beside {
-    /// [`BARE`]
-    pub(super) async fn bare(users: u32) -> anyhow::Result<Self> {
-        Ok(Self::of(BARE, start(BARE, |_| {}).await?, users))
-    }
+/// A process with its turns, in which users order one after the other again and again.
+pub(super) struct Side {
+    watched: Watched,
+    address: SocketAddr,
+    /// Of every answer.
+    status: u16,
+    /// Whether the ids of accepted orders are of interest.
+    is_proven: bool,
+    pub(super) orders: Orders<Cycle<Range<u32>>>,
+    pub(super) turns: Vec<Round>,
+    /// In all turns.
+    pub(super) answers: u64,
+}
 
-    /// A program that was started, by the name that figures shall have.
-    pub(super) fn of(name: &'static str, process: Process, users: u32) -> Self {
+impl Side {
+    /// The service, which answers orders with this status, by the name that figures shall have.
+    pub(super) fn service(name: &'static str, process: &Process, users: u32, status: u16) -> Self {
         Self {
-            process,
-            name,
+            watched: process.watched(name),
+            address: process.address,
+            status,
+            is_proven: true,
             orders: Orders::new((0..users).cycle()),
             turns: Vec::new(),
+            answers: 0,
+        }
+    }
+
+    /// A program that accepts every order and keeps nothing.
+    pub(super) fn baseline(name: &'static str, process: &Process, users: u32) -> Self {
+        Self {
+            is_proven: false,
+            ..Self::service(name, process, users, 202)
         }
     }
 
@@ -60,32 +81,25 @@ impl Beside {
         Ok(())
     }
 
-    /// Its turn; what these servers spend meanwhile is counted, too.
-    pub(super) async fn turn(
-        &mut self,
-        (connections, time): (usize, Duration),
-        servers: &[Watched],
-    ) -> anyhow::Result<()> {
-        let itself = self.process.watched(self.name);
-        let meter = Meter::start(servers.iter().cloned().chain([itself]))?;
-        let measured = self.drive(connections, time).await?;
-        measured.expect_only(202).context(self.name)?;
-        let round = Round::of(&measured, meter.per(measured.count(202))?);
+    pub(super) async fn turn(&mut self, load: &Load<'_>) -> anyhow::Result<()> {
+        let watched = load.servers.iter().chain([&self.watched]);
+        let meter = Meter::start(watched.cloned())?;
+        let measured = self.drive(load.connections, load.time).await?;
+        measured
+            .expect_only(self.status)
+            .context(self.watched.name)?;
+        let answers = measured.count(self.status);
+        let round = Round::answered(self.status, &measured, meter.per(answers)?);
         self.turns.push(round);
+        self.answers += answers;
         Ok(())
     }
 
-    /// Ids of a program that keeps nothing are of no interest.
     async fn drive(&mut self, connections: usize, time: Duration) -> anyhow::Result<Measured> {
-        let address = self.process.address;
-        let measured = drive(address, connections, Some(time), &mut self.orders).await?;
-        self.orders.accepted = Vec::new();
+        let measured = drive(self.address, connections, Some(time), &mut self.orders).await?;
+        if !self.is_proven {
+            self.orders.accepted = Vec::new();
+        }
         Ok(measured)
-    }
-
-    /// Ends it.
-    pub(super) async fn stop(mut self) -> anyhow::Result<Vec<Round>> {
-        self.process.stop().await?;
-        Ok(self.turns)
     }
 }

@@ -5,196 +5,84 @@ use black_box::load::ratio;
 
 use super::accept::Accept;
 use super::decide::Decide;
-use super::flash_sale::FlashSales;
-use super::recipes::{Recipe, Recipes};
+use super::flash_sale::{FlashSales, Sale};
+use super::recipes::Recipes;
 use crate::digits::{factor, grouped, rate};
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
 use crate::plot::{Bar, Plot, bars};
+use crate::table::Table;
 
-/// Benchmarks whose figures are compared, as far as they were measured.
+/// Benchmarks whose figures are compared: ways that were measured apart are not.
 pub(super) struct Measured<'a> {
-    pub(super) accept: Option<&'a Accept>,
-    pub(super) decide: Option<&'a Decide>,
-    pub(super) sales: Option<&'a FlashSales>,
-    pub(super) recipes: Option<&'a Recipes>,
-}
-
-/// What was not measured, or is not done that way.
-const NONE: &str = "–";
-
-/// A way of selling.
-#[derive(Default)]
-struct Way {
-    name: &'static str,
-    answered: Option<String>,
-    verdicts: Option<String>,
-    after: Option<String>,
-    beside: Option<String>,
-    can_lose: String,
+    pub(super) accept: &'a Accept,
+    pub(super) decide: &'a Decide,
+    pub(super) sales: &'a FlashSales,
+    pub(super) recipes: &'a Recipes,
 }
 
 pub(super) fn table(measured: &Measured<'_>) -> Table {
-    let mut table = Table::of([
-        Text("way of selling"),
-        Figure("orders/s answered durably"),
-        Figure("verdicts/s"),
-        Figure("flash sale: all verdicts durable after"),
-        Text("this engine beside it"),
-        Text("what it can lose or oversell"),
-    ]);
-    for way in ways(measured) {
-        let figures = [way.answered, way.verdicts, way.after, way.beside];
-        if figures.iter().all(Option::is_none) {
-            continue;
-        }
-        let figures = figures.map(|figure| figure.unwrap_or_else(|| NONE.to_owned()));
-        let [answered, verdicts, after, beside] = figures;
-        let name = way.name.to_owned();
-        table.row([name, answered, verdicts, after, beside, way.can_lose]);
-    }
-    table
-}
-
-fn ways(measured: &Measured<'_>) -> [Way; 7] {
-    [
-        this_engine(measured),
-        this_engine_with_gate(measured),
-        one_transaction_each(measured),
-        guarded_update(measured),
-        redis_counter(measured),
-        one_publish_each(measured),
-        bare_handler(measured),
-    ]
-}
-
-fn this_engine(measured: &Measured<'_>) -> Way {
     let Measured {
         accept,
         decide,
         sales,
-        ..
+        recipes,
     } = measured;
-    Way {
-        name: "**this engine**, every order decided",
-        answered: accept.map(|accept| rate(accept.service.accepted_per_second)),
-        verdicts: decide.map(|decide| rate(decide.decided.per_second)),
-        after: sales.map(|sales| seconds(sales.open_gate.decided_after_seconds)),
-        can_lose: "nothing: answered when a quorum queue has it, told when the verdict \
-                   is committed"
-            .to_owned(),
-        ..Way::default()
-    }
-}
-
-fn this_engine_with_gate(measured: &Measured<'_>) -> Way {
-    let after = |sales: &FlashSales| seconds(sales.gate.decided_after_seconds);
-    Way {
-        name: "**this engine**, sold-out gate as by default",
-        after: measured.sales.map(after),
-        can_lose: "nothing; who is refused by the gate leaves no ticket".to_owned(),
-        ..Way::default()
-    }
-}
-
-fn one_transaction_each(measured: &Measured<'_>) -> Way {
-    let decide = measured.decide;
-    let one_each = decide.map(|decide| {
-        let [before, after] = &decide.naive;
-        rate(before.per_second.max(after.per_second))
-    });
-    Way {
-        name: "one transaction per ticket",
-        answered: one_each.clone(),
-        verdicts: one_each,
-        beside: decide
-            .map(|decide| format!("{} times its verdicts/s", factor(decide.beside_naive))),
-        can_lose: "nothing; answers no faster than it commits".to_owned(),
-        ..Way::default()
-    }
-}
-
-fn guarded_update(measured: &Measured<'_>) -> Way {
-    let answered = |recipes: &Recipes| rate(recipes.update_each.answers_per_second);
-    Way {
-        name: "guarded `UPDATE` without a queue",
-        answered: measured.recipes.map(answered),
-        can_lose: "nothing; nobody waits in line: who is served next is up to the row lock"
-            .to_owned(),
-        ..flash_sale(measured, |recipes| &recipes.update_each)
-    }
-}
-
-fn redis_counter(measured: &Measured<'_>) -> Way {
-    let recipes = measured.recipes;
-    Way {
-        name: "Redis counter in front of the store",
-        answered: recipes.map(|recipes| {
-            let answers = rate(recipes.redis_counter.answers_per_second);
-            format!("none ({answers} in memory)")
-        }),
-        can_lose: recipes.map_or(String::new(), |recipes| {
-            format!(
-                "answered orders that are not stored yet, {} of {} when Redis was killed; \
-                 their seats are sold again",
-                grouped(recipes.redis_lost),
-                grouped(recipes.redis_answered)
-            )
-        }),
-        ..flash_sale(measured, |recipes| &recipes.redis_counter)
-    }
-}
-
-/// The flash sale by one of the recipes.
-fn flash_sale(measured: &Measured<'_>, recipe: fn(&Recipes) -> &Recipe) -> Way {
-    let after = measured
-        .recipes
-        .map(|recipes| recipe(recipes).stored_after_seconds);
-    let verdicts =
-        |recipes: &Recipes| rate(ratio(recipes.orders, recipe(recipes).stored_after_seconds));
-    let beside = |(sales, after): (&FlashSales, f64)| {
-        let [gate, open] = [&sales.gate, &sales.open_gate].map(|sale| sale.decided_after_seconds);
-        format!(
-            "{} times its pace, {} with the gate",
-            factor(after / open),
-            factor(after / gate)
-        )
+    let mut table = Table::of(
+        "way of selling | orders/s answered durably: | verdicts/s: | \
+         flash sale: all verdicts durable after: | this engine beside it | \
+         what it can lose or oversell",
+    );
+    let accepted = rate(accept.service.accepted_per_second);
+    let decided = rate(decide.decided.per_second);
+    let open = seconds(sales.open_gate.stored_after_seconds);
+    let gate = seconds(sales.gate.stored_after_seconds);
+    table.line(&format!(
+        "**this engine**, every order decided | {accepted} | {decided} | {open} | – | \
+         nothing: answered when a quorum queue has it, told when the verdict is committed"
+    ));
+    table.line(&format!(
+        "**this engine**, sold-out gate as by default | – | – | {gate} | – | \
+         nothing; who is refused by the gate leaves no ticket"
+    ));
+    let naive = rate(decide.naive_per_second());
+    let beside = factor(decide.beside_naive);
+    table.line(&format!(
+        "one transaction per ticket | {naive} | {naive} | – | {beside} times its verdicts/s | \
+         nothing; answers no faster than it commits"
+    ));
+    let sold = |sale: &Sale| {
+        let after = sale.stored_after_seconds;
+        let [open, gate] = [&sales.open_gate, &sales.gate]
+            .map(|engine| factor(after / engine.stored_after_seconds));
+        let (verdicts, after) = (rate(ratio(recipes.orders, after)), seconds(after));
+        format!("{verdicts} | {after} | {open} times its pace, {gate} with the gate")
     };
-    Way {
-        verdicts: measured.recipes.map(verdicts),
-        after: after.map(seconds),
-        beside: measured.sales.zip(after).map(beside),
-        ..Way::default()
-    }
-}
-
-fn one_publish_each(measured: &Measured<'_>) -> Way {
-    let accept = measured.accept;
-    Way {
-        name: "one publish per order",
-        answered: accept.map(|accept| rate(accept.publish_each.accepted_per_second)),
-        beside: accept.map(|accept| {
-            let beside = accept.beside_publish_each.median;
-            format!("{} times its orders/s", factor(beside))
-        }),
-        can_lose: "nothing; takes orders only".to_owned(),
-        ..Way::default()
-    }
-}
-
-fn bare_handler(measured: &Measured<'_>) -> Way {
-    let accept = measured.accept;
-    Way {
-        name: "bare handler, the ceiling",
-        answered: accept.map(|accept| {
-            let answers = rate(accept.bare.accepted_per_second);
-            format!("none ({answers} stored nowhere)")
-        }),
-        beside: accept
-            .map(|accept| format!("{} of its orders/s", factor(accept.beside_bare.median))),
-        can_lose: "everything: answers without looking".to_owned(),
-        ..Way::default()
-    }
+    let (answers, update) = (&recipes.update_each, sold(&recipes.update_each));
+    let answers = rate(answers.answers_per_second);
+    table.line(&format!(
+        "guarded `UPDATE` without a queue | {answers} | {update} | \
+         nothing; nobody waits in line: who is served next is up to the row lock"
+    ));
+    let (answers, redis) = (&recipes.redis_counter, sold(&recipes.redis_counter));
+    let answers = rate(answers.answers_per_second);
+    let [lost, answered] = [recipes.redis_lost, recipes.redis_answered].map(grouped);
+    table.line(&format!(
+        "Redis counter in front of the store | none ({answers} in memory) | {redis} | \
+         answered orders that are not stored yet, {lost} of {answered} when Redis was killed; \
+         their seats are sold again"
+    ));
+    let each = rate(accept.publish_each.accepted_per_second);
+    let beside = factor(accept.beside_publish_each.median);
+    table.line(&format!(
+        "one publish per order | {each} | – | – | {beside} times its orders/s | \
+         nothing; takes orders only"
+    ));
+    let bare = rate(accept.bare.accepted_per_second);
+    let beside = factor(accept.beside_bare.median);
+    table.line(&format!(
+        "bare handler, the ceiling | none ({bare} stored nowhere) | – | – | \
+         {beside} of its orders/s | everything: answers without looking"
+    ));
+    table
 }
 
 fn seconds(seconds: f64) -> String {
@@ -203,84 +91,72 @@ fn seconds(seconds: f64) -> String {
 
 /// Bars of each measurement that ways of selling share.
 pub(super) fn plots(measured: &Measured<'_>) -> Vec<Plot> {
-    let mut plots = Vec::new();
-    if let Some(decide) = measured.decide {
-        let [before, after] = &decide.naive;
-        let naive = before.per_second.max(after.per_second);
-        plots.push(bars(
+    let Measured {
+        accept,
+        decide,
+        sales,
+        recipes,
+    } = measured;
+    let (decided, naive) = (decide.decided.per_second, decide.naive_per_second());
+    let [open, gate, update, redis] = [
+        &sales.open_gate,
+        &sales.gate,
+        &recipes.update_each,
+        &recipes.redis_counter,
+    ]
+    .map(|sale| sale.stored_after_seconds);
+    let [service, each, bare] = [&accept.service, &accept.publish_each, &accept.bare]
+        .map(|round| round.accepted_per_second);
+    let sale = format!(
+        "A flash sale of {} orders for {} seats: time until every verdict is durable",
+        grouped(recipes.orders),
+        grouped(u64::from(recipes.seats))
+    );
+    vec![
+        compared(
             "Verdicts per second, a backlog for one hot show",
-            &[
-                engine(rates("this engine, one worker", decide.decided.per_second)),
-                rates("one transaction per ticket", naive),
+            rate,
+            [("this engine, one worker", decided)],
+            [("one transaction per ticket", naive)],
+        ),
+        compared(
+            &sale,
+            seconds,
+            [
+                ("this engine, sold-out gate", gate),
+                ("this engine, all decided", open),
             ],
-        ));
-    }
-    if let (Some(sales), Some(recipes)) = (measured.sales, measured.recipes) {
-        let title = format!(
-            "A flash sale of {} orders for {} seats: time until every verdict is durable",
-            grouped(recipes.orders),
-            grouped(u64::from(recipes.seats))
-        );
-        let (gate, open) = (&sales.gate, &sales.open_gate);
-        let (update, redis) = (&recipes.update_each, &recipes.redis_counter);
-        plots.push(bars(
-            &title,
-            &[
-                engine(times(
-                    "this engine, sold-out gate",
-                    gate.decided_after_seconds,
-                )),
-                engine(times(
-                    "this engine, all decided",
-                    open.decided_after_seconds,
-                )),
-                times("guarded UPDATE, no queue", update.stored_after_seconds),
-                times(
-                    "Redis counter (loses orders in a crash)",
-                    redis.stored_after_seconds,
-                ),
+            [
+                ("guarded UPDATE, no queue", update),
+                ("Redis counter (loses orders in a crash)", redis),
             ],
-        ));
-    }
-    if let Some(accept) = measured.accept {
-        let (service, bare) = (&accept.service, &accept.bare);
-        let each = &accept.publish_each;
-        plots.push(bars(
+        ),
+        compared(
             "Orders answered per second",
-            &[
-                engine(rates(
-                    "this engine, confirmed by a quorum queue",
-                    service.accepted_per_second,
-                )),
-                rates("one confirmed publish per order", each.accepted_per_second),
-                rates("bare handler (stores nothing)", bare.accepted_per_second),
+            rate,
+            [("this engine, confirmed by a quorum queue", service)],
+            [
+                ("one confirmed publish per order", each),
+                ("bare handler (stores nothing)", bare),
             ],
-        ));
-    }
-    plots
+        ),
+    ]
 }
 
-fn rates(label: &str, per_second: f64) -> Bar {
-    Bar {
+/// Bars of this engine, which stand out, and of others.
+fn compared<const ENGINE: usize, const OTHERS: usize>(
+    title: &str,
+    figure: fn(f64) -> String,
+    engine: [(&str, f64); ENGINE],
+    others: [(&str, f64); OTHERS],
+) -> Plot {
+    let all = engine.map(|way| (way, true)).into_iter();
+    let all = all.chain(others.map(|way| (way, false)));
+    let all = all.map(|((label, value), stands_out)| Bar {
         label: label.to_owned(),
-        value: per_second,
-        figure: rate(per_second),
-        stands_out: false,
-    }
-}
-
-fn times(label: &str, seconds: f64) -> Bar {
-    Bar {
-        label: label.to_owned(),
-        value: seconds,
-        figure: self::seconds(seconds),
-        stands_out: false,
-    }
-}
-
-fn engine(bar: Bar) -> Bar {
-    Bar {
-        stands_out: true,
-        ..bar
-    }
+        value,
+        figure: figure(value),
+        stands_out,
+    });
+    bars(title, &all.collect::<Vec<_>>())
 }

@@ -1,7 +1,6 @@
 //! Holds of one hot show confirmed over HTTP while orders for it are decided,
 //! beside the same backlog decided without them.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -19,14 +18,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::backlog::{Decided, decide_backlog};
-use super::benchmark::{Benchmark, OwnTable, Setting, below};
+use super::benchmark::{Benchmark, Setting, below};
 use super::cpu::{CpuMicros, Meter};
-use super::orders::{Accepted, Orders, SEATS, names, users};
+use super::orders::{Accepted, Orders, SEATS, names, place, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{factor, grouped, millis, rate};
 use crate::labels::{API, WORKER};
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Table;
 
 /// Orders for it are decided while its holds are confirmed.
 const BUSY: u32 = 0;
@@ -72,7 +70,7 @@ pub(super) struct Confirm {
 impl Benchmark for Confirm {
     type Args = ConfirmArgs;
 
-    const TABLE: Option<OwnTable<Self>> = Some(("confirm", Self::table));
+    const MARKER: Option<&'static str> = Some("confirm");
 
     async fn measure(setting: &Setting<'_>, args: &ConfirmArgs) -> anyhow::Result<Self> {
         let on = async |deployment: &Deployment| {
@@ -88,23 +86,11 @@ impl Benchmark for Confirm {
         setting.deploy(setting.users, on).await
     }
 
-    fn missed(&self, _: &Setting<'_>, args: &ConfirmArgs) -> Vec<String> {
-        let what = "confirm: confirmations per second";
-        let missed = below(what, self.confirms_per_second, args.min_confirms_per_second);
-        missed.into_iter().collect()
-    }
-}
-
-impl Confirm {
-    fn table(&self) -> String {
-        let mut table = Table::of([
-            Text("what"),
-            Figure("verdicts/s"),
-            Figure("confirmations/s"),
-            Figure("p50 ms"),
-            Figure("p99 ms"),
-            Text("CPU µs per order or confirmation"),
-        ]);
+    fn table(&self) -> Table {
+        let mut table = Table::of(
+            "what | verdicts/s: | confirmations/s: | p50 ms: | p99 ms: | \
+             CPU µs per order or confirmation",
+        );
         table.row([
             "a backlog decided".to_owned(),
             rate(self.decided_quietly.per_second),
@@ -128,7 +114,13 @@ impl Confirm {
             millis(self.p99_micros),
             self.cpu_micros_per_order_or_confirm.to_string(),
         ]);
-        table.to_string()
+        table
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &ConfirmArgs) -> Vec<Option<String>> {
+        let what = "confirm: confirmations per second";
+        let rate = self.confirms_per_second;
+        vec![below(what, rate, args.min_confirms_per_second)]
     }
 }
 
@@ -175,11 +167,9 @@ impl Sale<'_> {
 
     async fn queue(&self, show: u32, count: u64) -> anyhow::Result<Vec<Accepted>> {
         let users = users(self.setting.users, count);
-        let mut orders = Orders::of_shows(users, show..show + 1);
-        let connections = self.setting.connections;
-        let queued = drive(self.api.address(), connections, None, &mut orders).await?;
-        queued.expect_only(202)?;
-        Ok(orders.accepted)
+        let orders = Orders::of_shows(users, show..show + 1);
+        let (_, accepted) = place(&self.api, self.setting.connections, orders).await?;
+        Ok(accepted)
     }
 
     async fn confirm_while_deciding(
@@ -250,9 +240,7 @@ fn rate_until(answered: &[Duration], end: Duration) -> (u64, f64) {
 
 /// Confirms each hold once.
 struct Confirms {
-    /// From the last to the first.
-    unsent: Vec<Uuid>,
-    sent: Vec<Uuid>,
+    unsent: std::vec::IntoIter<Uuid>,
     started: Instant,
     /// When each answer came.
     answered: Vec<Duration>,
@@ -260,12 +248,10 @@ struct Confirms {
 }
 
 impl Confirms {
-    fn of(mut holds: Vec<Uuid>) -> Self {
-        holds.reverse();
+    fn of(holds: Vec<Uuid>) -> Self {
         Self {
-            sent: Vec::with_capacity(holds.len()),
             answered: Vec::with_capacity(holds.len()),
-            unsent: holds,
+            unsent: holds.into_iter(),
             started: Instant::now(),
             unexpected: 0,
         }
@@ -273,19 +259,18 @@ impl Confirms {
 }
 
 impl Requests for Confirms {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
-        let id = self.unsent.pop()?;
-        let mark = self.sent.len() as u64;
-        self.sent.push(id);
+    type Mark = Uuid;
+
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<Uuid> {
+        let id = self.unsent.next()?;
         let path = format!("/tickets/{id}/confirm");
         Head::new("POST", &path).write(request, "");
-        Some(mark)
+        Some(id)
     }
 
-    fn answered(&mut self, mark: u64, response: Response<'_>) {
+    fn answered(&mut self, id: Uuid, response: Response<'_>) {
         self.answered.push(self.started.elapsed());
-        let id = usize::try_from(mark).ok().and_then(|at| self.sent.get(at));
-        if response.status == 200 && !id.is_some_and(|id| is_confirmed(response.body, *id)) {
+        if response.status == 200 && !is_confirmed(response.body, id) {
             self.unexpected += 1;
         }
     }
@@ -294,30 +279,6 @@ impl Requests for Confirms {
 fn is_confirmed(body: &[u8], id: Uuid) -> bool {
     TicketAnswer::read(body)
         .is_some_and(|ticket| ticket.ticket_id == id && ticket.state() == Some(State::Confirmed))
-}
-
-impl fmt::Display for Confirm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "confirm: {:.0} confirmations/s while orders were decided, which goes at {:.2} of \
-             its rate then\n  \
-             {} of {} holds confirmed before the last decision; p50 {} µs, p99 {} µs\n  \
-             deciding meanwhile {:.0} orders/s; CPU µs/order or confirmation: {}\n  \
-             deciding without   {:.0} orders/s; CPU µs/order: {}\n  \
-             all decided and confirmed, no other; audit: 0 violations",
-            self.confirms_per_second,
-            self.beside_quiet,
-            self.confirmed_while_deciding,
-            self.holds,
-            self.p50_micros,
-            self.p99_micros,
-            self.decided_while_confirming.per_second,
-            self.cpu_micros_per_order_or_confirm,
-            self.decided_quietly.per_second,
-            self.quiet_cpu_micros_per_order
-        )
-    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,23 @@
 //! A backlog of orders for one hot show, decided by one worker.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
-use black_box::load::{drive, ratio};
+use black_box::load::ratio;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::backlog::{Decided, decide_backlog};
-use super::benchmark::{Benchmark, OwnTable, Setting, below};
-use super::cpu::{CpuMicros, Meter};
+use super::benchmark::{Benchmark, Setting, below};
+use super::cpu::CpuMicros;
 use super::naive::{self, Naive};
-use super::orders::{Orders, names, users};
+use super::orders::{Orders, names, place, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{factor, grouped, rate};
 use crate::labels::API;
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Table;
 
 /// Required on MariaDB, whose commits cost less.
 const MIN_NAIVE_RATIO_MARIADB: f64 = 12.0;
@@ -52,8 +50,6 @@ pub(crate) struct DecideArgs {
 /// What deciding came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Decide {
-    accepted_per_second: f64,
-    accept_cpu_micros_per_order: CpuMicros,
     pub(super) decided: Decided,
     cpu_micros_per_order: CpuMicros,
     /// Before the backlog and after it.
@@ -65,19 +61,16 @@ pub(super) struct Decide {
 impl Benchmark for Decide {
     type Args = DecideArgs;
 
-    const TABLE: Option<OwnTable<Self>> = Some(("decide", Self::table));
+    const MARKER: Option<&'static str> = Some("decide");
 
     async fn measure(setting: &Setting<'_>, args: &DecideArgs) -> anyhow::Result<Self> {
         let time = Duration::try_from_secs_f64(args.naive_seconds).context("--naive-seconds")?;
         let naive = async || naive::measure(setting, args.naive_connections, time).await;
         let before = naive().await?;
         let on = async |deployment: &Deployment| decide(setting, args, deployment).await;
-        let (accepted_per_second, accept_cpu_micros_per_order, decided, cpu_micros_per_order) =
-            setting.deploy(setting.users, on).await?;
+        let (decided, cpu_micros_per_order) = setting.deploy(setting.users, on).await?;
         let after = naive().await?;
         Ok(Self {
-            accepted_per_second,
-            accept_cpu_micros_per_order,
             beside_naive: decided.per_second / before.per_second.max(after.per_second),
             decided,
             cpu_micros_per_order,
@@ -85,36 +78,11 @@ impl Benchmark for Decide {
         })
     }
 
-    fn missed(&self, setting: &Setting<'_>, args: &DecideArgs) -> Vec<String> {
-        let by_server = if setting.server.is_mariadb() {
-            MIN_NAIVE_RATIO_MARIADB
-        } else {
-            MIN_NAIVE_RATIO_MYSQL
-        };
-        let of_naive = "decide: decisions by tickets of one transaction each";
-        let at_least = args.min_naive_ratio.unwrap_or(by_server);
-        let per_second = self.decided.per_second;
-        let rate = "decide: decisions per second";
-        [
-            below(of_naive, self.beside_naive, at_least),
-            below(rate, per_second, args.min_decided_per_second),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
-impl Decide {
-    fn table(&self) -> String {
-        let mut table = Table::of([
-            Text("way"),
-            Figure("verdicts"),
-            Figure("verdicts/s"),
-            Figure("this engine beside the better one"),
-            Figure("orders per transaction"),
-            Text("CPU µs/verdict"),
-        ]);
+    fn table(&self) -> Table {
+        let mut table = Table::of(
+            "way | verdicts: | verdicts/s: | this engine beside the better one: | \
+             orders per transaction: | CPU µs/verdict",
+        );
         let decided = &self.decided;
         table.row([
             "this engine, one worker".to_owned(),
@@ -137,24 +105,45 @@ impl Decide {
                 naive.cpu_micros_per_ticket.to_string(),
             ]);
         }
-        table.to_string()
+        table
+    }
+
+    fn missed(&self, setting: &Setting<'_>, args: &DecideArgs) -> Vec<Option<String>> {
+        let by_server = if setting.is_mariadb {
+            MIN_NAIVE_RATIO_MARIADB
+        } else {
+            MIN_NAIVE_RATIO_MYSQL
+        };
+        let of_naive = "decide: decisions by tickets of one transaction each";
+        let at_least = args.min_naive_ratio.unwrap_or(by_server);
+        let per_second = self.decided.per_second;
+        let rate = "decide: decisions per second";
+        vec![
+            below(of_naive, self.beside_naive, at_least),
+            below(rate, per_second, args.min_decided_per_second),
+        ]
     }
 }
 
-/// Rate and cost of accepting, then of deciding.
+impl Decide {
+    /// The better rate of the baseline.
+    pub(super) fn naive_per_second(&self) -> f64 {
+        let [before, after] = &self.naive;
+        before.per_second.max(after.per_second)
+    }
+}
+
+/// Rate and cost of deciding what was accepted before.
 async fn decide(
     setting: &Setting<'_>,
     args: &DecideArgs,
     deployment: &Deployment,
-) -> anyhow::Result<(f64, CpuMicros, Decided, CpuMicros)> {
+) -> anyhow::Result<(Decided, CpuMicros)> {
     let api = deployment.program.serve("api").await?;
     let terms = Terms::of(args.decide_seats);
     api.target.put_on_sale(&names(), 1, terms).await?;
-    let mut orders = Orders::new(users(setting.users, args.decide_orders));
-    let meter = Meter::on(deployment, [api.watched(API)])?;
-    let queued = drive(api.address(), setting.connections, None, &mut orders).await?;
-    queued.expect_only(202)?;
-    let accept_cpu = meter.per(args.decide_orders)?;
+    let orders = Orders::new(users(setting.users, args.decide_orders));
+    let (_, accepted) = place(&api, setting.connections, orders).await?;
     // The api goes on running: verdicts are announced to it, as they always are.
     let (decided, cpu) = decide_backlog(deployment, args.decide_orders, [api.watched(API)]).await?;
     let seats = u64::from(args.decide_seats);
@@ -163,36 +152,7 @@ async fn decide(
         sold_out: args.decide_orders.saturating_sub(seats),
         ..Expected::default()
     };
-    let sold = Sold::of(&orders.accepted);
-    sold.prove(deployment, 1, &expected).await?;
+    Sold::of(&accepted).prove(deployment, 1, &expected).await?;
     api.stop().await?;
-    Ok((queued.rate(202), accept_cpu, decided, cpu))
-}
-
-impl fmt::Display for Decide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "decide: {:.0} orders/s, {:.1} times one transaction per ticket\n  \
-             {} orders of one show in {:.2} s and {} batches; CPU µs/order: {}\n  \
-             (queued at {:.0} orders/s; CPU µs/order: {})",
-            self.decided.per_second,
-            self.beside_naive,
-            self.decided.orders,
-            self.decided.seconds,
-            self.decided.batches,
-            self.cpu_micros_per_order,
-            self.accepted_per_second,
-            self.accept_cpu_micros_per_order
-        )?;
-        for (when, naive) in ["before", "after"].iter().zip(&self.naive) {
-            writeln!(
-                f,
-                "  one transaction per ticket, {} connections, {when}: {:.0} tickets/s; \
-                 CPU µs/ticket: {}",
-                naive.connections, naive.per_second, naive.cpu_micros_per_ticket
-            )?;
-        }
-        writeln!(f, "  all decided, no other; audit: 0 violations")
-    }
+    Ok((decided, cpu))
 }

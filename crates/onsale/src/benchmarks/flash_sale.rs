@@ -1,30 +1,24 @@
 //! A flash sale as fast as it goes, from the first request to the last verdict:
 //! each connection sends its next order when the last one is answered.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
-use black_box::load::drive;
+use black_box::load::{Measured, drive};
 use black_box::program::Service;
-use black_box::proof::ticket::State;
-use black_box::store::{Asked, Store};
 use clap::Args;
-use hdrhistogram::Histogram;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::benchmark::{Benchmark, Setting};
+use super::benchmark::{Benchmark, Setting, above};
 use super::cpu::{CpuMicros, Meter};
 use super::orders::{Orders, names, users};
-use super::proof::{Expected, Sold};
+use super::proof::Sold;
+use crate::digits::{factor, grouped, millis, rate};
 use crate::labels::{API, WORKER};
+use crate::table::Table;
 
 /// How the flash sale goes.
 #[derive(Debug, Clone, Args)]
@@ -44,45 +38,80 @@ pub(crate) struct FlashSaleArgs {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FlashSales {
     /// As configured by default: what is sold out is refused.
-    pub(super) gate: FlashSale,
+    pub(super) gate: Sale,
     /// With the gate open: every order is decided.
-    pub(super) open_gate: FlashSale,
+    pub(super) open_gate: Sale,
 }
 
-/// A sale that was reconciled to the last ticket.
+/// A sale in one of the ways, proven to the last ticket.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FlashSale {
-    pub(super) orders: u64,
-    users: u64,
-    pub(super) seats: u32,
-    seed: u64,
-    connections: usize,
-    /// Time that it took to open them, before the first request.
-    opening_seconds: f64,
-    /// Orders accepted, or refused by the gate.
+pub(super) struct Sale {
     pub(super) answers_per_second: f64,
-    /// Orders that the sold-out gate refused.
-    pub(super) refused_by_gate: u64,
-    pub(super) accept_p50_micros: u64,
-    pub(super) accept_p99_micros: u64,
-    /// From the first request.
-    pub(super) decided_after_seconds: f64,
-    /// From the acceptance of an order to its decision.
-    wait: Wait,
-    confirmed: u64,
-    sold_out: u64,
-    limit_exceeded: u64,
-    /// Until the last verdict.
-    pub(super) cpu_micros_per_order: CpuMicros,
-    /// Of each process of the service.
-    peak_resident_mib: BTreeMap<String, u64>,
+    /// Orders that were answered as sold out.
+    #[serde(default, alias = "refused_by_gate")]
+    refused: u64,
+    #[serde(alias = "accept_p50_micros")]
+    p50_micros: u64,
+    #[serde(alias = "accept_p99_micros")]
+    p99_micros: u64,
+    /// From the first request to the last ticket in the store.
+    #[serde(alias = "decided_after_seconds")]
+    pub(super) stored_after_seconds: f64,
+    cpu_micros_per_order: CpuMicros,
 }
 
-/// Between `requested_at` and `decided_at` of the tickets.
-#[derive(Debug, Serialize, Deserialize)]
-struct Wait {
-    p50_micros: u64,
-    p99_micros: u64,
+impl Sale {
+    /// Of orders that were all stored after this time.
+    pub(super) fn of(sent: &Measured, stored_after: Duration, cpu: CpuMicros) -> Self {
+        Self {
+            answers_per_second: sent.rate(202) + sent.rate(409),
+            refused: sent.count(409),
+            p50_micros: sent.latency_micros.value_at_quantile(0.5),
+            p99_micros: sent.latency_micros.value_at_quantile(0.99),
+            stored_after_seconds: stored_after.as_secs_f64(),
+            cpu_micros_per_order: cpu,
+        }
+    }
+}
+
+/// A way, its sale, and its time by that of this engine with every order decided.
+pub(super) type Row<'a> = (String, &'a Sale, Option<f64>);
+
+/// The same sale in several ways.
+pub(super) fn table<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Table {
+    let mut table = Table::of(
+        "way | answers/s: | p50 ms: | p99 ms: | all verdicts stored after: | \
+         this engine, every order decided, beside it: | CPU µs/order",
+    );
+    for (way, sale, beside) in rows {
+        table.row([
+            way,
+            rate(sale.answers_per_second),
+            millis(sale.p50_micros),
+            millis(sale.p99_micros),
+            format!("{:.2} s", sale.stored_after_seconds),
+            beside.map_or(String::new(), factor),
+            sale.cpu_micros_per_order.to_string(),
+        ]);
+    }
+    table
+}
+
+impl FlashSales {
+    pub(super) fn rows(&self) -> [Row<'_>; 2] {
+        [
+            ("this engine, every order decided", &self.open_gate),
+            ("this engine, sold-out gate as by default", &self.gate),
+        ]
+        .map(|(name, sale)| {
+            let refused = grouped(sale.refused);
+            (
+                format!("{name} ({refused} refused by the gate)"),
+                sale,
+                None,
+            )
+        })
+    }
 }
 
 impl Benchmark for FlashSales {
@@ -95,14 +124,16 @@ impl Benchmark for FlashSales {
         })
     }
 
-    fn missed(&self, _: &Setting<'_>, args: &FlashSaleArgs) -> Vec<String> {
-        let limit = args.flash_max_seconds;
-        [&self.gate, &self.open_gate]
-            .into_iter()
-            .map(|sale| sale.decided_after_seconds)
-            .filter(|after| *after > limit)
-            .map(|after| format!("flash sale: all decided after {after:.2} s, not {limit} s"))
-            .collect()
+    fn table(&self) -> Table {
+        table(self.rows())
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &FlashSaleArgs) -> Vec<Option<String>> {
+        let what = "flash sale: seconds until all are decided";
+        let sales = [&self.gate, &self.open_gate];
+        sales
+            .map(|sale| above(what, sale.stored_after_seconds, args.flash_max_seconds))
+            .into()
     }
 }
 
@@ -110,7 +141,7 @@ async fn measure_one(
     setting: &Setting<'_>,
     args: &FlashSaleArgs,
     sold_out_gate: bool,
-) -> anyhow::Result<FlashSale> {
+) -> anyhow::Result<Sale> {
     let on = async |deployment: &Deployment| {
         let gate = (
             "tickets.sold_out_gate".to_owned(),
@@ -138,177 +169,30 @@ async fn sell(
     deployment: &Deployment,
     api: &Service,
     worker: &Service,
-) -> anyhow::Result<FlashSale> {
-    let seed = rand::random();
+) -> anyhow::Result<Sale> {
     let mut buyers: Vec<u32> = users(setting.users, args.flash_orders).collect();
-    buyers.shuffle(&mut StdRng::seed_from_u64(seed));
-
+    buyers.shuffle(&mut rand::rng());
     let meter = Meter::on(deployment, [api.watched(API), worker.watched(WORKER)])?;
     let mut orders = Orders::new(buyers.into_iter());
-    let connections = setting.connections;
-    let sent = drive(api.address(), connections, None, &mut orders).await?;
+    let sent = drive(api.address(), setting.connections, None, &mut orders).await?;
     let accepted = orders.accepted.len() as u64;
-    // A gate that is closed refuses orders: `409 sold_out`.
-    let refused_by_gate = sent.count(409);
     deployment.wait_for_changes(accepted + 1).await?;
-    let decided_after = sent.started.elapsed();
-    let cpu_micros_per_order = meter.per(args.flash_orders)?;
-
-    let Verdicts { states, counted } = verdicts(api, &orders).await?;
+    let after = sent.started.elapsed();
+    let sale = Sale::of(&sent, after, meter.per(args.flash_orders)?);
+    // A gate that is closed refuses orders: `409 sold_out`.
     ensure!(
-        accepted + refused_by_gate == args.flash_orders,
+        accepted + sale.refused == args.flash_orders,
         "only {accepted} of {} orders were accepted: {:?}",
         args.flash_orders,
         sent.by_status
     );
+    let counted = Sold::of(&orders.accepted).audit(deployment, 1).await?;
     ensure!(
-        refused_by_gate == 0 || counted.confirmed == u64::from(args.flash_seats),
-        "undersold: {refused_by_gate} orders were refused by the gate, and {} of {} seats sold",
+        sale.refused == 0 || counted.confirmed == u64::from(args.flash_seats),
+        "undersold: {} orders were refused by the gate, and {} of {} seats sold",
+        sale.refused,
         counted.confirmed,
         args.flash_seats
     );
-    let mut sold = Sold::of(&orders.accepted);
-    for (order, told) in orders.accepted.iter().zip(&mut sold.told) {
-        told.states.extend(states.get(&order.ticket).copied());
-    }
-    sold.prove(deployment, 1, &counted).await?;
-    let latency = &sent.latency_micros;
-    let waits = deployment.database.waits_micros().await?;
-    let peak = |name: &'static str, service: &Service| {
-        let kib = service.process.peak_resident_kib()?;
-        Ok((name.to_owned(), kib / 1_024))
-    };
-    Ok(FlashSale {
-        orders: args.flash_orders,
-        users: u64::from(setting.users),
-        seats: args.flash_seats,
-        seed,
-        connections,
-        opening_seconds: sent.opening.as_secs_f64(),
-        answers_per_second: sent.rate(202) + sent.rate(409),
-        refused_by_gate,
-        accept_p50_micros: latency.value_at_quantile(0.5),
-        accept_p99_micros: latency.value_at_quantile(0.99),
-        decided_after_seconds: decided_after.as_secs_f64(),
-        wait: Wait::of(&waits)?,
-        confirmed: counted.confirmed,
-        sold_out: counted.sold_out,
-        limit_exceeded: counted.limit_exceeded,
-        cpu_micros_per_order,
-        peak_resident_mib: [peak(API, api), peak(WORKER, worker)]
-            .into_iter()
-            .collect::<anyhow::Result<_>>()?,
-    })
-}
-
-impl Wait {
-    fn of(waits_micros: &[i64]) -> anyhow::Result<Self> {
-        let mut waits = Histogram::<u64>::new(3).context("histogram")?;
-        for wait in waits_micros {
-            let wait = u64::try_from(*wait).context("an order was decided before it came")?;
-            waits.record(wait.max(1))?;
-        }
-        Ok(Self {
-            p50_micros: waits.value_at_quantile(0.5),
-            p99_micros: waits.value_at_quantile(0.99),
-        })
-    }
-}
-
-impl fmt::Display for FlashSales {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}with the gate open, {}", self.gate, self.open_gate)
-    }
-}
-
-impl fmt::Display for FlashSale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "flash sale: {} orders by {} users for {} seats, seed {}\n  \
-             connections          {}, opened in {:.2} s\n  \
-             answers per second   {:.0}; {} orders were refused by the gate\n  \
-             accept p50, p99      {} µs, {} µs\n  \
-             all decided after    {:.2} s",
-            self.orders,
-            self.users,
-            self.seats,
-            self.seed,
-            self.connections,
-            self.opening_seconds,
-            self.answers_per_second,
-            self.refused_by_gate,
-            self.accept_p50_micros,
-            self.accept_p99_micros,
-            self.decided_after_seconds
-        )?;
-        writeln!(
-            f,
-            "  verdict p50, p99     {:.2} s, {:.2} s after the acceptance",
-            Duration::from_micros(self.wait.p50_micros).as_secs_f64(),
-            Duration::from_micros(self.wait.p99_micros).as_secs_f64()
-        )?;
-        let peaks = self.peak_resident_mib.iter();
-        let peaks: Vec<_> = peaks.map(|(name, mib)| format!("{name} {mib}")).collect();
-        writeln!(
-            f,
-            "  confirmed            {}\n  \
-             sold out             {}\n  \
-             limit exceeded       {}\n  \
-             CPU µs/order         {}\n  \
-             peak resident MiB    {}\n  \
-             audit: 0 violations; clients and service agree on every ticket",
-            self.confirmed,
-            self.sold_out,
-            self.limit_exceeded,
-            self.cpu_micros_per_order,
-            peaks.join(", ")
-        )
-    }
-}
-
-/// What every client reads of its ticket.
-struct Verdicts {
-    states: HashMap<Uuid, State>,
-    counted: Expected,
-}
-
-/// Reads every accepted ticket back.
-async fn verdicts<U>(api: &Service, orders: &Orders<U>) -> anyhow::Result<Verdicts> {
-    let accepted: Vec<Uuid> = orders.accepted.iter().map(|order| order.ticket).collect();
-    let asked = Asked {
-        target: &api.target,
-        names: &names(),
-        accepted: &accepted,
-        uncertain: &[],
-        doubtful: &HashSet::new(),
-        hold_seconds: 0,
-        patience: Duration::ZERO,
-    };
-    let read = Store::Http.read(&asked).await?.tickets;
-    let states: HashMap<Uuid, State> = read
-        .iter()
-        .map(|ticket| (ticket.id, ticket.state))
-        .collect();
-    let count = |wanted: State| states.values().filter(|state| **state == wanted).count() as u64;
-    let counted = Expected {
-        confirmed: count(State::Confirmed),
-        sold_out: count(State::SoldOut),
-        limit_exceeded: count(State::LimitExceeded),
-        ..Expected::default()
-    };
-    Ok(Verdicts { states, counted })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_those_of_most_orders() {
-        let waits: Vec<i64> = (1..=100).collect();
-        let wait = Wait::of(&waits).unwrap();
-        assert_eq!((wait.p50_micros, wait.p99_micros), (50, 99));
-        assert!(Wait::of(&[-1]).is_err());
-    }
+    Ok(sale)
 }

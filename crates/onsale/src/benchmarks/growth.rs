@@ -3,27 +3,24 @@
 //! largest, so that what piles up shows.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{self, Write};
 
 use anyhow::ensure;
 use black_box::administration::Terms;
 use black_box::database::now_micros;
 use black_box::deployment::Deployment;
-use black_box::load::{drive, ratio};
+use black_box::load::ratio;
 use black_box::usage::{Watched, resident_kib};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::backlog::Decided;
-use super::benchmark::{Benchmark, OwnTable, Setting};
+use super::benchmark::{Benchmark, Setting};
 use super::cpu::{CpuMicros, Meter, client};
-use super::orders::{Orders, SEATS, names, users};
+use super::orders::{Orders, SEATS, names, place, users};
 use super::proof::{Expected, Sold};
 use crate::digits::{grouped, rate};
 use crate::labels::{API, WORKER};
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Table;
 
 const MILLION: u64 = 1_000_000;
 
@@ -67,9 +64,8 @@ struct Step {
 impl Benchmark for Growth {
     type Args = GrowthArgs;
 
-    const TABLE: Option<OwnTable<Self>> = Some(("growth", Self::table));
+    const MARKER: Option<&'static str> = Some("growth");
 
-    /// Steps are printed as they end.
     async fn measure(setting: &Setting<'_>, args: &GrowthArgs) -> anyhow::Result<Self> {
         let mut sizes = args.growth_orders.clone();
         sizes.extend(args.million.then_some(MILLION));
@@ -79,44 +75,21 @@ impl Benchmark for Growth {
             args.growth_shows.iter().all(|shows| *shows > 0),
             "--growth-shows must be at least 1"
         );
-        writeln!(
-            io::stdout(),
-            "growth: api and worker at the same time\n  \
-             {:>6} {:>9} {:>10} {:>10} {:>10}  CPU µs/order | resident MiB",
-            "shows",
-            "orders",
-            "accepted/s",
-            "decided/s",
-            "done/s"
-        )?;
         let mut steps = Vec::new();
         for shows in &args.growth_shows {
             let on =
                 async |deployment: &Deployment| grow(setting, deployment, *shows, &sizes).await;
             steps.extend(setting.deploy(setting.users, on).await?);
         }
-        writeln!(io::stdout(), "  all decided, no other; audit: 0 violations")?;
         Ok(Self(steps))
     }
 
-    /// Which processes did not stay flat.
-    fn missed(&self, _: &Setting<'_>, args: &GrowthArgs) -> Vec<String> {
-        self.grown(args.max_growth_mib)
-    }
-}
-
-impl Growth {
     /// One row per step.
-    fn table(&self) -> String {
-        let mut table = Table::of([
-            Figure("shows"),
-            Figure("orders in all"),
-            Figure("accepted/s"),
-            Figure("decided/s"),
-            Figure("done/s"),
-            Text("CPU µs/order"),
-            Text("resident MiB"),
-        ]);
+    fn table(&self) -> Table {
+        let mut table = Table::of(
+            "shows: | orders in all: | accepted/s: | decided/s: | done/s: | \
+             CPU µs/order | resident MiB",
+        );
         for step in &self.0 {
             table.row([
                 grouped(u64::from(step.shows)),
@@ -128,11 +101,17 @@ impl Growth {
                 step.resident(),
             ]);
         }
-        table.to_string()
+        table
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &GrowthArgs) -> Vec<Option<String>> {
+        let grown = self.grown(args.max_growth_mib);
+        grown.into_iter().map(Some).collect()
     }
 }
 
 impl Growth {
+    /// Which processes did not stay flat.
     fn grown(&self, max_mib: u64) -> Vec<String> {
         let mut missed = Vec::new();
         for steps in self.0.chunk_by(|a, b| a.shows == b.shows) {
@@ -153,13 +132,6 @@ impl Growth {
     }
 }
 
-/// It is printed already.
-impl fmt::Display for Growth {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
-    }
-}
-
 async fn grow(
     setting: &Setting<'_>,
     deployment: &Deployment,
@@ -176,12 +148,11 @@ async fn grow(
     let mut steps = Vec::new();
     for size in sizes {
         let count = size - accepted.len() as u64;
-        let mut orders = Orders::of_shows(users(setting.users, count), 0..shows);
+        let orders = Orders::of_shows(users(setting.users, count), 0..shows);
         let meter = Meter::on(deployment, watched.clone())?;
         let since = now_micros()?;
-        let sent = drive(api.address(), setting.connections, None, &mut orders).await?;
-        sent.expect_only(202)?;
-        accepted.append(&mut orders.accepted);
+        let (sent, more) = place(&api, setting.connections, orders).await?;
+        accepted.extend(more);
         deployment.wait_for_changes(u64::from(shows) + size).await?;
         let elapsed = sent.started.elapsed();
         let step = Step {
@@ -193,12 +164,12 @@ async fn grow(
             cpu_micros_per_order: meter.per(count)?,
             resident_mib: resident(watched.iter().chain(&deployment.local_servers).cloned())?,
         };
-        step.print(&mut io::stdout())?;
         steps.push(step);
     }
-    let expected = Expected::confirmed(accepted.len());
-    let sold = Sold::of(&accepted);
-    sold.prove(deployment, shows, &expected).await?;
+    let expected = Expected::confirmed(accepted.len() as u64);
+    Sold::of(&accepted)
+        .prove(deployment, shows, &expected)
+        .await?;
     worker.stop().await?;
     api.stop().await?;
     Ok(steps)
@@ -222,20 +193,6 @@ impl Step {
             .map(|(name, mib)| format!("{name} {mib}"))
             .collect();
         resident.join(", ")
-    }
-
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(
-            out,
-            "  {:>6} {:>9} {:>10.0} {:>10.0} {:>10.0}  {} | {}",
-            self.shows,
-            self.orders,
-            self.accepted_per_second,
-            self.decided.per_second,
-            self.done_per_second,
-            self.cpu_micros_per_order,
-            self.resident()
-        )
     }
 }
 

@@ -12,16 +12,16 @@ use black_box::waiting::wait_for;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::beside::{BARE, Beside, WARM_UP};
+use super::benchmark::below;
+use super::beside::{self, BARE, Load, Side, WARM_UP};
 use super::cpu::Meter;
 use super::orders::{Orders, SEATS, names};
 use super::proof::{Expected, Sold};
 use super::rounds::{Ratio, Round};
 use crate::files::write_json;
 use crate::labels::CLIENT;
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
 use crate::provenance::Provenance;
+use crate::table::Table;
 
 /// What figures call the other side.
 const SERVICE: &str = "service";
@@ -74,35 +74,27 @@ struct Level {
     ratio: Ratio,
     accepted: u64,
     refused: u64,
-    peak_resident_mib: u64,
 }
 
 /// Measures, prints and audits.
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
-    let mut out = io::stdout();
     let program = Program::in_memory(args.tickets_bin.clone())?;
     let versions = [("tickets".to_owned(), program.version().await?)];
     let setting = Provenance::of(versions.into());
     let mut levels = Vec::new();
     for connections in &args.connections {
-        let level = Box::pin(measure(&program, &args, *connections)).await?;
-        level.print(&mut out)?;
-        levels.push(level);
+        levels.push(Box::pin(measure(&program, &args, *connections)).await?);
     }
-    let too_slow = levels
-        .iter()
-        .filter(|level| level.ratio.median < args.min_ratio);
-    let missed = too_slow.map(|level| {
-        format!(
-            "{} connections: a ratio of {:.2} is below {}",
-            level.connections, level.ratio.median, args.min_ratio
-        )
+    let missed = levels.iter().filter_map(|level| {
+        let what = format!("{} connections, of the bare handler", level.connections);
+        below(&what, level.ratio.median, args.min_ratio)
     });
     let report = Report {
         missed: missed.collect(),
         setting,
         levels,
     };
+    write!(io::stdout(), "{}", report.table().aligned())?;
     write_json(args.json.as_deref(), &report)?;
     if !report.missed.is_empty() {
         bail!("{}", report.missed.join("\n"));
@@ -111,74 +103,67 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<()> {
 }
 
 impl Report {
-    pub(crate) fn table(&self) -> String {
-        let mut table = Table::of([
-            Text("connections"),
-            Text(""),
-            Figure("orders/s"),
-            Figure("of the bare handler"),
-            Figure("p50 ms"),
-            Figure("p99 ms"),
-            Text("CPU µs/order"),
-        ]);
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::of(
+            "connections |  | orders/s: | of the bare handler: | p50 ms: | p99 ms: | \
+             CPU µs/order",
+        );
         for level in &self.levels {
             let connections = level.connections.to_string();
             for (name, turn, ratio) in [
                 (SERVICE, &level.service, Some(level.ratio)),
                 (BARE, &level.bare, None),
             ] {
-                let ratio = ratio.map_or(String::new(), |ratio| ratio.to_string());
-                let [per_second, p50, p99, cpu] = turn.cells();
-                let name = name.to_owned();
-                table.row([connections.clone(), name, per_second, ratio, p50, p99, cpu]);
+                let side = [connections.clone(), name.to_owned()];
+                table.row(side.into_iter().chain(turn.cells(ratio)));
             }
         }
-        table.to_string()
+        table
     }
 }
 
 async fn measure(program: &Program, args: &BenchArgs, connections: usize) -> anyhow::Result<Level> {
     let service = start(program, Terms::of(SEATS), args.users).await?;
-    let mut bare = Beside::bare(args.users).await?;
-    let time = Duration::from_secs(args.seconds);
+    let mut baseline = beside::start(BARE, |_| {}).await?;
+    let mut bare = Side::baseline(BARE, &baseline, args.users);
+    let load = Load {
+        connections,
+        time: Duration::from_secs(args.seconds),
+        servers: &[],
+    };
     let mut orders = Orders::new((0..args.users).cycle());
     let warmed_up = drive(service.address(), connections, Some(WARM_UP), &mut orders).await?;
     bare.warm_up(connections).await?;
-    wait_for_changes(&service, warmed_up.count(202) + 1).await?;
+    wait_for_sold(&service, warmed_up.count(202)).await?;
 
     let mut refused = warmed_up.answers() - warmed_up.count(202);
     let mut turns = Vec::new();
     for _ in 0..args.rounds.max(1) {
         let meter = Meter::start([service.watched(SERVICE)])?;
-        let measured = drive(service.address(), connections, Some(time), &mut orders).await?;
+        let measured = drive(service.address(), connections, Some(load.time), &mut orders).await?;
         let sent = meter.per(measured.count(202))?;
         refused += measured.answers() - measured.count(202);
-        wait_for_changes(&service, orders.accepted.len() as u64 + 1).await?;
+        wait_for_sold(&service, orders.accepted.len() as u64).await?;
         // What the client spends on waiting is no part of an order's cost,
         // what the service spends on deciding is.
         let decided = meter.per(measured.count(202))?;
-        turns.push(Round::of(&measured, decided.with(&[CLIENT], &sent)));
-        bare.turn((connections, time), &[]).await?;
+        let cpu = decided.with(&[CLIENT], &sent);
+        turns.push(Round::answered(202, &measured, cpu));
+        bare.turn(&load).await?;
     }
     let audit = service.target.audit().await?;
     let accepted = orders.accepted.len() as u64;
-    let expected = Expected::confirmed(orders.accepted.len());
+    let expected = Expected::confirmed(accepted);
     Sold::of(&orders.accepted).prove_counts(audit, &expected)?;
-    let peak_resident_mib = service.process.peak_resident_kib()? / 1_024;
     service.stop().await?;
-    let bare_turns = bare.stop().await?;
-    let ratio = Ratio::of(&turns, &bare_turns)
-        .context("no round was measured: raise the number of rounds")?;
+    baseline.stop().await?;
     Ok(Level {
         connections,
-        service: Round::median(turns)
-            .context("no round was measured: raise the number of rounds")?,
-        bare: Round::median(bare_turns)
-            .context("no round was measured: raise the number of rounds")?,
-        ratio,
+        ratio: Ratio::of(&turns, &bare.turns)?,
+        service: Round::median(turns)?,
+        bare: Round::median(bare.turns)?,
         accepted,
         refused,
-        peak_resident_mib,
     })
 }
 
@@ -190,46 +175,11 @@ pub(super) async fn start(program: &Program, terms: Terms, users: u32) -> anyhow
     Ok(service)
 }
 
-/// Waits until the show has had so many changes: every order has its verdict.
-async fn wait_for_changes(service: &Service, changes: u64) -> anyhow::Result<()> {
+/// Waits until so many seats are sold: every order has its verdict.
+async fn wait_for_sold(service: &Service, orders: u64) -> anyhow::Result<()> {
     let names = names();
-    let counted = async || {
-        let seats = service.target.seats(&names).await?;
-        Ok(seats.iter().map(|seats| seats.seq).sum())
-    };
-    wait_for(changes, counted)
+    let sold = async || Ok(service.target.seats(&names).await?.sold);
+    wait_for(orders, sold)
         .await
-        .context("orders were lost: changes of the show")
-}
-
-impl Level {
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(
-            out,
-            "{} connections: accepted orders, {:.2} of the bare handler (rounds {:.2} to {:.2})",
-            self.connections, self.ratio.median, self.ratio.lowest, self.ratio.highest
-        )?;
-        writeln!(
-            out,
-            "  {:<8} {:>10} {:>10} {:>10} {:>14} {:>14}",
-            "", "orders/s", "p50 µs", "p99 µs", "CPU µs/order", "client µs/order"
-        )?;
-        for (name, turn) in [(SERVICE, &self.service), (BARE, &self.bare)] {
-            writeln!(
-                out,
-                "  {:<8} {:>10.0} {:>10} {:>10} {:>14.1} {:>14.1}",
-                name,
-                turn.accepted_per_second,
-                turn.p50_micros,
-                turn.p99_micros,
-                turn.cpu_micros_per_order.of(name),
-                turn.cpu_micros_per_order.of(CLIENT)
-            )?;
-        }
-        writeln!(
-            out,
-            "  {} accepted, all decided; {} refused; audit: 0 violations; peak resident {} MiB",
-            self.accepted, self.refused, self.peak_resident_mib
-        )
-    }
+        .context("orders were lost: seats sold")
 }

@@ -2,13 +2,12 @@
 //! orders: how many at once, and how soon.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
-use black_box::load::{drive, ratio};
+use black_box::load::ratio;
 use black_box::program::Service;
 use clap::Args;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -18,14 +17,13 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::benchmark::{Benchmark, OwnTable, Setting, above};
+use super::benchmark::{Benchmark, Setting, above};
 use super::cpu::{CpuMicros, Meter};
 use super::heard::{Heard, hear, listen};
-use super::orders::{Orders, SEATS, names};
+use super::orders::{Orders, SEATS, names, place};
 use crate::digits::{grouped, millis, rate};
 use crate::labels::{API, WORKER};
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Table;
 
 /// Within which every state must be told before it counts as missed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,19 +76,13 @@ struct FanOut {
     verdicts: usize,
     /// From the first verdict told to the last.
     seconds: f64,
-    subscribed_in_seconds: f64,
-    /// Of the process with the connections, before and with them.
-    resident_kib_before: u64,
-    resident_kib: u64,
     kib_per_connection: f64,
-    peak_resident_mib: u64,
     cpu_micros_per_verdict: CpuMicros,
 }
 
 /// Verdicts at a steady rate.
 #[derive(Debug, Serialize, Deserialize)]
 struct Paced {
-    verdicts: u64,
     verdicts_per_second: f64,
     /// From the decision under the show's lock, which is before the commit, to the socket.
     p50_micros: u64,
@@ -103,7 +95,7 @@ struct Paced {
 impl Benchmark for Notify {
     type Args = NotifyArgs;
 
-    const TABLE: Option<OwnTable<Self>> = Some(("notify", Self::table));
+    const MARKER: Option<&'static str> = Some("notify");
 
     async fn measure(setting: &Setting<'_>, args: &NotifyArgs) -> anyhow::Result<Self> {
         let on = async |deployment: &Deployment| {
@@ -121,65 +113,56 @@ impl Benchmark for Notify {
         setting.deploy(setting.users, on).await
     }
 
-    fn missed(&self, _: &Setting<'_>, args: &NotifyArgs) -> Vec<String> {
+    /// A backlog to many sockets, then a steady rate.
+    fn table(&self) -> Table {
+        let (fan_out, paced) = (&self.fan_out, &self.paced);
+        let both = |p50, p99| format!("{} and {} ms", millis(p50), millis(p99));
+        let mut table = Table::of("what | figure:");
+        for (what, figure) in [
+            (
+                "verdicts of a backlog, to sockets",
+                format!(
+                    "{} to {}",
+                    grouped(fan_out.verdicts as u64),
+                    grouped(fan_out.connections as u64)
+                ),
+            ),
+            (
+                "from the first one told to the last",
+                format!("{:.2} s", fan_out.seconds),
+            ),
+            ("missed", "none".to_owned()),
+            (
+                "memory of the api process per connection",
+                format!("{:.1} KiB", fan_out.kib_per_connection),
+            ),
+            ("CPU µs/verdict", fan_out.cpu_micros_per_verdict.to_string()),
+            (
+                "verdicts per second at a steady rate",
+                rate(paced.verdicts_per_second),
+            ),
+            (
+                "from the decision to the socket, p50 and p99",
+                both(paced.p50_micros, paced.p99_micros),
+            ),
+            (
+                "a broadcast within one process at that rate, p50 and p99",
+                both(paced.broadcast_p50_micros, paced.broadcast_p99_micros),
+            ),
+        ] {
+            table.row([what.to_owned(), figure]);
+        }
+        table
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &NotifyArgs) -> Vec<Option<String>> {
         let told = "notify: seconds from the first verdict told to the last";
         let p99 = "notify: p99 from the decision to the socket, in ms";
         let p99_ms = ratio(self.paced.p99_micros, 1e3);
-        [
+        vec![
             above(told, self.fan_out.seconds, args.notify_max_seconds),
             above(p99, p99_ms, args.notify_max_p99_ms),
         ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
-impl Notify {
-    /// A backlog to many sockets, then a steady rate.
-    fn table(&self) -> String {
-        let (fan_out, paced) = (&self.fan_out, &self.paced);
-        let mut table = Table::of([Text("what"), Figure("figure")]);
-        let mut row = |what: &str, figure: String| table.row([what.to_owned(), figure]);
-        row(
-            "verdicts of a backlog, to sockets",
-            format!(
-                "{} to {}",
-                grouped(fan_out.verdicts as u64),
-                grouped(fan_out.connections as u64)
-            ),
-        );
-        row(
-            "from the first one told to the last",
-            format!("{:.2} s", fan_out.seconds),
-        );
-        row("missed", "none".to_owned());
-        row(
-            "memory of the api process per connection",
-            format!("{:.1} KiB", fan_out.kib_per_connection),
-        );
-        row("CPU µs/verdict", fan_out.cpu_micros_per_verdict.to_string());
-        row(
-            "verdicts per second at a steady rate",
-            rate(paced.verdicts_per_second),
-        );
-        row(
-            "from the decision to the socket, p50 and p99",
-            format!(
-                "{} and {} ms",
-                millis(paced.p50_micros),
-                millis(paced.p99_micros)
-            ),
-        );
-        row(
-            "a broadcast within one process at that rate, p50 and p99",
-            format!(
-                "{} and {} ms",
-                millis(paced.broadcast_p50_micros),
-                millis(paced.broadcast_p99_micros)
-            ),
-        );
-        table.to_string()
     }
 }
 
@@ -201,11 +184,8 @@ impl Measuring<'_> {
     /// Places `count` orders and returns their tickets.
     async fn place(&self, count: usize, connections: usize) -> anyhow::Result<Vec<Uuid>> {
         let users = (0..self.setting.users).cycle().take(count);
-        let mut orders = Orders::new(users);
-        let address = self.accepting.address();
-        let placed = drive(address, connections, None, &mut orders).await?;
-        placed.expect_only(202)?;
-        Ok(orders.accepted.iter().map(|order| order.ticket).collect())
+        let (_, accepted) = place(&self.accepting, connections, Orders::new(users)).await?;
+        Ok(accepted.iter().map(|order| order.ticket).collect())
     }
 
     async fn fan_out(&self) -> anyhow::Result<FanOut> {
@@ -215,7 +195,6 @@ impl Measuring<'_> {
         let api = self.deployment.program.serve("api").await?;
         let resident_kib_before = api.process.resident_kib()?;
         let (sender, mut told) = mpsc::unbounded_channel();
-        let started = Instant::now();
         let opening = tickets.chunks(args.notify_tickets).map(|tickets| {
             let sender = sender.clone();
             let target = &api.target;
@@ -232,7 +211,6 @@ impl Measuring<'_> {
         hear(&mut told, verdicts, PATIENCE, |heard| !heard.decided)
             .await
             .context("states of subscribed tickets")?;
-        let subscribed_in_seconds = started.elapsed().as_secs_f64();
         let resident_kib = api.process.resident_kib()?;
 
         let watched = [api.watched(API), self.accepting.watched(OTHER_API)];
@@ -258,7 +236,6 @@ impl Measuring<'_> {
             strange == 0,
             "{strange} verdicts were of tickets that nobody subscribed to"
         );
-        let peak_resident_mib = api.process.peak_resident_kib()? / 1_024;
         worker.stop().await?;
         drop(listeners);
         api.stop().await?;
@@ -266,12 +243,8 @@ impl Measuring<'_> {
             connections: args.notify_connections,
             verdicts,
             seconds: last.duration_since(first).as_secs_f64(),
-            subscribed_in_seconds,
-            resident_kib_before,
-            resident_kib,
             kib_per_connection: ratio(resident_kib.saturating_sub(resident_kib_before), 1.0)
                 / ratio(args.notify_connections as u64, 1.0),
-            peak_resident_mib,
             cpu_micros_per_verdict,
         })
     }
@@ -321,7 +294,6 @@ impl Measuring<'_> {
         api.stop().await?;
         let broadcast = broadcast_latency(in_slice, slices).await?;
         Ok(Paced {
-            verdicts: latency.len(),
             verdicts_per_second: ratio(latency.len(), elapsed.as_secs_f64()),
             p50_micros: latency.value_at_quantile(0.5),
             p99_micros: latency.value_at_quantile(0.99),
@@ -360,34 +332,4 @@ async fn broadcast_latency(in_slice: usize, slices: u64) -> anyhow::Result<Histo
         }
     }
     Ok(latency)
-}
-
-impl fmt::Display for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (fan_out, paced) = (&self.fan_out, &self.paced);
-        writeln!(
-            f,
-            "notify: {} verdicts to {} sockets in {:.1} s, none missed; CPU µs/verdict: {}\n  \
-             {:.1} KiB per connection ({} to {} KiB resident), peak {} MiB; subscribed in {:.1} s",
-            fan_out.verdicts,
-            fan_out.connections,
-            fan_out.seconds,
-            fan_out.cpu_micros_per_verdict,
-            fan_out.kib_per_connection,
-            fan_out.resident_kib_before,
-            fan_out.resident_kib,
-            fan_out.peak_resident_mib,
-            fan_out.subscribed_in_seconds
-        )?;
-        writeln!(
-            f,
-            "  from decision to socket at {:.0} verdicts/s: p50 {} µs, p99 {} µs; \
-             a broadcast in one process: p50 {} µs, p99 {} µs",
-            paced.verdicts_per_second,
-            paced.p50_micros,
-            paced.p99_micros,
-            paced.broadcast_p50_micros,
-            paced.broadcast_p99_micros
-        )
-    }
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use black_box::body::ticket_id;
 use black_box::http::{Head, Response};
-use black_box::load::Requests;
+use black_box::load::{Measured, Requests, drive};
 use black_box::names::Names;
+use black_box::program::Service;
 use uuid::Uuid;
 
 /// Seats of a show: more than any run can sell.
@@ -54,27 +55,39 @@ pub(super) fn users(users: u32, orders: u64) -> impl Iterator<Item = u32> {
     (0..orders).zip((0..users).cycle()).map(|(_, user)| user)
 }
 
+/// Places all of these over so many connections at once.
+///
+/// # Errors
+/// When one of them is not accepted.
+pub(super) async fn place(
+    service: &Service,
+    connections: usize,
+    mut orders: Orders<impl Iterator<Item = u32>>,
+) -> anyhow::Result<(Measured, Vec<Accepted>)> {
+    let measured = drive(service.address(), connections, None, &mut orders).await?;
+    measured.expect_only(202)?;
+    Ok((measured, orders.accepted))
+}
+
 impl<U: Iterator<Item = u32>> Requests for Orders<U> {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
+    /// User and show.
+    type Mark = (u32, u32);
+
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<(u32, u32)> {
         let user = self.users.next()?;
         let (number, show) = self.shows.get(self.sent % self.shows.len().max(1))?;
         self.sent += 1;
         let body = format!(r#"{{"show_id":"{show}","user_id":"{user}"}}"#);
         Head::new("POST", "/tickets").write(request, &body);
-        Some(u64::from(*number) << 32 | u64::from(user))
+        Some((user, *number))
     }
 
-    fn answered(&mut self, mark: u64, response: Response<'_>) {
+    fn answered(&mut self, (user, show): (u32, u32), response: Response<'_>) {
         if response.status != 202 {
             return;
         }
-        let whole = |number: u64| u32::try_from(number).unwrap_or_default();
         // An answer without an id counts as none: the proof misses it then.
-        let accepted = ticket_id(response.body).map(|ticket| Accepted {
-            user: whole(mark & u64::from(u32::MAX)),
-            show: whole(mark >> 32),
-            ticket,
-        });
+        let accepted = ticket_id(response.body).map(|ticket| Accepted { user, show, ticket });
         self.accepted.extend(accepted);
     }
 }

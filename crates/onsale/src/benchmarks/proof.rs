@@ -54,19 +54,29 @@ impl Sold {
         self
     }
 
-    /// Compares with every ticket and change of the store, and with its audit.
+    /// Compares with every ticket and change of the store, and with its audit, whose
+    /// verdicts it counts.
+    pub(super) async fn audit(
+        &self,
+        deployment: &Deployment,
+        shows: u32,
+    ) -> anyhow::Result<Expected> {
+        let names = names();
+        let tickets = deployment.database.stored_tickets(&names).await?;
+        let journal = deployment.database.journal(&names).await?;
+        let history = History::replay(&tickets, &journal);
+        let audit = deployment.program.audit().await?;
+        self.compare(&tickets, Some(&history), audit, shows)
+    }
+
+    /// The same, with these verdicts and no others.
     pub(super) async fn prove(
         &self,
         deployment: &Deployment,
         shows: u32,
         expected: &Expected,
     ) -> anyhow::Result<()> {
-        let names = names();
-        let tickets = deployment.database.stored_tickets(&names).await?;
-        let journal = deployment.database.journal(&names).await?;
-        let history = History::replay(&tickets, &journal);
-        let audit = deployment.program.audit().await?;
-        self.compare(&tickets, Some(&history), audit, shows, expected)
+        expected.compare(&self.audit(deployment, shows).await?)
     }
 
     /// Compares with the audit alone, of one show.
@@ -75,7 +85,7 @@ impl Sold {
         audit: AuditReport,
         expected: &Expected,
     ) -> anyhow::Result<()> {
-        self.compare(&[], None, audit, 1, expected)
+        expected.compare(&self.compare(&[], None, audit, 1)?)
     }
 
     fn compare(
@@ -84,8 +94,7 @@ impl Sold {
         history: Option<&History>,
         audit: AuditReport,
         shows: u32,
-        expected: &Expected,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Expected> {
         let audited = audit.numbered(&names());
         let found = reconcile(&Evidence {
             plan: &self.plan,
@@ -109,31 +118,34 @@ impl Sold {
             let counts = audited.iter().map(|(_, show)| of(&show.verdicts));
             counts.sum::<u64>()
         };
-        let counted = Expected {
+        Ok(Expected {
             reserved: sum(|verdicts| verdicts.reserved),
             confirmed: sum(|verdicts| verdicts.confirmed),
             sold_out: sum(|verdicts| verdicts.rejected.sold_out),
             limit_exceeded: sum(|verdicts| verdicts.rejected.limit_exceeded),
-        };
-        ensure!(
-            counted == *expected,
-            "clients expect {expected:?}, the audit counts {counted:?}"
-        );
-        Ok(())
+        })
     }
 }
 
 impl Expected {
     /// All of them sold at once.
-    pub(super) fn confirmed(orders: usize) -> Self {
+    pub(super) fn confirmed(orders: u64) -> Self {
         Self {
-            confirmed: orders as u64,
+            confirmed: orders,
             ..Self::default()
         }
     }
+
+    fn compare(&self, counted: &Self) -> anyhow::Result<()> {
+        ensure!(
+            self == counted,
+            "clients expect {self:?}, the audit counts {counted:?}"
+        );
+        Ok(())
+    }
 }
 
-/// First verdicts, as clients read them or can tell them beforehand.
+/// First verdicts, as clients can tell them beforehand, or as the audit counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Expected {
     pub(super) reserved: u64,

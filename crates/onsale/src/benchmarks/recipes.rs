@@ -1,7 +1,6 @@
 //! The same flash sale by two usual recipes: a guarded `UPDATE` before the answer,
 //! and a counter in Redis before the store.
 
-use std::fmt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,15 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::benchmark::{Benchmark, Setting};
 use super::beside;
-use super::cpu::{CpuMicros, Meter};
-use super::flash_sale::{FlashSale, FlashSales};
+use super::cpu::Meter;
+use super::flash_sale::{FlashSales, Row, Sale, table};
 use super::orders::{Orders, users};
 use super::redis_server::RedisServer;
 use crate::baselines::redis_counter::RedisCounter;
 use crate::baselines::transactions::put_on_sale;
-use crate::digits::{factor, grouped, millis, rate};
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Table;
 
 const UPDATE_EACH: &str = "update_each";
 const REDIS_COUNTER: &str = "redis_counter";
@@ -45,82 +42,27 @@ pub(crate) struct RecipesArgs {
 pub(super) struct Recipes {
     pub(super) orders: u64,
     pub(super) seats: u32,
-    pub(super) update_each: Recipe,
-    pub(super) redis_counter: Recipe,
+    pub(super) update_each: Sale,
+    pub(super) redis_counter: Sale,
     /// Orders that the recipe with Redis had answered, and how many of them were
     /// gone after Redis was killed.
     pub(super) redis_answered: u64,
     pub(super) redis_lost: u64,
 }
 
-/// One sale.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Recipe {
-    pub(super) answers_per_second: f64,
-    p50_micros: u64,
-    p99_micros: u64,
-    confirmed: u64,
-    /// From the first request to the last ticket in the store.
-    pub(super) stored_after_seconds: f64,
-    cpu_micros_per_order: CpuMicros,
-}
-
-/// The same sale by this engine and by the recipes; what was not measured is no row.
-pub(super) fn beside(sales: Option<&FlashSales>, recipes: Option<&Recipes>) -> Table {
-    let mut table = Table::of([
-        Text("way"),
-        Figure("answers/s"),
-        Figure("p50 ms"),
-        Figure("p99 ms"),
-        Figure("all verdicts stored after"),
-        Figure("this engine, every order decided, beside it"),
-        Text("CPU µs/order"),
-    ]);
-    let engine = sales.map(|sales| sales.open_gate.decided_after_seconds);
-    if let Some(sales) = sales {
-        for (name, sale) in [
-            ("this engine, every order decided", &sales.open_gate),
-            ("this engine, sold-out gate as by default", &sales.gate),
-        ] {
-            table.row(engine_row(name, sale));
-        }
+impl Recipes {
+    /// Beside this engine, where that was measured.
+    pub(super) fn rows(&self, sales: Option<&FlashSales>) -> [Row<'_>; 2] {
+        let engine = sales.map(|sales| sales.open_gate.stored_after_seconds);
+        [
+            ("guarded `UPDATE` without a queue", &self.update_each),
+            ("Redis counter in front of the store", &self.redis_counter),
+        ]
+        .map(|(way, sale)| {
+            let beside = engine.map(|engine| sale.stored_after_seconds / engine);
+            (way.to_owned(), sale, beside)
+        })
     }
-    if let Some(recipes) = recipes {
-        for (name, recipe) in [
-            ("guarded `UPDATE` without a queue", &recipes.update_each),
-            (
-                "Redis counter in front of the store",
-                &recipes.redis_counter,
-            ),
-        ] {
-            let beside = engine.map(|engine| factor(recipe.stored_after_seconds / engine));
-            table.row([
-                name.to_owned(),
-                rate(recipe.answers_per_second),
-                millis(recipe.p50_micros),
-                millis(recipe.p99_micros),
-                format!("{:.2} s", recipe.stored_after_seconds),
-                beside.unwrap_or_default(),
-                recipe.cpu_micros_per_order.to_string(),
-            ]);
-        }
-    }
-    table
-}
-
-fn engine_row(name: &str, sale: &FlashSale) -> [String; 7] {
-    [
-        format!(
-            "{name} ({} refused by the gate)",
-            grouped(sale.refused_by_gate)
-        ),
-        rate(sale.answers_per_second),
-        millis(sale.accept_p50_micros),
-        millis(sale.accept_p99_micros),
-        format!("{:.2} s", sale.decided_after_seconds),
-        String::new(),
-        sale.cpu_micros_per_order.to_string(),
-    ]
 }
 
 impl Benchmark for Recipes {
@@ -143,7 +85,16 @@ impl Benchmark for Recipes {
         })
     }
 
-    fn missed(&self, _: &Setting<'_>, _: &RecipesArgs) -> Vec<String> {
+    fn table(&self) -> Table {
+        let mut table = table(self.rows(None));
+        table.note = format!(
+            "Redis killed before the store had them: {} of {} answered orders lost.",
+            self.redis_lost, self.redis_answered
+        );
+        table
+    }
+
+    fn missed(&self, _: &Setting<'_>, _: &RecipesArgs) -> Vec<Option<String>> {
         Vec::new()
     }
 }
@@ -152,7 +103,7 @@ async fn update_each(
     setting: &Setting<'_>,
     deployment: &Deployment,
     connections: u32,
-) -> anyhow::Result<Recipe> {
+) -> anyhow::Result<Sale> {
     let set_up = |command: &mut Command| {
         command
             .args(["--connections", &connections.to_string()])
@@ -165,7 +116,7 @@ async fn update_each(
     Ok(sold)
 }
 
-async fn redis_counter(setting: &Setting<'_>, deployment: &Deployment) -> anyhow::Result<Recipe> {
+async fn redis_counter(setting: &Setting<'_>, deployment: &Deployment) -> anyhow::Result<Sale> {
     let (_, seats) = setting.flash_sale;
     let redis = RedisServer::start().await?;
     let mysql = Some(deployment.database.url());
@@ -200,7 +151,7 @@ async fn sell(
     deployment: &Deployment,
     process: &Process,
     watched: Vec<Watched>,
-) -> anyhow::Result<Recipe> {
+) -> anyhow::Result<Sale> {
     let (orders, seats) = setting.flash_sale;
     let database = &deployment.database;
     put_on_sale(database.pool(), seats).await?;
@@ -223,15 +174,7 @@ async fn sell(
         (confirmed, tickets) == (expected, expected),
         "{confirmed} confirmed, {tickets} stored of {expected} seats"
     );
-    let latency = &measured.latency_micros;
-    Ok(Recipe {
-        answers_per_second: measured.rate(202) + measured.rate(409),
-        p50_micros: latency.value_at_quantile(0.5),
-        p99_micros: latency.value_at_quantile(0.99),
-        confirmed,
-        stored_after_seconds: stored_after.as_secs_f64(),
-        cpu_micros_per_order,
-    })
+    Ok(Sale::of(&measured, stored_after, cpu_micros_per_order))
 }
 
 /// How many answered orders are gone when Redis dies before they are stored.
@@ -252,34 +195,4 @@ async fn lose_orders(setting: &Setting<'_>) -> anyhow::Result<u64> {
     let left = counter.waiting().await?;
     process.stop().await?;
     Ok(DOOMED_ORDERS.saturating_sub(left))
-}
-
-impl fmt::Display for Recipes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "recipes: the flash sale ({} orders, {} seats) without this service",
-            self.orders, self.seats
-        )?;
-        for (name, recipe) in [
-            ("UPDATE … WHERE available > 0", &self.update_each),
-            ("counter in Redis", &self.redis_counter),
-        ] {
-            writeln!(
-                f,
-                "  {name:<29} {:>8.0} answers/s, p50 {} µs, p99 {} µs; all stored after {:.2} s; \
-                 CPU µs/order: {}",
-                recipe.answers_per_second,
-                recipe.p50_micros,
-                recipe.p99_micros,
-                recipe.stored_after_seconds,
-                recipe.cpu_micros_per_order
-            )?;
-        }
-        writeln!(
-            f,
-            "  Redis killed before the store had them: {} of {} answered orders lost",
-            self.redis_lost, self.redis_answered
-        )
-    }
 }

@@ -3,11 +3,14 @@
 
 use std::fmt;
 
+use anyhow::Context;
 use black_box::load::Measured;
 use serde::{Deserialize, Serialize};
 
 use super::cpu::CpuMicros;
 use crate::digits::{factor, millis, rate};
+
+const NO_ROUND: &str = "no round was measured: raise the number of rounds";
 
 /// One side in one round.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,11 +26,6 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// Accepted orders, with what they cost.
-    pub(crate) fn of(measured: &Measured, cpu_micros_per_order: CpuMicros) -> Self {
-        Self::answered(202, measured, cpu_micros_per_order)
-    }
-
     /// Orders answered with `status`, with what they cost.
     pub(crate) fn answered(
         status: u16,
@@ -43,21 +41,25 @@ impl Round {
         }
     }
 
-    /// Of a table: rate, p50 and p99 in ms, and CPU time.
-    pub(crate) fn cells(&self) -> [String; 4] {
+    /// Of a table: rate, how the service does beside it, p50 and p99 in ms, and CPU time.
+    pub(crate) fn cells(&self, beside: Option<Ratio>) -> [String; 5] {
         [
             rate(self.accepted_per_second),
+            beside.map_or(String::new(), |ratio| ratio.to_string()),
             millis(self.p50_micros),
             millis(self.p99_micros),
             self.cpu_micros_per_order.to_string(),
         ]
     }
 
-    /// The round in the middle by rate; `None` of no round.
-    pub(crate) fn median(mut turns: Vec<Self>) -> Option<Self> {
+    /// The round in the middle by rate.
+    ///
+    /// # Errors
+    /// Of no round.
+    pub(crate) fn median(mut turns: Vec<Self>) -> anyhow::Result<Self> {
         turns.sort_by(|a, b| a.accepted_per_second.total_cmp(&b.accepted_per_second));
         let middle = turns.len() / 2;
-        turns.into_iter().nth(middle)
+        turns.into_iter().nth(middle).context(NO_ROUND)
     }
 }
 
@@ -73,17 +75,21 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// Of rates, `side` by `beside`; `None` of no round.
-    pub(crate) fn of(side: &[Round], beside: &[Round]) -> Option<Self> {
+    /// Of rates, `side` by `beside`.
+    ///
+    /// # Errors
+    /// Of no round.
+    pub(crate) fn of(side: &[Round], beside: &[Round]) -> anyhow::Result<Self> {
         let rounds = side.iter().zip(beside);
         let mut ratios: Vec<f64> = rounds
             .map(|(side, beside)| side.accepted_per_second / beside.accepted_per_second)
             .collect();
         ratios.sort_by(f64::total_cmp);
-        Some(Self {
-            median: *ratios.get(ratios.len() / 2)?,
-            lowest: *ratios.first()?,
-            highest: *ratios.last()?,
+        let at = |place| ratios.get(place).copied().context(NO_ROUND);
+        Ok(Self {
+            median: at(ratios.len() / 2)?,
+            lowest: at(0)?,
+            highest: at(ratios.len().saturating_sub(1))?,
         })
     }
 }
@@ -110,11 +116,14 @@ mod tests {
             let measured = Measured {
                 by_status: [(202, *accepted)].into(),
                 latency_micros: Histogram::new(3).unwrap(),
-                opening: Duration::ZERO,
                 started: Instant::now(),
                 elapsed: Duration::from_secs(1),
             };
-            Round::of(&measured, Meter::start([]).unwrap().per(*accepted).unwrap())
+            Round::answered(
+                202,
+                &measured,
+                Meter::start([]).unwrap().per(*accepted).unwrap(),
+            )
         };
         accepted.iter().map(turn).collect()
     }
@@ -124,13 +133,13 @@ mod tests {
         let ratio = Ratio::of(&turns(&[10, 40, 30]), &turns(&[10, 20, 60])).unwrap();
         assert_eq!((ratio.lowest, ratio.median, ratio.highest), (0.5, 1.0, 2.0));
         assert_eq!(ratio.to_string(), "1.00 (0.50 to 2.00)");
-        assert_eq!(Ratio::of(&[], &[]), None);
+        assert!(Ratio::of(&[], &[]).is_err());
     }
 
     #[test]
     fn the_median_is_a_round_that_took_place() {
         let median = Round::median(turns(&[30, 10, 20])).unwrap();
         assert!((median.accepted_per_second - 20.0).abs() < 1e-9);
-        assert!(Round::median(Vec::new()).is_none());
+        assert!(Round::median(Vec::new()).is_err());
     }
 }

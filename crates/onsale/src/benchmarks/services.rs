@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use black_box::deployment::Deployment;
 use black_box::local_servers::local_processes;
-use black_box::store_server::StoreServer;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use test_servers::Servers;
@@ -17,22 +16,23 @@ use super::benchmark::{Benchmark, Setting};
 use super::comparison;
 use super::confirm::Confirm;
 use super::decide::Decide;
-use super::flash_sale::FlashSales;
+use super::flash_sale::{self, FlashSales};
 use super::growth::Growth;
 use super::notify::Notify;
-use super::recipes::{self, Recipes};
+use super::recipes::Recipes;
 use super::sold_out::SoldOut;
 use crate::files::write_json;
-use crate::markdown::Table;
 use crate::plot::Plot;
 use crate::provenance::Provenance;
+use crate::table::Table;
 
 /// Makes of each line: a word of `--only`, the options of the benchmark, its figures in the
 /// result, and its table.
 macro_rules! benchmarks {
     ($($(#[$help:meta])+ $word:ident, $options:ident, $figures:ident: $benchmark:ty;)+) => {
         /// What can be measured.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
+        #[strum(serialize_all = "kebab-case")]
         pub(crate) enum Measurement {
             $($(#[$help])+ $word,)+
         }
@@ -67,8 +67,8 @@ macro_rules! benchmarks {
                     $(Measurement::$word => {
                         let options = &options.$options;
                         let figures = Box::pin(<$benchmark>::measure(setting, options)).await?;
-                        write!(io::stdout(), "{figures}")?;
-                        self.missed.extend(figures.missed(setting, options));
+                        writeln!(io::stdout(), "{measurement}\n{}", figures.table().aligned())?;
+                        self.missed.extend(figures.missed(setting, options).into_iter().flatten());
                         self.$figures = Some(figures);
                     })+
                 }
@@ -76,17 +76,16 @@ macro_rules! benchmarks {
             }
 
             /// The tables that benchmarks have for themselves, by their place.
-            fn own_tables(&self) -> Vec<(&'static str, String)> {
+            fn own_tables(&self) -> Vec<(&'static str, Table)> {
                 let mut tables = Vec::new();
-                $(if let (Some((marker, table)), Some(figures)) = (<$benchmark>::TABLE, &self.$figures) {
-                    tables.push((marker, table(figures)));
+                $(if let (Some(marker), Some(figures)) = (<$benchmark>::MARKER, &self.$figures) {
+                    tables.push((marker, figures.table()));
                 })+
                 tables
             }
 
             fn own_markers() -> impl Iterator<Item = &'static str> {
-                let markers = [$(<$benchmark>::TABLE.map(|(marker, _)| marker),)+];
-                markers.into_iter().flatten()
+                [$(<$benchmark>::MARKER,)+].into_iter().flatten()
             }
         }
     };
@@ -112,15 +111,8 @@ benchmarks! {
     Growth, growth, growth: Growth;
 }
 
-type TableOf = fn(&Report) -> Table;
-
-/// Tables of several benchmarks, by their place.
-const SHARED: [(&str, TableOf); 2] = [
-    ("comparison", |report| comparison::table(&report.compared())),
-    ("recipes", |report| {
-        recipes::beside(report.flash_sale.as_ref(), report.recipes.as_ref())
-    }),
-];
+/// The places of the tables of several benchmarks.
+const SHARED: [&str; 2] = ["comparison", "recipes"];
 
 /// What is measured and how.
 #[derive(Debug, Clone, Args)]
@@ -147,30 +139,39 @@ pub(crate) struct ServicesArgs {
 impl Report {
     /// The places of its tables.
     pub(crate) fn markers() -> impl Iterator<Item = &'static str> {
-        let shared = SHARED.into_iter().map(|(marker, _)| marker);
-        shared.chain(Self::own_markers())
+        SHARED.into_iter().chain(Self::own_markers())
     }
 
     /// Tables of what was measured, by their place.
-    pub(crate) fn tables(&self) -> Vec<(&'static str, String)> {
-        let shared = SHARED.map(|(marker, table)| (marker, table(self)));
-        let shared = shared.into_iter().filter(|(_, table)| !table.is_empty());
-        let shared = shared.map(|(marker, table)| (marker, table.to_string()));
-        shared.chain(self.own_tables()).collect()
+    pub(crate) fn tables(&self) -> Vec<(&'static str, Table)> {
+        let mut tables = self.own_tables();
+        let compared = self.compared();
+        let compared = compared.map(|measured| comparison::table(&measured));
+        let sales = self.flash_sale.as_ref();
+        let rows = sales.map(FlashSales::rows);
+        let recipes = self.recipes.as_ref();
+        let more = recipes.map(|recipes| recipes.rows(sales));
+        let sold = flash_sale::table(rows.into_iter().chain(more).flatten());
+        let sold = (!sold.is_empty()).then_some(sold);
+        for (marker, table) in SHARED.into_iter().zip([compared, sold]) {
+            tables.extend(table.map(|table| (marker, table)));
+        }
+        tables
     }
 
     /// Bars of what was measured.
     pub(crate) fn plots(&self) -> Vec<Plot> {
-        comparison::plots(&self.compared())
+        let compared = self.compared();
+        compared.map_or(Vec::new(), |measured| comparison::plots(&measured))
     }
 
-    const fn compared(&self) -> comparison::Measured<'_> {
-        comparison::Measured {
-            accept: self.accept_durable.as_ref(),
-            decide: self.decide.as_ref(),
-            sales: self.flash_sale.as_ref(),
-            recipes: self.recipes.as_ref(),
-        }
+    fn compared(&self) -> Option<comparison::Measured<'_>> {
+        Some(comparison::Measured {
+            accept: self.accept_durable.as_ref()?,
+            decide: self.decide.as_ref()?,
+            sales: self.flash_sale.as_ref()?,
+            recipes: self.recipes.as_ref()?,
+        })
     }
 }
 
@@ -180,11 +181,12 @@ pub(crate) async fn run(args: ServicesArgs) -> anyhow::Result<()> {
     ensure!(args.users > 0, "--users must be at least 1");
     ensure!(args.connections > 0, "--connections must be at least 1");
     let servers = Servers::find()?;
-    let (server, provenance) = describe(&servers, &args).await?;
+    let provenance = describe(&servers, args.tickets_bin.clone()).await?;
+    let store = provenance.versions.get("store");
     let sale = &args.options.flash_sale;
     let setting = Setting {
         servers: &servers,
-        server,
+        is_mariadb: store.is_some_and(|store| store.starts_with("MariaDB")),
         program: args.tickets_bin.clone(),
         connections: args.connections,
         users: args.users,
@@ -215,17 +217,13 @@ pub(crate) async fn run(args: ServicesArgs) -> anyhow::Result<()> {
 }
 
 /// Prints what the figures stand on.
-async fn describe(
-    servers: &Servers,
-    args: &ServicesArgs,
-) -> anyhow::Result<(StoreServer, Provenance)> {
-    let ask = async |deployment: &Deployment| {
-        let versions = deployment.versions().await?;
-        Ok((deployment.database.server().await?, versions))
-    };
-    let (server, versions) = Deployment::with(servers, args.tickets_bin.clone(), ask).await?;
+async fn describe(servers: &Servers, program: Option<PathBuf>) -> anyhow::Result<Provenance> {
+    let ask = async |deployment: &Deployment| deployment.versions().await;
+    let provenance = Provenance::of(Deployment::with(servers, program, ask).await?);
     let mut out = io::stdout();
-    writeln!(out, "store: {server}")?;
+    for (name, version) in &provenance.versions {
+        writeln!(out, "{name}: {version}")?;
+    }
     let local = local_processes(servers)?;
     let names: Vec<_> = local.iter().map(|watched| watched.name).collect();
     writeln!(
@@ -233,5 +231,5 @@ async fn describe(
         "servers on this machine, whose CPU time is counted: {}",
         names.join(", ")
     )?;
-    Ok((server, Provenance::of(versions)))
+    Ok(provenance)
 }

@@ -14,7 +14,6 @@ use clap::Args;
 use tokio::time::sleep;
 
 use super::memory::start;
-use super::orders::names;
 
 /// Allocators keep what threads gave back; that settles within this.
 const TOLERANCE_KIB: u64 = 4 * 1_024;
@@ -36,7 +35,9 @@ pub(crate) struct SoakArgs {
 /// Runs the soak and prints what happened.
 pub(crate) async fn run(args: SoakArgs) -> anyhow::Result<()> {
     ensure!(args.seconds >= 6, "--seconds must be at least 6");
-    let program = Program::in_memory(args.tickets_bin)?;
+    // It asks for more wrong ids than one address may.
+    let no_limit = ("limits.wrong_ids_per_address".to_owned(), String::new());
+    let program = Program::in_memory(args.tickets_bin)?.with_settings(&[no_limit].into());
     let terms = Terms {
         max_per_user: 1,
         ..Terms::of(10)
@@ -93,48 +94,53 @@ pub(crate) async fn run(args: SoakArgs) -> anyhow::Result<()> {
 /// Requests that are refused or only read, in turn.
 #[derive(Default)]
 struct Barren {
-    sent: u64,
+    sent: usize,
     unexpected: u64,
 }
 
-const KINDS: u64 = 8;
-
-/// Status that each kind must be answered with.
-const fn expected(kind: u64) -> u16 {
-    match kind {
-        0..=2 => 404,
-        3 => 400,
-        4 => 422,
-        _ => 200,
-    }
-}
+/// Method, path and body of each kind, in which `*` is its number in hexadecimal digits, and
+/// the status that it must be answered with.
+const KINDS: [(&str, &str, &str, u16); 8] = [
+    (
+        "POST",
+        "/tickets",
+        r#"{"show_id":"none-*","user_id":"1"}"#,
+        404,
+    ),
+    (
+        "POST",
+        "/tickets",
+        r#"{"show_id":"onsale-s0","user_id":"none-*"}"#,
+        404,
+    ),
+    ("GET", "/tickets/00000000-0000-8000-8000-*", "", 404),
+    ("POST", "/tickets", "not JSON *", 400),
+    (
+        "POST",
+        "/tickets",
+        r#"{"show_id":"onsale-s0","seat":"*"}"#,
+        422,
+    ),
+    ("GET", "/shows/onsale-s0", "", 200),
+    ("GET", "/tickets?user_id=1", "", 200),
+    ("GET", "/health/ready", "", 200),
+];
 
 impl Requests for Barren {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<u64> {
-        let sent = self.sent;
+    /// The expected status.
+    type Mark = u16;
+
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<u16> {
+        let (method, path, body, expected) = KINDS[self.sent % KINDS.len()];
+        let number = format!("{:012x}", self.sent);
+        let [path, body] = [path, body].map(|text| text.replace('*', &number));
+        Head::new(method, &path).write(request, &body);
         self.sent += 1;
-        let show = names().show(0);
-        let mut order = |body: &str| Head::new("POST", "/tickets").write(request, body);
-        match sent % KINDS {
-            0 => order(&format!(r#"{{"show_id":"none-{sent}","user_id":"1"}}"#)),
-            1 => order(&format!(
-                r#"{{"show_id":"{show}","user_id":"none-{sent}"}}"#
-            )),
-            3 => order(&format!("not JSON {sent}")),
-            4 => order(&format!(r#"{{"show_id":"{show}","seat":"{sent}"}}"#)),
-            2 => {
-                let id = format!("/tickets/00000000-0000-8000-8000-{sent:012x}");
-                Head::new("GET", &id).write(request, "");
-            }
-            5 => Head::new("GET", &format!("/shows/{show}")).write(request, ""),
-            6 => Head::new("GET", "/tickets?user_id=1").write(request, ""),
-            _ => Head::new("GET", "/health/ready").write(request, ""),
-        }
-        Some(sent)
+        Some(expected)
     }
 
-    fn answered(&mut self, mark: u64, response: Response<'_>) {
-        if response.status != expected(mark % KINDS) {
+    fn answered(&mut self, expected: u16, response: Response<'_>) {
+        if response.status != expected {
             self.unexpected += 1;
         }
     }

@@ -2,13 +2,11 @@
 //! handler that does nothing. No worker runs, so whatever reached the broker
 //! would be found in the queues afterwards.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
-use black_box::http::{Connection, Head};
 use black_box::load::drive;
 use black_box::program::Service;
 use clap::Args;
@@ -16,20 +14,17 @@ use serde::{Deserialize, Serialize};
 use test_servers::broker::Broker;
 use tokio::time::sleep;
 
-use super::benchmark::{Benchmark, OwnTable, Setting, below};
-use super::beside::{Beside, WARM_UP};
-use super::cpu::Meter;
-use super::orders::{Orders, names};
+use super::benchmark::{Benchmark, Setting, below};
+use super::beside::{self, BARE, Load, Side};
+use super::orders::{Orders, names, place};
 use super::rounds::{Ratio, Round};
 use crate::digits::grouped;
 use crate::labels::API;
-use crate::markdown::Column::{Figure, Text};
-use crate::markdown::Table;
+use crate::table::Table;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Who got the only seat, and the key of that order.
+/// Who gets the only seat.
 const WINNER: u32 = 0;
-const KEY: &str = "the-only-seat";
 
 /// How refusing is measured.
 #[derive(Debug, Clone, Args)]
@@ -58,100 +53,75 @@ pub(super) struct SoldOut {
 impl Benchmark for SoldOut {
     type Args = SoldOutArgs;
 
-    const TABLE: Option<OwnTable<Self>> = Some(("sold-out", Self::table));
+    const MARKER: Option<&'static str> = Some("sold-out");
 
     async fn measure(setting: &Setting<'_>, args: &SoldOutArgs) -> anyhow::Result<Self> {
         let on =
-            async |deployment: &Deployment| Box::pin(measure_on(setting, args, deployment)).await;
+            async |deployment: &Deployment| Box::pin(take_turns(setting, args, deployment)).await;
         setting.deploy(setting.users, on).await
     }
 
-    fn missed(&self, _: &Setting<'_>, args: &SoldOutArgs) -> Vec<String> {
-        let what = "sold-out: refusals by the answers of the bare handler";
-        let missed = below(what, self.beside_bare.median, args.min_sold_out_ratio);
-        missed.into_iter().collect()
-    }
-}
-
-impl SoldOut {
-    fn table(&self) -> String {
-        let mut table = Table::of([
-            Text("way"),
-            Figure("answers/s"),
-            Figure("of the bare handler"),
-            Figure("p50 ms"),
-            Figure("p99 ms"),
-            Text("CPU µs/answer"),
-        ]);
+    fn table(&self) -> Table {
+        let mut table = Table::of(
+            "way | answers/s: | of the bare handler: | p50 ms: | p99 ms: | \
+             CPU µs/answer",
+        );
         for (name, turn, beside) in [
             ("sold-out gate", &self.gate, Some(self.beside_bare)),
             ("bare handler", &self.bare, None),
         ] {
-            let beside = beside.map_or(String::new(), |ratio| ratio.to_string());
-            let [per_second, p50, p99, cpu] = turn.cells();
-            table.row([name.to_owned(), per_second, beside, p50, p99, cpu]);
+            table.row([name.to_owned()].into_iter().chain(turn.cells(beside)));
         }
-        format!(
-            "{table}\n{} connections; {} orders refused, no message reached the broker.\n",
+        table.note = format!(
+            "{} connections; {} orders refused, no message reached the broker.",
             self.connections,
             grouped(self.refused)
-        )
+        );
+        table
+    }
+
+    fn missed(&self, _: &Setting<'_>, args: &SoldOutArgs) -> Vec<Option<String>> {
+        let what = "sold-out: refusals by the answers of the bare handler";
+        let ratio = self.beside_bare.median;
+        vec![below(what, ratio, args.min_sold_out_ratio)]
     }
 }
 
-async fn measure_on(
+async fn take_turns(
     setting: &Setting<'_>,
     args: &SoldOutArgs,
     deployment: &Deployment,
 ) -> anyhow::Result<SoldOut> {
-    let time = Duration::try_from_secs_f64(args.sold_out_seconds).context("--sold-out-seconds")?;
+    let load = Load {
+        connections: setting.connections,
+        time: Duration::try_from_secs_f64(args.sold_out_seconds).context("--sold-out-seconds")?,
+        servers: &deployment.local_servers,
+    };
     let service = sold_out_service(deployment).await?;
-    let mut bare = Beside::bare(setting.users).await?;
-    let connections = setting.connections;
-    let mut refused_orders = Orders::new((0..setting.users).cycle());
-    bare.warm_up(connections).await?;
-    let address = service.address();
-    drive(address, connections, Some(WARM_UP), &mut refused_orders).await?;
-
-    let (mut turns, mut refused) = (Vec::new(), 0);
-    for _ in 0..args.sold_out_rounds.max(1) {
-        let meter = Meter::on(deployment, [service.watched(API)])?;
-        let measured = drive(address, connections, Some(time), &mut refused_orders).await?;
-        measured.expect_only(409).context("orders after the end")?;
-        refused += measured.count(409);
-        turns.push(Round::answered(
-            409,
-            &measured,
-            meter.per(measured.count(409))?,
-        ));
-        let servers = &deployment.local_servers;
-        bare.turn((connections, time), servers).await?;
+    let mut baseline = beside::start(BARE, |_| {}).await?;
+    let mut gate = Side::service(API, &service.process, setting.users, 409);
+    let mut bare = Side::baseline(BARE, &baseline, setting.users);
+    for side in [&mut bare, &mut gate] {
+        side.warm_up(load.connections).await?;
     }
-    let bare_turns = bare.stop().await?;
+    for _ in 0..args.sold_out_rounds.max(1) {
+        for side in [&mut gate, &mut bare] {
+            side.turn(&load).await?;
+        }
+    }
+    baseline.stop().await?;
 
     let broker = Broker::connect(&setting.servers.rabbitmq_url).await?;
     let queued = broker.queued_messages(&deployment.prefix).await?;
     broker.close().await?;
     ensure!(queued == 0, "{queued} messages reached the broker");
-    let (status, ticket) = order_with_key(&service, WINNER).await?;
-    ensure!(
-        status == 200 && ticket["status"] == "confirmed",
-        "who got the seat is told {status} {ticket} when asking again"
-    );
-    let (status, answer) = order_with_key(&service, WINNER + 1).await?;
-    ensure!(
-        status == 202,
-        "an order with a key is answered by the gate: {status} {answer}"
-    );
     service.stop().await?;
     Ok(SoldOut {
-        connections,
-        beside_bare: Ratio::of(&turns, &bare_turns)
-            .context("no round was measured: raise the number of rounds")?,
-        gate: Round::median(turns).context("no round was measured: raise the number of rounds")?,
-        bare: Round::median(bare_turns)
-            .context("no round was measured: raise the number of rounds")?,
-        refused,
+        connections: load.connections,
+        beside_bare: Ratio::of(&gate.turns, &bare.turns)?,
+        gate: Round::median(gate.turns)?,
+        bare: Round::median(bare.turns)?,
+        refused: gate.answers,
     })
 }
 
@@ -161,13 +131,12 @@ async fn sold_out_service(deployment: &Deployment) -> anyhow::Result<Service> {
     let target = &service.target;
     target.put_on_sale(&names(), 1, Terms::of(1)).await?;
     let worker = deployment.start_owner().await?;
-    let (status, answer) = order_with_key(&service, WINNER).await?;
-    ensure!(status == 202, "{status} {answer}");
+    place(&service, 1, Orders::new(WINNER..WINNER + 1)).await?;
     deployment.wait_for_changes(2).await?;
     let started = Instant::now();
     let mut sent = 0;
     loop {
-        let mut order = Orders::new([WINNER + 2].into_iter());
+        let mut order = Orders::new(WINNER + 1..WINNER + 2);
         if drive(service.address(), 1, None, &mut order)
             .await?
             .count(409)
@@ -182,48 +151,4 @@ async fn sold_out_service(deployment: &Deployment) -> anyhow::Result<Service> {
     deployment.wait_for_changes(2 + sent).await?;
     worker.stop().await?;
     Ok(service)
-}
-
-async fn order_with_key(service: &Service, user: u32) -> anyhow::Result<(u16, serde_json::Value)> {
-    let show = names().show(0);
-    let body = format!(r#"{{"show_id":"{show}","user_id":"{user}"}}"#);
-    let head = Head {
-        idempotency_key: Some(KEY),
-        ..Head::new("POST", "/tickets")
-    };
-    let mut request = Vec::new();
-    head.write(&mut request, &body);
-    let mut connection = Connection::open(service.address()).await?;
-    let answer = connection.exchange(&request).await?;
-    Ok((answer.status, serde_json::from_slice(answer.body)?))
-}
-
-impl fmt::Display for SoldOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "sold-out, {} connections: refusals, {:.2} of the bare handler (rounds {:.2} to {:.2})",
-            self.connections,
-            self.beside_bare.median,
-            self.beside_bare.lowest,
-            self.beside_bare.highest
-        )?;
-        for (name, turn) in [("gate", &self.gate), ("bare handler", &self.bare)] {
-            writeln!(
-                f,
-                "  {:<12} {:>9.0} answers/s, p50 {} µs, p99 {} µs; CPU µs/answer: {}",
-                name,
-                turn.accepted_per_second,
-                turn.p50_micros,
-                turn.p99_micros,
-                turn.cpu_micros_per_order
-            )?;
-        }
-        writeln!(
-            f,
-            "  {} refused, no message reached the broker; with a key: the winner's ticket again, \
-             and others queued",
-            self.refused
-        )
-    }
 }

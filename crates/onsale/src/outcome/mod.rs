@@ -5,6 +5,7 @@ pub(crate) mod tally;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use black_box::administration::Seats;
 use black_box::proof::audit::AuditedShow;
 use black_box::proof::findings::Findings;
 use black_box::proof::history::History;
@@ -53,7 +54,9 @@ pub(crate) struct Outcome {
 }
 
 /// Why the sale ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Ending {
     /// All that clients wanted has happened.
     Complete,
@@ -83,17 +86,6 @@ pub(crate) struct SeatsSample {
     pub(crate) at: u64,
     /// How.
     pub(crate) seats: Seats,
-}
-
-/// Seats of all shows of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seats {
-    /// Seats that are left.
-    pub(crate) available: u64,
-    /// Seats of reserved tickets.
-    pub(crate) held: u64,
-    /// Seats of confirmed tickets.
-    pub(crate) sold: u64,
 }
 
 /// What happened on WebSocket connections.

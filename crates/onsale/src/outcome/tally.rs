@@ -5,10 +5,24 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Step {
     /// `POST /tickets`
     Order,
@@ -20,19 +34,19 @@ pub(crate) enum Step {
     Cancel,
 }
 
-impl Step {
-    /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Order, Self::Poll, Self::Confirm, Self::Cancel];
-
-    /// As reports call it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Order => "order",
-            Self::Poll => "poll",
-            Self::Confirm => "confirm",
-            Self::Cancel => "cancel",
-        }
-    }
+/// Why a request has no answer.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Why {
+    /// Given up after the time that a client waits.
+    TimedOut,
+    /// The connection broke before the answer.
+    Broken,
+    /// No connection could be opened: surely not sent.
+    Unreachable,
 }
 
 /// What happened to the requests of a run, by what they ask for.
@@ -40,12 +54,8 @@ impl Step {
 pub(crate) struct Tally {
     /// Answers by status and, of a problem, its code.
     pub(crate) answers: BTreeMap<(Step, u16, String), u64>,
-    /// Given up after the time that a client waits.
-    pub(crate) timed_out: BTreeMap<Step, u64>,
-    /// The connection broke before the answer.
-    pub(crate) broken: BTreeMap<Step, u64>,
-    /// No connection could be opened: surely not sent.
-    pub(crate) unreachable: BTreeMap<Step, u64>,
+    /// Requests without one.
+    pub(crate) unanswered: BTreeMap<(Why, Step), u64>,
     /// From the intended instant to the sending, in µs, of orders and of all else.
     pub(crate) lateness: [Histogram<u64>; 2],
     /// From sending to the whole answer, in µs.
@@ -76,15 +86,13 @@ impl Tally {
     /// Of nothing yet.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let by_step = || {
-            let all = Step::ALL.into_iter();
-            all.map(|step| Ok((step, histogram()?)))
+            let all = Step::VARIANTS.iter();
+            all.map(|step| Ok((*step, histogram()?)))
                 .collect::<anyhow::Result<_>>()
         };
         Ok(Self {
             answers: BTreeMap::new(),
-            timed_out: BTreeMap::new(),
-            broken: BTreeMap::new(),
-            unreachable: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             lateness: [histogram()?, histogram()?],
             response: by_step()?,
             latency: by_step()?,
@@ -102,6 +110,11 @@ impl Tally {
         let [orders, others] = &mut self.lateness;
         let lateness = if step == Step::Order { orders } else { others };
         lateness.saturating_record(late_by.max(1));
+    }
+
+    /// No answer came.
+    pub(crate) fn unanswered(&mut self, step: Step, why: Why) {
+        *self.unanswered.entry((why, step)).or_default() += 1;
     }
 
     /// An answer came: `code` is that of a problem, or empty.

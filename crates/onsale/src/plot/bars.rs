@@ -2,7 +2,7 @@
 
 use super::frame::WIDTH;
 use super::picture::Plot;
-use crate::markup::{escaped, push};
+use crate::markup::escaped;
 
 /// Height of a bar with what is around it, and room for its name and its value.
 const ROW: f64 = 26.0;
@@ -32,16 +32,13 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> Plot {
         let length = room * bar.value / most.max(f64::MIN_POSITIVE);
         let class = if bar.stands_out { 1 } else { 6 };
         let (text, name) = (y + ROW * 0.65, escaped(&bar.label));
-        push(
-            &mut svg,
-            format_args!(
-                r#"<text class="name" text-anchor="end" x="{:.1}" y="{text:.1}">{name}</text><rect class="bar c{class}" x="{NAMES}" y="{:.1}" width="{length:.1}" height="{:.1}" rx="2"/><text class="name" x="{:.1}" y="{text:.1}">{}</text>"#,
-                NAMES - 10.0,
-                y + ROW * 0.15,
-                ROW * 0.7,
-                NAMES + length + 8.0,
-                escaped(&bar.figure)
-            ),
+        svg += &format!(
+            r#"<text class="name" text-anchor="end" x="{:.1}" y="{text:.1}">{name}</text><rect class="bar c{class}" x="{NAMES}" y="{:.1}" width="{length:.1}" height="{:.1}" rx="2"/><text class="name" x="{:.1}" y="{text:.1}">{}</text>"#,
+            NAMES - 10.0,
+            y + ROW * 0.15,
+            ROW * 0.7,
+            NAMES + length + 8.0,
+            escaped(&bar.figure)
         );
     }
     Plot {

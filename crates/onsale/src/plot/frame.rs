@@ -1,7 +1,6 @@
 //! Where values are in a plot, and its axes.
 
 use crate::digits::short;
-use crate::markup::push;
 
 /// Of wide plots, and of pictures.
 pub(super) const WIDTH: f64 = 860.0;
@@ -76,13 +75,10 @@ pub(super) fn y_axis(svg: &mut String, frame: &Frame, step: f64) {
 
 pub(super) fn grid_line(svg: &mut String, frame: &Frame, value: f64, name: &str) {
     let (from, to, y) = (frame.size.left, frame.right(), frame.y(value));
-    push(
-        svg,
-        format_args!(
-            r#"<line class="grid" x1="{from}" x2="{to}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" text-anchor="end" x="{:.1}" y="{:.1}">{name}</text>"#,
-            from - 8.0,
-            y + 4.0
-        ),
+    *svg += &format!(
+        r#"<line class="grid" x1="{from}" x2="{to}" y1="{y:.1}" y2="{y:.1}"/><text class="tick" text-anchor="end" x="{:.1}" y="{:.1}">{name}</text>"#,
+        from - 8.0,
+        y + 4.0
     );
 }
 
@@ -97,12 +93,8 @@ pub(super) fn x_axis(svg: &mut String, frame: &Frame) {
 
 pub(super) fn x_name(svg: &mut String, frame: &Frame, value: f64, name: &str) {
     let (x, y) = (frame.x(value), frame.bottom() + 18.0);
-    push(
-        svg,
-        format_args!(
-            r#"<text class="tick" text-anchor="middle" x="{x:.1}" y="{y:.1}">{name}</text>"#
-        ),
-    );
+    *svg +=
+        &format!(r#"<text class="tick" text-anchor="middle" x="{x:.1}" y="{y:.1}">{name}</text>"#);
 }
 
 /// 1, 2 or 5 times a power of ten, so that about [`TICKS`] of it make `most`.

@@ -3,7 +3,7 @@
 use super::frame::{Frame, NARROW, Size, TOP, WIDE, point, step, x_axis, y_axis};
 use super::picture::{Plot, colour};
 use crate::digits::short;
-use crate::markup::{escaped, push};
+use crate::markup::escaped;
 
 /// Values over time.
 #[derive(Debug, Clone)]
@@ -114,10 +114,7 @@ impl Curves {
             let at = self.instants.iter().zip(top);
             let points: Vec<_> = at.map(|(at, value)| point(frame, *at, *value)).collect();
             let (points, colour) = (points.join(" "), colour(number));
-            push(
-                svg,
-                format_args!(r#"<polyline class="line {colour}" points="{points}"/>"#),
-            );
+            *svg += &format!(r#"<polyline class="line {colour}" points="{points}"/>"#);
         }
     }
 
@@ -133,10 +130,7 @@ impl Curves {
             });
             let points: Vec<_> = upper.chain(floor).collect();
             let (points, colour) = (points.join(" "), colour(number));
-            push(
-                svg,
-                format_args!(r#"<polygon class="area {colour}" points="{points}"/>"#),
-            );
+            *svg += &format!(r#"<polygon class="area {colour}" points="{points}"/>"#);
         }
     }
 }
@@ -162,20 +156,14 @@ fn strips(frame: &Frame, instants: &[f64], lines: &[Line]) -> String {
         let mut values = String::new();
         for line in lines {
             let value = line.values.get(place).copied().unwrap_or_default();
-            push(
-                &mut values,
-                format_args!("\n{}: {}", line.label, short(value)),
-            );
+            values += &format!("\n{}: {}", line.label, short(value));
         }
         let (x, width) = (frame.x(from), frame.x(*until) - frame.x(from));
         let height = frame.inner_height();
-        push(
-            &mut svg,
-            format_args!(
-                r#"<rect class="strip" x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}"><title>until {} s{}</title></rect>"#,
-                short(*until),
-                escaped(&values)
-            ),
+        svg += &format!(
+            r#"<rect class="strip" x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}"><title>until {} s{}</title></rect>"#,
+            short(*until),
+            escaped(&values)
         );
         from = *until;
     }
@@ -187,11 +175,8 @@ fn bands(svg: &mut String, frame: &Frame, marks: &[Mark]) {
     let height = frame.inner_height();
     for mark in marks {
         let (x, width) = extent(frame, mark);
-        push(
-            svg,
-            format_args!(
-                r#"<rect class="band" x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}"/>"#
-            ),
+        *svg += &format!(
+            r#"<rect class="band" x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}"/>"#
         );
     }
 }
@@ -201,12 +186,9 @@ fn flags(frame: &Frame, marks: &[Mark]) -> String {
     let mut svg = String::new();
     for mark in marks {
         let (x, width) = extent(frame, mark);
-        push(
-            &mut svg,
-            format_args!(
-                r#"<rect class="flag" x="{x:.1}" y="0" width="{width:.1}" height="{TOP}"><title>{}</title></rect>"#,
-                escaped(&mark.label)
-            ),
+        svg += &format!(
+            r#"<rect class="flag" x="{x:.1}" y="0" width="{width:.1}" height="{TOP}"><title>{}</title></rect>"#,
+            escaped(&mark.label)
         );
     }
     svg

@@ -3,7 +3,7 @@
 use super::frame::{Frame, NARROW, Size, WIDE, grid_line, point, x_name};
 use super::picture::{Plot, colour};
 use crate::digits::millis;
-use crate::markup::{escaped, push};
+use crate::markup::escaped;
 
 /// Latencies by percentile, on a logarithmic scale from 10 µs.
 pub(crate) fn percentiles(title: &str, lines: &[(String, [(&'static str, u64); 8])]) -> Plot {
@@ -40,13 +40,7 @@ fn percentiles_of(size: Size, lines: &[(String, [(&'static str, u64); 8])]) -> S
     }
     if let Some((_, values)) = lines.first() {
         for (place, (name, _)) in values.iter().enumerate() {
-            // There is no room for the sign between narrow ones.
-            let percent = if *name == "max" || size == NARROW {
-                ""
-            } else {
-                " %"
-            };
-            x_name(&mut svg, &frame, place as f64, &format!("{name}{percent}"));
+            x_name(&mut svg, &frame, place as f64, name);
         }
     }
     for (number, (label, values)) in lines.iter().enumerate() {
@@ -57,19 +51,13 @@ fn percentiles_of(size: Size, lines: &[(String, [(&'static str, u64); 8])]) -> S
             .map(|(place, (_, micros))| point(&frame, place as f64, log(*micros)))
             .collect();
         let points = points.join(" ");
-        push(
-            &mut svg,
-            format_args!(r#"<polyline class="line {colour}" points="{points}"/>"#),
-        );
+        svg += &format!(r#"<polyline class="line {colour}" points="{points}"/>"#);
         for (place, (name, micros)) in values.iter().enumerate() {
             let (x, y) = (frame.x(place as f64), frame.y(log(*micros)));
             let millis = millis(*micros);
-            push(
-                &mut svg,
-                format_args!(
-                    r#"<circle class="dot {colour}" cx="{x:.1}" cy="{y:.1}" r="3"><title>{}, {name}: {millis} ms</title></circle>"#,
-                    escaped(label)
-                ),
+            svg += &format!(
+                r#"<circle class="dot {colour}" cx="{x:.1}" cy="{y:.1}" r="3"><title>{}, {name}: {millis} ms</title></circle>"#,
+                escaped(label)
             );
         }
     }

@@ -1,7 +1,7 @@
 //! Plots with what is around them: as parts of a page or as a picture of their own.
 
 use super::frame::{NARROW, RIGHT, TOP, WIDTH};
-use crate::markup::{escaped, push};
+use crate::markup::escaped;
 
 /// In a picture: height of a plot's title, what is left below a plot, and the
 /// width of a character, about.
@@ -35,13 +35,10 @@ impl Plot {
         let mut legend = String::new();
         let filled = if self.is_filled { " filled" } else { "" };
         for (number, label) in self.labels.iter().enumerate() {
-            push(
-                &mut legend,
-                format_args!(
-                    r#"<span class="key"><i class="{}{filled}"></i>{}</span>"#,
-                    colour(number),
-                    escaped(label)
-                ),
+            legend += &format!(
+                r#"<span class="key"><i class="{}{filled}"></i>{}</span>"#,
+                colour(number),
+                escaped(label)
             );
         }
         let title = escaped(&self.title);
@@ -61,36 +58,27 @@ impl Plot {
     /// Title and legend on one line, the plot below.
     fn draw(&self, into: &mut String, y: f64) {
         let baseline = y + HEADLINE * 0.6;
-        push(
-            into,
-            format_args!(
-                "<text class=\"name title\" x=\"{RIGHT}\" y=\"{baseline:.1}\">{}</text>",
-                escaped(&self.title)
-            ),
+        *into += &format!(
+            "<text class=\"name title\" x=\"{RIGHT}\" y=\"{baseline:.1}\">{}</text>",
+            escaped(&self.title)
         );
         let mut right = WIDTH - RIGHT;
         let keys = self.labels.iter().enumerate();
         for (number, label) in keys.rev() {
             let left = right - label.chars().count() as f64 * CHARACTER;
-            push(
-                into,
-                format_args!(
-                    r#"<rect class="bar {}" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/><text class="tick" x="{left:.1}" y="{baseline:.1}">{}</text>"#,
-                    colour(number),
-                    left - 15.0,
-                    baseline - 9.0,
-                    escaped(label)
-                ),
+            *into += &format!(
+                r#"<rect class="bar {}" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/><text class="tick" x="{left:.1}" y="{baseline:.1}">{}</text>"#,
+                colour(number),
+                left - 15.0,
+                baseline - 9.0,
+                escaped(label)
             );
             right = left - 30.0;
         }
-        push(
-            into,
-            format_args!(
-                "<g transform=\"translate(0 {})\">{}</g>\n",
-                y + HEADLINE,
-                self.drawn
-            ),
+        *into += &format!(
+            "<g transform=\"translate(0 {})\">{}</g>\n",
+            y + HEADLINE,
+            self.drawn
         );
     }
 }

@@ -7,6 +7,7 @@ use black_box::proof::findings::Kind;
 use black_box::proof::order::{Intent, Reader};
 use black_box::proof::ticket::State;
 use black_box::proof::told::{Answer, ChangeAnswer, NEVER};
+use strum::VariantArray;
 
 use super::result::{
     AnswerCount, Connections, Holds, Orders, Pace, ProcessFigures, Readers, Report, Setting,
@@ -34,31 +35,39 @@ impl Report {
         let mut missed = missed(scenario, outcome, &orders, &pace);
         missed.extend(silences::missed(&scenario.limits.silences, &faults));
         let findings = &outcome.findings;
-        let count = |kind: Kind| (kind.name().to_owned(), findings.count(kind));
+        let count = |kind: &Kind| (kind.name().to_owned(), findings.count(*kind));
         let sent = orders.sent;
+        let answers = outcome.tally.answers.iter();
+        let answers = answers.map(|((request, status, code), count)| AnswerCount {
+            request: *request,
+            status: *status,
+            code: code.clone(),
+            count: *count,
+        });
+        let unanswered = outcome.tally.unanswered.iter();
+        let unanswered = unanswered.map(|((why, request), count)| UnansweredCount {
+            request: *request,
+            why: *why,
+            count: *count,
+        });
         Self {
             format: FORMAT,
             passed: findings.total() == 0 && missed.is_empty(),
-            violations: Kind::ALL.into_iter().map(count).collect(),
+            violations: Kind::VARIANTS.iter().map(count).collect(),
             examples: findings
                 .examples()
                 .map(|(kind, example)| format!("{}: {example}", kind.name()))
                 .collect(),
             missed,
-            ending: match outcome.ending {
-                Ending::Complete => "complete",
-                Ending::OutOfPatience => "out_of_patience",
-                Ending::OutOfTime => "out_of_time",
-            }
-            .to_owned(),
+            ending: outcome.ending,
             setting,
             scenario: outline,
             verdicts: Verdicts::of(outcome),
             holds: Holds::of(outcome),
             latency_micros: latency::latencies(outcome),
             lateness_micros: latency::lateness(outcome),
-            answers: answers(outcome),
-            unanswered: unanswered(outcome),
+            answers: answers.collect(),
+            unanswered: unanswered.collect(),
             connections: Connections {
                 before_start: scenario.client.connections,
                 opening_seconds: outcome.opening_seconds,
@@ -244,36 +253,6 @@ impl Readers {
         }
         readers
     }
-}
-
-fn answers(outcome: &Outcome) -> Vec<AnswerCount> {
-    let answers = outcome.tally.answers.iter();
-    answers
-        .map(|((request, status, code), count)| AnswerCount {
-            request: *request,
-            status: *status,
-            code: code.clone(),
-            count: *count,
-        })
-        .collect()
-}
-
-fn unanswered(outcome: &Outcome) -> Vec<UnansweredCount> {
-    let tally = &outcome.tally;
-    [
-        ("timed_out", &tally.timed_out),
-        ("broken", &tally.broken),
-        ("unreachable", &tally.unreachable),
-    ]
-    .into_iter()
-    .flat_map(|(why, counts)| {
-        counts.iter().map(move |(request, count)| UnansweredCount {
-            request: *request,
-            why: why.to_owned(),
-            count: *count,
-        })
-    })
-    .collect()
 }
 
 fn processes(outcome: &Outcome, orders: u64) -> Vec<ProcessFigures> {

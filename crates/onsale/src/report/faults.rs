@@ -109,7 +109,7 @@ fn seconds(micros: u64) -> f64 {
     (micros as f64 / 1e3).round() / 1e3
 }
 
-/// Faults by their kind, in the sequence of [`FaultKind::ALL`].
+/// Faults by their kind, in the sequence of [`FaultKind`].
 pub(crate) fn by_kind(faults: &[FaultFigures]) -> Vec<KindFigures> {
     let mut kinds: BTreeMap<FaultKind, Vec<&FaultFigures>> = BTreeMap::new();
     for fault in faults {

@@ -52,13 +52,13 @@ impl Percentiles {
     /// The quantiles of plots with their values.
     pub(crate) const fn quantiles(&self) -> [(&'static str, u64); 8] {
         [
-            ("50", self.p50),
-            ("75", self.p75),
-            ("90", self.p90),
-            ("95", self.p95),
-            ("99", self.p99),
-            ("99.9", self.p999),
-            ("99.99", self.p9999),
+            ("p50", self.p50),
+            ("p75", self.p75),
+            ("p90", self.p90),
+            ("p95", self.p95),
+            ("p99", self.p99),
+            ("p99.9", self.p999),
+            ("p99.99", self.p9999),
             ("max", self.max),
         ]
     }
@@ -109,46 +109,29 @@ pub(super) fn latencies(outcome: &Outcome) -> BTreeMap<String, Percentiles> {
         histograms.get(&step).map(Percentiles::of)
     };
     let since_due = |planned: &PlannedOrder, at: u64| at.saturating_sub(planned.at_micros);
-    let all = [
-        (
-            "order_to_accepted",
-            of_values(accepted().map(|(planned, told)| since_due(planned, told.answered))),
-        ),
-        ("order_answer", of_step(&tally.response, Step::Order)),
-        (
-            "order_to_verdict",
-            of_values(decided().map(|(planned, _, _, at)| since_due(planned, at))),
-        ),
-        (
-            "accepted_to_verdict",
-            of_values(decided().map(|(_, _, ticket, _)| {
-                u64::try_from(ticket.decided_at - ticket.requested_at).unwrap_or_default()
-            })),
-        ),
-        (
-            "order_to_heard_by_poll",
-            of_values(
-                heard(Reader::Poll).map(|(planned, told, ..)| since_due(planned, told.heard)),
-            ),
-        ),
-        (
-            "order_to_heard_by_websocket",
-            of_values(
-                heard(Reader::WebSocket).map(|(planned, told, ..)| since_due(planned, told.heard)),
-            ),
-        ),
-        (
-            "verdict_to_heard_by_websocket",
-            of_values(
-                heard(Reader::WebSocket).map(|(_, told, _, at)| told.heard.saturating_sub(at)),
-            ),
-        ),
-        ("poll", of_step(&tally.latency, Step::Poll)),
-        ("confirm", of_step(&tally.latency, Step::Confirm)),
-        ("cancel", of_step(&tally.latency, Step::Cancel)),
-    ];
-    all.into_iter()
-        .filter_map(|(name, percentiles)| Some((name.to_owned(), percentiles?)))
-        .filter(|(_, percentiles)| percentiles.count > 0)
-        .collect()
+    let mut all = BTreeMap::new();
+    let mut add = |name: &str, figures: Option<Percentiles>| {
+        if let Some(figures) = figures.filter(|figures| figures.count > 0) {
+            all.insert(name.to_owned(), figures);
+        }
+    };
+    add("order_answer", of_step(&tally.response, Step::Order));
+    add("poll", of_step(&tally.latency, Step::Poll));
+    add("confirm", of_step(&tally.latency, Step::Confirm));
+    add("cancel", of_step(&tally.latency, Step::Cancel));
+    let times = accepted().map(|(planned, told)| since_due(planned, told.answered));
+    add("order_to_accepted", of_values(times));
+    let times = decided().map(|(planned, _, _, at)| since_due(planned, at));
+    add("order_to_verdict", of_values(times));
+    let times = decided().map(|(_, _, ticket, _)| {
+        u64::try_from(ticket.decided_at - ticket.requested_at).unwrap_or_default()
+    });
+    add("accepted_to_verdict", of_values(times));
+    let times = heard(Reader::Poll).map(|(planned, told, ..)| since_due(planned, told.heard));
+    add("order_to_heard_by_poll", of_values(times));
+    let times = heard(Reader::WebSocket).map(|(planned, told, ..)| since_due(planned, told.heard));
+    add("order_to_heard_by_websocket", of_values(times));
+    let times = heard(Reader::WebSocket).map(|(_, told, _, at)| told.heard.saturating_sub(at));
+    add("verdict_to_heard_by_websocket", of_values(times));
+    all
 }

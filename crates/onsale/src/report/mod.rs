@@ -8,7 +8,6 @@ pub(crate) mod plots;
 pub(crate) mod result;
 mod series;
 mod silences;
-pub(crate) mod table;
+pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
-mod text;

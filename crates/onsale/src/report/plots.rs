@@ -47,30 +47,21 @@ pub(crate) fn sale(report: &Report) -> Vec<Plot> {
             rates.push(line(label, values));
         }
     }
+    let backlog = [counts("orders", Some(0), &series.backlog)];
+    let seats = [
+        counts("sold", before.map(|seats| seats.sold), &series.sold),
+        counts("held", before.map(|seats| seats.held), &series.held),
+        counts(
+            "available",
+            before.map(|seats| seats.available),
+            &series.available,
+        ),
+    ];
+    let plot = |title, lines: &[Line], style| over_time(title, &instants, lines, style, &marks);
     vec![
-        over_time("Orders per second", &instants, &rates, Style::Lines, &marks),
-        over_time(
-            "Backlog: accepted and not decided",
-            &instants,
-            &[counts("orders", Some(0), &series.backlog)],
-            Style::Lines,
-            &marks,
-        ),
-        over_time(
-            "Seats",
-            &instants,
-            &[
-                counts("sold", before.map(|seats| seats.sold), &series.sold),
-                counts("held", before.map(|seats| seats.held), &series.held),
-                counts(
-                    "available",
-                    before.map(|seats| seats.available),
-                    &series.available,
-                ),
-            ],
-            Style::Stacked,
-            &marks,
-        ),
+        plot("Orders per second", &rates, Style::Lines),
+        plot("Backlog: accepted and not decided", &backlog, Style::Lines),
+        plot("Seats", &seats, Style::Stacked),
     ]
 }
 

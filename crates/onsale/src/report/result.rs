@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::faults::FaultFigures;
 use super::latency::Percentiles;
 use super::series::Series;
-use crate::outcome::WatcherFigures;
-use crate::outcome::tally::Step;
+use crate::outcome::tally::{Step, Why};
+use crate::outcome::{Ending, WatcherFigures};
 use crate::provenance::Provenance;
 use crate::scenario::sale::Outline;
 
@@ -42,8 +42,8 @@ pub(crate) struct Report {
     /// Limits of the scenario that were not kept, and what processes did that no
     /// fault explains, in words.
     pub(crate) missed: Vec<String>,
-    /// `complete`, `out_of_patience` or `out_of_time`.
-    pub(crate) ending: String,
+    /// Why the sale ended.
+    pub(crate) ending: Ending,
     /// What the run was.
     pub(crate) setting: Setting,
     /// What was run.
@@ -182,8 +182,8 @@ pub(crate) struct AnswerCount {
 pub(crate) struct UnansweredCount {
     /// What was asked for.
     pub(crate) request: Step,
-    /// `timed_out`, `broken` or `unreachable`.
-    pub(crate) why: String,
+    /// Why there is none.
+    pub(crate) why: Why,
     /// How many.
     pub(crate) count: u64,
 }

@@ -1,9 +1,10 @@
 //! What happened over time, in intervals of equal length.
 
+use black_box::administration::Seats;
 use black_box::proof::told::{Answer, NEVER};
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Outcome, Seats, SeatsSample};
+use crate::outcome::{Outcome, SeatsSample};
 
 /// Intervals at most.
 const MAX_POINTS: u64 = 150;

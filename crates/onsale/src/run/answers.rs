@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::clients::{Clients, Job};
-use crate::outcome::tally::Step;
+use crate::outcome::tally::{Step, Why};
 
 /// Confirmations and cancellations that are repeated after `503`.
 const CHANGE_REPEATS: u8 = 5;
@@ -71,9 +71,9 @@ impl Clients {
 
     /// No connection could be had: surely nobody got the request.
     pub(super) fn send_failed(&self, job: Job) {
-        let mut tally = self.tally.borrow_mut();
-        *tally.unreachable.entry(job.step).or_default() += 1;
-        drop(tally);
+        self.tally
+            .borrow_mut()
+            .unanswered(job.step, Why::Unreachable);
         match job.step {
             Step::Order => {
                 self.placed_as(job, Answer::Refused);
@@ -85,25 +85,14 @@ impl Clients {
     }
 
     /// The request was sent, and no answer came: it may have been taken.
-    pub(super) fn answer_failed(&self, job: Job, timed_out: bool) {
-        let mut tally = self.tally.borrow_mut();
-        let count = if timed_out {
-            &mut tally.timed_out
-        } else {
-            &mut tally.broken
-        };
-        *count.entry(job.step).or_default() += 1;
-        drop(tally);
+    pub(super) fn answer_failed(&self, job: Job, why: Why) {
+        self.tally.borrow_mut().unanswered(job.step, why);
         match job.step {
             Step::Order => {
                 self.remember(job.order, |told| told.uncertain = true);
                 self.placed_as(job, Answer::Unanswered);
-                let pause = if timed_out {
-                    0
-                } else {
-                    self.scenario.retries.pause_ms
-                };
-                self.send_again(job, pause);
+                let pause = self.scenario.retries.pause_ms;
+                self.send_again(job, if why == Why::TimedOut { 0 } else { pause });
             }
             Step::Poll => self.poll_later(job.order),
             Step::Confirm | Step::Cancel => {
@@ -306,7 +295,7 @@ impl Clients {
     }
 
     fn contradiction(&self, job: Job, what: &str) {
-        self.contradicts(job.order, &format!("{}: {what}", job.step.name()));
+        self.contradicts(job.order, &format!("{}: {what}", job.step));
     }
 
     pub(super) fn contradicts(&self, order: usize, what: &str) {

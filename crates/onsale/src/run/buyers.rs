@@ -15,7 +15,7 @@ use super::clients::{Clients, Job, whole_micros};
 use super::pool::Pool;
 use super::subscribers;
 use crate::outcome::Ending;
-use crate::outcome::tally::Step;
+use crate::outcome::tally::{Step, Why};
 use crate::scenario::sale::Scenario;
 
 /// A connection that was idle for longer is not used again: servers close those
@@ -188,8 +188,8 @@ impl Buyers {
                 *connection = Some((open, Instant::now()));
             }
             // The answer may come after all: the connection is of no use any more.
-            Ok(Err(_)) => clients.answer_failed(job, false),
-            Err(_) => clients.answer_failed(job, true),
+            Ok(Err(_)) => clients.answer_failed(job, Why::Broken),
+            Err(_) => clients.answer_failed(job, Why::TimedOut),
         }
     }
 

@@ -112,7 +112,7 @@ async fn target(fleet: &Fleet, planned: &PlannedFault) -> String {
 
 async fn suffer(fleet: &Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
     let lasts = Duration::from_micros(planned.lasts_micros);
-    let program = &fleet.program;
+    let (program, ways) = (&fleet.program, &fleet.ways);
     let number = planned.number;
     let node = async |breaks, mends| fleet.break_node(number, breaks, lasts, mends).await;
     match planned.kind {
@@ -125,12 +125,12 @@ async fn suffer(fleet: &Fleet, planned: &PlannedFault) -> anyhow::Result<()> {
         }
         FaultKind::ApiKilled => killed(&mut *fleet.api.lock().await, program, lasts).await?,
         FaultKind::ApiRestarted => restarted(&mut *fleet.api.lock().await, program).await?,
-        FaultKind::BrokerCut => fleet.broker().iter().for_each(Way::cut),
-        FaultKind::StoreCut => fleet.store().iter().for_each(Way::cut),
-        FaultKind::BrokerStalled => for_a_while(fleet.broker(), Way::stall, lasts).await,
-        FaultKind::StoreStalled => for_a_while(fleet.store(), Way::stall, lasts).await,
-        FaultKind::BrokerUnreachable => for_a_while(fleet.broker(), Way::close, lasts).await,
-        FaultKind::StoreUnreachable => for_a_while(fleet.store(), Way::close, lasts).await,
+        FaultKind::BrokerCut => ways.broker.iter().for_each(Way::cut),
+        FaultKind::StoreCut => ways.store.iter().for_each(Way::cut),
+        FaultKind::BrokerStalled => for_a_while(&ways.broker, Way::stall, lasts).await,
+        FaultKind::StoreStalled => for_a_while(&ways.store, Way::stall, lasts).await,
+        FaultKind::BrokerUnreachable => for_a_while(&ways.broker, Way::close, lasts).await,
+        FaultKind::StoreUnreachable => for_a_while(&ways.store, Way::close, lasts).await,
         FaultKind::BrokerKilled => fleet.kill_server(Server::RabbitMq, lasts).await?,
         FaultKind::StoreKilled => fleet.kill_server(Server::MariaDb, lasts).await?,
         FaultKind::NodeKilled => node("kill", "run").await?,

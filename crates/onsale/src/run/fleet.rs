@@ -127,7 +127,8 @@ pub(crate) struct Fleet {
     pub(crate) api: Mutex<Member>,
     /// Decide them.
     pub(crate) workers: Vec<Mutex<Member>>,
-    ways: Ways,
+    /// From them to their servers.
+    pub(crate) ways: Ways,
     servers: Servers,
     /// Of those that are processes of this machine.
     pub(crate) server_watches: Vec<Watch>,
@@ -183,16 +184,6 @@ impl Fleet {
         }
         watches.extend(self.server_watches.iter().cloned());
         watches
-    }
-
-    /// To each node of the broker.
-    pub(crate) fn broker(&self) -> &[Way] {
-        &self.ways.broker
-    }
-
-    /// To the store.
-    pub(crate) fn store(&self) -> &[Way] {
-        &self.ways.store
     }
 
     /// Breaks a node of the broker for a while, and waits until it is a member again.

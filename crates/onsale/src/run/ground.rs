@@ -51,15 +51,27 @@ pub(crate) struct Ground {
     pub(crate) users_seconds: Option<f64>,
     /// What faults happen to, on real servers.
     pub(crate) fleet: Option<Fleet>,
-    auditor: Option<Program>,
 }
 
 impl Ground {
+    /// A deployment of which nothing more is known.
+    fn at(target: Target, on: &str) -> Self {
+        Self {
+            target,
+            store: Store::Http,
+            watched: vec![client()],
+            on: on.to_owned(),
+            versions: BTreeMap::new(),
+            users_seconds: None,
+            fleet: None,
+        }
+    }
+
     /// Asks for the service's own audit of the run's shows, by their number.
     pub(crate) async fn audit(&self, names: &Names) -> anyhow::Result<Vec<(u32, AuditedShow)>> {
-        let report = match &self.auditor {
+        let report = match &self.fleet {
             // Not in a process whose memory is looked at.
-            Some(program) => program.audit().await,
+            Some(fleet) => fleet.program.audit().await,
             None => self.target.audit().await,
         };
         Ok(report?.numbered(names))
@@ -85,14 +97,8 @@ impl Ground {
         };
         put_on_sale(&target, scenario, names).await?;
         let ground = Self {
-            target,
-            store: Store::Http,
-            watched: vec![client()],
-            on: url.to_owned(),
-            versions: BTreeMap::new(),
             users_seconds,
-            fleet: None,
-            auditor: None,
+            ..Self::at(target, url)
         };
         work(&ground).await
     }
@@ -115,14 +121,10 @@ impl Ground {
         let users_seconds = create_users(&target, scenario, names).await?;
         put_on_sale(&target, scenario, names).await?;
         let ground = Self {
-            target,
-            store: Store::Http,
             watched: vec![Watch::new(ALL, service.process.id()), client()],
-            on: "memory".to_owned(),
             versions: BTreeMap::from([("tickets".to_owned(), program.version().await?)]),
             users_seconds: Some(users_seconds),
-            fleet: None,
-            auditor: None,
+            ..Self::at(target, "memory")
         };
         let result = work(&ground).await?;
         service.stop().await?;
@@ -162,21 +164,18 @@ impl Ground {
         let users_seconds = started.elapsed().as_secs_f64();
         let fleet = start_fleet(deployment, scenario).await?;
         deployment.wait_for_owners().await?;
-        let program = fleet.program.clone();
         let target = fleet.target().await;
         put_on_sale(&target, scenario, names).await?;
 
         let mut watched = fleet.watches().await;
         watched.push(client());
         let ground = Self {
-            target,
             store: Store::Database(database.clone()),
             watched,
-            on: "services".to_owned(),
             versions: deployment.versions().await?,
             users_seconds: Some(users_seconds),
             fleet: Some(fleet),
-            auditor: Some(program),
+            ..Self::at(target, "services")
         };
         let result = work(&ground).await?;
         if let Some(fleet) = ground.fleet {

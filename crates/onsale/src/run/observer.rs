@@ -7,13 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
-use black_box::administration::Seats;
 use black_box::store::Store;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::buyers::Buyers;
 use super::usage::{Watch, Watching};
-use crate::outcome::{self, SeatsSample, Usage};
+use crate::outcome::{SeatsSample, Usage};
 
 /// Between two looks at memory.
 const LOOK: Duration = Duration::from_millis(500);
@@ -135,15 +134,7 @@ impl Observer {
     async fn see_seats(&self, store: &Store, at: u64) -> anyhow::Result<()> {
         let clients = &self.buyers.clients;
         let seats = store.seats(&clients.target, &clients.names).await?;
-        let total = |of: fn(&Seats) -> u64| seats.iter().map(of).sum();
-        let sample = SeatsSample {
-            at,
-            seats: outcome::Seats {
-                available: total(|seats| seats.available),
-                held: total(|seats| seats.held),
-                sold: total(|seats| seats.sold),
-            },
-        };
+        let sample = SeatsSample { at, seats };
         let mut seen = self.seats.borrow_mut();
         // Answers may overtake each other at the end.
         let place = seen.partition_point(|earlier| earlier.at <= at);
@@ -163,23 +154,21 @@ impl Observer {
     }
 
     fn line(&self) {
-        let Ok(now) = u64::try_from(self.now()) else {
-            return;
-        };
-        let mut err = io::stderr();
-        // A line that nobody reads is no fault.
-        let _written = match self.lines {
-            Lines::Terminal => write!(err, "\r{}{CLEAR}", self.text(now)),
-            Lines::Log => writeln!(err, "{}", self.text(now)),
-            Lines::None => Ok(()),
-        };
+        if let Ok(now) = u64::try_from(self.now()) {
+            self.write(&self.text(now), "");
+        }
     }
 
     /// A line that stays, where lines are written.
     pub(crate) fn tell(&self, line: &str) {
+        self.write(line, "\n");
+    }
+
+    fn write(&self, line: &str, end: &str) {
         let mut err = io::stderr();
+        // A line that nobody reads is no fault.
         let _written = match self.lines {
-            Lines::Terminal => writeln!(err, "\r{line}{CLEAR}"),
+            Lines::Terminal => write!(err, "\r{line}{CLEAR}{end}"),
             Lines::Log => writeln!(err, "{line}"),
             Lines::None => Ok(()),
         };

@@ -102,7 +102,8 @@ pub(crate) fn instants(phases: &[Phase], spacing: Spacing, random: &mut StdRng) 
     instants
 }
 
-fn micros(seconds: f64) -> u64 {
+/// Of seconds from the start.
+pub(super) fn micros(seconds: f64) -> u64 {
     let instant = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     u64::try_from(instant.as_micros()).unwrap_or_default()
 }

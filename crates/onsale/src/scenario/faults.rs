@@ -6,6 +6,9 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::arrivals::micros;
 
 /// Tells the faults' chance from that of the orders, which stay the same
 /// whatever faults there are.
@@ -15,8 +18,22 @@ const MICROS_PER_MILLI: u64 = 1_000;
 pub(crate) const NODES: u32 = 3;
 
 /// What can be done to a deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum FaultKind {
     /// A worker gets SIGKILL and is started again.
     WorkerKilled,
@@ -55,7 +72,7 @@ pub(crate) enum FaultKind {
 }
 
 /// What faults happen to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub(crate) enum Part {
     /// The processes of the service.
     Service,
@@ -63,10 +80,6 @@ pub(crate) enum Part {
     Broker,
     /// The store, and the way to it.
     Store,
-}
-
-impl Part {
-    const ALL: [Self; 3] = [Self::Service, Self::Broker, Self::Store];
 }
 
 /// How long a fault of a kind is in force.
@@ -81,53 +94,9 @@ enum Length {
 }
 
 impl FaultKind {
-    /// All of them.
-    pub(crate) const ALL: [Self; 17] = [
-        Self::WorkerKilled,
-        Self::WorkerFrozen,
-        Self::WorkerRestarted,
-        Self::ApiKilled,
-        Self::ApiRestarted,
-        Self::BrokerCut,
-        Self::BrokerStalled,
-        Self::BrokerUnreachable,
-        Self::BrokerKilled,
-        Self::NodeKilled,
-        Self::NodeFrozen,
-        Self::NodeCut,
-        Self::NodeVanished,
-        Self::StoreCut,
-        Self::StoreStalled,
-        Self::StoreUnreachable,
-        Self::StoreKilled,
-    ];
-
     /// As scenarios and reports call it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::WorkerKilled => "worker_killed",
-            Self::WorkerFrozen => "worker_frozen",
-            Self::WorkerRestarted => "worker_restarted",
-            Self::ApiKilled => "api_killed",
-            Self::ApiRestarted => "api_restarted",
-            Self::BrokerCut => "broker_cut",
-            Self::BrokerStalled => "broker_stalled",
-            Self::BrokerUnreachable => "broker_unreachable",
-            Self::BrokerKilled => "broker_killed",
-            Self::NodeKilled => "node_killed",
-            Self::NodeFrozen => "node_frozen",
-            Self::NodeCut => "node_cut",
-            Self::NodeVanished => "node_vanished",
-            Self::StoreCut => "store_cut",
-            Self::StoreStalled => "store_stalled",
-            Self::StoreUnreachable => "store_unreachable",
-            Self::StoreKilled => "store_killed",
-        }
-    }
-
-    /// The kind of that name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether it ends a server, which nobody else may use then.
@@ -143,70 +112,39 @@ impl FaultKind {
         )
     }
 
-    /// What it happens to.
-    pub(crate) const fn part(self) -> Part {
+    /// What it happens to, how long it is in force, and the time in ms that is left for a
+    /// process to start, or for a node to be a member again, on a machine that is busy.
+    const fn nature(self) -> (Part, Length, u64) {
+        use Length::{Down, Instant, Lasting};
+        use Part::{Broker, Service, Store};
         match self {
-            Self::WorkerKilled
-            | Self::WorkerFrozen
-            | Self::WorkerRestarted
-            | Self::ApiKilled
-            | Self::ApiRestarted => Part::Service,
-            Self::BrokerCut
-            | Self::BrokerStalled
-            | Self::BrokerUnreachable
-            | Self::BrokerKilled
-            | Self::NodeKilled
-            | Self::NodeFrozen
-            | Self::NodeCut
-            | Self::NodeVanished => Part::Broker,
-            Self::StoreCut | Self::StoreStalled | Self::StoreUnreachable | Self::StoreKilled => {
-                Part::Store
-            }
-        }
-    }
-
-    const fn length(self) -> Length {
-        match self {
-            Self::WorkerRestarted | Self::ApiRestarted | Self::BrokerCut | Self::StoreCut => {
-                Length::Instant
-            }
-            Self::WorkerFrozen
-            | Self::BrokerStalled
-            | Self::BrokerUnreachable
-            | Self::NodeFrozen
-            | Self::NodeCut
-            | Self::NodeVanished
-            | Self::StoreStalled
-            | Self::StoreUnreachable => Length::Lasting,
-            Self::WorkerKilled
-            | Self::ApiKilled
-            | Self::BrokerKilled
-            | Self::NodeKilled
-            | Self::StoreKilled => Length::Down,
-        }
-    }
-
-    /// Time that is left for a process to start, or for a node to be a member again, on a
-    /// machine that is busy.
-    const fn start_ms(self) -> u64 {
-        match self {
-            Self::WorkerKilled | Self::WorkerRestarted | Self::ApiKilled | Self::ApiRestarted => {
-                1_000
-            }
-            Self::BrokerKilled => 10_000,
-            Self::NodeKilled => 15_000,
+            Self::WorkerKilled | Self::ApiKilled => (Service, Down, 1_000),
+            Self::WorkerRestarted | Self::ApiRestarted => (Service, Instant, 1_000),
+            Self::WorkerFrozen => (Service, Lasting, 0),
+            Self::BrokerCut => (Broker, Instant, 0),
+            Self::BrokerStalled | Self::BrokerUnreachable => (Broker, Lasting, 0),
+            Self::BrokerKilled => (Broker, Down, 10_000),
+            Self::NodeKilled => (Broker, Down, 15_000),
             // The others give it up, and RabbitMQ before 4.3 has it start again.
-            Self::NodeFrozen | Self::NodeCut | Self::NodeVanished => 25_000,
-            Self::StoreKilled => 3_000,
-            _ => 0,
+            Self::NodeFrozen | Self::NodeCut | Self::NodeVanished => (Broker, Lasting, 25_000),
+            Self::StoreCut => (Store, Instant, 0),
+            Self::StoreStalled | Self::StoreUnreachable => (Store, Lasting, 0),
+            Self::StoreKilled => (Store, Down, 3_000),
         }
+    }
+
+    const fn part(self) -> Part {
+        self.nature().0
+    }
+
+    const fn start_ms(self) -> u64 {
+        self.nature().2
     }
 }
 
 /// As scenarios and reports call them.
-#[must_use]
-pub fn kinds_of_faults() -> [&'static str; 17] {
-    FaultKind::ALL.map(FaultKind::name)
+pub fn kinds_of_faults() -> impl Iterator<Item = &'static str> {
+    FaultKind::VARIANTS.iter().map(Into::into)
 }
 
 /// What a scenario says of faults.
@@ -278,15 +216,16 @@ impl FaultTerms {
             self.quiet_ms + lasting.sum::<u64>()
         };
         if self.overlapping {
-            let parts = Part::ALL.map(|part| longest(&|kind| kind.part() == part));
-            parts.into_iter().max().unwrap_or_default()
+            let parts = Part::VARIANTS.iter();
+            let parts = parts.map(|part| longest(&|kind| kind.part() == *part));
+            parts.max().unwrap_or_default()
         } else {
             longest(&|_| true)
         }
     }
 
     const fn span(&self, kind: FaultKind) -> (u64, u64) {
-        match kind.length() {
+        match kind.nature().1 {
             Length::Instant => (0, 0),
             Length::Lasting => self.lasts_ms,
             Length::Down => self.down_ms,
@@ -313,13 +252,9 @@ pub(crate) fn plan_faults(
         .collect();
     kinds.shuffle(&mut random);
     let sequences = if terms.overlapping {
-        let of = |part| {
-            kinds
-                .iter()
-                .copied()
-                .filter(move |kind| kind.part() == part)
-        };
-        Part::ALL.map(|part| of(part).collect()).to_vec()
+        let kinds = kinds.into_iter();
+        let of = |part: &Part| kinds.clone().filter(|kind| kind.part() == *part).collect();
+        Part::VARIANTS.iter().map(of).collect()
     } else {
         vec![kinds]
     };
@@ -371,11 +306,6 @@ fn sequence(
         .collect()
 }
 
-fn micros(seconds: f64) -> u64 {
-    let instant = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    u64::try_from(instant.as_micros()).unwrap_or_default()
-}
-
 /// The whole part of a number that is not negative.
 fn whole(number: f64) -> u32 {
     let whole = std::time::Duration::try_from_secs_f64(number).unwrap_or_default();
@@ -393,7 +323,10 @@ mod tests {
     fn terms() -> FaultTerms {
         FaultTerms {
             number: 85,
-            kinds: FaultKind::ALL.map(|kind| (kind, 1.0)).to_vec(),
+            kinds: FaultKind::VARIANTS
+                .iter()
+                .map(|kind| (*kind, 1.0))
+                .collect(),
             lasts_ms: (1_000, 12_000),
             down_ms: (0, 2_000),
             quiet_ms: 1_500,
@@ -458,7 +391,7 @@ mod tests {
     #[test]
     fn faults_last_as_long_as_the_scenario_says() {
         for fault in planned(3) {
-            let span = match fault.kind.length() {
+            let span = match fault.kind.nature().1 {
                 Length::Instant => 0..=0,
                 Length::Lasting => 1_000_000..=12_000_000,
                 Length::Down => 0..=2_000_000,

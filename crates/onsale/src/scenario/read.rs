@@ -1,14 +1,13 @@
 //! From TOML to a scenario.
 
-use std::fmt;
 use std::path::Path;
 
-use anyhow::Context;
-use fields::{Faults, Fields, Value, all, flag, number, owned, whole, word};
+use anyhow::{Context, anyhow};
+use fields::{Faults, Fields, Value, all, flag, number, owned, positive, whole, word};
 use toml::Table;
 
 use super::arrivals::{Phase, Shape, Spacing};
-use super::faults::{FaultKind, FaultTerms};
+use super::faults::{FaultKind, FaultTerms, kinds_of_faults};
 use super::sale::{
     Client, Holds, Limits, Popularity, Readers, Retries, Scenario, Service, Shows, Users,
 };
@@ -29,19 +28,6 @@ const MAX_FAULTS: u32 = 10_000;
 /// Shares are written with a few digits.
 const TOLERANCE: f64 = 1e-6;
 
-/// Every fault of a scenario.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ScenarioFaults(pub Vec<String>);
-
-impl std::error::Error for ScenarioFaults {}
-
-/// One per line.
-impl fmt::Display for ScenarioFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.join("\n"))
-    }
-}
-
 impl Scenario {
     /// Reads a file.
     pub(crate) fn load(path: &Path) -> anyhow::Result<(Self, String)> {
@@ -53,16 +39,16 @@ impl Scenario {
     }
 
     /// Reads the text of a file.
-    pub(crate) fn parse(text: &str) -> Result<Self, ScenarioFaults> {
+    ///
+    /// # Errors
+    /// Every fault of it, one per line.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         // Tables by name: a seed tells the same sale whatever the sequence of the lines.
-        let document = text
-            .parse::<Table>()
-            .and_then(Table::try_into::<Value<'_>>)
-            .map_err(|error| ScenarioFaults(vec![error.to_string()]))?;
+        let document: Value<'_> = text.parse::<Table>()?.try_into()?;
         let faults = Faults::new(usize::MAX, fields::dotted);
         fields::read(document, faults, scenario).map_err(|faults| {
-            let told = faults.told.iter();
-            ScenarioFaults(told.map(ToString::to_string).collect())
+            let told: Vec<_> = faults.told.iter().map(ToString::to_string).collect();
+            anyhow!("{}", told.join("\n"))
         })
     }
 }
@@ -118,19 +104,8 @@ fn arrivals(fields: &mut Fields<'_, '_>) -> Option<(Spacing, Vec<Phase>)> {
     Some((spacing?, phases?))
 }
 
-#[derive(Clone, Copy)]
-enum ShapeWord {
-    Flat,
-    Ramp,
-    Spike,
-}
-
 fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
-    let shapes = word([
-        ("flat", ShapeWord::Flat),
-        ("ramp", ShapeWord::Ramp),
-        ("spike", ShapeWord::Spike),
-    ]);
+    let shapes = word(["flat", "ramp", "spike"].map(|shape| (shape, shape)));
     let Some(shape) = fields.required("shape", shapes) else {
         // What the others should be depends on it.
         fields.each(|_, _| Some(()));
@@ -138,7 +113,7 @@ fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
     };
     let orders = whole(1..=MAX_ORDERS);
     let seconds = number(0.0..=MAX_SECONDS);
-    if let ShapeWord::Spike = shape {
+    if shape == "spike" {
         let orders = fields.required("orders", orders);
         let seconds = fields.required("seconds", seconds);
         let half_life = number(0.001..=MAX_SECONDS);
@@ -153,8 +128,8 @@ fn phase(fields: &mut Fields<'_, '_>) -> Option<Phase> {
     }
     let orders = fields.optional("orders", orders).flatten();
     let seconds = fields.optional("seconds", seconds).flatten();
-    if let ShapeWord::Flat = shape {
-        let rate = number(f64::MIN_POSITIVE..=MAX_RATE);
+    if shape == "flat" {
+        let rate = positive(MAX_RATE);
         let rate = fields.optional("rate", rate).flatten();
         return by_rate(fields, Shape::Flat, rate, orders, seconds);
     }
@@ -210,33 +185,21 @@ fn rounded(number: f64) -> u64 {
     whole.map_or(0, |whole| whole.as_secs())
 }
 
-#[derive(Clone, Copy)]
-enum PopularityWord {
-    Uniform,
-    Hot,
-    Zipf,
-}
-
 fn shows(fields: &mut Fields<'_, '_>) -> Option<Shows> {
-    let popularities = word([
-        ("uniform", PopularityWord::Uniform),
-        ("hot", PopularityWord::Hot),
-        ("zipf", PopularityWord::Zipf),
-    ]);
+    let popularities = word(["uniform", "hot", "zipf"].map(|popularity| (popularity, popularity)));
     all!(Shows {
         number: fields.or("number", 1, whole(1..=MAX_SHOWS)),
         seats: fields.required("seats", whole(0..=MAX_SEATS)),
         hold_seconds: fields.or("hold_seconds", 0, whole(0..=604_800)),
         max_per_user: fields.or("max_per_user", 10, whole(1..=MAX_SEATS)),
-        popularity: match fields.or("popularity", PopularityWord::Uniform, popularities) {
-            None => None,
-            Some(PopularityWord::Uniform) => Some(Popularity::Uniform),
-            Some(PopularityWord::Hot) => all!(Popularity::Hot {
+        popularity: match fields.or("popularity", "uniform", popularities)? {
+            "hot" => all!(Popularity::Hot {
                 share: fields.required("hot_share", number(0.0..=1.0)),
             }),
-            Some(PopularityWord::Zipf) => all!(Popularity::Zipf {
+            "zipf" => all!(Popularity::Zipf {
                 exponent: fields.required("zipf_exponent", number(0.0..=10.0)),
             }),
+            _ => Some(Popularity::Uniform),
         },
     })
 }
@@ -286,8 +249,10 @@ fn by_kind(
     fields: &mut Fields<'_, '_>,
     number: impl Fn(&Value<'_>) -> Result<f64, String>,
 ) -> Option<Vec<(FaultKind, f64)>> {
-    let known = FaultKind::ALL.map(FaultKind::name).join(", ");
-    by_name(fields, &format!("one of {known}"), number, FaultKind::named)
+    let known = kinds_of_faults().collect::<Vec<_>>().join(", ");
+    by_name(fields, &format!("one of {known}"), number, |name| {
+        name.parse().ok()
+    })
 }
 
 fn weight(value: &Value<'_>) -> Result<f64, String> {
@@ -463,7 +428,8 @@ mod tests {
     "#;
 
     fn faults(text: &str) -> Vec<String> {
-        Scenario::parse(text).unwrap_err().0
+        let told = Scenario::parse(text).unwrap_err().to_string();
+        told.lines().map(str::to_owned).collect()
     }
 
     /// The small scenario with more lines, before its first table.
@@ -533,7 +499,7 @@ mod tests {
         let expected = [
             "about: is missing",
             "arrivals.spacing: must be one of: random, even",
-            "arrivals.phases[0].rate: must be a number from",
+            "arrivals.phases[0].rate: must be a number above 0",
             "arrivals.phases[0]: needs two of rate, orders and seconds",
             "arrivals.phases[1].to_rate: is missing",
             "arrivals.phases[2].half_life_seconds: is missing",
@@ -611,8 +577,8 @@ mod tests {
         assert_eq!((by_both.orders, by_both.seconds), (100, 4.0));
         let all = phase("rate = 50\norders = 100\nseconds = 4").unwrap_err();
         assert_eq!(
-            all.0,
-            ["arrivals.phases[0]: needs two of rate, orders and seconds"]
+            all.to_string(),
+            "arrivals.phases[0]: needs two of rate, orders and seconds"
         );
     }
 

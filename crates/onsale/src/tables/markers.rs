@@ -5,31 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{bail, ensure};
 
-/// A line that begins or ends a place.
-enum Marker<'a> {
-    Start(&'a str),
-    End(&'a str),
-}
-
-/// `None` of any other line, comments of other kinds included.
-fn marker(line: &str) -> Option<Marker<'_>> {
-    let inner = line
-        .trim()
-        .strip_prefix("<!--")?
-        .strip_suffix("-->")?
-        .trim();
-    let (name, is_end) = inner
-        .strip_prefix('/')
-        .map_or((inner, false), |name| (name, true));
+/// The name in a line that begins or ends a place, and whether it ends it; `None` of any other
+/// line, comments of other kinds included.
+fn marker(line: &str) -> Option<(&str, bool)> {
+    let comment = line.trim().strip_prefix("<!--")?.strip_suffix("-->")?;
+    let inner = comment.trim();
+    let name = inner.strip_prefix('/').unwrap_or(inner);
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.is_empty() || !name.bytes().all(is_name) {
-        return None;
-    }
-    Some(if is_end {
-        Marker::End(name)
-    } else {
-        Marker::Start(name)
-    })
+    let is_marker = !name.is_empty() && name.bytes().all(is_name);
+    is_marker.then_some((name, name != inner))
 }
 
 /// The document with each table in its place; what is not between markers of one
@@ -45,7 +29,7 @@ pub(super) fn replaced(
     for (number, line) in document.split_inclusive('\n').enumerate() {
         let at = number + 1;
         match (marker(line), open) {
-            (Some(Marker::Start(name)), None) => {
+            (Some((name, false)), None) => {
                 ensure!(
                     known.contains(&name),
                     "line {at}: there is no table for <!-- {name} -->"
@@ -59,10 +43,10 @@ pub(super) fn replaced(
                     written.push_str("\n\n");
                 }
             }
-            (Some(Marker::Start(name)), Some(outer)) => {
+            (Some((name, false)), Some(outer)) => {
                 bail!("line {at}: <!-- {name} --> before <!-- /{outer} -->")
             }
-            (Some(Marker::End(name)), _) => {
+            (Some((name, true)), _) => {
                 ensure!(
                     open == Some(name),
                     "line {at}: <!-- /{name} --> without <!-- {name} -->"

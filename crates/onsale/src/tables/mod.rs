@@ -10,6 +10,7 @@ mod markers;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
+use strum::IntoStaticStr;
 
 use self::footing::footing;
 use self::markers::replaced;
@@ -25,10 +27,11 @@ use crate::files;
 use crate::plot::{Plot, picture};
 use crate::provenance::Provenance;
 use crate::report::result::Report;
-use crate::report::{plots, table};
+use crate::report::{plots, tables};
 
 /// A file of results, `NAME.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub(crate) enum Source {
     /// The tables of `onsale bench`.
     Memory,
@@ -73,16 +76,8 @@ struct Written {
 
 impl Source {
     /// Its file.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Services => "services",
-            Self::FlashSale => "flash-sale",
-            Self::FlashSaleOpenGate => "flash-sale-open-gate",
-            Self::Stadium => "stadium",
-            Self::Chaos => "chaos",
-            Self::ChaosCluster => "chaos-cluster",
-        }
+    fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The places of its tables; that of a scenario is called like its file.
@@ -152,25 +147,21 @@ impl Written {
         match source {
             Source::Memory => {
                 let report: memory::Report = read(path)?;
-                self.add_table(memory::MARKER, &report.table(), &report.setting);
+                self.add_table(memory::MARKER, report.table(), &report.setting);
                 self.add_missed(source, report.missed);
             }
             Source::Services => {
                 let report: services::Report = read(path)?;
                 for (marker, table) in report.tables() {
-                    self.add_table(marker, &table, &report.setting);
+                    self.add_table(marker, table, &report.setting);
                 }
                 self.add_picture("benchmarks.svg", &report.plots());
                 self.add_missed(source, report.missed);
             }
-            Source::FlashSale
-            | Source::FlashSaleOpenGate
-            | Source::Stadium
-            | Source::Chaos
-            | Source::ChaosCluster => {
+            _ => {
                 let report: Report = read(path)?;
                 let provenance = &report.setting.provenance;
-                self.add_table(source.name(), &table::of(&report), provenance);
+                self.add_table(source.name(), tables::of_document(&report), provenance);
                 if source == Source::FlashSale {
                     self.add_picture("benchmarks-flash-sale.svg", &plots::sale(&report));
                 }
@@ -180,7 +171,7 @@ impl Written {
         Ok(())
     }
 
-    fn add_table(&mut self, marker: &'static str, table: &str, provenance: &Provenance) {
+    fn add_table(&mut self, marker: &'static str, table: impl Display, provenance: &Provenance) {
         let footing = footing(provenance);
         self.tables.insert(marker, format!("{table}\n{footing}"));
     }

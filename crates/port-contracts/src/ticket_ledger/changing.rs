@@ -1,6 +1,9 @@
+//! Cases of confirming, cancelling and expiring.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use domain::ids::UserId;
 use domain::order::Order;
 
 use domain::receipt::TicketId;
@@ -17,7 +20,11 @@ use crate::support::{concurrently, give_up_after};
 use TransitionKind::{Cancel, Confirm};
 
 const fn request(kind: TransitionKind, ticket_id: TicketId) -> TransitionRequest {
-    TransitionRequest { ticket_id, kind }
+    TransitionRequest {
+        ticket_id,
+        kind,
+        holder: None,
+    }
 }
 
 fn refused(outcome: &TransitionOutcome) -> Option<Refusal> {
@@ -25,6 +32,33 @@ fn refused(outcome: &TransitionOutcome) -> Option<Refusal> {
         TransitionOutcome::Refused(_, refusal) => Some(*refusal),
         _ => None,
     }
+}
+
+/// Neither its holder nor anybody else finds it changed.
+pub async fn a_ticket_of_somebody_else_stays_as_it_is(h: &StoreHarness) {
+    h.given(&[holding_show("a", 9, 60)], &["1"]).await;
+    let source = OrderSource::new(1);
+    let id = decided(h, &source, 1, "a").await[0].ticket_id;
+    let by = |holder: &str, kind| TransitionRequest {
+        holder: Some(UserId::new(holder).unwrap()),
+        ..request(kind, id)
+    };
+    let before = h.ticket(id).await;
+    let requests = [by("2", Confirm), by("2", Cancel)];
+    let report = h.ports.ledger.transition(&requests).await.unwrap();
+    assert_eq!(report.outcomes, vec![TransitionOutcome::NotTheirs; 2]);
+    assert_eq!(h.ticket(id).await, before);
+    assert_eq!(h.seats("a").await, seats(8, 1, 0));
+    let report = h
+        .ports
+        .ledger
+        .transition(&[by("1", Confirm)])
+        .await
+        .unwrap();
+    assert!(matches!(
+        report.outcomes[..],
+        [TransitionOutcome::Changed(_)]
+    ));
 }
 
 /// Orders for one seat each, decided.
@@ -49,12 +83,7 @@ pub async fn confirming_sells_held_seats_once(h: &StoreHarness) {
         version: 2,
         ..reserved
     };
-    let report = h
-        .ports
-        .ledger
-        .transition(&[request(Confirm, order.ticket_id)])
-        .await
-        .unwrap();
+    let report = h.transitions(&[request(Confirm, order.ticket_id)]).await;
     assert_eq!(
         report.outcomes,
         [TransitionOutcome::Changed(confirmed.clone())]
@@ -125,21 +154,17 @@ pub async fn each_request_has_an_outcome_of_its_own(h: &StoreHarness) {
     let b = decided(h, &source, 1, "b").await;
     let c = decided(h, &source, 1, "c").await;
     let (unknown, rejected) = (source.ticket_id(), a[2].ticket_id);
-    let report = h
-        .ports
-        .ledger
-        .transition(&[
-            request(Confirm, b[0].ticket_id),
-            request(Confirm, unknown),
-            request(Cancel, a[1].ticket_id),
-            request(Confirm, rejected),
-            request(Cancel, rejected),
-            request(Confirm, c[0].ticket_id),
-            request(Cancel, unknown),
-            request(Confirm, a[0].ticket_id),
-        ])
-        .await
-        .unwrap();
+    let requests = [
+        request(Confirm, b[0].ticket_id),
+        request(Confirm, unknown),
+        request(Cancel, a[1].ticket_id),
+        request(Confirm, rejected),
+        request(Cancel, rejected),
+        request(Confirm, c[0].ticket_id),
+        request(Cancel, unknown),
+        request(Confirm, a[0].ticket_id),
+    ];
+    let report = h.transitions(&requests).await;
     let [b0, none, a1, no_seats, nothing, c0, no_one, a0] =
         <[_; 8]>::try_from(report.outcomes).unwrap();
     let ended = |outcome| {
@@ -172,7 +197,7 @@ pub async fn requests_for_one_ticket_count_in_sequence(h: &StoreHarness) {
     let order = &decided(h, &OrderSource::new(1), 1, "a").await[0];
     let requests =
         [Confirm, Confirm, Cancel, Confirm, Cancel].map(|kind| request(kind, order.ticket_id));
-    let report = h.ports.ledger.transition(&requests).await.unwrap();
+    let report = h.transitions(&requests).await;
     let [sold, still_sold, cancelled, too_late, still_cancelled] =
         <[_; 5]>::try_from(report.outcomes).unwrap();
     let (sold, cancelled) = (changed(sold), changed(cancelled));
@@ -357,7 +382,7 @@ pub async fn a_transition_given_up_midway_happened_whole_or_not_at_all(h: &Store
             .map(|order| request(Confirm, order.ticket_id))
             .collect();
         let done = give_up_after(polls, h.ports.ledger.transition(&requests)).await;
-        let again = h.ports.ledger.transition(&requests).await.unwrap().outcomes;
+        let again = h.transitions(&requests).await.outcomes;
         let changes = again
             .iter()
             .filter(|outcome| matches!(outcome, TransitionOutcome::Changed(_)))

@@ -1,3 +1,5 @@
+//! Cases of locks and reading.
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,7 +7,8 @@ use std::time::Duration;
 use domain::journal::{Change, HistoryEntry, SeatsFrom};
 use domain::order::Order;
 use domain::ports::TicketPage;
-use domain::rule::{Refusal, TransitionKind, TransitionRequest};
+use domain::rule::TransitionKind::{Cancel, Confirm};
+use domain::rule::{Refusal, TransitionOutcome, TransitionRequest};
 use domain::show::{Capacity, ShowChange};
 use domain::ticket::Ticket;
 use tokio::runtime::Handle;
@@ -17,7 +20,7 @@ use crate::fixtures::{
     OrderSource, holding_show, just_before, seats, show, show_id, start, user, user_id,
 };
 use crate::harness::StoreHarness;
-use crate::support::within;
+use crate::support::{in_pages, within};
 
 /// Runs what may block its thread on the clock, or on a lock behind it.
 fn on_a_thread<T: Send + 'static>(
@@ -53,7 +56,8 @@ pub async fn the_clock_is_read_under_the_lock(h: &StoreHarness) {
         let ledger = Arc::clone(&h.ports.ledger);
         let request = TransitionRequest {
             ticket_id: held.ticket_id,
-            kind: TransitionKind::Confirm,
+            kind: Confirm,
+            holder: None,
         };
         async move { ledger.transition(&[request]).await }
     });
@@ -67,10 +71,7 @@ pub async fn the_clock_is_read_under_the_lock(h: &StoreHarness) {
     assert!(
         matches!(
             &report.outcomes[..],
-            [domain::rule::TransitionOutcome::Refused(
-                _,
-                Refusal::HoldExpired
-            )]
+            [TransitionOutcome::Refused(_, Refusal::HoldExpired)]
         ),
         "{:?}",
         report.outcomes
@@ -106,14 +107,8 @@ pub async fn reading_waits_for_no_lock(h: &StoreHarness) {
         assert_eq!(found, Some(user("1")));
         assert!(h.ticket(decided.ticket_id).await.is_some());
         assert!(h.ticket(batch[0].ticket_id).await.is_none());
-        let page = TicketPage {
-            limit: 10,
-            after: None,
-        };
-        let listed = h.ports.ledger.list_by_user(&user_id("1"), page).await;
-        assert_eq!(listed.unwrap().len(), 1);
-        let history = h.ports.ledger.history(&show_id("a"), 0, 10).await;
-        assert_eq!(history.unwrap().len(), 2);
+        assert_eq!(h.tickets_of("1").await.len(), 1);
+        assert_eq!(h.history("a", 0, 10).await.len(), 2);
     })
     .await;
     drop(stall);
@@ -130,8 +125,7 @@ pub async fn decided_tickets_are_found_by_id(h: &StoreHarness) {
     let undecided = source.orders(2, "a", "1");
     assert_eq!(h.ports.ledger.find(&[]).await.unwrap(), []);
     h.decide(&orders).await;
-    h.transition(TransitionKind::Confirm, orders[1].ticket_id)
-        .await;
+    h.transition(Confirm, orders[1].ticket_id).await;
     let ids: Vec<_> = [&undecided[..1], &orders, &undecided[1..]]
         .concat()
         .iter()
@@ -177,8 +171,7 @@ pub async fn a_users_tickets_are_listed_newest_first(h: &StoreHarness) {
     };
     h.decide(&by_process(early)).await;
     h.decide(&by_process(late)).await;
-    h.transition(TransitionKind::Cancel, orders[1].ticket_id)
-        .await;
+    h.transition(Cancel, orders[1].ticket_id).await;
     let mut expected: Vec<_> = orders
         .iter()
         .filter(|order| order.user_id == user_id("1"))
@@ -188,45 +181,24 @@ pub async fn a_users_tickets_are_listed_newest_first(h: &StoreHarness) {
     expected.reverse();
     let ties = expected.windows(2).filter(|pair| pair[0].0 == pair[1].0);
     assert!(ties.count() > 0);
-    let list = async |user: &str, limit, after| {
-        let page = TicketPage { limit, after };
-        let listed = h.ports.ledger.list_by_user(&user_id(user), page).await;
-        listed.unwrap()
-    };
     let place = |ticket: &Ticket| (ticket.order.requested_at, ticket.order.ticket_id);
     for limit in [1, 4, 100] {
-        let mut listed: Vec<Ticket> = Vec::new();
-        loop {
-            let page = list("1", limit, listed.last().map(place)).await;
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            listed.extend(page);
-        }
+        let page = async |after: Option<&Ticket>| {
+            let after = after.map(place);
+            let page = TicketPage { limit, after };
+            let page = h.ports.ledger.list_by_user(&user_id("1"), page).await;
+            page.unwrap()
+        };
+        let listed = in_pages(limit, page).await;
         assert_eq!(listed.iter().map(place).collect::<Vec<_>>(), expected);
         for ticket in listed {
             let id = ticket.order.ticket_id;
             assert_eq!(h.ticket(id).await, Some(ticket));
         }
     }
-    assert_eq!(list("2", 100, None).await.len(), 6);
-    assert_eq!(list("3", 100, None).await, []);
-    assert_eq!(list("nobody", 100, None).await, []);
-}
-
-async fn history_in_pages(h: &StoreHarness, limit: usize) -> Vec<HistoryEntry> {
-    let mut paged: Vec<HistoryEntry> = Vec::new();
-    loop {
-        let after = paged.last().map_or(0, HistoryEntry::seq);
-        let page = h.ports.ledger.history(&show_id("a"), after, limit).await;
-        let page = page.unwrap();
-        assert!(page.len() <= limit);
-        if page.is_empty() {
-            return paged;
-        }
-        paged.extend(page);
-    }
+    assert_eq!(h.tickets_of("2").await.len(), 6);
+    assert_eq!(h.tickets_of("3").await, []);
+    assert_eq!(h.tickets_of("nobody").await, []);
 }
 
 /// Decisions and other changes in one sequence, each in the place of its number.
@@ -238,25 +210,17 @@ pub async fn the_history_comes_in_pages_without_a_gap(h: &StoreHarness) {
     batch.insert(1, source.order("b", "1"));
     h.decide(&batch).await;
     let [a0, _, a1, a2, a3] = <[_; 5]>::try_from(batch).unwrap();
-    h.transition(TransitionKind::Confirm, a0.ticket_id).await;
-    h.transition(TransitionKind::Cancel, a0.ticket_id).await;
-    h.transition(TransitionKind::Cancel, a1.ticket_id).await;
+    h.transition(Confirm, a0.ticket_id).await;
+    h.transition(Cancel, a0.ticket_id).await;
+    h.transition(Cancel, a1.ticket_id).await;
     let larger = ShowChange {
         capacity: Some(Capacity::new(9).unwrap()),
         ..ShowChange::default()
     };
-    h.ports
-        .ledger
-        .change_show(&show_id("a"), &larger)
-        .await
-        .unwrap();
+    h.change_show("a", &larger).await;
     h.clock.advance_seconds(10);
     h.expire_due(10).await;
-    let history = async |after, limit| {
-        let page = h.ports.ledger.history(&show_id("a"), after, limit).await;
-        page.unwrap()
-    };
-    let all = history(0, 100).await;
+    let all = h.history("a", 0, 100).await;
     let seqs: Vec<_> = all.iter().map(HistoryEntry::seq).collect();
     assert_eq!(seqs, (1..=10).collect::<Vec<_>>());
     let decided: Vec<_> = all[1..5]
@@ -292,9 +256,12 @@ pub async fn the_history_comes_in_pages_without_a_gap(h: &StoreHarness) {
         ]
     );
     for limit in [1, 3, 10] {
-        assert_eq!(history_in_pages(h, limit).await, all);
+        let page = async |after: Option<&HistoryEntry>| {
+            let after = after.map_or(0, HistoryEntry::seq);
+            h.history("a", after, limit).await
+        };
+        assert_eq!(in_pages(limit, page).await, all);
     }
-    assert_eq!(history(10, 5).await, []);
-    let unknown = h.ports.ledger.history(&show_id("c"), 0, 5).await;
-    assert_eq!(unknown.unwrap(), []);
+    assert_eq!(h.history("a", 10, 5).await, []);
+    assert_eq!(h.history("c", 0, 5).await, []);
 }

@@ -1,10 +1,13 @@
+//! Cases of changing a show.
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use domain::journal::{Change, HistoryEntry};
 use domain::order::Order;
 use domain::ports::ChangeShowError;
-use domain::rule::{TermsRefused, TransitionKind};
+use domain::rule::TermsRefused;
+use domain::rule::TransitionKind::Confirm;
 use domain::show::{Capacity, HoldSeconds, ShowChange, TermsError, Title};
 use domain::ticket::{RejectionReason, Status};
 
@@ -29,8 +32,7 @@ pub async fn capacity_below_held_and_sold_is_refused(h: &StoreHarness) {
     };
     let orders = [order(3), order(2)];
     h.decide(&orders).await;
-    h.transition(TransitionKind::Confirm, orders[1].ticket_id)
-        .await;
+    h.transition(Confirm, orders[1].ticket_id).await;
     let before = h.standing("a").await;
     assert_eq!(before.seats, seats(5, 3, 2));
     let change = async |seats| {
@@ -116,12 +118,7 @@ pub async fn new_terms_are_journaled_and_rule_the_next_order(h: &StoreHarness) {
         title: Some(Title::new("Zoë 🎟").unwrap()),
         ..ShowChange::default()
     };
-    let renamed = h
-        .ports
-        .ledger
-        .change_show(&show_id("a"), &title)
-        .await
-        .unwrap();
+    let renamed = h.change_show("a", &title).await;
     assert_eq!(renamed.show.title.as_str(), "Zoë 🎟");
     assert_eq!((renamed.seats, renamed.seq), (seats(9, 0, 1), 2));
     assert_eq!(standing_of(&other.shows, "a").await, Some(renamed));
@@ -133,16 +130,11 @@ pub async fn new_terms_are_journaled_and_rule_the_next_order(h: &StoreHarness) {
     };
     // The second time it is no change.
     for _ in 0..2 {
-        let changed = h
-            .ports
-            .ledger
-            .change_show(&show_id("a"), &terms)
-            .await
-            .unwrap();
+        let changed = h.change_show("a", &terms).await;
         assert_eq!((changed.seats, changed.seq), (seats(9, 0, 1), 3));
         assert_eq!(h.standing("a").await, changed);
     }
-    let journaled = h.ports.ledger.history(&show_id("a"), 2, 10).await.unwrap();
+    let journaled = h.history("a", 2, 10).await;
     let [HistoryEntry::Changed(entry)] = &journaled[..] else {
         panic!("{journaled:?}");
     };

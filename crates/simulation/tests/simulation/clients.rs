@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::Quantity;
+use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, TicketId};
 use domain::rule::TransitionKind;
 use domain::ticket::{Status, Ticket};
@@ -130,7 +131,9 @@ async fn order(world: &Arc<RunningWorld>, request: OrderRequest) -> Option<Ticke
     let asked = request.clone();
     world.note("client", format_args!("attempt {attempt}: {request:?}"));
     let answer = ask(world, |office| {
-        ATTEMPT.scope(attempt, async move { office.place_order(request).await })
+        ATTEMPT.scope(attempt, async move {
+            office.place_order(&Principal::agent(), request).await
+        })
     })
     .await;
     world.note("client", format_args!("attempt {attempt}: {answer:?}"));
@@ -182,7 +185,8 @@ fn check_refusal(world: &World, request: &OrderRequest, began: Timestamp, error:
         PlaceOrderError::SalesClosed(_)
         | PlaceOrderError::NotQueued(_)
         | PlaceOrderError::StoreUnavailable(_) => true,
-        PlaceOrderError::QuantityAboveLimit { .. }
+        PlaceOrderError::Forbidden
+        | PlaceOrderError::QuantityAboveLimit { .. }
         | PlaceOrderError::ShowNotFound
         | PlaceOrderError::UserNotFound
         | PlaceOrderError::ClockOff
@@ -256,7 +260,7 @@ async fn change(world: &Arc<RunningWorld>, id: TicketId, kind: TransitionKind) {
     let before = world.told.lock().seen(id);
     world.note("client", format_args!("{kind:?} {id}"));
     let answer = ask(world, |office| async move {
-        office.change_ticket(id, kind).await
+        office.change_ticket(&Principal::agent(), id, kind).await
     })
     .await;
     world.note("client", format_args!("{kind:?} {id}: {answer:?}"));
@@ -266,7 +270,9 @@ async fn change(world: &Arc<RunningWorld>, id: TicketId, kind: TransitionKind) {
 async fn read(world: &Arc<RunningWorld>, id: TicketId) -> Option<Ticket> {
     let before = world.told.lock().seen(id);
     let answer = ask(world, |office| async move {
-        office.read_ticket(id, &LineHint::default()).await
+        office
+            .read_ticket(&Principal::agent(), id, &LineHint::default())
+            .await
     })
     .await?;
     match answer {

@@ -32,7 +32,7 @@ pub(crate) struct Keyed {
 }
 
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct Known {
     pub(crate) attempts: Vec<Attempt>,
     /// Tickets of which somebody was told that they are or will be decided.
     pub(crate) taken: BTreeSet<TicketId>,
@@ -43,7 +43,7 @@ pub(crate) struct Told {
     changes: BTreeSet<(TicketId, bool)>,
 }
 
-impl Told {
+impl Known {
     /// The number of a new attempt to order.
     pub(crate) fn attempt(&mut self) -> usize {
         self.attempts.push(Attempt {

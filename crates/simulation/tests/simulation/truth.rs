@@ -92,7 +92,9 @@ pub(crate) fn changed(
                 format_args!("undecided, after version {before}"),
             );
         }
-        Some(Err(ChangeTicketError::NotFound)) => check(false, format_args!("never issued")),
+        Some(Err(error @ (ChangeTicketError::NotFound | ChangeTicketError::Forbidden))) => {
+            check(false, format_args!("{error}"));
+        }
         Some(Err(ChangeTicketError::StoreUnavailable(_))) | None => {
             world.told.lock().changed(id, kind);
         }

@@ -7,14 +7,14 @@ use parking_lot::Mutex;
 use crate::broker::Broker;
 use crate::course::{Course, beginning};
 use crate::store::Tables;
-use crate::told::Told;
+use crate::told::Known;
 
 /// What all processes and clients of a run share.
 pub(crate) struct World {
     course: Course,
     pub(crate) broker: Mutex<Broker>,
     pub(crate) tables: Mutex<Tables>,
-    pub(crate) told: Mutex<Told>,
+    pub(crate) told: Mutex<Known>,
 }
 
 impl World {

@@ -1,6 +1,6 @@
 //! What is in effect for a queue: its arguments, and the policies that the broker applies.
 
-use domain::ports::{Finding, Level};
+use domain::ports::Finding;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -236,8 +236,7 @@ fn operators_policy<'a>(
 }
 
 fn unknown(queue: &str, answers: &Answers, why: &str) -> Finding {
-    Finding::new(
-        Level::Unknown,
+    Finding::unknown(
         queue,
         format!("policies: not checked, because {why}"),
         format!(

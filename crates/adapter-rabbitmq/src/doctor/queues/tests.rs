@@ -390,7 +390,7 @@ fn policies_that_are_not_told_are_unknown_or_taken_from_what_was_reported() {
     // The name is enough to clear it, where policies may not be listed.
     for answers in with_policy(POLICIES, queue, &length) {
         let forbidden = Answers {
-            policies: Err(NotTold::Forbidden),
+            policies: Err(NoReply::Forbidden),
             ..answers
         };
         let finding = the_only(&forbidden);
@@ -414,7 +414,7 @@ fn policies_that_are_not_told_are_unknown_or_taken_from_what_was_reported() {
     };
     assert_eq!(found(&elsewhere), []);
     let forbidden = Answers {
-        operator_policies: Err(NotTold::Forbidden),
+        operator_policies: Err(NoReply::Forbidden),
         ..silent
     };
     assert_eq!(the_only(&forbidden).level, Level::Unknown);
@@ -537,14 +537,14 @@ fn a_queue_without_a_leader_is_broken() {
 #[test]
 fn queues_that_cannot_be_listed_are_unknown_and_a_missing_vhost_is_broken() {
     for (why, level, words) in [
-        (NotTold::NotFound, Level::Broken, "rabbitmqctl add_vhost /"),
+        (NoReply::NotFound, Level::Broken, "rabbitmqctl add_vhost /"),
         (
-            NotTold::Forbidden,
+            NoReply::Forbidden,
             Level::Unknown,
             "set_permissions -p / asker '^$' '^$' '^$'",
         ),
         (
-            NotTold::Failed("no connection".to_owned()),
+            NoReply::Failed("no connection".to_owned()),
             Level::Unknown,
             "run it again",
         ),

@@ -39,8 +39,9 @@ impl TicketLedger for SimStore {
             let now = self.node.now();
             let renamed = |order: &Order| {
                 let lane = world.plan.lanes.of(&order.show_id);
+                let issued = self.receipts.issue(now, lane, order.class, &order.user_id);
                 Order {
-                    ticket_id: self.receipts.issue(now, lane, order.class),
+                    ticket_id: issued,
                     ..order.clone()
                 }
             };

@@ -1,3 +1,5 @@
+//! Cases of batches of orders that are decided.
+
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -5,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::order::Order;
 use domain::ports::DecideReport;
-use domain::rule::{Decision, Refusal, TransitionKind, TransitionOutcome};
+use domain::rule::TransitionKind::{Cancel, Confirm};
+use domain::rule::{Decision, Refusal, TransitionOutcome};
 use domain::show::{SalesWindow, ShowSeats};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 
 use crate::fixtures::{
-    OrderSource, holding_show, just_before, quantity, seats, show, show_id, start, user_id,
+    OrderSource, holding_show, just_before, quantity, seats, show, show_id, start,
 };
 use crate::harness::{StoreHarness, standing_of};
 use crate::support::{Background, concurrently, give_up_after, within};
@@ -141,11 +144,9 @@ pub async fn a_replayed_id_returns_the_first_verdict(h: &StoreHarness) {
         statuses(&report),
         [Status::Reserved, Status::Reserved, Status::Rejected]
     );
-    h.transition(TransitionKind::Confirm, orders[0].ticket_id)
-        .await;
+    h.transition(Confirm, orders[0].ticket_id).await;
     // Now there is a seat for the one that was rejected.
-    h.transition(TransitionKind::Cancel, orders[1].ticket_id)
-        .await;
+    h.transition(Cancel, orders[1].ticket_id).await;
     let before = h.standing("a").await;
     for ledger in [&h.ports.ledger, &other.ledger] {
         let again = ledger.decide(&orders, None).await.unwrap();
@@ -252,12 +253,7 @@ pub async fn another_order_under_a_known_id_is_a_conflict_and_stores_nothing(h: 
     let (a, b) = (h.standing("a").await, h.standing("b").await);
     assert_eq!((a.seats, a.seq), (seats(8, 0, 1), 2));
     assert_eq!((b.seats, b.seq), (seats(9, 0, 0), 1));
-    let page = domain::ports::TicketPage {
-        limit: 10,
-        after: None,
-    };
-    let of_other = h.ports.ledger.list_by_user(&user_id("2"), page).await;
-    assert_eq!(of_other.unwrap(), []);
+    assert_eq!(h.tickets_of("2").await, []);
 }
 
 /// Readers of both shows and of the tickets while batches are decided.
@@ -361,10 +357,7 @@ pub async fn unknown_users_and_shows_are_verdicts(h: &StoreHarness) {
         ]
     );
     for round in 0..2 {
-        for (kind, refusal) in [
-            (TransitionKind::Confirm, Refusal::NotReserved),
-            (TransitionKind::Cancel, Refusal::Rejected),
-        ] {
+        for (kind, refusal) in [(Confirm, Refusal::NotReserved), (Cancel, Refusal::Rejected)] {
             for ticket in &tickets[..3] {
                 let outcome = h.transition(kind, ticket.order.ticket_id).await;
                 let refused = TransitionOutcome::Refused(ticket.clone(), refusal);
@@ -407,11 +400,9 @@ pub async fn the_limit_counts_live_seats(h: &StoreHarness) {
     let others = [source.order("b", "1"), source.order("a", "2"), pair()];
     assert_eq!(reasons(&others).await, [None, None, limited]);
     // Confirmed ones still count, cancelled ones don't.
-    h.transition(TransitionKind::Confirm, reserved[0].ticket_id)
-        .await;
+    h.transition(Confirm, reserved[0].ticket_id).await;
     assert_eq!(reasons(&[pair()]).await, [limited]);
-    h.transition(TransitionKind::Cancel, reserved[0].ticket_id)
-        .await;
+    h.transition(Cancel, reserved[0].ticket_id).await;
     assert_eq!(
         reasons(&[pair(), source.order("a", "1")]).await,
         [None, limited]

@@ -1,0 +1,258 @@
+//! Who may: tokens and rights.
+
+use std::collections::BTreeSet;
+
+use api::application::Role;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::time::Timestamp;
+use http_api::{Needs, routes};
+use reqwest::{Method, RequestBuilder};
+use ring::hmac;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, SHOW, TestService, USER};
+
+const SECRET: &str = "a secret that issuer and service share";
+pub(crate) const ADMIN: &str = "the administration's own token";
+const HOUR: i64 = 3_600;
+
+/// A service that asks for tokens.
+pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
+    let mut variables = vec![
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__ISSUER", "https://issuer"),
+        ("APP__AUTH__AUDIENCE", "tickets"),
+        ("APP__AUTH__ALGORITHMS", "HS256"),
+        ("APP__AUTH__HMAC_SECRET", SECRET),
+        ("APP__ADMIN__TOKEN", ADMIN),
+    ];
+    variables.extend(more);
+    TestService::with(Role::All, &variables).await
+}
+
+fn seconds() -> i64 {
+    let now: Timestamp = jiff::Timestamp::now().to_string().parse().unwrap();
+    now.as_micros() / 1_000_000
+}
+
+fn claims(user: &str, roles: &str) -> Value {
+    json!({"iss": "https://issuer", "aud": "tickets", "exp": seconds() + HOUR,
+        "sub": user, "roles": roles})
+}
+
+fn signed(claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let said = format!("{}.{}", part(&json!({"alg": "HS256"})), part(claims));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = hmac::sign(&key, said.as_bytes());
+    format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+pub(crate) fn buyer(user: &str) -> String {
+    signed(&claims(user, ""))
+}
+
+/// The method's request with a token, or without one.
+fn asking(service: &TestService, token: &str, method: Method, path: &str) -> RequestBuilder {
+    let request = service.request(method, path);
+    if token.is_empty() {
+        return request;
+    }
+    request.bearer_auth(token)
+}
+
+pub(crate) async fn post(service: &TestService, token: &str, path: &str, body: Value) -> Answer {
+    Answer::to(asking(service, token, Method::POST, path).json(&body)).await
+}
+
+async fn get(service: &TestService, token: &str, path: &str) -> Answer {
+    Answer::to(asking(service, token, Method::GET, path)).await
+}
+
+/// The ticket of an order, once it is decided.
+pub(crate) async fn decided(service: &TestService, token: &str, order: Value) -> String {
+    let placed = post(service, token, "/tickets", order).await;
+    assert_eq!(placed.status, 202, "{:?}", placed.body);
+    let id = placed.text("ticket_id");
+    loop {
+        let read = get(service, token, &format!("/tickets/{id}")).await;
+        if read.text("status") != "processing" {
+            return id;
+        }
+    }
+}
+
+/// A path of each route, with ids in it of which none exists.
+fn written(path: &str) -> String {
+    let ticket = "/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
+    path.replace("/tickets/{id}", ticket).replace("{id}", "7")
+}
+
+/// One table, from the routes: what each kind of caller gets.
+#[tokio::test]
+async fn every_route_asks_for_what_it_needs() {
+    let service = guarded(&[]).await;
+    let callers = [
+        ("nobody", String::new()),
+        ("a forger", format!("{}x", buyer(USER))),
+        ("a buyer", buyer(USER)),
+        ("an agent", signed(&claims("shop", "agent"))),
+        ("an operator", signed(&claims("boss", "operator"))),
+        ("admin.token", ADMIN.to_owned()),
+    ];
+    let routes = routes();
+    assert!(routes.len() > 15);
+    for (who, token) in &callers {
+        for route in &routes {
+            let path = written(route.path);
+            let answer = asking(&service, token, route.method.parse().unwrap(), &path);
+            let answer = answer.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let proves = !matches!(*who, "nobody" | "a forger");
+            let administers = matches!(*who, "an operator" | "admin.token");
+            let refused = match route.needs {
+                Needs::Nothing => None,
+                Needs::Caller | Needs::Listener => (!proves).then_some(401),
+                Needs::Operator if !proves => Some(401),
+                Needs::Operator => (!administers).then_some(403),
+            };
+            let what = format!("{who}: {} {path}", route.method);
+            match refused {
+                Some(refused) => assert_eq!(status, refused, "{what}"),
+                // Rights over whom are the use case's: nobody's ticket is changed by an operator.
+                None if status == 403 => assert!(
+                    administers && route.needs == Needs::Caller && route.method == "POST",
+                    "{what}"
+                ),
+                None => assert_ne!(status, 401, "{what}"),
+            }
+            if status == 401 {
+                let challenge = &answer.headers()["www-authenticate"];
+                assert!(challenge.to_str().unwrap().starts_with("Bearer "), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_buyer_acts_for_itself_alone() {
+    let service = guarded(&[]).await;
+    service.create_user_by(ADMIN, "2").await;
+    let (one, two) = (buyer(USER), buyer("2"));
+    let order = json!({"show_id": SHOW});
+    let id = decided(&service, &one, order.clone()).await;
+    let foreign = json!({"show_id": SHOW, "user_id": "2"});
+    let refused = post(&service, &one, "/tickets", foreign).await;
+    refused.assert_problem(403, "forbidden");
+    for path in ["", "/events"] {
+        let read = get(&service, &two, &format!("/tickets/{id}{path}")).await;
+        read.assert_problem(404, "ticket_not_found");
+    }
+    for change in ["confirm", "cancel"] {
+        let path = format!("/tickets/{id}/{change}");
+        let refused = post(&service, &two, &path, Value::Null).await;
+        refused.assert_problem(404, "ticket_not_found");
+    }
+    let own = get(&service, &one, "/tickets").await;
+    assert_eq!(own.body["tickets"][0]["ticket_id"], json!(id));
+    assert_eq!(
+        get(&service, &two, "/tickets").await.body["tickets"],
+        json!([])
+    );
+    let list = format!("/tickets?user_id={USER}");
+    get(&service, &two, &list)
+        .await
+        .assert_problem(403, "forbidden");
+    let operator = signed(&claims("boss", "operator"));
+    for other in [signed(&claims("shop", "agent")), operator.clone()] {
+        let listed = get(&service, &other, &list).await;
+        assert_eq!(listed.body["tickets"].as_array().unwrap().len(), 1);
+        let read = get(&service, &other, &format!("/tickets/{id}")).await;
+        assert_eq!(read.status, 200);
+    }
+    let path = format!("/tickets/{id}/cancel");
+    let refused = post(&service, &operator, &path, Value::Null).await;
+    refused.assert_problem(404, "ticket_not_found");
+    let refused = post(&service, ADMIN, &path, Value::Null).await;
+    refused.assert_problem(403, "forbidden");
+    let cancelled = post(&service, &one, &path, Value::Null).await;
+    assert_eq!(cancelled.text("status"), "cancelled");
+}
+
+#[tokio::test]
+async fn agents_order_for_everybody_and_say_for_whom() {
+    let service = guarded(&[]).await;
+    let agent = signed(&claims("shop", "agent other"));
+    let unsaid = post(&service, &agent, "/tickets", json!({"show_id": SHOW})).await;
+    unsaid.assert_invalid_fields(&["/user_id"]);
+    let order = json!({"show_id": SHOW, "user_id": USER});
+    decided(&service, &agent, order).await;
+}
+
+#[tokio::test]
+async fn a_buyer_who_is_not_known_yet_is_created_if_that_is_configured() {
+    let order = json!({"show_id": SHOW});
+    let service = guarded(&[]).await;
+    let refused = post(&service, &buyer("new"), "/tickets", order.clone()).await;
+    refused.assert_problem(404, "user_not_found");
+    let service = guarded(&[
+        ("APP__AUTH__CREATE_USERS", "true"),
+        ("APP__AUTH__PRIORITY_CLAIM", "class"),
+    ])
+    .await;
+    let mut first = claims("new", "");
+    first["class"] = json!("high");
+    decided(&service, &signed(&first), order).await;
+    let user = get(&service, ADMIN, "/users/new").await;
+    assert_eq!(
+        user.body,
+        json!({"id": "new", "name": "new", "priority": "high"})
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_token_is_said() {
+    let service = guarded(&[]).await;
+    let changed = |field: &str, value: Value| {
+        let mut claims = claims(USER, "");
+        claims[field] = value;
+        signed(&claims)
+    };
+    let long = changed("more", json!("x".repeat(9_000)));
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let unsigned = format!(
+        "{}.{}.",
+        part(json!({"alg": "none"})),
+        part(claims(USER, "operator"))
+    );
+    let wrong = [
+        (changed("iss", json!("https://other")), "issuer"),
+        (changed("aud", json!("other")), "audience"),
+        (changed("exp", json!(seconds() - HOUR)), "expired"),
+        (changed("nbf", json!(seconds() + HOUR)), "not valid yet"),
+        (changed("sub", json!("a b")), "`sub`"),
+        (changed("exp", Value::Null), "`exp`"),
+        (long, "longer"),
+        (unsigned, "token"),
+        (format!("{}A", buyer(USER)), "token"),
+        ("x.y.z".to_owned(), "token"),
+    ];
+    let mut said = BTreeSet::new();
+    for (token, what) in wrong {
+        let refused = get(&service, &token, "/tickets").await;
+        refused.assert_problem(401, "unauthorized");
+        let detail = refused.text("detail");
+        assert!(detail.contains(what), "{what}: {detail}");
+        said.insert(detail);
+        let challenge = refused.header("www-authenticate");
+        assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+    }
+    assert!(said.len() >= 7, "{said:?}");
+    let twice = asking(&service, &buyer(USER), Method::GET, "/tickets").bearer_auth(buyer("2"));
+    Answer::to(twice).await.assert_problem(401, "unauthorized");
+    let basic = service
+        .request(Method::GET, "/tickets")
+        .basic_auth(USER, Some("x"));
+    Answer::to(basic).await.assert_problem(401, "unauthorized");
+}

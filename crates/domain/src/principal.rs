@@ -1,0 +1,93 @@
+//! Who calls, and for whom they may act.
+
+use crate::ids::UserId;
+use crate::user::PriorityClass;
+
+/// Who calls, as the face to the outside has proved it. Use cases that concern somebody's tickets
+/// ask for one, so that none of them can be called without saying on whose behalf.
+///
+/// | | orders, confirms, cancels for | sees the tickets of | administers |
+/// |---|---|---|---|
+/// | a buyer | the user that it is | that user | no |
+/// | an agent, such as a shop's backend | everybody | everybody | no |
+/// | an operator | nobody | everybody | yes |
+///
+/// One caller may be several of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Principal {
+    /// The user that the caller is.
+    pub user: Option<UserId>,
+    /// Whether it acts for every user.
+    pub agent: bool,
+    /// Whether it administers.
+    pub operator: bool,
+    /// If its user does not exist, the first order creates it in this class.
+    pub enrols_as: Option<PriorityClass>,
+}
+
+/// The caller may not do this on behalf of that user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the caller may not act for this user")]
+pub struct Forbidden;
+
+impl Principal {
+    /// Acts for every user and administers nothing: everybody, where nobody has to prove who
+    /// they are.
+    #[must_use]
+    pub const fn agent() -> Self {
+        Self {
+            user: None,
+            agent: true,
+            operator: false,
+            enrols_as: None,
+        }
+    }
+
+    /// A buyer.
+    #[must_use]
+    pub fn buyer(user: UserId) -> Self {
+        Self {
+            user: Some(user),
+            ..Self::default()
+        }
+    }
+
+    /// An operator.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self {
+            operator: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it may order for the user, and confirm and cancel the user's tickets.
+    #[must_use]
+    pub fn may_act_for(&self, user: &UserId) -> bool {
+        self.agent || self.is(user)
+    }
+
+    /// Whether it may see the user's tickets.
+    #[must_use]
+    pub fn may_see(&self, user: &UserId) -> bool {
+        self.operator || self.may_act_for(user)
+    }
+
+    /// Whether it is this user.
+    #[must_use]
+    pub fn is(&self, user: &UserId) -> bool {
+        self.user.as_ref() == Some(user)
+    }
+
+    /// For the log: who changed something.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.user.as_ref().map_or("admin.token", UserId::as_str)
+    }
+
+    /// The only user for whom it may act; `None` if it acts for all, or for nobody.
+    #[must_use]
+    pub fn only_user(&self) -> Option<&UserId> {
+        self.user.as_ref().filter(|_| !self.agent)
+    }
+}

@@ -1,0 +1,179 @@
+//! Finds out who calls.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::AUTHORIZATION;
+use domain::ports::Clock;
+use domain::principal::Principal;
+use domain::user::PriorityClass;
+use futures_util::future::{Either, FutureExt, LocalBoxFuture};
+use secrecy::SecretString;
+use tokens::{Identity, Verifier};
+
+use crate::admin_token::AdminToken;
+use crate::client_limits::ClientLimits;
+use crate::live_tickets::LiveTickets;
+use crate::problem::{ApiError, Unproved};
+
+/// Who calls: known at once, or when the keys of the token are there.
+pub(crate) type Identified = Either<Ready<Found>, LocalBoxFuture<'static, Found>>;
+
+type Found = Result<Arc<Principal>, ApiError>;
+
+/// Tokens are asked for, and verified with this.
+pub struct Tokens {
+    /// Knows the keys.
+    pub verifier: Arc<Verifier>,
+    /// `auth.create_users`: whether a buyer's first order creates its user.
+    pub create_users: bool,
+}
+
+/// Tells who a request comes from, by its header `Authorization`.
+pub struct Guard {
+    /// Without it, and without tokens, everybody administers.
+    admin_token: Option<AdminToken>,
+    /// `None` if nobody has to prove who they are: `auth.mode` is `off`.
+    tokens: Option<Tokens>,
+    pub(crate) live_tickets: LiveTickets,
+    agent: Arc<Principal>,
+    operator: Arc<Principal>,
+}
+
+impl Guard {
+    /// `secrets` sign tickets for browsers: the first signs, all verify.
+    #[must_use]
+    pub fn new<'a>(
+        admin_token: Option<&SecretString>,
+        tokens: Option<Tokens>,
+        secrets: impl IntoIterator<Item = &'a str>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            admin_token: admin_token.map(AdminToken::new),
+            tokens,
+            live_tickets: LiveTickets::new(secrets, clock),
+            agent: Arc::new(Principal::agent()),
+            operator: Arc::new(Principal::operator()),
+        }
+    }
+
+    /// Who calls.
+    pub(crate) fn identify(&self, request: &HttpRequest) -> Identified {
+        let Some(tokens) = &self.tokens else {
+            return now(Ok(Arc::clone(&self.agent)));
+        };
+        let token = match bearer(request) {
+            Ok(Some(token)) => token,
+            Ok(None) => return now(Err(Unproved::NoToken.into())),
+            Err(unproved) => return now(Err(unproved.into())),
+        };
+        if self.is_admin_token(token) {
+            return now(Ok(Arc::clone(&self.operator)));
+        }
+        let create_users = tokens.create_users;
+        if let Some(identity) = tokens.verifier.known(token) {
+            return now(Ok(principal(&identity, create_users)));
+        }
+        let verifier = Arc::clone(&tokens.verifier);
+        let token = token.to_owned();
+        let verified = async move {
+            let identity = verifier.verify(&token).await?;
+            Ok(principal(&identity, create_users))
+        };
+        Either::Right(verified.boxed_local())
+    }
+
+    /// Who calls, by a ticket in the query if there is one: browsers cannot send a header with
+    /// the handshake of a WebSocket or an `EventSource`.
+    pub(crate) fn identify_listener(&self, request: &HttpRequest) -> Identified {
+        match LiveTickets::given(request.query_string()) {
+            Some(ticket) if self.tokens.is_some() => now(self.live_tickets.redeem(&ticket)),
+            _ => self.identify(request),
+        }
+    }
+
+    /// Somebody who administers.
+    pub(crate) fn identify_operator(&self, request: &HttpRequest) -> Identified {
+        if self.tokens.is_none() {
+            let given = bearer(request).ok().flatten();
+            let may = match &self.admin_token {
+                Some(_) => given.is_some_and(|given| self.is_admin_token(given)),
+                None => true,
+            };
+            return now(if may {
+                Ok(Arc::clone(&self.operator))
+            } else {
+                Err(Unproved::NoAdminToken.into())
+            });
+        }
+        then(self.identify(request), |principal| {
+            if principal.operator {
+                Ok(principal)
+            } else {
+                Err(ApiError::NoOperator)
+            }
+        })
+    }
+
+    /// Who orders: a buyer's limit is asked before the body is read.
+    pub(crate) fn identify_orderer(
+        &self,
+        request: &HttpRequest,
+        limits: &Arc<ClientLimits>,
+    ) -> Identified {
+        let limits = Arc::clone(limits);
+        then(self.identify(request), move |principal| {
+            if let Some(user) = principal.only_user() {
+                limits.admit_order_of(user)?;
+            }
+            Ok(principal)
+        })
+    }
+
+    fn is_admin_token(&self, given: &str) -> bool {
+        let token = self.admin_token.as_ref();
+        token.is_some_and(|token| token.is(given))
+    }
+}
+
+fn then(found: Identified, next: impl FnOnce(Arc<Principal>) -> Found + 'static) -> Identified {
+    match found {
+        Either::Left(found) => now(found.into_inner().and_then(next)),
+        Either::Right(found) => {
+            Either::Right(found.map(|found| found.and_then(next)).boxed_local())
+        }
+    }
+}
+
+fn now(found: Found) -> Identified {
+    Either::Left(ready(found))
+}
+
+fn principal(identity: &Identity, create_users: bool) -> Arc<Principal> {
+    let is_buyer = !identity.roles.agent && !identity.roles.operator;
+    Arc::new(Principal {
+        user: identity.user.clone(),
+        agent: identity.roles.agent,
+        operator: identity.roles.operator,
+        enrols_as: (create_users && is_buyer)
+            .then(|| identity.priority.unwrap_or(PriorityClass::Standard)),
+    })
+}
+
+/// The token of `Authorization: Bearer`; `None` without the header.
+fn bearer(request: &HttpRequest) -> Result<Option<&str>, Unproved> {
+    let mut given = request.headers().get_all(AUTHORIZATION);
+    let Some(value) = given.next() else {
+        return Ok(None);
+    };
+    if given.next().is_some() {
+        return Err(Unproved::NotOneBearer);
+    }
+    let text = value.to_str().map_err(|_| Unproved::NotOneBearer)?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(Unproved::NotOneBearer),
+    }
+}

@@ -1,0 +1,111 @@
+//! Tickets by which browsers listen: they cannot send `Authorization` with the handshake of a
+//! WebSocket or an `EventSource`, and a token does not belong into a URL, which ends up in logs.
+//!
+//! A ticket holds the principal that asked for it, signed. So any process takes it, and each
+//! process takes it once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix_web::web;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::ids::UserId;
+use domain::ports::Clock;
+use domain::principal::Principal;
+use domain::time::Timestamp;
+use parking_lot::Mutex;
+
+use crate::problem::{ApiError, Unproved};
+
+/// How long a ticket is valid, in seconds.
+const LIFETIME_SECONDS: u32 = 30;
+const TAG: usize = 32;
+const NONCE: usize = 16;
+/// Flags, the end of the lifetime, and the nonce.
+const FIXED: usize = 1 + 8 + NONCE;
+const AGENT: u8 = 1;
+const OPERATOR: u8 = 2;
+
+/// Issues tickets and takes them.
+pub(crate) struct LiveTickets {
+    /// The first signs, all verify.
+    keys: Vec<[u8; 32]>,
+    clock: Arc<dyn Clock>,
+    /// Those that were taken and are not over: their ends, and their nonces.
+    taken: Mutex<BTreeSet<(i64, [u8; NONCE])>>,
+}
+
+impl LiveTickets {
+    pub(crate) fn new<'a>(
+        secrets: impl IntoIterator<Item = &'a str>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let key =
+            |secret: &str| blake3::derive_key("tickets 2026 live ticket v1", secret.as_bytes());
+        Self {
+            keys: secrets.into_iter().map(key).collect(),
+            clock,
+            taken: Mutex::default(),
+        }
+    }
+
+    /// A ticket for this caller, and when it ends.
+    pub(crate) fn issue(&self, principal: &Principal) -> (String, Timestamp) {
+        let ends = self.clock.now().plus_seconds(LIFETIME_SECONDS);
+        let user = principal.user.as_ref().map_or("", UserId::as_str);
+        let mut ticket = Vec::with_capacity(FIXED + user.len() + TAG);
+        let agent = if principal.agent { AGENT } else { 0 };
+        let operator = if principal.operator { OPERATOR } else { 0 };
+        ticket.push(agent | operator);
+        ticket.extend(ends.as_micros().to_be_bytes());
+        ticket.extend(rand::random::<[u8; NONCE]>());
+        ticket.extend(user.as_bytes());
+        if let Some(key) = self.keys.first() {
+            let tag = blake3::keyed_hash(key, &ticket);
+            ticket.extend(tag.as_bytes());
+        }
+        (URL_SAFE_NO_PAD.encode(ticket), ends)
+    }
+
+    /// The ticket of a query, if there is one.
+    pub(crate) fn given(query: &str) -> Option<String> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(query).ok()?;
+        let mut pairs = pairs.into_inner().into_iter();
+        pairs.find_map(|(name, value)| (name == "ticket").then_some(value))
+    }
+
+    /// The caller to whom the ticket was given.
+    pub(crate) fn redeem(&self, ticket: &str) -> Result<Arc<Principal>, ApiError> {
+        let forged = || ApiError::from(Unproved::LiveTicket);
+        let ticket = URL_SAFE_NO_PAD.decode(ticket).map_err(|_| forged())?;
+        let (said, tag) = ticket.split_last_chunk::<TAG>().ok_or_else(forged)?;
+        let is_signed = |key| blake3::keyed_hash(key, said) == blake3::Hash::from_bytes(*tag);
+        if !self.keys.iter().any(is_signed) {
+            return Err(forged());
+        }
+        let (&[flags], rest) = said.split_first_chunk().ok_or_else(forged)?;
+        let (ends, rest) = rest.split_first_chunk().ok_or_else(forged)?;
+        let (nonce, user) = rest.split_first_chunk::<NONCE>().ok_or_else(forged)?;
+        let ends = i64::from_be_bytes(*ends);
+        let user = std::str::from_utf8(user).map_err(|_| forged())?;
+        let user = match user {
+            "" => None,
+            user => Some(UserId::new(user).map_err(|_| forged())?),
+        };
+        let now = self.clock.now().as_micros();
+        let mut taken = self.taken.lock();
+        while taken.first().is_some_and(|(ends, _)| *ends <= now) {
+            taken.pop_first();
+        }
+        if ends <= now || !taken.insert((ends, *nonce)) {
+            return Err(forged());
+        }
+        Ok(Arc::new(Principal {
+            user,
+            agent: flags & AGENT != 0,
+            operator: flags & OPERATOR != 0,
+            enrols_as: None,
+        }))
+    }
+}

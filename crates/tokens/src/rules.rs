@@ -1,0 +1,85 @@
+//! What every token must satisfy, and where the keys come from.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// How tokens are signed. An algorithm has one type of key, so a key can't be used for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256 by a shared secret.
+    Hs256,
+    /// RSA (PKCS #1 v1.5) with SHA-256, 2048 to 8192 bits.
+    Rs256,
+    /// ECDSA on the curve P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::Hs256, Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// Its name in tokens, key sets (RFC 7518, section 3.1) and settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// As `jsonwebtoken` has it.
+    pub(crate) const fn of_library(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+
+    /// The algorithm of that name. Case matters.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+    }
+}
+
+/// What every token must satisfy.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// `iss` must be this.
+    pub issuer: String,
+    /// `aud` must be this or a list that has it.
+    pub audience: String,
+    /// The algorithms that are accepted, at least one: [`Algorithm::Hs256`] alone with
+    /// [`Keys::Secret`], any of the others with a key set.
+    pub algorithms: Vec<Algorithm>,
+    /// How far the clock of the issuer may be off, for `exp` and `nbf`.
+    pub leeway_seconds: u32,
+    /// The claim with the user's id: a string that [`domain::ids::UserId`] takes, or a number.
+    pub user_claim: String,
+    /// The claim with the roles: a list of strings, or a string with spaces between them.
+    pub roles_claim: String,
+    /// The claim with the class, `high` or `standard`.
+    pub priority_claim: Option<String>,
+}
+
+/// Where the keys come from.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    /// A secret of at least 32 bytes, shared with the issuer (RFC 7518, section 3.2).
+    Secret(SecretString),
+    /// A file with a JWKS (RFC 7517). It is read again while the process runs.
+    File(PathBuf),
+    /// A URL (`https`, or `http` in a network that can be trusted) that answers with a JWKS. It is
+    /// asked again while the process runs.
+    Url(Url),
+}
