@@ -43,6 +43,15 @@ impl Principal {
         }
     }
 
+    /// Acts for every user and administers: everybody, where there is nothing to protect.
+    #[must_use]
+    pub fn anybody() -> Self {
+        Self {
+            operator: true,
+            ..Self::agent()
+        }
+    }
+
     /// A buyer.
     #[must_use]
     pub fn buyer(user: UserId) -> Self {
@@ -82,7 +91,11 @@ impl Principal {
     /// For the log: who changed something.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.user.as_ref().map_or("admin.token", UserId::as_str)
+        match &self.user {
+            Some(user) => user.as_str(),
+            None if self.agent => "anybody",
+            None => "admin.token",
+        }
     }
 
     /// The only user for whom it may act; `None` if it acts for all, or for nobody.

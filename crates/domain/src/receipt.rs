@@ -14,7 +14,7 @@
 //! | 2 | variant, `0b10` | variant, `0b10` |
 //! | 62 | sealed | sealed |
 //!
-//! The 78 sealed bits are encrypted ([`key`]). Only a process with the secret can read them:
+//! The 78 sealed bits are encrypted (`key`). Only a process with the secret can read them:
 //!
 //! | bits | time-ordered id | keyed id |
 //! |---|---|---|

@@ -98,14 +98,10 @@ impl Guard {
     pub(crate) fn identify_operator(&self, request: &HttpRequest) -> Identified {
         if self.tokens.is_none() {
             let given = bearer(request).ok().flatten();
-            let may = match &self.admin_token {
-                Some(_) => given.is_some_and(|given| self.is_admin_token(given)),
-                None => true,
-            };
-            return now(if may {
-                Ok(Arc::clone(&self.operator))
-            } else {
-                Err(Unproved::NoAdminToken.into())
+            return now(match given {
+                _ if self.admin_token.is_none() => Ok(Arc::new(Principal::anybody())),
+                Some(given) if self.is_admin_token(given) => Ok(Arc::clone(&self.operator)),
+                _ => Err(Unproved::NoAdminToken.into()),
             });
         }
         then(self.identify(request), |principal| {
