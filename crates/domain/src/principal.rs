@@ -108,3 +108,21 @@ impl Principal {
         self.user.as_ref().filter(|_| !self.agent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_user_is_called_like_somebody_who_is_none() {
+        for principal in [
+            Principal::operator(),
+            Principal::agent(),
+            Principal::anybody(),
+        ] {
+            let name = principal.name();
+            let imitator = UserId::new(&name).map(Principal::buyer);
+            assert!(imitator.is_ok_and(|user| user.name() != name));
+        }
+    }
+}

@@ -108,3 +108,39 @@ impl LiveTickets {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use port_contracts::ManualClock;
+
+    use super::*;
+
+    fn at(seconds: u32) -> Timestamp {
+        let start = Timestamp::from_micros(1_700_000_000_000_000).unwrap();
+        start.plus_seconds(seconds)
+    }
+
+    #[test]
+    fn a_ticket_is_taken_once_and_in_its_time() {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let tickets = LiveTickets::new("a secret of the tests", clock.clone());
+        let buyer = Principal::buyer(UserId::from(7));
+        let (ticket, ends) = tickets.issue(&buyer);
+        assert_eq!(ends, at(LIFETIME_SECONDS));
+        assert_eq!(tickets.redeem(&ticket).unwrap().user, buyer.user);
+        assert!(tickets.redeem(&ticket).is_err());
+        let (late, _) = tickets.issue(&buyer);
+        clock.set(ends);
+        assert!(tickets.redeem(&late).is_err());
+    }
+
+    /// Whoever learns the secret cannot make one for years.
+    #[test]
+    fn a_ticket_of_the_far_future_is_not_taken() {
+        let clock = Arc::new(ManualClock::new(at(3_600)));
+        let tickets = LiveTickets::new("a secret of the tests", clock.clone());
+        let (ticket, _) = tickets.issue(&Principal::agent());
+        clock.set(at(0));
+        assert!(tickets.redeem(&ticket).is_err());
+    }
+}
