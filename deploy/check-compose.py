@@ -18,6 +18,8 @@ import yaml
 TOP = Path(__file__).resolve().parent.parent
 # Settings that no file of config/ has: production takes them from the environment.
 REQUIRED = {"tickets.id_secrets", "admin.token", "auth.mode", "mysql.url", "rabbitmq.url"}
+# Secrets that it may have there, too.
+OPTIONAL = {"auth.hmac_secret"}
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 faults = []
@@ -58,7 +60,8 @@ def version(text):
 
 def check_environment(name, environment, servers, known):
     given = {key[5:].lower().replace("__", "."): value for key, value in environment.items()}
-    expect(given.keys() <= known.keys() | REQUIRED, f"{name}: unknown settings {given.keys() - known.keys() - REQUIRED}")
+    unknown = given.keys() - known.keys() - REQUIRED - OPTIONAL
+    expect(not unknown, f"{name}: unknown settings {unknown}")
     expect(REQUIRED <= given.keys(), f"{name}: production needs {REQUIRED - given.keys()}")
     for key in ("tickets.id_secrets", "admin.token"):
         expect(len(given.get(key, "")) >= 16, f"{name}: {key} needs 16 bytes")

@@ -21,6 +21,8 @@ pub struct Principal {
     pub agent: bool,
     /// Whether it administers.
     pub operator: bool,
+    /// What the log calls a caller that is no user.
+    pub known_as: &'static str,
     /// If its user does not exist, the first order creates it in this class.
     pub enrols_as: Option<PriorityClass>,
 }
@@ -39,6 +41,7 @@ impl Principal {
             user: None,
             agent: true,
             operator: false,
+            known_as: "anybody",
             enrols_as: None,
         }
     }
@@ -61,11 +64,12 @@ impl Principal {
         }
     }
 
-    /// An operator.
+    /// Whoever has `admin.token`.
     #[must_use]
     pub fn operator() -> Self {
         Self {
             operator: true,
+            known_as: "admin.token",
             ..Self::default()
         }
     }
@@ -88,13 +92,13 @@ impl Principal {
         self.user.as_ref() == Some(user)
     }
 
-    /// For the log: who changed something.
+    /// For the log: who changed something. No user is called like somebody who is none: ids have
+    /// no colon.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> String {
         match &self.user {
-            Some(user) => user.as_str(),
-            None if self.agent => "anybody",
-            None => "admin.token",
+            Some(user) => format!("user:{user}"),
+            None => self.known_as.to_owned(),
         }
     }
 
@@ -102,5 +106,23 @@ impl Principal {
     #[must_use]
     pub fn only_user(&self) -> Option<&UserId> {
         self.user.as_ref().filter(|_| !self.agent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_user_is_called_like_somebody_who_is_none() {
+        for principal in [
+            Principal::operator(),
+            Principal::agent(),
+            Principal::anybody(),
+        ] {
+            let name = principal.name();
+            let imitator = UserId::new(&name).map(Principal::buyer);
+            assert!(imitator.is_ok_and(|user| user.name() != name));
+        }
     }
 }

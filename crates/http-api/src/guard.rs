@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use domain::ports::Clock;
 use domain::principal::Principal;
+use domain::time::Timestamp;
 use domain::user::PriorityClass;
 use futures_util::future::{Either, FutureExt, LocalBoxFuture};
 use secrecy::SecretString;
@@ -36,24 +37,24 @@ pub struct Guard {
     admin_token: Option<AdminToken>,
     /// `None` if nobody has to prove who they are: `auth.mode` is `off`.
     tokens: Option<Tokens>,
-    pub(crate) live_tickets: LiveTickets,
+    live_tickets: LiveTickets,
     agent: Arc<Principal>,
     operator: Arc<Principal>,
 }
 
 impl Guard {
-    /// `secrets` sign tickets for browsers: the first signs, all verify.
+    /// `secret` signs tickets for browsers.
     #[must_use]
-    pub fn new<'a>(
+    pub fn new(
         admin_token: Option<&SecretString>,
         tokens: Option<Tokens>,
-        secrets: impl IntoIterator<Item = &'a str>,
+        secret: &str,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             admin_token: admin_token.map(AdminToken::new),
             tokens,
-            live_tickets: LiveTickets::new(secrets, clock),
+            live_tickets: LiveTickets::new(secret, clock),
             agent: Arc::new(Principal::agent()),
             operator: Arc::new(Principal::operator()),
         }
@@ -91,6 +92,15 @@ impl Guard {
         match LiveTickets::given(request.query_string()) {
             Some(ticket) if self.tokens.is_some() => now(self.live_tickets.redeem(&ticket)),
             _ => self.identify(request),
+        }
+    }
+
+    /// A ticket for a stream of this caller. Where nobody proves who they are it has no rights: a
+    /// process that asks for tokens takes it, too.
+    pub(crate) fn issue_live_ticket(&self, caller: &Principal) -> (String, Timestamp) {
+        match &self.tokens {
+            Some(_) => self.live_tickets.issue(caller),
+            None => self.live_tickets.issue(&Principal::default()),
         }
     }
 
@@ -153,6 +163,7 @@ fn principal(identity: &Identity, create_users: bool) -> Arc<Principal> {
         user: identity.user.clone(),
         agent: identity.roles.agent,
         operator: identity.roles.operator,
+        known_as: "a token without a user",
         enrols_as: (create_users && is_buyer)
             .then(|| identity.priority.unwrap_or(PriorityClass::Standard)),
     })

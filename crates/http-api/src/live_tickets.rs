@@ -2,7 +2,8 @@
 //! WebSocket or an `EventSource`, and a token does not belong into a URL, which ends up in logs.
 //!
 //! A ticket holds the principal that asked for it, signed. So any process takes it, and each
-//! process takes it once.
+//! process takes it once. Only the newest secret counts: others are kept for ids, and may be known
+//! to somebody.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,22 +30,16 @@ const OPERATOR: u8 = 2;
 
 /// Issues tickets and takes them.
 pub(crate) struct LiveTickets {
-    /// The first signs, all verify.
-    keys: Vec<[u8; 32]>,
+    key: [u8; 32],
     clock: Arc<dyn Clock>,
     /// Those that were taken and are not over: their ends, and their nonces.
     taken: Mutex<BTreeSet<(i64, [u8; NONCE])>>,
 }
 
 impl LiveTickets {
-    pub(crate) fn new<'a>(
-        secrets: impl IntoIterator<Item = &'a str>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let key =
-            |secret: &str| blake3::derive_key("tickets 2026 live ticket v1", secret.as_bytes());
+    pub(crate) fn new(secret: &str, clock: Arc<dyn Clock>) -> Self {
         Self {
-            keys: secrets.into_iter().map(key).collect(),
+            key: blake3::derive_key("tickets 2026 live ticket v1", secret.as_bytes()),
             clock,
             taken: Mutex::default(),
         }
@@ -61,10 +56,8 @@ impl LiveTickets {
         ticket.extend(ends.as_micros().to_be_bytes());
         ticket.extend(rand::random::<[u8; NONCE]>());
         ticket.extend(user.as_bytes());
-        if let Some(key) = self.keys.first() {
-            let tag = blake3::keyed_hash(key, &ticket);
-            ticket.extend(tag.as_bytes());
-        }
+        let tag = blake3::keyed_hash(&self.key, &ticket);
+        ticket.extend(tag.as_bytes());
         (URL_SAFE_NO_PAD.encode(ticket), ends)
     }
 
@@ -80,8 +73,7 @@ impl LiveTickets {
         let forged = || ApiError::from(Unproved::LiveTicket);
         let ticket = URL_SAFE_NO_PAD.decode(ticket).map_err(|_| forged())?;
         let (said, tag) = ticket.split_last_chunk::<TAG>().ok_or_else(forged)?;
-        let is_signed = |key| blake3::keyed_hash(key, said) == blake3::Hash::from_bytes(*tag);
-        if !self.keys.iter().any(is_signed) {
+        if blake3::keyed_hash(&self.key, said) != blake3::Hash::from_bytes(*tag) {
             return Err(forged());
         }
         let (&[flags], rest) = said.split_first_chunk().ok_or_else(forged)?;
@@ -93,19 +85,62 @@ impl LiveTickets {
             "" => None,
             user => Some(UserId::new(user).map_err(|_| forged())?),
         };
+        let latest = self
+            .clock
+            .now()
+            .plus_seconds(2 * LIFETIME_SECONDS)
+            .as_micros();
         let now = self.clock.now().as_micros();
         let mut taken = self.taken.lock();
         while taken.first().is_some_and(|(ends, _)| *ends <= now) {
             taken.pop_first();
         }
-        if ends <= now || !taken.insert((ends, *nonce)) {
+        // Of a process whose clock is ahead, but none that was made for years.
+        if ends <= now || ends > latest || !taken.insert((ends, *nonce)) {
             return Err(forged());
         }
         Ok(Arc::new(Principal {
             user,
             agent: flags & AGENT != 0,
             operator: flags & OPERATOR != 0,
+            known_as: "a token without a user",
             enrols_as: None,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use port_contracts::ManualClock;
+
+    use super::*;
+
+    fn at(seconds: u32) -> Timestamp {
+        let start = Timestamp::from_micros(1_700_000_000_000_000).unwrap();
+        start.plus_seconds(seconds)
+    }
+
+    #[test]
+    fn a_ticket_is_taken_once_and_in_its_time() {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let tickets = LiveTickets::new("a secret of the tests", clock.clone());
+        let buyer = Principal::buyer(UserId::from(7));
+        let (ticket, ends) = tickets.issue(&buyer);
+        assert_eq!(ends, at(LIFETIME_SECONDS));
+        assert_eq!(tickets.redeem(&ticket).unwrap().user, buyer.user);
+        assert!(tickets.redeem(&ticket).is_err());
+        let (late, _) = tickets.issue(&buyer);
+        clock.set(ends);
+        assert!(tickets.redeem(&late).is_err());
+    }
+
+    /// Whoever learns the secret cannot make one for years.
+    #[test]
+    fn a_ticket_of_the_far_future_is_not_taken() {
+        let clock = Arc::new(ManualClock::new(at(3_600)));
+        let tickets = LiveTickets::new("a secret of the tests", clock.clone());
+        let (ticket, _) = tickets.issue(&Principal::agent());
+        clock.set(at(0));
+        assert!(tickets.redeem(&ticket).is_err());
     }
 }

@@ -39,8 +39,8 @@ pub enum TokenError {
         /// The claim's name.
         name: String,
     },
-    /// There are no keys: the key set's URL has not answered since the process started. The token
-    /// may be good; later is worth a try.
+    /// There are no keys: the key set's URL has not answered since the process started, or the set
+    /// has no key that can be used. The token may be good; later is worth a try.
     #[error("tokens cannot be verified now: the signing keys are not available")]
     KeysUnavailable,
 }

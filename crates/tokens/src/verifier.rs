@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::Clock;
+use async_trait::async_trait;
+use domain::ports::{Clock, Dependency, DependencyDown};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Validation, decode, decode_header};
 use moka::sync::Cache;
@@ -203,10 +204,11 @@ impl Verifier {
 }
 
 impl ValidKeys {
+    /// `None` also for a set without a usable key: the token may be good.
     fn get(&self) -> Option<Arc<KeySet>> {
         match self {
             Self::Secret(set) => Some(Arc::clone(set)),
-            Self::Set(keys) => keys.get(),
+            Self::Set(keys) => keys.get().filter(|set| !set.is_empty()),
         }
     }
 
@@ -214,6 +216,26 @@ impl ValidKeys {
         match self {
             Self::Secret(_) => true,
             Self::Set(keys) => keys.is_current(set),
+        }
+    }
+}
+
+#[async_trait]
+impl Dependency for Verifier {
+    fn name(&self) -> &'static str {
+        "token_keys"
+    }
+
+    /// Whether there is a key. Old ones count, while their source does not answer.
+    async fn check(&self) -> Result<(), DependencyDown> {
+        match self.keys.get() {
+            Some(_) => Ok(()),
+            None => Err(DependencyDown::because(
+                "there is no key to verify tokens with: every caller but admin.token is refused. \
+                 Check auth.jwks_url or auth.jwks_file, and that the set has a key for \
+                 auth.algorithms; the log says why it cannot be used"
+                    .to_owned(),
+            )),
         }
     }
 }

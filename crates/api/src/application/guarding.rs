@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::ports::Clock;
+use domain::ports::{Clock, Dependency};
 use http_api::{Guard, Tokens};
 use tokens::{StartError, Verifier};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -11,11 +11,16 @@ use tracing::warn;
 use super::ground::id_secrets;
 use crate::settings::{AuthSettings, JwtSettings, Settings};
 
-/// Tells who calls. What keeps its keys current ends with the second.
-pub(super) async fn guard(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<(Guard, DropGuard)> {
+/// Tells who calls.
+pub(super) struct Guarding {
+    pub(super) guard: Guard,
+    /// What it cannot work without.
+    pub(super) needed: Option<Arc<dyn Dependency>>,
+    /// Keeps its keys current until it is dropped.
+    pub(super) keys: DropGuard,
+}
+
+pub(super) async fn guard(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Guarding> {
     let stop = CancellationToken::new();
     let tokens = match &settings.auth {
         AuthSettings::Off { is_named: false } => None,
@@ -28,10 +33,18 @@ pub(super) async fn guard(
         }
         AuthSettings::Jwt(jwt) => Some(tokens(jwt, clock, stop.clone()).await?),
     };
+    let needed = tokens.as_ref().map(|tokens| {
+        let verifier: Arc<dyn Dependency> = tokens.verifier.clone();
+        verifier
+    });
     let admin_token = settings.admin_token.as_ref();
-    let secrets = id_secrets(&settings.tickets);
-    let guard = Guard::new(admin_token, tokens, secrets, Arc::clone(clock));
-    Ok((guard, stop.drop_guard()))
+    let secret = id_secrets(&settings.tickets)[0];
+    let guard = Guard::new(admin_token, tokens, secret, Arc::clone(clock));
+    Ok(Guarding {
+        guard,
+        needed,
+        keys: stop.drop_guard(),
+    })
 }
 
 async fn tokens(

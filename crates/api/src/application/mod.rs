@@ -103,17 +103,23 @@ impl Application {
         } else {
             of_others.push(watch.clone());
         }
+        let guarding = match &line {
+            Some(_) => Some(guarding::guard(settings, clock).await?),
+            None => None,
+        };
+        needed.extend(
+            guarding
+                .as_ref()
+                .and_then(|guarding| guarding.needed.clone()),
+        );
         let proxies = settings.server.trusted_proxies.clone();
         let limits = Arc::new(ClientLimits::new(&settings.limits, proxies));
         let health = Health::new(needed, of_others);
         let process = Arc::new(ProcessState::new(health, limits));
-        let accepting = match line {
-            Some(line) => {
-                let (guard, keys) = guarding::guard(settings, clock).await?;
-                Some(ground.accepting(line, Arc::clone(&process), guard, keys))
-            }
-            None => None,
-        };
+        let accepting = line.zip(guarding).map(|(line, guarding)| {
+            let process = Arc::clone(&process);
+            ground.accepting(line, process, guarding.guard, guarding.keys)
+        });
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {
             // By then a heartbeat and its successor are not taken.
@@ -157,6 +163,7 @@ impl Application {
             %address,
             https.address = https.map(display),
             role = ?role,
+            auth.mode = settings.auth.name(),
             process.id = ground.process.get(),
             queue.adapter = settings.queue.adapter().name(),
             store.adapter = settings.store.adapter().name(),

@@ -23,6 +23,17 @@ pub enum AuthSettings {
     Jwt(Box<JwtSettings>),
 }
 
+impl AuthSettings {
+    /// What `auth.mode` calls it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Off { .. } => "off",
+            Self::Jwt(_) => "jwt",
+        }
+    }
+}
+
 /// How tokens are verified, and what they are good for.
 #[derive(Debug, Clone)]
 pub struct JwtSettings {

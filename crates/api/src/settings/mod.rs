@@ -211,8 +211,11 @@ impl Sources {
             .build()
             .and_then(config::Config::try_deserialize)
             .map_err(|error| {
+                // The parser goes on with the line itself, which may have a secret.
+                let error = error.to_string();
+                let what = error.lines().next().unwrap_or_default();
                 ConfigurationFaults(vec![format!(
-                    "{error} (APP_ENV is {environment}, APP_CONFIG_DIR is {})",
+                    "{what} (APP_ENV is {environment}, APP_CONFIG_DIR is {})",
                     directory.display()
                 )])
             })?;
@@ -271,7 +274,8 @@ fn read(
         && !store.as_ref().is_some_and(store_is_shared);
     let secrets_needed = !is_toy;
     let auth = auth::read(fields, secrets_needed);
-    let tickets = tickets::read(fields, secrets_needed);
+    let has_tokens = matches!(auth, Some(AuthSettings::Jwt(_)));
+    let tickets = tickets::read(fields, secrets_needed || has_tokens);
     let limits = limits::read(fields);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);

@@ -514,6 +514,7 @@ fn tokens_need_their_rules_and_one_kind_of_keys() {
         ("APP__AUTH__ISSUER", "i"),
         ("APP__AUTH__AUDIENCE", "a"),
         ("APP__AUTH__ALGORITHMS", "EdDSA, ES256"),
+        ("APP__TICKETS__ID_SECRETS", "0123456789abcdef"),
     ];
     let secret = "hunter2hunter2hunter2hunter2hunter2";
     let file = ("APP__AUTH__JWKS_FILE", "keys.json");
@@ -523,10 +524,32 @@ fn tokens_need_their_rules_and_one_kind_of_keys() {
     assert!(!faults.contains("hunter2"), "{faults}");
     let settings = with(&[&rules[..], &[file]].concat()).unwrap();
     assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
-    let unknown = [&rules[..2], &[file, ("APP__AUTH__ALGORITHMS", "none")]].concat();
+    let unknown = [
+        &rules[..2],
+        &rules[3..],
+        &[file, ("APP__AUTH__ALGORITHMS", "none")],
+    ]
+    .concat();
     let faults = with(&unknown).unwrap_err().to_string();
     assert!(
         faults.contains("auth.algorithms: must be one or several of HS256"),
         "{faults}"
     );
+}
+
+#[test]
+fn a_broken_file_is_named_and_its_secrets_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("base.toml"),
+        "[admin]\ntoken = \"hunter2\n",
+    )
+    .unwrap();
+    let broken = Settings::load(directory.path(), owned(&[])).unwrap_err();
+    let broken = broken.to_string();
+    assert!(
+        broken.contains("line 2") && broken.contains("APP_CONFIG_DIR"),
+        "{broken}"
+    );
+    assert!(!broken.contains("hunter2"), "{broken}");
 }

@@ -239,6 +239,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_adapter_that_is_not_compiled_in_is_named_with_its_feature() {
+        const SECRET: &str = "a secret of the tests";
+
         for (section, name, url) in [
             ("QUEUE", "rabbitmq", ("APP__RABBITMQ__URL", "amqp://y")),
             ("STORE", "mysql", ("APP__MYSQL__URL", "mysql://y/z")),
@@ -247,6 +249,9 @@ mod tests {
             let variables = HashMap::from([
                 (format!("APP__{section}__ADAPTER"), name.to_owned()),
                 (url.0.to_owned(), url.1.to_owned()),
+                ("APP__AUTH__MODE".to_owned(), "off".to_owned()),
+                ("APP__ADMIN__TOKEN".to_owned(), SECRET.to_owned()),
+                ("APP__TICKETS__ID_SECRETS".to_owned(), SECRET.to_owned()),
             ]);
             let settings = Settings::load(&directory, variables).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);

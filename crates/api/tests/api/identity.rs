@@ -1,8 +1,10 @@
 //! Who may: tokens and rights.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use api::application::Role;
+use api::clock::SystemClock;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::time::Timestamp;
@@ -11,6 +13,7 @@ use reqwest::{Method, RequestBuilder};
 use ring::hmac;
 use serde_json::{Value, json};
 
+use crate::backend::Backend;
 use crate::helpers::{Answer, SHOW, TestService, USER};
 
 const SECRET: &str = "a secret that issuer and service share";
@@ -26,6 +29,7 @@ pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
         ("APP__AUTH__ALGORITHMS", "HS256"),
         ("APP__AUTH__HMAC_SECRET", SECRET),
         ("APP__ADMIN__TOKEN", ADMIN),
+        ("APP__TICKETS__ID_SECRETS", "a secret that signs"),
     ];
     variables.extend(more);
     TestService::with(Role::All, &variables).await
@@ -255,4 +259,79 @@ async fn what_is_wrong_with_a_token_is_said() {
         .request(Method::GET, "/tickets")
         .basic_auth(USER, Some("x"));
     Answer::to(basic).await.assert_problem(401, "unauthorized");
+}
+
+/// Signed by the same secret: without this, the forgotten one would give rights to everybody.
+#[tokio::test]
+async fn a_ticket_of_a_process_that_asks_for_nothing_is_good_for_nothing() {
+    let secret = ("APP__TICKETS__ID_SECRETS", "a secret that signs");
+    let open = TestService::with(Role::All, &[secret]).await;
+    let issued = open.post("/live-tickets", Value::Null).await;
+    let service = guarded(&[]).await;
+    let id = decided(&service, &buyer(USER), json!({"show_id": SHOW})).await;
+    let stream = format!("/tickets/{id}/events?ticket={}", issued.text("ticket"));
+    let refused = service.get(&stream).await;
+    refused.assert_problem(404, "ticket_not_found");
+}
+
+/// A secret that only verifies ids may be known to somebody by now.
+#[tokio::test]
+async fn a_ticket_of_an_older_secret_is_not_taken() {
+    let old = guarded(&[("APP__TICKETS__ID_SECRETS", "a secret of last year")]).await;
+    let issued = post(&old, &buyer(USER), "/live-tickets", Value::Null).await;
+    let both = (
+        "APP__TICKETS__ID_SECRETS",
+        "a secret that signs,a secret of last year",
+    );
+    let service = guarded(&[both]).await;
+    let refused = service
+        .get(&format!("/ws?ticket={}", issued.text("ticket")))
+        .await;
+    refused.assert_problem(401, "unauthorized");
+}
+
+/// Its neighbours may have keys.
+#[tokio::test]
+async fn a_process_without_keys_is_not_ready() {
+    // Port 1 answers nobody.
+    let variables = [
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__ISSUER", "https://issuer"),
+        ("APP__AUTH__AUDIENCE", "tickets"),
+        ("APP__AUTH__ALGORITHMS", "EdDSA"),
+        ("APP__AUTH__JWKS_URL", "http://127.0.0.1:1/jwks.json"),
+        ("APP__ADMIN__TOKEN", ADMIN),
+        ("APP__TICKETS__ID_SECRETS", "a secret that signs"),
+    ];
+    let backend = Backend::start().await;
+    let clock = Arc::new(SystemClock);
+    let service = TestService::by_clock(clock, &backend, Role::All, &variables).await;
+    let readiness = service.get("/health/ready").await;
+    assert_eq!(readiness.status, 503);
+    assert!(
+        readiness.body.to_string().contains("auth.jwks_url"),
+        "{}",
+        readiness.body
+    );
+    let refused = get(&service, &buyer(USER), "/tickets").await;
+    refused.assert_problem(401, "unauthorized");
+}
+
+/// Neither the buyer's limit nor anybody's seat is used up by somebody who may not order.
+#[tokio::test]
+async fn who_may_not_order_uses_up_nobodys_limit() {
+    let service = guarded(&[("APP__LIMITS__ORDERS_PER_USER", "1/h")]).await;
+    let order = json!({"show_id": SHOW, "user_id": USER});
+    for _ in 0..3 {
+        let refused = post(&service, ADMIN, "/tickets", order.clone()).await;
+        refused.assert_problem(403, "forbidden");
+    }
+    assert_eq!(
+        post(&service, &buyer(USER), "/tickets", order.clone())
+            .await
+            .status,
+        202
+    );
+    let again = post(&service, &buyer(USER), "/tickets", order).await;
+    again.assert_problem(429, "rate_limited");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use test_servers::{TestDatabase, TestPrefix, services};
 
 /// What is on servers is not open to everybody.
-const TOKEN: &str = "administration's token in tests";
+pub(crate) const TOKEN: &str = "administration's token in tests";
 
 /// Deleted when the last service that uses it is gone.
 #[derive(Clone)]

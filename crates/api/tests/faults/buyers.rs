@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::backend::TOKEN;
 use crate::deployment::eventually;
 use crate::orders::{Orders, holds, names};
 use crate::seed::Chance;
@@ -71,7 +72,8 @@ pub(crate) fn shows() -> Vec<u32> {
 pub(crate) async fn set_up(url: &str, sale: Sale) {
     let client = Client::new();
     let post = async |path: &str, body: Value| {
-        let request = client.post(format!("{url}{path}")).json(&body);
+        let request = client.post(format!("{url}{path}")).bearer_auth(TOKEN);
+        let request = request.json(&body);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
     };

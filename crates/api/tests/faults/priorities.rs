@@ -6,6 +6,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::backend::TOKEN;
 use crate::buyers::{Sale, set_up};
 use crate::deployment::{Deployment, eventually, ticket};
 use crate::orders::{Orders, names};
@@ -41,7 +42,10 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
     let client = Client::new();
     let show = json!({"id": names().show(SHOW), "title": "Backlog", "capacity": 100_000,
         "max_per_user": 100_000, "hold_seconds": 0});
-    let created = client.post(format!("{}/shows", apis[0].url)).json(&show);
+    let created = client
+        .post(format!("{}/shows", apis[0].url))
+        .bearer_auth(TOKEN)
+        .json(&show);
     assert_eq!(created.send().await.unwrap().status(), 201);
 
     let orders = (0..2 * ORDERS).map(|number| {

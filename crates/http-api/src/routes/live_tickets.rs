@@ -17,7 +17,7 @@ struct LiveTicketBody {
 
 /// `POST /live-tickets`.
 pub(crate) async fn issue(caller: Caller, state: State) -> Answer {
-    let (ticket, expires_at) = state.guard.live_tickets.issue(&caller);
+    let (ticket, expires_at) = state.guard.issue_live_ticket(&caller);
     Ok(HttpResponse::Created().json(LiveTicketBody {
         ticket,
         expires_at: expires_at.to_string(),

@@ -158,7 +158,7 @@ struct ShowsBody<'a> {
 pub(crate) async fn create(by: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let new = body.read(&request, NewShow::read)?;
     let standing = state.office.create_show(new.try_into()?).await?;
-    info!(show.id = %standing.show.id, by = by.name(), "a show was created");
+    info!(show.id = %standing.show.id, by = %by.name(), "a show was created");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/shows/{}", standing.show.id)))
         .json(ShowBody::from(&standing)))
@@ -175,7 +175,7 @@ pub(crate) async fn change(
     let id = path_id(&id, ShowId::new)?;
     let change = body.read(&request, show_change)?;
     let changed = state.office.change_show(&id, &change).await?;
-    info!(show.id = %id, by = by.name(), "a show was changed");
+    info!(show.id = %id, by = %by.name(), "a show was changed");
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
     }

@@ -119,7 +119,7 @@ pub(crate) async fn place(
     let max = state.office.max_quantity();
     let mut order = body.read(&request, |fields| order_request(fields, &caller, max))?;
     order.key = read_key(&request)?;
-    if caller.only_user().is_none() {
+    if caller.agent {
         // Only the body says for whom; a buyer's was counted before it was read.
         state.process.limits.admit_order_of(&order.user_id)?;
     }

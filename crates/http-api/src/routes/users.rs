@@ -74,7 +74,7 @@ struct ErasedBody<'a> {
 pub(crate) async fn create(by: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let user = body.read(&request, new_user)?;
     let user = state.office.create_user(user).await?;
-    info!(user.id = %user.id, by = by.name(), "a user was created");
+    info!(user.id = %user.id, by = %by.name(), "a user was created");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserBody::from(&user)))
@@ -92,7 +92,7 @@ pub(crate) async fn change(
     let change = body.read(&request, user_change)?;
     let user = state.office.change_user(&id, &change).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
-    info!(user.id = %id, by = by.name(), "a user was changed");
+    info!(user.id = %id, by = %by.name(), "a user was changed");
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn erase(by: Operator, state: State, id: web::Path<String>) -> 
     let tickets = state.office.erase_user(&id, &alias).await?;
     let anonymised_tickets = tickets.ok_or(ApiError::UserNotFound)?;
     // Not the id: nothing is to name the user any more.
-    info!(user.alias = %alias, by = by.name(), "a user was erased");
+    info!(user.alias = %alias, by = %by.name(), "a user was erased");
     Ok(HttpResponse::Ok().json(ErasedBody {
         id: id.as_str(),
         anonymised_tickets,

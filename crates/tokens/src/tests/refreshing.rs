@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ports::Dependency;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -131,9 +132,11 @@ async fn a_withdrawn_key_verifies_nothing_not_even_known_tokens() {
     provider.answers(set_of(&[&key("new")]));
     until(async || verifier.known(&next).is_none()).await;
     assert_eq!(verifier.verify(&next).await, Err(TokenError::Signature));
-    // No key at all is an answer, too.
+    // No key at all is an answer, too, after which the process is not ready.
+    assert!(verifier.check().await.is_ok());
     provider.answers(set_of(&[]));
-    until(async || verifier.verify(&next).await == Err(TokenError::UnknownKey)).await;
+    until(async || verifier.verify(&next).await == Err(TokenError::KeysUnavailable)).await;
+    assert!(verifier.check().await.is_err());
 }
 
 #[tokio::test]
