@@ -225,18 +225,8 @@ impl Parts {
         let served = fn_service(move |(tcp, connection, peer): Accepted| {
             let (acceptor, stop) = (acceptor.clone(), stop.clone());
             async move {
-                let (transport, protocol) = match acceptor {
-                    None => (Either::Left(tcp), Protocol::Http1),
-                    Some(acceptor) => {
-                        let shaken = acceptor.shake_hands(tcp, serving.request_timeout).await;
-                        let (stream, protocol) = shaken.map_err(DispatchError::Io)?;
-                        (Either::Right(stream), protocol)
-                    }
-                };
-                let stop = (protocol == Protocol::Http2)
-                    .then(|| -> Stop { Box::pin(async move { stop.notified().await }) });
-                let stream = ClientStream::new(transport, connection, patience, stop);
-                Ok((stream, protocol, peer))
+                let begun = begin(tcp, connection, acceptor.as_ref(), patience, stop).await;
+                begun.map(|(stream, protocol)| (stream, protocol, peer))
             }
         })
         .and_then(http)
@@ -256,6 +246,29 @@ impl Parts {
         })
         .and_then(served)
     }
+}
+
+/// What HTTP reads from and writes to, after the handshake if there is an `acceptor`, and which
+/// version of HTTP its two ends speak.
+async fn begin(
+    tcp: TcpStream,
+    connection: OpenConnection,
+    acceptor: Option<&Acceptor>,
+    patience: Patience,
+    stop: GracefulShutdownSignal,
+) -> Result<(ClientStream, Protocol), DispatchError> {
+    let (transport, protocol) = match acceptor {
+        None => (Either::Left(tcp), Protocol::Http1),
+        Some(acceptor) => {
+            let shaken = acceptor.shake_hands(tcp, patience.request).await;
+            let (stream, protocol) = shaken.map_err(DispatchError::Io)?;
+            (Either::Right(stream), protocol)
+        }
+    };
+    let stop = (protocol == Protocol::Http2)
+        .then(|| -> Stop { Box::pin(async move { stop.notified().await }) });
+    let stream = ClientStream::new(transport, connection, patience, stop);
+    Ok((stream, protocol))
 }
 
 /// Two things that the server leaves to the system's defaults.
