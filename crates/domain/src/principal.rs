@@ -1,5 +1,6 @@
 //! Who calls, and for whom they may act.
 
+use crate::author::Author;
 use crate::ids::UserId;
 use crate::user::PriorityClass;
 
@@ -21,7 +22,7 @@ pub struct Principal {
     pub agent: bool,
     /// Whether it administers.
     pub operator: bool,
-    /// What the log calls a caller that is no user.
+    /// What a caller that is no user is called as an author.
     pub known_as: &'static str,
     /// If its user does not exist, the first order creates it in this class.
     pub enrols_as: Option<PriorityClass>,
@@ -92,13 +93,12 @@ impl Principal {
         self.user.as_ref() == Some(user)
     }
 
-    /// For the log: who changed something. No user is called like somebody who is none: ids have
-    /// no colon.
+    /// What it is called where it has changed something.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn author(&self) -> Author {
         match &self.user {
-            Some(user) => format!("user:{user}"),
-            None => self.known_as.to_owned(),
+            Some(user) => Author::user(user),
+            None => Author::named(self.known_as),
         }
     }
 
@@ -120,9 +120,9 @@ mod tests {
             Principal::agent(),
             Principal::anybody(),
         ] {
-            let name = principal.name();
-            let imitator = UserId::new(&name).map(Principal::buyer);
-            assert!(imitator.is_ok_and(|user| user.name() != name));
+            let author = principal.author();
+            let imitator = UserId::new(author.as_str()).map(Principal::buyer);
+            assert!(imitator.is_ok_and(|user| user.author() != author));
         }
     }
 }

@@ -178,7 +178,9 @@ async fn a_row_that_is_left_out_ends_no_list() {
     let store = Store::new(Duration::MAX).await;
     for show in ["c", "d", "e"] {
         let show = fixtures::show(show, 10);
-        ShowRepository::create(&*store.store, &show).await.unwrap();
+        ShowRepository::create(&*store.store, &show, None)
+            .await
+            .unwrap();
     }
     let terms = "UPDATE shows SET max_per_user = 0 WHERE id IN ('a', 'c')";
     store.database.execute(terms).await;

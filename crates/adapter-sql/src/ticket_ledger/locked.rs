@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::receipt::TicketId;
@@ -19,6 +20,7 @@ use crate::row::{show_ledger, ticket_id};
 use crate::statements::{
     Hold, HoldStatements, IfLocked, ShowStatements, SqlSession, TicketStatements,
 };
+use crate::user_repository::author;
 
 /// The one way to change a show: lock, then read the clock, then everything
 /// else. Dropped without a commit, it takes its connection with it, and the
@@ -215,7 +217,7 @@ impl<E: Engine> Locked<E> {
         let session = self.lease.session();
         let journal = changes.changed.iter().map(|change| &change.entry);
         let journal: Vec<_> = journal.collect();
-        session.insert_journal(&journal).await?;
+        session.insert_journal(&journal, None).await?;
         for ledger in &changes.shows {
             if !session.update_counters(ledger, claim).await? {
                 return Err(Fault::ClaimLost.into());
@@ -237,11 +239,18 @@ impl<E: Engine> Locked<E> {
     }
 
     /// Saves a show's new title and terms and commits.
-    pub(super) async fn commit_show(mut self, saved: &ShowSaved) -> Result<(), E::Error> {
+    pub(super) async fn commit_show(
+        mut self,
+        saved: &ShowSaved,
+        by: Option<&Author>,
+    ) -> Result<(), E::Error> {
         let entry: Vec<_> = saved.entry.iter().collect();
         let session = self.lease.session();
         session.update_show(saved).await?;
-        session.insert_journal(&entry).await?;
+        if saved.entry.is_some() {
+            let author = author::<E>(session, by).await?;
+            session.insert_journal(&entry, author).await?;
+        }
         self.end().await
     }
 }

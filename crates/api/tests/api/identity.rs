@@ -390,3 +390,27 @@ async fn who_may_not_order_uses_up_nobodys_limit() {
     let again = post(&service, &buyer(USER), "/tickets", order).await;
     again.assert_problem(429, "rate_limited");
 }
+
+/// Operators see it, also when the author is gone; nobody else does.
+#[tokio::test]
+async fn an_operator_is_the_author_of_its_changes_until_it_is_erased() {
+    let service = guarded(&[]).await;
+    let boss = signed(&claims("boss", "operator"));
+    let show = json!({"id": "club", "title": "Club", "capacity": 5});
+    assert_eq!(post(&service, &boss, "/shows", show).await.status, 201);
+    let path = "/shows/club/terms";
+    let terms = get(&service, &boss, path).await;
+    assert_eq!(terms.body["terms"][0]["by"], "user:boss");
+    for token in [buyer(USER), signed(&claims("shop", "agent"))] {
+        get(&service, &token, path)
+            .await
+            .assert_problem(403, "forbidden");
+        let show = get(&service, &token, "/shows/club").await;
+        assert!(!show.body.to_string().contains("boss"), "{}", show.body);
+    }
+    let erased = Answer::to(asking(&service, ADMIN, Method::DELETE, "/users/boss")).await;
+    assert_eq!(erased.status, 200, "{:?}", erased.body);
+    let terms = get(&service, ADMIN, path).await;
+    let by = terms.body["terms"][0]["by"].as_str().unwrap();
+    assert!(by.starts_with("user:erased-"), "{by}");
+}

@@ -43,7 +43,7 @@ fn health_routes() -> [Endpoint; 3] {
     ]
 }
 
-fn accepting_routes() -> [Endpoint; 19] {
+fn accepting_routes() -> [Endpoint; 20] {
     [
         get("/tickets", tickets::list),
         post("/tickets", tickets::place),
@@ -57,6 +57,7 @@ fn accepting_routes() -> [Endpoint; 19] {
         post("/shows", shows::create),
         get("/shows/{id}", shows::read),
         patch("/shows/{id}", shows::change),
+        get("/shows/{id}/terms", shows::terms),
         get("/shows/{id}/tickets", show_tickets::list),
         get("/users", users::list),
         post("/users", users::create),
