@@ -1,5 +1,5 @@
 //! The configuration: `base.toml`, then `{APP_ENV}.toml`, then `APP__SECTION__KEY`
-//! variables. Read and checked as a whole, so that every fault is listed at once.
+//! variables, and for secrets files that variables name. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
 mod auth;
@@ -11,6 +11,7 @@ mod mysql;
 mod queue;
 mod rabbitmq;
 mod reader;
+mod secret_files;
 mod server;
 mod store;
 #[cfg(test)]
@@ -185,6 +186,7 @@ impl Sources {
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        secret_files::read(&mut settings, &mut faults);
         for (name, above) in below_others(&settings) {
             let place = Place::Field(&Place::Document, &name);
             faults.note(

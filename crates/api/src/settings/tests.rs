@@ -493,3 +493,63 @@ fn a_broken_file_is_named_and_its_secrets_are_not() {
     );
     assert!(!broken.contains("hunter2"), "{broken}");
 }
+
+/// As Docker and Kubernetes mount them.
+#[test]
+fn a_secret_may_be_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str, content: &[u8]| {
+        std::fs::write(path(name), content).unwrap();
+        path(name)
+    };
+    let token = file("token", b"hunter2hunter2hunter2\r\n");
+    let url = file("url", b"mysql://u:hunter2@db/tickets");
+    let settings = load(&[
+        ("APP__ADMIN__TOKEN_FILE", &token),
+        ("app__tickets__id_secrets_file", &token),
+        ("APP__STORE__ADAPTER", "mysql"),
+        ("APP__MYSQL__URL_FILE", &url),
+        ("APP__AUTH__MODE", "off"),
+        ("APP__AUTH__JWKS_FILE", "/a/setting/of/its/own"),
+        // As compose hands over what is not set.
+        ("APP__ADMIN__TOKEN", ""),
+    ])
+    .unwrap();
+    let read = settings.admin_token.unwrap();
+    assert_eq!(read.expose_secret(), "hunter2hunter2hunter2");
+    assert_eq!(settings.tickets.id_secrets.len(), 1);
+
+    let fault = |path: &str| {
+        let fault = load(&[("APP__AUTH__HMAC_SECRET_FILE", path)]).unwrap_err();
+        let fault = fault.to_string();
+        assert!(fault.contains("auth.hmac_secret: the file"), "{fault}");
+        assert!(fault.contains("APP__AUTH__HMAC_SECRET_FILE"), "{fault}");
+        assert!(!fault.contains("hunter2"), "{fault}");
+        assert!(fault.contains(path), "{fault}");
+        fault
+    };
+    let long = "hunter2".repeat(10_000);
+    for (path, what) in [
+        (path("none"), "cannot be read: No such file"),
+        (path(""), "cannot be read: Is a directory"),
+        (file("empty", b"\n"), "is empty"),
+        (file("binary", b"hunter2\xff"), "is not UTF-8"),
+        (file("long", long.as_bytes()), "is longer than 65536 bytes"),
+    ] {
+        let fault = fault(&path);
+        assert!(fault.contains(what), "{what} in {fault}");
+    }
+    let both = load(&[
+        ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ("APP__ADMIN__TOKEN_FILE", &token),
+        ("APP__SERVER__PORT_FILE", &token),
+    ]);
+    let both = both.unwrap_err().to_string();
+    for fault in [
+        "admin.token: APP__ADMIN__TOKEN_FILE is set beside APP__ADMIN__TOKEN; remove one of them",
+        "server.port_file: is not a setting",
+    ] {
+        assert!(both.contains(fault), "{fault} in {both}");
+    }
+}
