@@ -12,6 +12,7 @@ use domain::ports::{
 use domain::rule::{ShowSaved, open_show};
 use domain::show::{Show, ShowStanding};
 
+use crate::authors::author;
 use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
@@ -20,7 +21,6 @@ use crate::page::page;
 use crate::row::readable;
 use crate::statements::{ShowStatements, SqlSession, TicketStatements};
 use crate::store::SqlStore;
-use crate::user_repository::author;
 
 /// Shows asked for in one query.
 pub(crate) const MAX_SHOWS: usize = 128;

@@ -9,6 +9,7 @@ use domain::ids::UserId;
 use domain::ports::{CreateUserError, UserAuthors, UserRepository, UserRepositoryError};
 use domain::user::{User, UserChange};
 
+use crate::authors::author;
 use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
@@ -31,17 +32,6 @@ pub(crate) async fn find_all<E: Engine>(
     }
     let found = |id: &UserId| found.get(id.as_str().as_bytes()).cloned().transpose();
     Ok(ids.iter().map(found).collect())
-}
-
-/// The number of an author. One that is erased meanwhile keeps it, under another name.
-pub(crate) async fn author<E: Engine>(
-    session: &mut E::Session,
-    by: Option<&Author>,
-) -> Result<Option<u64>, E::Error> {
-    match by {
-        Some(by) => session.author(by).await.map(Some),
-        None => Ok(None),
-    }
 }
 
 pub(crate) fn unavailable(error: impl SqlError) -> UserRepositoryError {

@@ -12,6 +12,7 @@ use domain::show::ShowStanding;
 use domain::ticket::{Status, Ticket};
 use domain::time::Timestamp;
 
+use crate::authors::author;
 use crate::connections::Lease;
 use crate::database::Database;
 use crate::engine::Engine;
@@ -20,7 +21,6 @@ use crate::row::{show_ledger, ticket_id};
 use crate::statements::{
     Hold, HoldStatements, IfLocked, ShowStatements, SqlSession, TicketStatements,
 };
-use crate::user_repository::author;
 
 /// The one way to change a show: lock, then read the clock, then everything
 /// else. Dropped without a commit, it takes its connection with it, and the
