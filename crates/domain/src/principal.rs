@@ -2,6 +2,7 @@
 
 use crate::author::Author;
 use crate::ids::UserId;
+use crate::time::Timestamp;
 use crate::user::PriorityClass;
 
 /// Who calls, as the face to the outside has proved it. Use cases that concern somebody's tickets
@@ -26,6 +27,8 @@ pub struct Principal {
     pub known_as: &'static str,
     /// If its user does not exist, the first order creates it in this class.
     pub enrols_as: Option<PriorityClass>,
+    /// When what it proved itself by is over; `None` if that has no end. A stream ends then.
+    pub until: Option<Timestamp>,
 }
 
 /// The caller may not do this on behalf of that user.
@@ -44,6 +47,7 @@ impl Principal {
             operator: false,
             known_as: "anybody",
             enrols_as: None,
+            until: None,
         }
     }
 

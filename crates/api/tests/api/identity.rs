@@ -35,17 +35,17 @@ pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
     TestService::with(Role::All, &variables).await
 }
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     let now: Timestamp = jiff::Timestamp::now().to_string().parse().unwrap();
     now.as_micros() / 1_000_000
 }
 
-fn claims(user: &str, roles: &str) -> Value {
+pub(crate) fn claims(user: &str, roles: &str) -> Value {
     json!({"iss": "https://issuer", "aud": "tickets", "exp": seconds() + HOUR,
         "sub": user, "roles": roles})
 }
 
-fn signed(claims: &Value) -> String {
+pub(crate) fn signed(claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let said = format!("{}.{}", part(&json!({"alg": "HS256"})), part(claims));
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
@@ -58,7 +58,12 @@ pub(crate) fn buyer(user: &str) -> String {
 }
 
 /// The method's request with a token, or without one.
-fn asking(service: &TestService, token: &str, method: Method, path: &str) -> RequestBuilder {
+pub(crate) fn asking(
+    service: &TestService,
+    token: &str,
+    method: Method,
+    path: &str,
+) -> RequestBuilder {
     let request = service.request(method, path);
     if token.is_empty() {
         return request;
@@ -211,7 +216,8 @@ async fn a_buyer_who_is_not_known_yet_is_created_if_that_is_configured() {
     let user = get(&service, ADMIN, "/users/new").await;
     assert_eq!(
         user.body,
-        json!({"id": "new", "name": "new", "priority": "high"})
+        json!({"id": "new", "name": "new", "priority": "high", "created_by": null,
+            "changed_by": null})
     );
 }
 
@@ -236,6 +242,8 @@ async fn what_is_wrong_with_a_token_is_said() {
         (changed("exp", json!(seconds() - HOUR)), "expired"),
         (changed("nbf", json!(seconds() + HOUR)), "not valid yet"),
         (changed("sub", json!("a b")), "`sub`"),
+        (changed("sub", json!("erased-ada")), "`sub`"),
+        (changed("iss", json!(["https://issuer"])), "`iss`"),
         (changed("exp", Value::Null), "`exp`"),
         (long, "longer"),
         (unsigned, "token"),
@@ -358,4 +366,15 @@ async fn an_operator_is_the_author_of_its_changes_until_it_is_erased() {
     let terms = get(&service, ADMIN, path).await;
     let by = terms.body["terms"][0]["by"].as_str().unwrap();
     assert!(by.starts_with("user:erased-"), "{by}");
+}
+
+/// The limit is asked before the body is read.
+#[tokio::test]
+async fn a_buyers_order_that_cannot_be_read_counts() {
+    let service = guarded(&[("APP__LIMITS__ORDERS_PER_USER", "1/h")]).await;
+    let unreadable = post(&service, &buyer(USER), "/tickets", json!({})).await;
+    assert_eq!(unreadable.status, 422, "{:?}", unreadable.body);
+    let order = json!({"show_id": SHOW});
+    let refused = post(&service, &buyer(USER), "/tickets", order).await;
+    refused.assert_problem(429, "rate_limited");
 }

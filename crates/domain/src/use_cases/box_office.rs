@@ -8,6 +8,7 @@ use crate::ports::{
     Clock, ShowRepository, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use crate::receipt::Receipts;
+use crate::time::Timestamp;
 use crate::waiting_line::{AcceptTally, WaitingLine};
 
 /// What a [`BoxOffice`] works with.
@@ -48,5 +49,11 @@ impl BoxOffice {
     #[must_use]
     pub const fn new(parts: BoxOfficeParts) -> Self {
         Self { parts }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
     }
 }

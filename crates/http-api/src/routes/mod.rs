@@ -76,7 +76,8 @@ async fn websocket(
     payload: web::Payload,
 ) -> Answer {
     let client = state.process.limits.enter_stream(&request)?;
-    live::websocket::accept(&state.live, &caller, client, &request, payload).await
+    let take = || state.guard.take_live_ticket(&request);
+    live::websocket::accept(&state.live, &caller, client, &request, payload, take).await
 }
 
 /// For every other path.
