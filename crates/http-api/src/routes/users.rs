@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::access::Operator;
 use crate::json::body::Body;
-use crate::json::values::{priority, user_id};
+use crate::json::values::{new_user_id, priority};
 use crate::parameters::{PageQuery, path_id, read_query};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
@@ -19,7 +19,7 @@ use crate::state::{Answer, State};
 /// Of the class standard unless given.
 fn new_user(fields: &mut Fields<'_, '_>) -> Option<User> {
     all!(User {
-        id: fields.required("id", user_id),
+        id: fields.required("id", new_user_id),
         name: fields.required("name", text(UserName::new)),
         priority: fields.or("priority", PriorityClass::Standard, priority),
     })
