@@ -33,7 +33,7 @@ use fields::{Faults, Fields, Place, Value};
 use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
-pub use self::auth::{AuthSettings, JwtSettings};
+pub use self::auth::{AuthSettings, JwtSettings, setting_of};
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;

@@ -613,3 +613,46 @@ fn a_secret_may_be_in_a_file() {
         assert!(both.contains(fault), "{fault} in {both}");
     }
 }
+
+#[test]
+fn keys_and_algorithms_that_do_not_go_together_are_listed_with_everything_else() {
+    let auth = [
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__AUDIENCE", "tickets"),
+        ("APP__TICKETS__ID_SECRETS", "0123456789abcdef"),
+        ("APP__QUEUE__LANES", "0"),
+    ];
+    for (keys, algorithms, wrong) in [
+        (
+            ("APP__AUTH__HMAC_SECRET", "hunter2"),
+            "EdDSA",
+            &[
+                "auth.hmac_secret: the secret has 7 bytes",
+                "auth.algorithms: a secret",
+            ][..],
+        ),
+        (
+            ("APP__AUTH__JWKS_URL", "ftp://u:hunter2@id/jwks"),
+            "HS256",
+            &[
+                "auth.jwks_url: the key set's URL must",
+                "auth.algorithms: a key set",
+            ],
+        ),
+        (
+            ("APP__AUTH__JWKS_FILE", "/etc/jwks.json"),
+            "HS256,EdDSA",
+            &["auth.algorithms: a key set"],
+        ),
+    ] {
+        let more = [keys, ("APP__AUTH__ALGORITHMS", algorithms)];
+        let faults = load(&[&auth[..], &more[..]].concat()).unwrap_err();
+        let faults = faults.to_string();
+        let count = format!("{} fault(s)", wrong.len() + 2);
+        let others = ["auth.issuer: is missing", "queue.lanes:", &count];
+        for fault in [&others[..], wrong].concat() {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+}
