@@ -384,7 +384,8 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
         id: forged,
         hint: None,
     };
-    let refused = event_stream::open(&scene.live, &anybody, unlimited(), request, None).await;
+    let refused =
+        event_stream::open(&scene.live, &anybody, unlimited(), request, None, || Ok(())).await;
     assert!(matches!(refused, Err(ApiError::TicketNotFound)));
 }
 
