@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod cors;
 mod limits;
 mod live;
 mod log;
@@ -16,6 +17,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod tls;
 mod urls;
 mod worker;
 
@@ -40,6 +42,7 @@ use self::reader::{like, millis, setting, variable};
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
+pub use self::tls::TlsSettings;
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
@@ -57,6 +60,10 @@ pub struct Settings {
     pub environment: String,
     /// `server.*`
     pub server: ServerSettings,
+    /// The section `tls`; `None` if only plain HTTP is served.
+    pub tls: Option<TlsSettings>,
+    /// `cors.allowed_origins`: the sites whose pages may ask.
+    pub allowed_origins: Vec<String>,
     /// The section `log`.
     pub log: LogSettings,
     /// `queue.*`
@@ -252,6 +259,8 @@ fn read(
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
     let server = server::read(fields);
+    let tls = tls::read(fields);
+    let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
     let store = store::read(fields);
@@ -298,6 +307,8 @@ fn read(
     Some(Settings {
         environment,
         server: server?,
+        tls: tls?,
+        allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
         store: store?,
