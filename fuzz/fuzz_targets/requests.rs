@@ -35,6 +35,8 @@ static SERVICE: LazyLock<SocketAddr> = LazyLock::new(|| {
         ("APP__AUTH__HMAC_SECRET", SECRET),
         ("APP__AUTH__CREATE_USERS", "true"),
         ("APP__ADMIN__TOKEN", SECRET),
+        ("APP__SERVER__ALLOWED_HOSTS", "tickets.example"),
+        ("APP__CORS__ALLOWED_ORIGINS", "https://shop.example"),
     ])
 });
 
@@ -93,7 +95,7 @@ impl<'a> Request<'a> {
     /// The answer, unless the service has closed the connection or is still speaking.
     fn answer(&self) -> Option<(Head, Vec<u8>)> {
         let (method, path, length) = (self.method, &self.path, self.body.len());
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {length}\r\n");
         let request = [head.as_bytes(), &self.headers, b"\r\n", self.body].concat();
         CLIENT.with_borrow_mut(|kept| {
             let mut client = kept.take().unwrap_or_else(|| Client::connect(*SERVICE));
