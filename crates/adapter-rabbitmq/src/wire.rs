@@ -334,6 +334,11 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 }
 
 fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
+    // A derived reader takes the items of an array for fields: `[2]` would be of version 2, and no
+    // newer worker comes to take it.
+    if payload.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid("is not an object"));
+    }
     serde_json::from_slice(payload).map_err(|error| {
         #[derive(Deserialize)]
         struct Version {
@@ -564,6 +569,8 @@ mod tests {
             "",
             "\u{0}",
             "{}",
+            "[2]",
+            r#"[1,"high",1,false,["ticket_id","show_id","user_id","quantity","requested_at"],[["0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","1","1",1,0]]]"#,
             r#"{"version":1,"class":"high","accepted_by":1,"redriven":false,"orders":[]}"#,
             &ORDERS.replace("[[", "[").replace("]]", "]"),
             &ORDERS.replace(r#""user_id","quantity""#, r#""quantity","user_id""#),

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::RabbitMqConfig;
-use domain::ports::{
-    DeadLetters, Dependency, PublishError, TicketConsumer, TicketPublisher,
-};
+use domain::ports::{DeadLetters, Dependency, PublishError, TicketConsumer, TicketPublisher};
 use domain::receipt::ProcessId;
 use domain::waiting_line::AcceptTally;
 use port_contracts::{DEADLINE, LANES, fixtures, measured, within};
