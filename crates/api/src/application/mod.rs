@@ -90,6 +90,12 @@ impl Application {
         let mut needed = vec![queue, ground.store_dependency(), Arc::new(files)];
         // It concerns all processes, and stopping all of them would help nobody.
         let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
+        let redis = match &settings.redis {
+            Some(redis) if role.accepts() => Some(redis.connect()?),
+            _ => None,
+        };
+        // Every order is taken and decided without it.
+        of_others.extend(redis.map(|redis| redis.dependency));
         // Who only takes orders can go on with that while others do not decide.
         if role.decides() {
             needed.push(watch.clone());
