@@ -19,6 +19,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::admission::Admission;
 use crate::client_stream::{ClientStream, Patience};
 use crate::open_connections::{ConnectionLimits, OpenConnections};
 use crate::parameters::malformed_path;
@@ -111,6 +112,7 @@ fn thread(
         .app_data(process.clone())
         .app_data(web::PayloadConfig::new(MAX_BODY))
         .app_data(web::PathConfig::default().error_handler(malformed_path))
+        .wrap(Admission(Arc::clone(&limits)))
         .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
         .configure(|services| routes::serve(services, accepting.map(State::new)))
         .default_service(web::to(routes::not_found))

@@ -26,6 +26,7 @@ use domain::ports::{
 };
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
+use limits::TokenStore;
 
 #[cfg(not(all(
     feature = "memory",
@@ -208,6 +209,8 @@ pub struct QueuePorts {
 
 /// What processes share in Redis, and do without while it is down.
 pub struct RedisPorts {
+    /// The limits of clients.
+    pub tokens: Arc<dyn TokenStore>,
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
 }

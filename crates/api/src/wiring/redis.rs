@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapter_redis::{Redis, RedisConfig};
+use adapter_redis::{Redis, RedisConfig, RedisTokens};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
@@ -21,6 +21,7 @@ impl RedisSettings {
         };
         let redis = Redis::new(&config).context("redis.url")?;
         Ok(RedisPorts {
+            tokens: Arc::new(RedisTokens::new(redis.clone())),
             dependency: Arc::new(redis),
         })
     }
