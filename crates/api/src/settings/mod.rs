@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod cors;
 mod limits;
 mod live;
 mod log;
@@ -17,6 +18,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod tls;
 mod urls;
 mod worker;
 
@@ -43,6 +45,7 @@ pub use self::redis::RedisSettings;
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
+pub use self::tls::TlsSettings;
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
@@ -60,6 +63,10 @@ pub struct Settings {
     pub environment: String,
     /// `server.*`
     pub server: ServerSettings,
+    /// The section `tls`; `None` if only plain HTTP is served.
+    pub tls: Option<TlsSettings>,
+    /// `cors.allowed_origins`: the sites whose pages may ask.
+    pub allowed_origins: Vec<String>,
     /// The section `log`.
     pub log: LogSettings,
     /// `queue.*`
@@ -259,6 +266,8 @@ fn read(
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
     let server = server::read(fields);
+    let tls = tls::read(fields);
+    let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
     let store = store::read(fields);
@@ -307,6 +316,8 @@ fn read(
     Some(Settings {
         environment,
         server: server?,
+        tls: tls?,
+        allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
         store: store?,

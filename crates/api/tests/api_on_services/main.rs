@@ -43,6 +43,8 @@ mod orders;
 #[path = "../api/reading.rs"]
 mod reading;
 mod shared_limits;
+#[path = "../api/transport.rs"]
+mod transport;
 #[path = "../api/waiting_line.rs"]
 mod waiting_line;
 #[path = "../api/websocket.rs"]
