@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::Error;
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
-use futures_util::FutureExt;
-use futures_util::future::{Either, LocalBoxFuture};
+use actix_web::body::EitherBody;
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, MapOk, TryFutureExt};
 use tokio::task::yield_now;
 
 use crate::client_limits::ClientLimits;
@@ -22,11 +22,12 @@ pub(crate) struct Admitting<S> {
     inner: Rc<S>,
 }
 
-impl<S> Transform<S, ServiceRequest> for Admission
+impl<S, B> Transform<S, ServiceRequest> for Admission
 where
-    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
 {
-    type Response = ServiceResponse;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type Transform = Admitting<S>;
     type InitError = ();
@@ -40,35 +41,42 @@ where
     }
 }
 
-impl<S> Service<ServiceRequest> for Admitting<S>
+impl<S, B> Service<ServiceRequest> for Admitting<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
 {
-    type Response = ServiceResponse;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     /// A box only for requests that have to wait, or are refused.
-    type Future = Either<S::Future, LocalBoxFuture<'static, Result<ServiceResponse, Error>>>;
+    type Future = Either<MapOk<S::Future, LetIn<B>>, LocalBoxFuture<'static, Answer<B>>>;
 
-    actix_web::dev::forward_ready!(inner);
+    forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let asked = match self.limits.admit(request.request()) {
             Either::Left(known) => match known.into_inner() {
-                Ok(()) => return Either::Left(self.inner.call(request)),
+                Ok(()) => {
+                    let answer = self.inner.call(request);
+                    return Either::Left(answer.map_ok(ServiceResponse::map_into_left_body));
+                }
                 Err(exceeded) => Either::Left(ready(Err(exceeded))),
             },
             waits => waits,
         };
         let inner = Rc::clone(&self.inner);
         let answer = async move {
-            match asked.await {
-                Ok(()) => inner.call(request).await,
-                Err(exceeded) => Ok(refuse(request, exceeded.into()).await),
-            }
+            Ok(match asked.await {
+                Ok(()) => inner.call(request).await?.map_into_left_body(),
+                Err(exceeded) => refuse(request, exceeded.into()).await.map_into_right_body(),
+            })
         };
         Either::Right(answer.boxed_local())
     }
 }
+
+type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
+type LetIn<B> = fn(ServiceResponse<B>) -> ServiceResponse<EitherBody<B>>;
 
 /// The answer to a request that is not let in.
 pub(crate) async fn refuse(request: ServiceRequest, refusal: ApiError) -> ServiceResponse {

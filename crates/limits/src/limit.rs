@@ -66,7 +66,9 @@ impl Limit {
         };
         match shared.leases.ask(client, takes, Instant::now()) {
             Some(known) => Either::Left(ready(self.conclude(known, client, takes))),
-            None if !shared.tokens.answer() => Either::Left(ready(self.own.ask(client, takes))),
+            None if !shared.tokens.is_answering() => {
+                Either::Left(ready(self.own.ask(client, takes)))
+            }
             None => {
                 let question = Question {
                     policy: self.own.policy(),

@@ -70,7 +70,7 @@ impl SharedTokens {
     }
 
     /// Whether the store is worth waiting for.
-    pub(crate) fn answer(&self) -> bool {
+    pub(crate) fn is_answering(&self) -> bool {
         self.watched.answers.load(Ordering::Relaxed)
     }
 
@@ -92,7 +92,7 @@ struct Watched {
 }
 
 /// What is asked for one client.
-struct Asked<'q> {
+struct Wanting<'q> {
     of: &'q Question,
     takers: u32,
 }
@@ -107,7 +107,7 @@ impl Watched {
         let known = |one: &Question| one.leases.ask(one.client, one.takes, now);
         let known: Vec<_> = questions.iter().map(known).collect();
         let mut places = HashMap::new();
-        let mut asked: Vec<Asked<'_>> = Vec::new();
+        let mut asked: Vec<Wanting<'_>> = Vec::new();
         for (question, known) in questions.iter().zip(&known) {
             if known.is_some() {
                 continue;
@@ -115,7 +115,7 @@ impl Watched {
             let place = places.entry((question.policy, question.client));
             let place = place.or_insert_with(|| {
                 let (of, takers) = (question, 0);
-                asked.push(Asked { of, takers });
+                asked.push(Wanting { of, takers });
                 asked.len() - 1
             });
             asked[*place].takers += u32::from(question.takes);
@@ -200,7 +200,7 @@ impl Watched {
     }
 }
 
-impl Asked<'_> {
+impl Wanting<'_> {
     fn want(&self, now: Instant) -> Want {
         let question = self.of;
         Want {
