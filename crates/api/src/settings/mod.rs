@@ -12,6 +12,7 @@ mod mysql;
 mod queue;
 mod rabbitmq;
 mod reader;
+mod redis;
 mod secret_files;
 mod server;
 mod store;
@@ -34,12 +35,14 @@ use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
 pub use self::auth::{AuthSettings, JwtSettings, setting_of};
+pub use self::limits::LimitStore;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
 pub use self::queue::{QueueChoice, QueueSettings};
 pub use self::rabbitmq::RabbitMqSettings;
 use self::reader::{like, millis, setting, variable};
+pub use self::redis::RedisSettings;
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
@@ -77,6 +80,10 @@ pub struct Settings {
     pub tickets: TicketSettings,
     /// `limits.*`
     pub limits: ClientLimitSettings,
+    /// `limits.store`
+    pub limit_store: LimitStore,
+    /// `redis.*`, if anything is kept there.
+    pub redis: Option<RedisSettings>,
     /// `live.*`
     pub live: LiveSettings,
     /// `live.stalled_after_ms`: a waiting line that does not move for so long is called stalled.
@@ -278,7 +285,9 @@ fn read(
     let auth = auth::read(fields, secrets_needed);
     let has_tokens = matches!(auth, Some(AuthSettings::Jwt(_)));
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
+    let limit_store = limits::store(fields);
     let limits = limits::read(fields);
+    let redis = redis::read(fields, limit_store == Some(LimitStore::Redis));
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -317,6 +326,8 @@ fn read(
         worker: worker?,
         tickets: tickets?,
         limits: limits?,
+        limit_store: limit_store?,
+        redis: redis?,
         live,
         stalled_after,
         admin_token: admin_token?,
