@@ -69,6 +69,7 @@ impl Process {
             shows: store.clone(),
             publisher: queue,
             ledger: store,
+            state: None,
             events: events.clone(),
             clock,
             receipts,

@@ -2,8 +2,12 @@
 //! deciding an order: a Redis that is down, slow or empty costs precision, never an order.
 //!
 //! `connection.rs` has the one connection, as which [`Redis`] can be used by every command of the
-//! crate `redis`. Each key begins with `redis.prefix` and expires by itself.
+//! crate `redis`; `state_cache.rs` keeps decided state, as `state_value.rs` writes it. Each key
+//! begins with `redis.prefix` and expires by itself.
 
 mod connection;
+mod state_cache;
+mod state_value;
 
 pub use connection::{InvalidUrl, Redis, RedisConfig};
+pub use state_cache::RedisStateCache;

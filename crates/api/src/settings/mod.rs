@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod cache;
 mod limits;
 mod live;
 mod log;
@@ -32,6 +33,7 @@ use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
 pub use self::auth::{AuthSettings, JwtSettings};
+pub use self::cache::{CacheAdapter, CacheSettings};
 pub use self::limits::LimitStore;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub limits: ClientLimitSettings,
     /// `limits.store`
     pub limit_store: LimitStore,
+    /// `cache.*`
+    pub cache: CacheSettings,
     /// `redis.*`, if anything is kept there.
     pub redis: Option<RedisSettings>,
     /// `live.*`
@@ -276,7 +280,11 @@ fn read(
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
     let limit_store = limits::store(fields);
     let limits = limits::read(fields);
-    let redis = redis::read(fields, limit_store == Some(LimitStore::Redis));
+    let cache = cache::read(fields);
+    let is_shared = |cache: &CacheSettings| cache.adapter == CacheAdapter::Redis;
+    let redis_is_used =
+        limit_store == Some(LimitStore::Redis) || cache.as_ref().is_some_and(is_shared);
+    let redis = redis::read(fields, redis_is_used);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -314,6 +322,7 @@ fn read(
         tickets: tickets?,
         limits: limits?,
         limit_store: limit_store?,
+        cache: cache?,
         redis: redis?,
         live,
         stalled_after,

@@ -38,6 +38,9 @@ impl BoxOffice {
         change: &ShowChange,
     ) -> Result<ChangedShow, ChangeShowError> {
         let standing = self.parts.ledger.change_show(id, change).await?;
+        if let Some(state) = &self.parts.state {
+            state.note_show_changed(&standing).await;
+        }
         let seats = Event::Show(standing.announcement());
         let announced = self.parts.events.announce(vec![seats]).await;
         Ok(ChangedShow {
@@ -46,7 +49,7 @@ impl BoxOffice {
         })
     }
 
-    /// A show with its seats.
+    /// A show with its seats, to be looked at.
     ///
     /// # Errors
     /// [`ShowRepositoryError`].
@@ -54,6 +57,9 @@ impl BoxOffice {
         &self,
         id: &ShowId,
     ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        if let Some(state) = &self.parts.state {
+            return state.show(id).await;
+        }
         let found = self.parts.shows.standings(std::slice::from_ref(id)).await?;
         Ok(found.into_iter().next())
     }
