@@ -80,7 +80,7 @@ def settings_of(file):
 def settings_in_code():
     for path in (TOP / "crates/api/src/settings").glob("*.rs"):
         if path.name != "tests.rs":
-            yield from re.findall(r'"([a-z]+\.[a-z_]+)"', path.read_text())
+            yield from re.findall(r'"([a-z]+\.[a-z0-9_]+)"', path.read_text())
 
 
 def written(value):
@@ -94,10 +94,10 @@ def written(value):
 
 def check_settings():
     defaults, known = settings_of("config/base.toml"), set(settings_in_code())
-    rows = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \| [^|]* \| (.*) \|$", read("docs/CONFIGURATION.md"), re.M)
+    rows = re.findall(r"^\| ((?:`[a-z0-9_.]+`(?:, )?)+) \| [^|]* \| (.*) \|$", read("docs/CONFIGURATION.md"), re.M)
     told = {}
     for names, meaning in rows:
-        names = re.findall(r"`([a-z_]+\.[a-z_]+)`", names)
+        names = re.findall(r"`([a-z_]+\.[a-z0-9_]+)`", names)
         # Several settings of a row have their defaults in the same sequence.
         given = re.split(r", | and ", re.split(r"[;:]|, in (?:production|development) ", meaning)[0])
         told |= dict(zip(names, given if len(given) == len(names) > 1 else [meaning] * len(names)))

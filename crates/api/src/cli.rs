@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::future;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
@@ -15,8 +16,9 @@ use domain::ports::{Clock, DeadLetter, Level, StoreIdentity};
 use domain::receipt::ProcessId;
 use domain::use_cases::audit_shows;
 use http_api::AuditReport;
+use hyper::StatusCode;
 use runtime::error_chain;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::application::{Application, Role};
+use crate::client::{self, Answer, NO_ANSWER, Trust};
 use crate::clock::SystemClock;
 use crate::examiner::Examined;
 use crate::settings::{Settings, variables_of};
@@ -60,7 +63,7 @@ enum Command {
     /// Checks whether the process on this machine is ready; exits 1 if it is not.
     ///
     /// This is the health check of containers that have no HTTP client. It asks /health/ready
-    /// at server.host and server.port.
+    /// at server.host and server.port, or at tls.port over HTTPS unless tls.mode is off.
     Health,
     /// Checks the queue and the store for faults that break a guarantee; exits 1 if it finds one.
     ///
@@ -75,7 +78,7 @@ enum Command {
     /// Replays the history of every show and checks each change; exits 1 on any violation.
     ///
     /// It reads the store. If the store is in memory, it asks the process on this machine, at
-    /// server.host and server.port.
+    /// server.host and server.port, or tls.port.
     Audit(AuditArgs),
     /// Changes the number of lanes, which the broker records.
     Lanes {
@@ -129,6 +132,9 @@ struct AuditArgs {
     /// Asks the process at this URL instead of reading the store; admin.token must be its token.
     #[arg(long)]
     url: Option<String>,
+    /// Trusts the certificates in this PEM file, too, if the URL begins with https.
+    #[arg(long, requires = "url")]
+    ca_file: Option<PathBuf>,
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -259,46 +265,35 @@ fn ignores_hang_up(status: &str) -> bool {
     ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
-/// A process that says nothing for so long does not answer: it hangs, or is frozen.
-const NO_ANSWER: Duration = Duration::from_secs(5);
-
-/// Past any proxy of the environment: what it asks is on this machine or named.
-fn http_client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
-        .no_proxy()
-        .connect_timeout(NO_ANSWER)
-        .tcp_keepalive(NO_ANSWER)
-        .build()?)
-}
-
-/// The first answer has to be there in time.
-async fn asked(request: reqwest::RequestBuilder, url: &str) -> anyhow::Result<reqwest::Response> {
-    request
-        .timeout(NO_ANSWER)
-        .send()
-        .await
-        .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))
+/// Asks for what takes no time.
+async fn ask_at_once(url: &str, trust: &Trust) -> anyhow::Result<Answer> {
+    let no_answer = || format!("no answer from {url}; does `tickets serve` run there?");
+    let answer = timeout(NO_ANSWER, client::get(url, None, trust)).await;
+    answer.with_context(no_answer)?.with_context(no_answer)
 }
 
 /// Where the process on this machine serves.
 fn own_url(settings: &Settings) -> anyhow::Result<String> {
-    if settings.server.port == 0 {
+    let (scheme, setting, port) = match &settings.tls {
+        None => ("http", "server.port", settings.server.port),
+        Some(tls) => ("https", "tls.port", tls.port),
+    };
+    if port == 0 {
         bail!(
-            "server.port: is 0, so the port of the process on this machine is not known; \
+            "{setting}: is 0, so the port of the process on this machine is not known; \
              set the port that it listens on"
         );
     }
-    Ok(format!("http://{}", settings.server.own_address()))
+    let address = SocketAddr::new(settings.server.own_host(), port);
+    Ok(format!("{scheme}://{address}"))
 }
 
 async fn health(settings: &Settings) -> anyhow::Result<ExitCode> {
     let url = format!("{}/health/ready", own_url(settings)?);
-    let answer = asked(http_client()?.get(&url), &url).await?;
-    let is_ready = answer.status().is_success();
-    let body = answer.text().await?;
+    let answer = ask_at_once(&url, &Trust::ThisMachine).await?;
     // The answer is the exit code, whether anybody reads the reasons or not.
-    let _unread = print(body);
-    Ok(exit_code(is_ready))
+    let _unread = print(String::from_utf8_lossy(&answer.body));
+    Ok(exit_code(answer.status.is_success()))
 }
 
 async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -391,8 +386,11 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
             AuditReport::from(explained(&settings, &store, audited.map_err(Into::into)).await?)
         }
         (url, _) => {
-            let url = url.map_or_else(|| own_url(&settings), Ok)?;
-            fetch_audit(&url, settings.admin_token.as_ref()).await?
+            let (url, trust) = match url {
+                Some(url) => (url, Trust::Authorities(args.ca_file)),
+                None => (own_url(&settings)?, Trust::ThisMachine),
+            };
+            fetch_audit(&url, settings.admin_token.as_ref(), &trust).await?
         }
     };
     print(if args.json {
@@ -407,30 +405,25 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
 ///
 /// # Errors
 /// Says why there was no answer, or not this one.
-pub async fn fetch_audit(url: &str, token: Option<&SecretString>) -> anyhow::Result<AuditReport> {
+pub async fn fetch_audit(
+    url: &str,
+    token: Option<&SecretString>,
+    trust: &Trust,
+) -> anyhow::Result<AuditReport> {
     let base = url.trim_end_matches('/');
     let url = format!("{base}/admin/audit");
-    let client = http_client()?;
     // An audit may take minutes: that nobody answers is seen by what takes none.
-    asked(client.get(format!("{base}/health/live")), &url).await?;
-    let mut request = client.get(&url);
-    if let Some(token) = token {
-        request = request.bearer_auth(token.expose_secret());
-    }
-    let answer = request
-        .send()
+    ask_at_once(&format!("{base}/health/live"), trust).await?;
+    let Answer { status, body } = client::get(&url, token, trust)
         .await
         .with_context(|| format!("no answer from {url}; does `tickets serve` run there?"))?;
-    let status = answer.status();
-    if status == reqwest::StatusCode::UNAUTHORIZED {
+    if status == StatusCode::UNAUTHORIZED {
         bail!("{url} refuses admin.token; set APP__ADMIN__TOKEN to that of the process");
     }
     if !status.is_success() {
-        bail!("{url} answers {status}: {}", answer.text().await?);
+        bail!("{url} answers {status}: {}", String::from_utf8_lossy(&body));
     }
-    answer
-        .json()
-        .await
+    serde_json::from_slice(&body)
         .with_context(|| format!("the answer of {url} is not an audit of this version"))
 }
 

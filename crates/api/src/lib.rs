@@ -3,6 +3,7 @@
 
 pub mod application;
 pub mod cli;
+pub mod client;
 pub mod clock;
 mod examiner;
 mod log_writer;

@@ -17,8 +17,12 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use crate::open_connections::OpenConnection;
+use crate::problem::ApiError;
+use crate::streams::Streams;
 
 /// What is read of one client before others have their turn, in bytes.
 const TURN: usize = 8 * 1_024;
@@ -26,9 +30,18 @@ const TURN: usize = 8 * 1_024;
 /// is gone.
 const AHEAD: usize = 8 * 1_024;
 
-/// Before the head of a request is there, nothing else can tell the client.
-const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\
-    cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+/// What carries HTTP. Above TLS a client's bytes are those that it meant, so that everything
+/// here counts the same for both.
+pub(crate) type Transport = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// Tells a client of HTTP/2 to ask over another connection: `GOAWAY` without an error, for all
+/// streams that it may still begin (RFC 9113, section 6.8).
+const GO_AWAY: &[u8] = &[
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0,
+];
+
+/// Ends when the server stops.
+pub(crate) type Stop = Pin<Box<dyn Future<Output = ()>>>;
 
 /// How long a client may keep the service waiting.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +50,8 @@ pub(crate) struct Patience {
     pub(crate) request: Duration,
     /// From the moment that the system takes nothing more of an answer until it has taken all.
     pub(crate) answer: Duration,
+    /// Between two requests. Over HTTP/1.1 the HTTP server sees to it.
+    pub(crate) keep_alive: Duration,
 }
 
 /// Whose turn it is.
@@ -85,11 +100,15 @@ pub(crate) struct Client {
     is_late: Cell<bool>,
     /// Bytes that came while a request was being answered.
     ahead: Cell<usize>,
-    patience: Patience,
+    pub(crate) patience: Patience,
+    /// Over HTTP/2, where many requests have a turn at the same time.
+    pub(crate) streams: Option<Rc<Streams>>,
+    /// Over HTTP/2: no further request is wanted.
+    is_leaving: Cell<bool>,
 }
 
 impl Client {
-    fn new(connection: OpenConnection, patience: Patience) -> Self {
+    fn new(connection: OpenConnection, patience: Patience, streams: Option<Rc<Streams>>) -> Self {
         Self {
             connection,
             phase: Cell::new(Phase::Receiving),
@@ -98,7 +117,14 @@ impl Client {
             is_late: Cell::new(false),
             ahead: Cell::new(0),
             patience,
+            streams,
+            is_leaving: Cell::new(false),
         }
+    }
+
+    /// Over HTTP/2: the connection ends when nothing is open on it any more.
+    pub(crate) fn leave(&self) {
+        self.is_leaving.set(true);
     }
 
     /// A request's head is there.
@@ -112,11 +138,21 @@ impl Client {
 
     /// A handler needs more of the body than has come.
     pub(crate) fn await_body(&self) {
+        if let Some(streams) = &self.streams {
+            return streams.end_answering();
+        }
         self.phase.set(Phase::AwaitingBody);
         self.start_clock();
     }
 
     /// The handler awaits it no more.
+    pub(crate) fn end_await(&self) {
+        if let Some(streams) = &self.streams {
+            streams.begin_answering();
+        }
+    }
+
+    /// What the handler reads of the body has ended.
     pub(crate) fn resume_answering(&self, is_whole: bool) {
         self.phase.set(Phase::Answering);
         if is_whole {
@@ -161,6 +197,9 @@ impl Client {
     }
 
     fn receive(&self, bytes: usize) {
+        if self.streams.is_some() {
+            return;
+        }
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.start_clock(),
             Phase::Answering | Phase::Streaming => self.ahead.set(self.ahead.get() + bytes),
@@ -170,11 +209,19 @@ impl Client {
 
     /// Whether the client said enough for now.
     fn is_ahead(&self) -> bool {
+        if let Some(streams) = &self.streams {
+            return streams.are_enough();
+        }
         matches!(self.phase.get(), Phase::Answering | Phase::Streaming) && self.ahead.get() >= AHEAD
     }
 
     /// When the client is to be given up, if it goes on as it does.
     fn due(&self) -> Option<Instant> {
+        if let Some(streams) = &self.streams
+            && streams.are_used()
+        {
+            return streams.due(self.patience.answer, self.patience.keep_alive);
+        }
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.due.get(),
             Phase::Answering | Phase::Streaming | Phase::Upgraded => None,
@@ -182,9 +229,22 @@ impl Client {
     }
 }
 
+/// What the HTTP server itself refuses, with nothing but a status. Each answer is written from
+/// its beginning.
+fn unexplained(answer: &[u8]) -> Option<ApiError> {
+    let error = match answer.get(..13) {
+        Some(b"HTTP/1.1 400 ") => ApiError::NotHttp,
+        Some(b"HTTP/1.1 431 ") => ApiError::HeadTooLarge,
+        _ => return None,
+    };
+    let mut lines = answer.split(|byte| *byte == b'\n');
+    let is_explained = lines.any(|line| line.to_ascii_lowercase().starts_with(b"content-type:"));
+    (!is_explained).then_some(error)
+}
+
 /// What the HTTP server reads from and writes to.
 pub(crate) struct ClientStream {
-    tcp: TcpStream,
+    transport: Transport,
     client: Rc<Client>,
     /// What may still be read in this turn.
     turn: usize,
@@ -195,15 +255,28 @@ pub(crate) struct ClientStream {
     /// When it has to have taken all.
     answer_due: Option<Instant>,
     is_given_up: bool,
+    /// Over HTTP/2.
+    stop: Option<Stop>,
+    /// `GOAWAY` was written.
+    has_said_goodbye: bool,
     /// Fires at the next time that is due or before: it is not set anew for each request.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
-    pub(crate) fn new(tcp: TcpStream, connection: OpenConnection, patience: Patience) -> Self {
+    /// Over HTTP/2 it needs to know of the `stop`, which the HTTP server sees over HTTP/1.1 only.
+    pub(crate) fn new(
+        transport: Transport,
+        connection: OpenConnection,
+        patience: Patience,
+        stop: Option<Stop>,
+    ) -> Self {
+        let streams = stop.is_some().then(Rc::default);
         Self {
-            tcp,
-            client: Rc::new(Client::new(connection, patience)),
+            transport,
+            client: Rc::new(Client::new(connection, patience, streams)),
+            stop,
+            has_said_goodbye: false,
             turn: TURN,
             is_held_back: false,
             is_blocked: false,
@@ -233,15 +306,57 @@ impl ClientStream {
         false
     }
 
+    /// The system takes nothing more for now.
+    ///
+    /// # Errors
+    /// When that has lasted too long.
+    fn wait_for_reader(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let phase = self.client.phase.get();
+        if phase == Phase::Upgraded {
+            // Says itself when it has heard enough. It hears, and the turn ends with this.
+            self.turn = TURN;
+            return Ok(());
+        }
+        self.is_blocked = true;
+        // An event stream looks after its reader itself.
+        if phase != Phase::Streaming {
+            let patience = self.client.patience.answer;
+            let due = *self
+                .answer_due
+                .get_or_insert_with(|| Instant::now() + patience);
+            if self.poll_due(Some(due), context) {
+                return Err(Error::from(ErrorKind::TimedOut));
+            }
+        }
+        Ok(())
+    }
+
+    /// Over HTTP/2. Nothing of a frame is left to write unless the system is blocked.
+    fn say_goodbye(&mut self, context: &mut Context<'_>) {
+        if !self.is_blocked && !self.has_said_goodbye {
+            self.has_said_goodbye = true;
+            // Who is gone, or does not read, cannot be told.
+            let _told = Pin::new(&mut self.transport).poll_write(context, GO_AWAY);
+        }
+    }
+
+    fn say_last_words(&mut self, error: &ApiError, context: &mut Context<'_>) {
+        // Who is gone, or does not read, cannot be told.
+        let _told = Pin::new(&mut self.transport).poll_write(context, &error.last_words());
+    }
+
     /// The client was too slow: for the HTTP server that is the end of what it sends. A handler
     /// that waits for a body still answers.
     fn give_up(&mut self, context: &mut Context<'_>) {
         self.is_given_up = true;
+        if self.client.streams.is_some() {
+            return self.say_goodbye(context);
+        }
         match self.client.phase.get() {
             Phase::AwaitingBody => self.client.is_late.set(true),
             Phase::Receiving if !self.is_blocked => {
-                // Who is gone, or does not read, cannot be told.
-                let _told = Pin::new(&mut self.tcp).poll_write(context, TOO_LATE);
+                // Before a head is there, nothing else can tell the client.
+                self.say_last_words(&ApiError::RequestTimeout, context);
             }
             _ => {}
         }
@@ -258,13 +373,20 @@ impl AsyncRead for ClientStream {
         if this.is_given_up {
             return Poll::Ready(Ok(()));
         }
+        if let Some(streams) = &this.client.streams {
+            if streams.are_too_many() {
+                this.give_up(context);
+                return Poll::Ready(Ok(()));
+            }
+            streams.wake_later(context.waker());
+        }
         if this.client.is_ahead() {
             this.is_held_back = true;
             return Poll::Pending;
         }
         if this.turn > 0 {
             let before = buffer.filled().len();
-            let polled = Pin::new(&mut this.tcp).poll_read(context, buffer);
+            let polled = Pin::new(&mut this.transport).poll_read(context, buffer);
             let read = buffer.filled().len() - before;
             if polled.is_ready() {
                 this.turn = this.turn.saturating_sub(read);
@@ -284,6 +406,12 @@ impl AsyncRead for ClientStream {
             this.give_up(context);
             return Poll::Ready(Ok(()));
         }
+        if let Some(stop) = &mut this.stop
+            && stop.as_mut().poll(context).is_ready()
+        {
+            this.stop = None;
+            this.client.leave();
+        }
         Poll::Pending
     }
 }
@@ -295,26 +423,15 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.tcp).poll_write(context, bytes);
-        if polled.is_ready() {
-            return polled;
+        if !this.is_blocked
+            && let Some(error) = unexplained(bytes)
+        {
+            this.say_last_words(&error, context);
+            return Poll::Ready(Ok(bytes.len()));
         }
-        let phase = this.client.phase.get();
-        if phase == Phase::Upgraded {
-            // Says itself when it has heard enough. It hears, and the turn ends with this.
-            this.turn = TURN;
-            return polled;
-        }
-        this.is_blocked = true;
-        // An event stream looks after its reader itself.
-        if phase != Phase::Streaming {
-            let patience = this.client.patience.answer;
-            let due = *this
-                .answer_due
-                .get_or_insert_with(|| Instant::now() + patience);
-            if this.poll_due(Some(due), context) {
-                return Poll::Ready(Err(Error::from(ErrorKind::TimedOut)));
-            }
+        let polled = Pin::new(&mut this.transport).poll_write(context, bytes);
+        if polled.is_pending() {
+            this.wait_for_reader(context)?;
         }
         polled
     }
@@ -322,10 +439,27 @@ impl AsyncWrite for ClientStream {
     /// The HTTP server calls it at the end of each turn, unless something is left to write.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.tcp).poll_flush(context))?;
+        let flushed = Pin::new(&mut this.transport).poll_flush(context);
+        if flushed.is_pending() {
+            // TLS keeps what the system does not take.
+            this.wait_for_reader(context)?;
+        }
+        ready!(flushed)?;
         this.is_blocked = false;
         this.answer_due = None;
         this.turn = TURN;
+        if this.client.is_leaving.get() {
+            this.say_goodbye(context);
+            if this
+                .client
+                .streams
+                .as_ref()
+                .is_some_and(|streams| !streams.are_open())
+            {
+                this.is_given_up = true;
+                context.waker().wake_by_ref();
+            }
+        }
         let is_behind =
             this.client.phase.get() == Phase::Receiving && this.client.ahead.replace(0) > 0;
         if is_behind || (this.is_held_back && !this.client.is_ahead()) {
@@ -341,7 +475,7 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+        Pin::new(&mut self.get_mut().transport).poll_shutdown(context)
     }
 }
 
@@ -367,8 +501,13 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
         let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
-        let patience = Patience { request, answer };
-        let stream = ClientStream::new(accepted.unwrap().0, all.enter(None), patience);
+        let patience = Patience {
+            request,
+            answer,
+            keep_alive: NEVER,
+        };
+        let transport = Either::Left(accepted.unwrap().0);
+        let stream = ClientStream::new(transport, all.enter(None), patience, None);
         (stream, peer.unwrap())
     }
 

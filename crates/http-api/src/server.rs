@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{
     IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
@@ -17,15 +17,18 @@ use actix_service::{
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
+use tokio_util::either::Either;
 
-use crate::client_stream::{ClientStream, Patience};
-use crate::open_connections::{ConnectionLimits, OpenConnections};
+use crate::client_stream::{ClientStream, Patience, Stop};
+use crate::https::{Acceptor, Https};
+use crate::open_connections::{ConnectionLimits, OpenConnection, OpenConnections};
 use crate::parameters::malformed_path;
 use crate::problem::MAX_BODY;
 use crate::routes;
 use crate::state::{AcceptingState, Process, ProcessState, State};
 use crate::watch::watch;
+use crate::web_policy::{Rules, WebPolicy, admit, tell};
 
 /// For a client that was answered before it had said all to read the answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -43,42 +46,98 @@ pub struct Serving {
     pub connections: ConnectionLimits,
 }
 
-/// Serves at `address` and returns the one that it got, which differs for port
-/// 0. Signals are the caller's. A process that is not `accepting` serves only its health.
+/// A server that is to be run, and where it listens: for port 0, at a port that it got.
+pub struct Served {
+    /// Ends when it is stopped by its handle.
+    pub server: Server,
+    /// Of plain HTTP.
+    pub http: SocketAddr,
+    /// Of HTTPS.
+    pub https: Option<SocketAddr>,
+}
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its address is in use, or not this machine's.
+    #[error("server.host, server.port: cannot listen on {0}")]
+    Http(SocketAddr, #[source] io::Error),
+    /// Its address is in use, or not this machine's.
+    #[error("server.host, tls.port: cannot listen on {0}")]
+    Https(SocketAddr, #[source] io::Error),
+    /// The system has no random numbers for keys.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Serves plain HTTP at `address`, and HTTPS. Signals are the caller's. A process that is not
+/// `accepting` serves only its health.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When an address cannot be listened on.
 pub fn serve(
     address: SocketAddr,
+    https: Option<&Https>,
     process: Arc<ProcessState>,
     accepting: Option<Arc<AcceptingState>>,
+    policy: &Arc<WebPolicy>,
     serving: Serving,
-) -> io::Result<(Server, SocketAddr)> {
+) -> Result<Served, ServeError> {
     /// The caller stops when no request is in flight; what is left is writing
     /// the last answers, and idle connections that their clients keep open.
     const LAST_ANSWERS_SECONDS: u64 = 1;
 
     let threads = available_parallelism().map_or(1, usize::from);
-    let connections = Arc::new(OpenConnections::new(serving.connections));
     // The server counts by thread.
     let accepted_by_thread = (serving.connections.accepted / threads).max(1);
-    let listener = listen(address)?;
-    let address = listener.local_addr()?;
     let server = Server::build()
         .workers(threads)
         .max_concurrent_connections(accepted_by_thread)
         .disable_signals()
         .shutdown_timeout(LAST_ANSWERS_SECONDS);
-    let stopping = server.graceful_shutdown_signal();
-    let server = server.listen("http", listener, move || {
-        let accepting = accepting.clone();
-        thread(&process, accepting, &connections, serving, stopping.clone())
-    })?;
-    Ok((server.run(), address))
+    let parts = Parts {
+        process,
+        accepting,
+        connections: Arc::new(OpenConnections::new(serving.connections)),
+        serving,
+        stopping: server.graceful_shutdown_signal(),
+    };
+    let thread = |acceptor: Option<Acceptor>, https: Option<SocketAddr>| {
+        let (parts, policy) = (parts.clone(), Arc::clone(policy));
+        move || {
+            let rules = match acceptor {
+                None => Rules::of_http(&policy, https.map(|https| https.port())),
+                Some(_) => Rules::of_https(&policy),
+            };
+            parts.clone().thread(acceptor.clone(), rules)
+        }
+    };
+    let mut server = server;
+    let mut https_address = None;
+    if let Some(https) = https {
+        let acceptor = https.acceptor()?;
+        let listened = listen(https.address).and_then(|(listener, address)| {
+            let server = server.listen("https", listener, thread(Some(acceptor), None))?;
+            Ok((server, address))
+        });
+        let listened = listened.map_err(|error| ServeError::Https(https.address, error))?;
+        server = listened.0;
+        https_address = Some(listened.1);
+    }
+    let listened = listen(address).and_then(|(listener, address)| {
+        let server = server.listen("http", listener, thread(None, https_address))?;
+        Ok((server, address))
+    });
+    let (server, http) = listened.map_err(|error| ServeError::Http(address, error))?;
+    Ok(Served {
+        server: server.run(),
+        http,
+        https: https_address,
+    })
 }
 
-/// A socket that takes connections.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket that takes connections, and its address.
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     /// When a sale opens, thousands connect in the same instant; who finds the
     /// queue full tries again a second later. The system may allow fewer.
     const WAITING_CONNECTIONS: i32 = 4_096;
@@ -86,73 +145,130 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
-        Some(Protocol::TCP),
+        Some(socket2::Protocol::TCP),
     )?;
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(WAITING_CONNECTIONS)?;
-    Ok(socket.into())
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
-/// What each thread of the server does with a connection.
-fn thread(
-    process: &Arc<ProcessState>,
+/// A connection before its first byte, and who is at its other end.
+type Accepted = (TcpStream, OpenConnection, Option<SocketAddr>);
+
+/// What all threads of the server share.
+#[derive(Clone)]
+struct Parts {
+    process: Arc<ProcessState>,
     accepting: Option<Arc<AcceptingState>>,
-    connections: &Arc<OpenConnections>,
+    connections: Arc<OpenConnections>,
     serving: Serving,
     stopping: GracefulShutdownSignal,
-) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
-+ use<> {
-    let process = Process::new(Arc::clone(process));
-    let watched = process.clone();
-    let limits = Arc::clone(&process.limits);
-    let app = App::new()
-        .app_data(process.clone())
-        .app_data(web::PayloadConfig::new(MAX_BODY))
-        .app_data(web::PathConfig::default().error_handler(malformed_path))
-        .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
-        .configure(|services| routes::serve(services, accepting.map(State::new)))
-        .default_service(web::to(routes::not_found))
-        .into_factory()
-        .map_err(actix_web::Error::from);
-    let patience = Patience {
-        request: serving.request_timeout,
-        answer: serving.peer_timeout,
-    };
-    let http = HttpService::build()
-        .keep_alive(KeepAlive::Timeout(serving.keep_alive))
-        // `ClientStream` has this for all requests, not only the first.
-        .client_request_timeout(Duration::ZERO)
-        .client_disconnect_timeout(LAST_WORDS)
-        // Who closes has given up: a request that waits is dropped with its
-        // connection, instead of piling up while impatient clients send again.
-        .h1_allow_half_closed(false)
-        .graceful_shutdown_signal(move || {
-            let stopping = stopping.clone();
-            async move { stopping.notified().await }
+}
+
+impl Parts {
+    /// What a thread of the server does with a connection, over TLS if there is an `acceptor`.
+    fn thread(
+        self,
+        acceptor: Option<Acceptor>,
+        rules: Rules,
+    ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
+    {
+        let Self {
+            process,
+            accepting,
+            connections,
+            serving,
+            stopping,
+        } = self;
+        let limits = Arc::clone(&process.limits);
+        let process = Process::new(process);
+        let watched = process.clone();
+        let rules = Rc::new(rules);
+        let admitting = Rc::clone(&rules);
+        let app = App::new()
+            .app_data(process.clone())
+            .app_data(web::PayloadConfig::new(MAX_BODY))
+            .app_data(web::PathConfig::default().error_handler(malformed_path))
+            .wrap_fn(move |request, inner| admit(&admitting, request, inner))
+            .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
+            .wrap_fn(move |request, inner| tell(&rules, request, inner))
+            .configure(|services| routes::serve(services, accepting.map(State::new)))
+            .default_service(web::to(routes::not_found))
+            .into_factory()
+            .map_err(actix_web::Error::from);
+        let patience = Patience {
+            request: serving.request_timeout,
+            answer: serving.peer_timeout,
+            keep_alive: serving.keep_alive,
+        };
+        let stop = stopping.clone();
+        let http = HttpService::build()
+            .keep_alive(KeepAlive::Timeout(serving.keep_alive))
+            // `ClientStream` has this for all requests, not only the first.
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(LAST_WORDS)
+            // Who closes has given up: a request that waits is dropped with its
+            // connection, instead of piling up while impatient clients send again.
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|stream: &ClientStream, extensions| {
+                extensions.insert(Rc::clone(stream.client()));
+            })
+            .finish(map_config(app, |()| AppConfig::default()));
+        let served = fn_service(move |(tcp, connection, peer): Accepted| {
+            let (acceptor, stop) = (acceptor.clone(), stop.clone());
+            async move {
+                let begun = begin(tcp, connection, acceptor.as_ref(), patience, stop).await;
+                begun.map(|(stream, protocol)| (stream, protocol, peer))
+            }
         })
-        .on_connect_ext(|stream: &ClientStream, extensions| {
-            extensions.insert(Rc::clone(stream.client()));
-        })
-        .h1(map_config(app, |()| AppConfig::default()))
+        .and_then(http)
         .map_err(move |error| {
             process.failures.broken_off(&error);
             error
         });
-    let connections = Arc::clone(connections);
-    fn_service(move |tcp: TcpStream| {
-        let peer = tcp.peer_addr().ok();
-        let place = peer.map(|peer| limits.enter_connection(peer.ip()));
-        let Ok(place) = place.transpose() else {
-            return ready(Err(DispatchError::Io(ErrorKind::QuotaExceeded.into())));
-        };
-        prepare(&tcp, serving.peer_timeout);
-        let connection = connections.enter(place.flatten());
-        let stream = ClientStream::new(tcp, connection, patience);
-        ready(Ok((stream, peer)))
-    })
-    .and_then(http)
+        fn_service(move |tcp: TcpStream| {
+            let peer = tcp.peer_addr().ok();
+            let place = peer.map(|peer| limits.enter_connection(peer.ip()));
+            let Ok(place) = place.transpose() else {
+                return ready(Err(DispatchError::Io(ErrorKind::QuotaExceeded.into())));
+            };
+            prepare(&tcp, serving.peer_timeout);
+            // From here on it counts, whether its client ever says anything or not.
+            ready(Ok((tcp, connections.enter(place.flatten()), peer)))
+        })
+        .and_then(served)
+    }
+}
+
+/// What HTTP reads from and writes to, after the handshake if there is an `acceptor`, and which
+/// version of HTTP its two ends speak.
+async fn begin(
+    tcp: TcpStream,
+    connection: OpenConnection,
+    acceptor: Option<&Acceptor>,
+    patience: Patience,
+    stop: GracefulShutdownSignal,
+) -> Result<(ClientStream, Protocol), DispatchError> {
+    let (transport, protocol) = match acceptor {
+        None => (Either::Left(tcp), Protocol::Http1),
+        Some(acceptor) => {
+            let shaken = acceptor.shake_hands(tcp, patience.request).await;
+            let (stream, protocol) = shaken.map_err(DispatchError::Io)?;
+            (Either::Right(stream), protocol)
+        }
+    };
+    let stop = (protocol == Protocol::Http2)
+        .then(|| -> Stop { Box::pin(async move { stop.notified().await }) });
+    let stream = ClientStream::new(transport, connection, patience, stop);
+    Ok((stream, protocol))
 }
 
 /// Two things that the server leaves to the system's defaults.
@@ -168,4 +284,23 @@ fn prepare(stream: &TcpStream, peer_timeout: Duration) {
     let _at_once = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _limited = SockRef::from(stream).set_tcp_user_timeout(Some(peer_timeout));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plain or not: TLS takes the socket afterwards.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_socket_is_prepared_before_anything_is_read_of_it() {
+        const TIMEOUT: Duration = Duration::from_secs(7);
+        let (listener, address) = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        drop(listener);
+        prepare(&client, TIMEOUT);
+        assert!(client.nodelay().unwrap());
+        let socket = SockRef::from(&client);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(TIMEOUT));
+    }
 }

@@ -1,18 +1,21 @@
 //! What every request passes: it is counted, and what went wrong is written as a problem.
 
+use std::pin::pin;
 use std::rc::Rc;
 
-use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, TRANSFER_ENCODING};
 use actix_web::http::{ConnectionType, StatusCode};
-use futures_util::future::Either;
+use actix_web::{Error, HttpMessage};
+use futures_util::future::{Either, select};
 use tokio::task::yield_now;
 
 use crate::client_stream::{AnswerKind, BodyKind, Client};
+use crate::given_up::GivenUp;
 use crate::problem::{ApiError, RequestId};
 use crate::state::Process;
+use crate::streams::OpenStream;
 
 /// Counts down also when the client goes away and the handler is dropped.
 struct InFlight(Process);
@@ -33,7 +36,7 @@ impl Drop for InFlight {
 /// The middleware around every handler.
 pub(crate) fn watch<S, B>(
     process: Process,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     inner: &S,
 ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S, B>
 where
@@ -43,8 +46,15 @@ where
     let in_flight = InFlight::enter(process);
     let request_id = RequestId::given_by(request.headers());
     let client = request.conn_data::<Rc<Client>>().cloned();
+    let stream = client.as_ref().and_then(|client| client.streams.as_ref());
+    let stream = stream.map(OpenStream::begin);
     let body = body_kind(&request);
-    if let Some(client) = &client {
+    let mut given_up = None;
+    if stream.is_some() {
+        let (payload, watched) = GivenUp::watch(request.take_payload());
+        request.set_payload(payload);
+        given_up = Some(watched);
+    } else if let Some(client) = &client {
         client.begin_request(body);
     }
     let refused = client
@@ -52,7 +62,7 @@ where
         .and_then(|client| client.connection.refused());
     let refusal = match refused {
         // A liveness probe would otherwise end the process for having many clients.
-        Some(_) if is_liveness(request.path()) => None,
+        Some(_) if is_liveness(request.match_info().unprocessed()) => None,
         Some(refused) => Some(ApiError::from(refused)),
         None => {
             let admitted = in_flight.0.limits.admit(request.request());
@@ -64,19 +74,36 @@ where
         None => Either::Right(inner.call(request)),
     };
     async move {
-        let response = match answer {
-            Either::Left(response) => {
-                if body != BodyKind::None {
-                    // The server takes what has come of the body off the connection meanwhile.
-                    // With a rest of it there, it closes the connection after the answer.
-                    yield_now().await;
+        let answered = async {
+            Ok(match answer {
+                Either::Left(response) => {
+                    if body != BodyKind::None {
+                        // The server takes what has come of the body off the connection meanwhile.
+                        // With a rest of it there, it closes the connection after the answer.
+                        yield_now().await;
+                    }
+                    response
                 }
-                response
-            }
-            Either::Right(answer) => answer.await?.map_into_boxed_body(),
+                Either::Right(answer) => answer.await?.map_into_boxed_body(),
+            })
         };
-        let mut response = finish(&in_flight.0, response, request_id);
+        let response: Result<_, Error> = match given_up {
+            None => answered.await,
+            Some(given_up) => match select(pin!(answered), pin!(given_up.wait())).await {
+                Either::Left((response, _)) => response,
+                // To nobody.
+                Either::Right(_) => Err(ApiError::BodyIncomplete.into()),
+            },
+        };
+        let mut response = finish(&in_flight.0, response?, request_id);
         let kind = answer_kind(&response);
+        if let (Some(stream), Some(client)) = (stream, &client) {
+            if refused.is_some() || in_flight.0.traffic.is_stopping() {
+                client.leave();
+            }
+            let is_endless = kind == AnswerKind::Stream;
+            return Ok(response.map_body(|_, body| stream.begin_answer(is_endless, body)));
+        }
         let ends = client.is_some_and(|client| client.begin_answer(kind));
         let is_upgrade = kind == AnswerKind::Upgrade;
         if (ends || refused.is_some() || in_flight.0.traffic.is_stopping()) && !is_upgrade {
@@ -105,7 +132,7 @@ fn answer_kind(response: &ServiceResponse) -> AnswerKind {
     }
 }
 
-/// Whether the path asks only if the process answers.
+/// Whether the path, decoded, asks only if the process answers.
 fn is_liveness(path: &str) -> bool {
     matches!(path, "/health" | "/health/live")
 }

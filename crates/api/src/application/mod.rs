@@ -14,7 +14,9 @@ use actix_server::Server;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
-use http_api::{ClientLimits, Health, ProcessState, Serving, serve};
+use http_api::{
+    Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
+};
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -24,13 +26,15 @@ use self::ground::Ground;
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
-use crate::settings::Settings;
+use crate::settings::{AuthSettings, Settings};
 use crate::{telemetry, wiring};
 
 /// Everything built, not yet running.
 pub struct Application {
     address: SocketAddr,
+    https: Option<SocketAddr>,
     server: Server,
+    certificates: Option<Arc<Certificates>>,
     process: Arc<ProcessState>,
     accepting: Option<Accepting>,
     worker: Option<Worker>,
@@ -61,6 +65,9 @@ impl Application {
                 "ignored environment variables that begin with APP_; settings begin with APP__"
             );
         }
+        let certificates = settings.tls.as_ref().map(|tls| tls.files.clone());
+        let certificates = certificates.map(Certificates::load).transpose()?;
+        let certificates = certificates.map(Arc::new);
         let files = OpenFiles::of_this_process(&settings)?;
         let ground = Ground::connect(settings, role, clock).await?;
         let Ground {
@@ -131,11 +138,37 @@ impl Application {
         let state = accepting
             .as_ref()
             .map(|accepting| Arc::clone(&accepting.state));
-        let (server, address) = serve(address, Arc::clone(&process), state, serving)
-            .with_context(|| format!("server.host, server.port: cannot listen on {address}"))?;
+        let https = settings.tls.as_ref().zip(certificates.clone());
+        let https = https.map(|(tls, certificates)| Https {
+            address: SocketAddr::new(settings.server.host, tls.port),
+            http2: tls.http2,
+            certificates,
+        });
+        let hosts = settings.server.allowed_hosts.clone();
+        let is_open =
+            settings.admin_token.is_none() && matches!(settings.auth, AuthSettings::Off { .. });
+        let policy = Arc::new(WebPolicy {
+            allowed_origins: settings.allowed_origins.clone(),
+            // Where a token is needed a page of another site gets nowhere by another name.
+            allowed_hosts: (!hosts.is_empty() || is_open).then_some(hosts),
+            required_https: settings.tls.as_ref().and_then(|tls| tls.required),
+        });
+        let Served {
+            server,
+            http: address,
+            https,
+        } = serve(
+            address,
+            https.as_ref(),
+            Arc::clone(&process),
+            state,
+            &policy,
+            serving,
+        )?;
         info!(
             environment = settings.environment,
             %address,
+            https.address = https.map(display),
             role = ?role,
             auth.mode = settings.auth.name(),
             process.id = ground.process.get(),
@@ -148,7 +181,9 @@ impl Application {
         );
         Ok(Self {
             address,
+            https,
             server,
+            certificates,
             process,
             accepting,
             worker,
@@ -158,10 +193,16 @@ impl Application {
         })
     }
 
-    /// Where it listens; with port 0 in the settings, the port that it got.
+    /// Where it listens for plain HTTP; with port 0 in the settings, the port that it got.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for HTTPS, if it does.
+    #[must_use]
+    pub const fn https_address(&self) -> Option<SocketAddr> {
+        self.https
     }
 }
 

@@ -70,6 +70,15 @@ impl Application {
             let watches = async move { clock.watch(&stopped).await };
             spawn(&mut tasks, "watch over the clock", watches);
         }
+        if let Some(certificates) = self.certificates {
+            let stopped = last_stop.clone();
+            let watches = async move {
+                stopped
+                    .run_until_cancelled_owned(certificates.watch())
+                    .await;
+            };
+            spawn(&mut tasks, "watch over the certificate", watches);
+        }
         let (examiner, stopped) = (self.examiner, last_stop.clone());
         let examines = async move { examiner.watch(&stopped).await };
         spawn(&mut tasks, "examiner of the servers", examines);

@@ -4,6 +4,7 @@
 mod admin;
 mod auth;
 mod cache;
+mod cors;
 mod limits;
 mod live;
 mod log;
@@ -18,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod tls;
 mod urls;
 mod worker;
 
@@ -45,6 +47,7 @@ pub use self::redis::RedisSettings;
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
+pub use self::tls::TlsSettings;
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
@@ -62,6 +65,10 @@ pub struct Settings {
     pub environment: String,
     /// `server.*`
     pub server: ServerSettings,
+    /// The section `tls`; `None` if only plain HTTP is served.
+    pub tls: Option<TlsSettings>,
+    /// `cors.allowed_origins`: the sites whose pages may ask.
+    pub allowed_origins: Vec<String>,
     /// The section `log`.
     pub log: LogSettings,
     /// `queue.*`
@@ -263,6 +270,8 @@ fn read(
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
     let server = server::read(fields);
+    let tls = tls::read(fields);
+    let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
     let store = store::read(fields);
@@ -315,6 +324,8 @@ fn read(
     Some(Settings {
         environment,
         server: server?,
+        tls: tls?,
+        allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
         store: store?,

@@ -435,13 +435,13 @@ fn a_cache_is_in_memory_unless_a_redis_is_named_for_it() {
 #[test]
 fn a_process_is_reached_where_it_listens() {
     for (host, reached) in [
-        ("0.0.0.0", "127.0.0.1:3001"),
-        ("127.0.0.2", "127.0.0.2:3001"),
-        ("::", "[::1]:3001"),
-        ("fd00::7", "[fd00::7]:3001"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("::", "::1"),
+        ("fd00::7", "fd00::7"),
     ] {
         let settings = load(&[("APP__SERVER__HOST", host)]).unwrap();
-        assert_eq!(settings.server.own_address().to_string(), reached);
+        assert_eq!(settings.server.own_host().to_string(), reached);
     }
 }
 
@@ -449,6 +449,66 @@ fn a_process_is_reached_where_it_listens() {
 fn a_missing_file_is_named() {
     let faults = load(&[("APP_ENV", "moon")]).unwrap_err().to_string();
     assert!(faults.contains("moon.toml"), "{faults}");
+}
+
+#[test]
+fn https_needs_its_files_and_nothing_while_it_is_off() {
+    assert!(load(&[]).unwrap().tls.is_none());
+    let faults = load(&[("APP__TLS__MODE", "required")])
+        .unwrap_err()
+        .to_string();
+    for fault in [
+        "tls.certificate_file: is empty, but tls.mode is not off; set APP__TLS__CERTIFICATE_FILE",
+        "tls.key_file: is empty",
+        "2 fault(s)",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    let files = [
+        ("APP__TLS__CERTIFICATE_FILE", "/a.pem"),
+        ("APP__TLS__KEY_FILE", "/b.pem"),
+    ];
+    for (mode, required) in [("on", None), ("required", Some(0))] {
+        let tls = load(&[&files[..], &[("APP__TLS__MODE", mode)]].concat());
+        let tls = tls.unwrap().tls.unwrap();
+        assert_eq!((tls.required, tls.port), (required, 3443));
+        assert_eq!(tls.files.certificate, Path::new("/a.pem"));
+        assert_eq!(tls.files.key, Path::new("/b.pem"));
+    }
+    let fault = load(&[("APP__TLS__MODE", "yes")]).unwrap_err().to_string();
+    assert!(fault.contains("tls.mode: must be"), "{fault}");
+}
+
+#[test]
+fn origins_and_hosts_are_written_as_browsers_write_them() {
+    let origins = |text| load(&[("APP__CORS__ALLOWED_ORIGINS", text)]);
+    let settings = origins("https://shop.example, http://localhost:8080").unwrap();
+    let expected = ["https://shop.example", "http://localhost:8080"];
+    assert_eq!(settings.allowed_origins, expected);
+    assert!(load(&[]).unwrap().allowed_origins.is_empty());
+    for wrong in [
+        "*",
+        "null",
+        "shop.example",
+        "https://shop.example/",
+        "https://Shop.example",
+        "https://shop.example:443",
+        "ftp://shop.example",
+        "https://shop.example,,",
+    ] {
+        let fault = origins(wrong).unwrap_err().to_string();
+        assert!(fault.contains("cors.allowed_origins: must be"), "{fault}");
+    }
+    let hosts = |text| load(&[("APP__SERVER__ALLOWED_HOSTS", text)]);
+    let settings = hosts("tickets.example, tickets").unwrap();
+    assert_eq!(
+        settings.server.allowed_hosts,
+        ["tickets.example", "tickets"]
+    );
+    for wrong in ["tickets:3001", "https://tickets", "a,,b", "*"] {
+        let fault = hosts(wrong).unwrap_err().to_string();
+        assert!(fault.contains("server.allowed_hosts: must be"), "{fault}");
+    }
 }
 
 /// Whoever forgets `APP_ENV` must not open what others can reach.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use reqwest::Url;
+use url::Url;
 
 /// What a driver reads of a query.
 type Parameters = &'static [&'static str];

@@ -1,6 +1,7 @@
 //! The audit of a running process.
 
 use api::cli::fetch_audit;
+use api::client::Trust;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -25,7 +26,9 @@ async fn an_audit_counts_every_verdict_and_finds_nothing() {
         service.decided(&id).await;
     }
     let token = Backend::token().map(SecretString::from);
-    let report = fetch_audit(&service.url, token.as_ref()).await.unwrap();
+    let report = fetch_audit(&service.url, token.as_ref(), &Trust::ThisMachine)
+        .await
+        .unwrap();
     assert_eq!(report.violations, 0, "{report}");
     assert_eq!(report.shows.len(), 2);
     let show = report
@@ -52,7 +55,9 @@ async fn an_audit_counts_every_verdict_and_finds_nothing() {
 async fn the_audit_says_what_it_needs() {
     let token = [("APP__ADMIN__TOKEN", "the administration's own token")];
     let service = TestService::with(api::application::Role::All, &token).await;
-    let refused = fetch_audit(&service.url, None).await.unwrap_err();
+    let refused = fetch_audit(&service.url, None, &Trust::ThisMachine)
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("APP__ADMIN__TOKEN"),
         "{refused}"

@@ -1,6 +1,7 @@
 //! A running service, and a client that reads its answers.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
+use crate::transport::Transport;
 
 pub(crate) use port_contracts::DEADLINE;
 
@@ -24,11 +26,16 @@ pub(crate) const USER: &str = "1";
 pub(crate) const SHOW: &str = "230920";
 
 pub(crate) struct TestService {
+    /// Where clients of plain HTTP reach it, perhaps by a way over TLS.
     pub(crate) url: String,
+    /// Where it serves HTTPS itself, if it does.
+    #[allow(dead_code, reason = "one of the programs that have this file uses it")]
+    pub(crate) https: Option<SocketAddr>,
     client: Client,
     pub(crate) stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
     _backend: Backend,
+    _transport: Transport,
 }
 
 impl TestService {
@@ -86,15 +93,18 @@ impl TestService {
         role: Role,
         variables: &[(&str, &str)],
     ) -> Self {
-        let settings = settings(backend, variables);
+        let transport = Transport::new();
+        let settings = settings(backend, &transport, variables);
         let application = Application::build(settings, role, clock).await.unwrap();
         let stop = CancellationToken::new();
         Self {
-            url: format!("http://{}", application.address()),
+            url: format!("http://{}", transport.way_to(&application)),
+            https: application.https_address(),
             client: client(variables),
             running: tokio::spawn(application.run_until_stopped(stop.clone())),
             stop,
             _backend: backend.clone(),
+            _transport: transport,
         }
     }
 
@@ -185,13 +195,16 @@ fn client(variables: &[(&str, &str)]) -> Client {
     client.build().unwrap()
 }
 
-fn settings(backend: &Backend, variables: &[(&str, &str)]) -> Settings {
+fn settings(backend: &Backend, transport: &Transport, variables: &[(&str, &str)]) -> Settings {
     let mut all: HashMap<String, String> = HashMap::from([
         ("APP__SERVER__PORT".to_owned(), "0".to_owned()),
         ("APP__LOG__LEVEL".to_owned(), "warn".to_owned()),
+        // What requests that are written byte by byte call it.
+        ("APP__SERVER__ALLOWED_HOSTS".to_owned(), "x".to_owned()),
     ]);
     all.extend(patient().map(|(name, value)| (name.to_owned(), value.to_owned())));
     all.extend(backend.variables());
+    all.extend(transport.variables());
     all.extend(
         variables
             .iter()

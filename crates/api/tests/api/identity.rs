@@ -1,4 +1,4 @@
-//! Who may: tokens, rights, and streams from browsers.
+//! Who may: tokens and rights.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,14 +15,13 @@ use serde_json::{Value, json};
 
 use crate::backend::Backend;
 use crate::helpers::{Answer, SHOW, TestService, USER};
-use crate::live::WsClient;
 
 const SECRET: &str = "a secret that issuer and service share";
-const ADMIN: &str = "the administration's own token";
+pub(crate) const ADMIN: &str = "the administration's own token";
 const HOUR: i64 = 3_600;
 
 /// A service that asks for tokens.
-async fn guarded(more: &[(&str, &str)]) -> TestService {
+pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
     let mut variables = vec![
         ("APP__AUTH__MODE", "jwt"),
         ("APP__AUTH__ISSUER", "https://issuer"),
@@ -54,7 +53,7 @@ fn signed(claims: &Value) -> String {
     format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn buyer(user: &str) -> String {
+pub(crate) fn buyer(user: &str) -> String {
     signed(&claims(user, ""))
 }
 
@@ -67,7 +66,7 @@ fn asking(service: &TestService, token: &str, method: Method, path: &str) -> Req
     request.bearer_auth(token)
 }
 
-async fn post(service: &TestService, token: &str, path: &str, body: Value) -> Answer {
+pub(crate) async fn post(service: &TestService, token: &str, path: &str, body: Value) -> Answer {
     Answer::to(asking(service, token, Method::POST, path).json(&body)).await
 }
 
@@ -76,7 +75,7 @@ async fn get(service: &TestService, token: &str, path: &str) -> Answer {
 }
 
 /// The ticket of an order, once it is decided.
-async fn decided(service: &TestService, token: &str, order: Value) -> String {
+pub(crate) async fn decided(service: &TestService, token: &str, order: Value) -> String {
     let placed = post(service, token, "/tickets", order).await;
     assert_eq!(placed.status, 202, "{:?}", placed.body);
     let id = placed.text("ticket_id");
@@ -260,60 +259,6 @@ async fn what_is_wrong_with_a_token_is_said() {
         .request(Method::GET, "/tickets")
         .basic_auth(USER, Some("x"));
     Answer::to(basic).await.assert_problem(401, "unauthorized");
-}
-
-#[tokio::test]
-async fn a_browser_listens_by_a_ticket_that_is_good_once() {
-    let service = guarded(&[]).await;
-    let issued = post(&service, &buyer(USER), "/live-tickets", Value::Null).await;
-    assert_eq!(issued.status, 201);
-    let ticket = issued.text("ticket");
-    let mut socket = WsClient::by_ticket(&service, &ticket).await;
-    let id = decided(&service, &buyer(USER), json!({"show_id": SHOW})).await;
-    socket.subscribe(&[&id], &[]).await;
-    assert_eq!(socket.hear().await["ticket"]["ticket_id"], json!(id));
-    let again = service.get(&format!("/ws?ticket={ticket}")).await;
-    again.assert_problem(401, "unauthorized");
-    let tampered = format!("{}A{}", &ticket[..9], &ticket[10..]);
-    for forged in ["", "x", &tampered] {
-        let refused = service
-            .get(&format!("/tickets/{id}/events?ticket={forged}"))
-            .await;
-        refused.assert_problem(401, "unauthorized");
-    }
-    // And what it hears is its own.
-    let other = post(&service, &buyer("2"), "/live-tickets", Value::Null).await;
-    let stream = format!("/tickets/{id}/events?ticket={}", other.text("ticket"));
-    service
-        .get(&stream)
-        .await
-        .assert_problem(404, "ticket_not_found");
-}
-
-/// Subscribed before the verdict, when the store does not know yet whose it is.
-#[tokio::test]
-async fn nobody_hears_the_verdict_on_somebody_elses_order() {
-    let service = guarded(&[]).await;
-    service.create_user_by(ADMIN, "2").await;
-    let mut sockets = Vec::new();
-    for user in [USER, "2"] {
-        let issued = post(&service, &buyer(user), "/live-tickets", Value::Null).await;
-        sockets.push(WsClient::by_ticket(&service, &issued.text("ticket")).await);
-    }
-    let placed = post(&service, &buyer(USER), "/tickets", json!({"show_id": SHOW})).await;
-    let id = placed.text("ticket_id");
-    for socket in &mut sockets {
-        socket.subscribe(&[&id], &[]).await;
-    }
-    let [own, foreign] = &mut sockets[..] else {
-        panic!("two");
-    };
-    while own.hear().await["ticket"]["status"] != "confirmed" {}
-    let mut heard = foreign.hear().await;
-    if heard["ticket"]["status"] == "processing" {
-        heard = foreign.hear().await;
-    }
-    assert_eq!(heard["code"], "ticket_not_found", "{heard}");
 }
 
 /// Signed by the same secret: without this, the forgotten one would give rights to everybody.

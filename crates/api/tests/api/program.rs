@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::helpers::{DEADLINE, config_dir, patient};
 use crate::raw::{Connection, pipeline_orders, raw_order};
+use crate::tls::TestCertificate;
 
 fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickets"));
@@ -13,6 +14,7 @@ fn tickets(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         .args(arguments)
         .env("APP_CONFIG_DIR", config_dir())
         .env("APP__SERVER__PORT", "0")
+        .env("APP__SERVER__ALLOWED_HOSTS", "x")
         .envs(patient())
         .envs(variables.iter().copied())
         .stderr(Stdio::piped())
@@ -401,7 +403,8 @@ fn with_open_files(limit: usize) -> Command {
 #[test]
 fn past_the_limit_of_open_files_clients_get_503_and_liveness_goes_on() {
     const ORDERS_OF: &str = "GET /shows/230920 HTTP/1.1\r\nHost: x\r\n\r\n";
-    const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    // Written otherwise it is the same.
+    const LIVE: &str = "GET /%68ealth/live HTTP/1.1\r\nHost: x\r\n\r\n";
     // Room for some clients whatever the number of threads is.
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut serving = Serving::of(with_open_files(64 + 8 * threads + 100));
@@ -447,6 +450,101 @@ fn past_the_limit_of_open_files_clients_get_503_and_liveness_goes_on() {
     drop(served);
     serving.signal("-TERM");
     assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn commands_ask_over_https() {
+    let certificate = TestCertificate::new();
+    let variables = certificate.variables("on");
+    let mut serving = Serving::of({
+        let mut command = tickets(&["serve"], &[]);
+        command.envs(variables.clone());
+        command
+    });
+    let https = serving.built["https.address"].as_str().unwrap();
+    let port = https.rsplit_once(':').unwrap().1;
+    let asked = |arguments: &[&str]| {
+        let mut command = tickets(arguments, &[]);
+        command.envs(variables.clone()).env("APP__TLS__PORT", port);
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    // Of this machine: whatever the certificate names.
+    for own in ["health", "audit"] {
+        assert_eq!(asked(&[own]), (Some(0), String::new()));
+    }
+    let url = format!("https://localhost:{port}");
+    let trusted = certificate.file("certificate");
+    let trusted = trusted.to_str().unwrap();
+    let named = ["audit", "--url", &url, "--ca-file", trusted];
+    assert_eq!(asked(&named), (Some(0), String::new()));
+    let (code, told) = asked(&named[..3]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("invalid peer certificate"), "{told}");
+    let (_, told) = asked(&["audit", "--url", "localhost:1"]);
+    assert!(told.contains("begins with http:// or https://"), "{told}");
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_at_the_start_with_its_setting() {
+    let certificate = TestCertificate::new();
+    let other = TestCertificate::new();
+    let faulty = |file: &str, path: &std::path::Path, expected: &str| {
+        let mut command = tickets(&["serve"], &[]);
+        command.envs(certificate.variables("on")).env(file, path);
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    };
+    let missing = certificate.file("missing");
+    let key = certificate.file("key");
+    let (chain, secret) = ("APP__TLS__CERTIFICATE_FILE", "APP__TLS__KEY_FILE");
+    let told = format!(
+        "tls.certificate_file: {}: cannot be read",
+        missing.display()
+    );
+    faulty(chain, missing.as_path(), &told);
+    faulty(chain, key.as_path(), "tls.certificate_file: ");
+    faulty(chain, key.as_path(), "has no certificate in it");
+    faulty(secret, missing.as_path(), "tls.key_file: ");
+    faulty(
+        secret,
+        certificate.file("certificate").as_path(),
+        "has no private key in it",
+    );
+    faulty(
+        secret,
+        other.file("key").as_path(),
+        "does not fit the certificate",
+    );
+}
+
+#[test]
+fn who_says_nothing_before_the_handshake_of_tls_counts_as_a_client() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut command = with_open_files(64 + 8 * threads + 100);
+    let certificate = TestCertificate::new();
+    command.envs(certificate.variables("on"));
+    command.env("APP__SERVER__REQUEST_TIMEOUT_MS", "600000");
+    let serving = Serving::of(command);
+    let https = serving.built["https.address"].as_str().unwrap();
+    let connect = |_| std::net::TcpStream::connect(https).unwrap();
+    let _silent: Vec<_> = (0..94).map(connect).collect();
+    let started = Instant::now();
+    loop {
+        let mut connection = Connection::open(&serving.address);
+        connection.send("GET /shows/230920 HTTP/1.1\r\nHost: x\r\n\r\n");
+        if connection.receive().0.starts_with("HTTP/1.1 503") {
+            break;
+        }
+        assert!(started.elapsed() < DEADLINE, "nobody was refused");
+    }
 }
 
 #[test]

@@ -105,6 +105,48 @@ async fn a_body_that_is_late_is_told_which_limit_it_missed() {
     client.until_closed();
 }
 
+/// The HTTP server answers these itself, before there is a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_gets_a_problem_too() {
+    let service = impatient(&[]).await;
+    let long = format!(
+        "GET /health HTTP/1.1\r\nHost: x\r\nX: {}",
+        "a".repeat(150_000)
+    );
+    for (request, status, code) in [
+        ("GET\r\n\r\n", 400, "not_http"),
+        (
+            "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: a\r\n\r\n",
+            400,
+            "not_http",
+        ),
+        (&long, 431, "head_too_large"),
+        ("GET /hea", 408, "request_timeout"),
+    ] {
+        for before in [false, true] {
+            let mut client = Connection::open(&service.url);
+            if before {
+                client.send(HEALTH);
+                assert!(client.receive().0.starts_with("HTTP/1.1 200"));
+            }
+            client.try_send(request.as_bytes());
+            let (head, body) = client.receive();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            assert!(
+                head.contains("content-type: application/problem+json\r\n"),
+                "{head}"
+            );
+            let problem: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(
+                (&problem["code"], &problem["status"]),
+                (&json!(code), &json!(status))
+            );
+            assert!(problem["request_id"].is_string(), "{problem}");
+            client.until_closed();
+        }
+    }
+}
+
 /// Waits until a client that began to ask when this began has been given up.
 fn a_while(service: &TestService) {
     let mut late = Connection::open(&service.url);

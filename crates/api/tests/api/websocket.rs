@@ -1,4 +1,4 @@
-//! `GET /ws`: what is told, and in which sequence.
+//! `GET /ws`: what is told, to whom, and in which sequence.
 
 use std::time::Instant;
 
@@ -6,7 +6,8 @@ use api::application::Role;
 use port_contracts::measured;
 use serde_json::{Value, json};
 
-use crate::helpers::{SHOW, TestService};
+use crate::helpers::{SHOW, TestService, USER};
+use crate::identity::{ADMIN, buyer, decided, guarded, post};
 use crate::live::{WITH_RECEIPTS, WsClient, change, hold, order, receipt, with_holds};
 
 fn status_and_version(ticket: &Value) -> (&str, u64) {
@@ -259,4 +260,58 @@ async fn what_is_not_a_handshake_gets_a_problem() {
     assert_eq!(answer.header("upgrade"), "websocket");
     let answer = service.post("/ws", json!({})).await;
     answer.assert_problem(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn a_browser_listens_by_a_ticket_that_is_good_once() {
+    let service = guarded(&[]).await;
+    let issued = post(&service, &buyer(USER), "/live-tickets", Value::Null).await;
+    assert_eq!(issued.status, 201);
+    let ticket = issued.text("ticket");
+    let mut socket = WsClient::by_ticket(&service, &ticket).await;
+    let id = decided(&service, &buyer(USER), json!({"show_id": SHOW})).await;
+    socket.subscribe(&[&id], &[]).await;
+    assert_eq!(socket.hear().await["ticket"]["ticket_id"], json!(id));
+    let again = service.get(&format!("/ws?ticket={ticket}")).await;
+    again.assert_problem(401, "unauthorized");
+    let tampered = format!("{}A{}", &ticket[..9], &ticket[10..]);
+    for forged in ["", "x", &tampered] {
+        let refused = service
+            .get(&format!("/tickets/{id}/events?ticket={forged}"))
+            .await;
+        refused.assert_problem(401, "unauthorized");
+    }
+    // And what it hears is its own.
+    let other = post(&service, &buyer("2"), "/live-tickets", Value::Null).await;
+    let stream = format!("/tickets/{id}/events?ticket={}", other.text("ticket"));
+    service
+        .get(&stream)
+        .await
+        .assert_problem(404, "ticket_not_found");
+}
+
+/// Subscribed before the verdict, when the store does not know yet whose it is.
+#[tokio::test]
+async fn nobody_hears_the_verdict_on_somebody_elses_order() {
+    let service = guarded(&[]).await;
+    service.create_user_by(ADMIN, "2").await;
+    let mut sockets = Vec::new();
+    for user in [USER, "2"] {
+        let issued = post(&service, &buyer(user), "/live-tickets", Value::Null).await;
+        sockets.push(WsClient::by_ticket(&service, &issued.text("ticket")).await);
+    }
+    let placed = post(&service, &buyer(USER), "/tickets", json!({"show_id": SHOW})).await;
+    let id = placed.text("ticket_id");
+    for socket in &mut sockets {
+        socket.subscribe(&[&id], &[]).await;
+    }
+    let [own, foreign] = &mut sockets[..] else {
+        panic!("two");
+    };
+    while own.hear().await["ticket"]["status"] != "confirmed" {}
+    let mut heard = foreign.hear().await;
+    if heard["ticket"]["status"] == "processing" {
+        heard = foreign.hear().await;
+    }
+    assert_eq!(heard["code"], "ticket_not_found", "{heard}");
 }

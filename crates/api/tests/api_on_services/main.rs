@@ -43,6 +43,8 @@ mod live_stopping;
 mod orders;
 #[path = "../api/reading.rs"]
 mod reading;
+#[path = "../api/transport.rs"]
+mod transport;
 #[path = "../api/waiting_line.rs"]
 mod waiting_line;
 #[path = "../api/websocket.rs"]

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -12,6 +12,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use fields::Fields;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::{Sleep, sleep};
 
 use super::read_object;
 use crate::client_stream::Client;
@@ -81,10 +82,12 @@ impl Future for ReadBody {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let Poll::Ready(read) = Pin::new(&mut this.bytes).poll(context) else {
-            if this.awaited.is_none() {
-                this.awaited = Some(AwaitedBody::of(&this.request));
-            }
-            return Poll::Pending;
+            let awaited = this
+                .awaited
+                .get_or_insert_with(|| AwaitedBody::of(&this.request));
+            ready!(awaited.poll_limit(context));
+            this.awaited = None;
+            return Poll::Ready(Ok(Body(Err(ApiError::RequestTimeout))));
         };
         this.awaited = None;
         let client = this.request.conn_data::<Rc<Client>>();
@@ -104,24 +107,45 @@ impl Future for ReadBody {
 
 /// A request whose body is still to come is nothing that a stop waits for: nobody has it but
 /// its client.
-pub(crate) struct AwaitedBody(HttpRequest);
+struct AwaitedBody {
+    request: HttpRequest,
+    /// Over HTTP/2; over HTTP/1.1 the stream below sees to it.
+    limit: Option<Pin<Box<Sleep>>>,
+}
 
 impl AwaitedBody {
-    pub(crate) fn of(request: &HttpRequest) -> Self {
+    fn of(request: &HttpRequest) -> Self {
         if let Some(process) = request.app_data::<Process>() {
             process.traffic.leave();
         }
+        let mut limit = None;
         if let Some(client) = request.conn_data::<Rc<Client>>() {
             client.await_body();
+            let has_streams = client.streams.is_some();
+            limit = has_streams.then(|| Box::pin(sleep(client.patience.request)));
         }
-        Self(request.clone())
+        Self {
+            request: request.clone(),
+            limit,
+        }
+    }
+
+    /// Ready when the body is late.
+    fn poll_limit(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.limit {
+            Some(limit) => limit.as_mut().poll(context),
+            None => Poll::Pending,
+        }
     }
 }
 
 impl Drop for AwaitedBody {
     fn drop(&mut self) {
-        if let Some(process) = self.0.app_data::<Process>() {
+        if let Some(process) = self.request.app_data::<Process>() {
             process.traffic.enter();
+        }
+        if let Some(client) = self.request.conn_data::<Rc<Client>>() {
+            client.end_await();
         }
     }
 }

@@ -47,6 +47,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// Everything that a request can be refused for.
 #[derive(Debug)]
 pub(crate) enum ApiError {
+    NotHttp,
+    HeadTooLarge,
     UnsupportedMediaType,
     UnsupportedEncoding,
     BodyTooLarge,
@@ -58,6 +60,9 @@ pub(crate) enum ApiError {
     Unauthorized(Unproved),
     NoOperator,
     Forbidden,
+    HttpsRequired,
+    HostNotAllowed,
+    OriginNotAllowed,
     RouteNotFound,
     MethodNotAllowed { allows: Rc<str> },
     ShowNotFound,
@@ -133,6 +138,16 @@ impl ApiError {
     fn explanation(&self) -> Explanation {
         use StatusCode as S;
         match self {
+            Self::NotHttp => explanation(
+                S::BAD_REQUEST,
+                "not_http",
+                "This cannot be read as a request of HTTP/1.1. Nothing was done.",
+            ),
+            Self::HeadTooLarge => explanation(
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                "Send fewer or shorter headers, or a shorter path.",
+            ),
             Self::UnsupportedMediaType => explanation(
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
@@ -156,7 +171,7 @@ impl ApiError {
             Self::RequestTimeout => explanation(
                 S::REQUEST_TIMEOUT,
                 "request_timeout",
-                "The body did not come in time (server.request_timeout_ms), so nothing was done. \
+                "The request did not come in time (server.request_timeout_ms), so nothing was done. \
                  Send the request again, all of it at once.",
             ),
             Self::NotJson { detail } => explanation(
@@ -195,6 +210,23 @@ impl ApiError {
                 "forbidden",
                 "This token acts for its own user only; for others a token needs the role agent. \
                  Operators may look, and order or change no tickets.",
+            ),
+            Self::HttpsRequired => explanation(
+                S::FORBIDDEN,
+                "https_required",
+                "Plain HTTP is not served (tls.mode). Send the request over HTTPS; what this one \
+                 had in it can have been read on the way.",
+            ),
+            Self::HostNotAllowed => explanation(
+                S::MISDIRECTED_REQUEST,
+                "host_not_allowed",
+                "This service does not go by the name in Host. Ask it by its address, or add the \
+                 name to server.allowed_hosts.",
+            ),
+            Self::OriginNotAllowed => explanation(
+                S::FORBIDDEN,
+                "origin_not_allowed",
+                "Pages of this origin may not ask this. cors.allowed_origins names those that may.",
             ),
             Self::RouteNotFound => explanation(
                 S::NOT_FOUND,
@@ -357,11 +389,8 @@ impl ApiError {
 
     /// The answer to the client. Nothing from below a port is in it.
     pub(crate) fn response(&self, request_id: &RequestId) -> HttpResponse {
-        let Explanation {
-            status,
-            code,
-            detail,
-        } = self.explanation();
+        let explanation = self.explanation();
+        let status = explanation.status;
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -387,12 +416,34 @@ impl ApiError {
             }
             _ => {}
         }
-        response.json(Problem {
+        response.json(self.problem(&explanation, request_id))
+    }
+
+    /// The answer as it goes over the wire where no handler writes it and the connection ends.
+    pub(crate) fn last_words(&self) -> Vec<u8> {
+        let explanation = self.explanation();
+        let problem = self.problem(&explanation, &RequestId::random());
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let (status, length) = (explanation.status, body.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n\
+             content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n"
+        );
+        (head + &body).into_bytes()
+    }
+
+    fn problem<'a>(&'a self, explained: &'a Explanation, request_id: &RequestId) -> Problem<'a> {
+        let Explanation {
+            status,
+            code,
+            detail,
+        } = explained;
+        Problem {
             kind: format!("urn:tickets:problem:{code}"),
             title: status.canonical_reason().unwrap_or(code),
             status: status.as_u16(),
             code,
-            detail: &detail,
+            detail,
             request_id: request_id.to_string(),
             ticket_id: match self {
                 Self::OutcomeUnknown(id) => Some(*id),
@@ -402,7 +453,7 @@ impl ApiError {
                 Self::InvalidFields(faults) | Self::InvalidParameters(faults) => faults.told(),
                 _ => &[],
             },
-        })
+        }
     }
 
     /// What went wrong on our side, for the log.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, guard, web};
+use actix_web::http::header::ALLOW;
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, guard, web};
 
 use crate::access::{Access, Needs};
 use crate::problem::ApiError;
@@ -96,7 +97,7 @@ endpoints! {
     delete: &[Method::DELETE];
 }
 
-/// Serves the endpoints; other methods of their paths are answered 405 with `Allow`.
+/// Serves the endpoints; `OPTIONS` of their paths is answered with `Allow`, and other methods 405.
 pub(super) fn serve(services: &mut web::ServiceConfig, endpoints: Vec<Endpoint>) {
     let mut paths: BTreeMap<&str, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints {
@@ -106,11 +107,17 @@ pub(super) fn serve(services: &mut web::ServiceConfig, endpoints: Vec<Endpoint>)
         let methods = endpoints.iter().flat_map(|endpoint| endpoint.methods);
         let allows: Vec<_> = methods.map(Method::as_str).collect();
         let allows: Rc<str> = allows.join(", ").into();
-        let refuse = move || {
+        let others = move |method: Method| {
             let allows = Rc::clone(&allows);
-            async move { Answer::Err(ApiError::MethodNotAllowed { allows }) }
+            async move {
+                if method == Method::OPTIONS {
+                    let mut answer = HttpResponse::NoContent();
+                    return Ok(answer.insert_header((ALLOW, &*allows)).finish());
+                }
+                Answer::Err(ApiError::MethodNotAllowed { allows })
+            }
         };
-        let mut resource = web::resource(path).default_service(web::to(refuse));
+        let mut resource = web::resource(path).default_service(web::to(others));
         for endpoint in endpoints {
             let asked =
                 guard::fn_guard(move |request| endpoint.methods.contains(&request.head().method));

@@ -1,0 +1,149 @@
+//! What commands ask a serving process: one `GET` over HTTP or HTTPS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use secrecy::{ExposeSecret, SecretString};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
+
+/// A process that says nothing for so long does not answer: it hangs, or is frozen.
+pub(crate) const NO_ANSWER: Duration = Duration::from_secs(5);
+
+const A_URL: &str = "a URL begins with http:// or https:// and a host";
+
+/// Whom to take for the process, over HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Everybody: the process on this machine, whose certificate names another address.
+    ThisMachine,
+    /// Who has a certificate by an authority that is well known, or in this file.
+    Authorities(Option<PathBuf>),
+}
+
+/// An answer, whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Asks for `url`, past any proxy: what commands ask is on this machine or named.
+pub(crate) async fn get(
+    url: &str,
+    token: Option<&SecretString>,
+    trust: &Trust,
+) -> anyhow::Result<Answer> {
+    let uri: Uri = url.parse().context(A_URL)?;
+    let is_https = uri.scheme_str() == Some("https");
+    let authority = uri.authority().context(A_URL)?;
+    if !is_https && uri.scheme_str() != Some("http") {
+        bail!(A_URL);
+    }
+    let host = authority.host().trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let tcp = TcpStream::connect((host, port)).await?;
+    let alive = TcpKeepalive::new()
+        .with_time(NO_ANSWER)
+        .with_interval(NO_ANSWER);
+    SockRef::from(&tcp).set_tcp_keepalive(&alive)?;
+    let stream = if is_https {
+        let connector = TlsConnector::from(Arc::new(trust.config()?));
+        let name = ServerName::try_from(host.to_owned())?;
+        Either::Right(connector.connect(name, tcp).await?)
+    } else {
+        Either::Left(tcp)
+    };
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = Request::get(uri.path()).header(HOST, authority.as_str());
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+    }
+    let answer = sender.send_request(request.body(Empty::<Bytes>::new())?);
+    let answer = answer.await?;
+    Ok(Answer {
+        status: answer.status(),
+        body: answer.into_body().collect().await?.to_bytes(),
+    })
+}
+
+impl Trust {
+    fn config(&self) -> anyhow::Result<ClientConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)?;
+        let config = match self {
+            Self::ThisMachine => config
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+            Self::Authorities(file) => {
+                let known = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+                let mut roots = RootCertStore::from_iter(known);
+                if let Some(file) = file {
+                    let reading = || format!("--ca-file {}", file.display());
+                    for certificate in CertificateDer::pem_file_iter(file).with_context(reading)? {
+                        roots.add(certificate.with_context(reading)?)?;
+                    }
+                }
+                config.with_root_certificates(roots)
+            }
+        };
+        Ok(config.with_no_client_auth())
+    }
+}
+
+/// Encrypts without asking who the other side is.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

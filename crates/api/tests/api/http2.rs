@@ -1,0 +1,320 @@
+//! What clients of HTTP/2 may cost, and how they are told of the stop. The server (actix-http)
+//! has no limits of its own.
+
+use std::time::Duration;
+
+use api::application::Role;
+use futures_util::future::join_all;
+use h2::client::{Connection, SendRequest};
+use h2::{Ping, Reason};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use rustls::DEFAULT_VERSIONS;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::client::TlsStream;
+
+use crate::helpers::{SHOW, TestService};
+use crate::live::{WITH_RECEIPTS, receipt, within};
+use crate::tls::{TestCertificate, connect, connect_from};
+
+const ORDER: &str = r#"{"show_id":"230920","user_id":1}"#;
+
+type Client = SendRequest<Bytes>;
+/// Ends with the connection.
+type Ended = JoinHandle<Result<(), h2::Error>>;
+
+struct Scene {
+    certificate: TestCertificate,
+    service: TestService,
+}
+
+impl Scene {
+    async fn with(more: &[(&str, &str)]) -> Self {
+        let certificate = TestCertificate::new();
+        let tls = certificate.variables("on");
+        let tls = tls.iter().map(|(name, value)| (&**name, &**value));
+        let tls: Vec<_> = tls.collect();
+        let variables = [&WITH_RECEIPTS[..], &tls, more].concat();
+        let service = TestService::with(Role::All, &variables).await;
+        Self {
+            certificate,
+            service,
+        }
+    }
+
+    async fn tls(&self) -> TlsStream<TcpStream> {
+        self.tls_from(1).await
+    }
+
+    /// From `127.0.0.<last>`.
+    async fn tls_from(&self, last: u8) -> TlsStream<TcpStream> {
+        let client = self.certificate.client(DEFAULT_VERSIONS, b"h2");
+        let (from, service) = ([127, 0, 0, last].into(), self.service.https.unwrap());
+        let opened = connect_from(from, &client, service).await.unwrap();
+        assert_eq!(opened.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        opened
+    }
+
+    async fn client(&self) -> (Client, Ended) {
+        self.client_with(&mut h2::client::Builder::new()).await
+    }
+
+    async fn client_from(&self, last: u8) -> (Client, Ended) {
+        let tls = self.tls_from(last).await;
+        let (client, connection) = h2::client::handshake(tls).await.unwrap();
+        (client, tokio::spawn(connection))
+    }
+
+    async fn client_with(&self, settings: &mut h2::client::Builder) -> (Client, Ended) {
+        let (client, connection) = settings.handshake(self.tls().await).await.unwrap();
+        (client, tokio::spawn(connection))
+    }
+}
+
+fn request(method: &str, path: &str) -> Request<()> {
+    let request = Request::builder().method(method);
+    let request = request.uri(format!("https://localhost{path}"));
+    request
+        .header("content-type", "application/json")
+        .body(())
+        .unwrap()
+}
+
+async fn ask(client: &Client, method: &str, path: &str, body: &'static str) -> (StatusCode, Value) {
+    let mut client = client.clone().ready().await.unwrap();
+    let (answer, mut sending) = client
+        .send_request(request(method, path), body.is_empty())
+        .unwrap();
+    if !body.is_empty() {
+        sending
+            .send_data(Bytes::from_static(body.as_bytes()), true)
+            .unwrap();
+    }
+    heard(answer).await
+}
+
+async fn heard(answer: h2::client::ResponseFuture) -> (StatusCode, Value) {
+    let answer = within("an answer", answer).await.unwrap();
+    let status = answer.status();
+    let mut body = answer.into_body();
+    let mut all = Vec::new();
+    while let Some(some) = body.data().await {
+        let some = some.unwrap();
+        body.flow_control().release_capacity(some.len()).unwrap();
+        all.extend(some);
+    }
+    (status, serde_json::from_slice(&all).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_at_once_over_one_connection_are_all_answered() {
+    // More than are answered at once, and fewer answers than the client takes for a flood.
+    const COUNT: usize = 200;
+    let scene = Scene::with(&[]).await;
+    let (client, _) = scene.client().await;
+    let orders = (0..COUNT).map(|_| ask(&client, "POST", "/tickets", ORDER));
+    let taken = join_all(orders).await;
+    let taken = taken.iter().filter(|(status, _)| *status == 202).count();
+    assert_eq!(taken, COUNT);
+    // A WebSocket needs HTTP/1.1.
+    let (status, problem) = ask(&client, "GET", "/ws", "").await;
+    assert_eq!(
+        (status.as_u16(), &problem["code"]),
+        (426, &"not_a_websocket".into())
+    );
+}
+
+/// First all heads, then all bodies: more wait for their bodies than are answered at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_their_bodies_hold_nothing_up() {
+    const COUNT: usize = 200;
+    let scene = Scene::with(&[]).await;
+    let (client, _) = scene.client().await;
+    let mut begun = Vec::new();
+    for _ in 0..COUNT {
+        let mut client = client.clone().ready().await.unwrap();
+        begun.push(
+            client
+                .send_request(request("POST", "/tickets"), false)
+                .unwrap(),
+        );
+    }
+    let (status, _) = ask(&client, "GET", "/health", "").await;
+    assert_eq!(status, 200);
+    for (_, sending) in &mut begun {
+        sending
+            .send_data(Bytes::from_static(ORDER.as_bytes()), true)
+            .unwrap();
+    }
+    let taken = join_all(begun.into_iter().map(|(answer, _)| heard(answer))).await;
+    assert!(taken.iter().all(|(status, _)| *status == 202));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_late_is_told_which_limit_it_missed() {
+    let scene = Scene::with(&[("APP__SERVER__REQUEST_TIMEOUT_MS", "300")]).await;
+    let (mut client, _) = scene.client().await;
+    let begun = client.send_request(request("POST", "/tickets"), false);
+    let (answer, mut sending) = begun.unwrap();
+    sending.send_data(Bytes::from_static(b"{"), false).unwrap();
+    let (status, problem) = heard(answer).await;
+    assert_eq!(
+        (status.as_u16(), &problem["code"]),
+        (408, &"request_timeout".into())
+    );
+    assert_eq!(ask(&client, "GET", "/health", "").await.0, 200);
+}
+
+/// Its window has no room for a byte, and it reads all else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_makes_no_room_for_an_answer_is_cut_off() {
+    let scene = Scene::with(&[("APP__LIVE__HEARTBEAT_SECONDS", "1")]).await;
+    let stream = format!("/tickets/{}/events", receipt("never"));
+    for path in [&format!("/shows/{SHOW}"), &stream] {
+        let mut narrow = h2::client::Builder::new();
+        let (mut client, ended) = scene.client_with(narrow.initial_window_size(0)).await;
+        let (answer, _) = client.send_request(request("GET", path), true).unwrap();
+        let _head = within("the head", answer).await.unwrap();
+        let _closed = within("the end", ended).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_requests_is_closed_whatever_it_says_to_pings() {
+    let scene = Scene::with(&[("APP__SERVER__KEEP_ALIVE_SECONDS", "1")]).await;
+    let settings = h2::client::Builder::new();
+    let opened = settings.handshake::<_, Bytes>(scene.tls().await).await;
+    let (mut client, mut connection): (Client, Connection<_, _>) = opened.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
+    let ended = tokio::spawn(connection);
+    let (answer, _) = client
+        .send_request(request("GET", "/health"), true)
+        .unwrap();
+    assert_eq!(heard(answer).await.0, 200);
+    within("the end", async {
+        while pings.ping(Ping::opaque()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let _closed = within("the end", ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_opens_without_end_is_cut_off() {
+    let scene = Scene::with(&[("APP__SERVER__REQUEST_TIMEOUT_MS", "600000")]).await;
+    let (client, ended) = scene.client().await;
+    let mut begun = Vec::new();
+    for _ in 0..2_000 {
+        let Ok(mut client) = client.clone().ready().await else {
+            break;
+        };
+        let Ok(one) = client.send_request(request("POST", "/tickets"), false) else {
+            break;
+        };
+        begun.push(one);
+    }
+    let _closed = within("the end", ended).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_by_address_count_what_comes_over_one_connection_and_connections() {
+    let scene = Scene::with(&[
+        ("APP__LIMITS__ORDERS_PER_ADDRESS", "1/h"),
+        ("APP__LIMITS__CONNECTIONS_PER_ADDRESS", "1"),
+    ])
+    .await;
+    let (client, _) = scene.client_from(2).await;
+    assert_eq!(ask(&client, "POST", "/tickets", ORDER).await.0, 202);
+    let refused = |(status, problem): &(StatusCode, Value), limit: &str| {
+        let detail = problem["detail"].as_str().unwrap();
+        *status == 429 && detail.contains(limit)
+    };
+    let again = ask(&client, "POST", "/tickets", ORDER).await;
+    assert!(refused(&again, "limits.orders_per_address"), "{again:?}");
+    let (surplus, ended) = scene.client_from(2).await;
+    let told = ask(&surplus, "GET", "/shows", "").await;
+    assert!(refused(&told, "limits.connections_per_address"), "{told:?}");
+    let _closed = within("the end", ended).await.unwrap();
+    assert_eq!(ask(&client, "GET", "/shows", "").await.0, 200);
+    let (other, _) = scene.client_from(3).await;
+    assert_eq!(ask(&other, "POST", "/tickets", ORDER).await.0, 202);
+}
+
+/// CVE-2023-44487.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_reset_at_once_keep_nobody_waiting() {
+    let scene = Scene::with(&[]).await;
+    let (client, _) = scene.client().await;
+    for _ in 0..5_000 {
+        let Ok(mut client) = client.clone().ready().await else {
+            break;
+        };
+        let Ok((_, mut sending)) = client.send_request(request("POST", "/tickets"), false) else {
+            break;
+        };
+        sending.send_reset(Reason::CANCEL);
+    }
+    let (other, _) = scene.client().await;
+    assert_eq!(ask(&other, "POST", "/tickets", ORDER).await.0, 202);
+    drop(other);
+    within("the stop", scene.service.stop()).await.unwrap();
+}
+
+/// The frames that come until the connection's end, by type.
+async fn frames(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
+    let mut all = Vec::new();
+    let _end = within("the end", stream.read_to_end(&mut all)).await;
+    let mut kinds = Vec::new();
+    let mut rest = &all[..];
+    while let [a, b, c, kind, ..] = rest {
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        kinds.push(*kind);
+        rest = &rest[9 + length..];
+    }
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stop_is_told_to_connections_that_are_idle() {
+    const GO_AWAY: u8 = 7;
+    let scene = Scene::with(&[]).await;
+    let mut idle = scene.tls().await;
+    // The preface and settings that change nothing.
+    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    idle.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut first = [0; 9];
+    within("settings", idle.read_exact(&mut first))
+        .await
+        .unwrap();
+    let mut settings = vec![0; usize::from(first[2])];
+    within("settings", idle.read_exact(&mut settings))
+        .await
+        .unwrap();
+    let stopped = tokio::spawn(scene.service.stop());
+    let told = frames(&mut idle).await;
+    assert!(told.contains(&GO_AWAY), "{told:?}");
+    within("the stop", stopped).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_can_be_turned_off() {
+    let certificate = TestCertificate::new();
+    let mut variables = certificate.variables("on");
+    variables.push(("APP__TLS__HTTP2".to_owned(), "false".to_owned()));
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let service = TestService::with(Role::All, &variables).await;
+    for (protocol, is_served) in [(&b"h2"[..], false), (b"http/1.1", true)] {
+        let client = certificate.client(DEFAULT_VERSIONS, protocol);
+        let connected = connect(&client, service.https.unwrap()).await;
+        assert_eq!(connected.is_ok(), is_served, "{protocol:?}");
+    }
+}
