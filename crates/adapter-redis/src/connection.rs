@@ -81,17 +81,25 @@ impl Redis {
         self.0.link.lock().clone()
     }
 
+    /// Gives up the connection that there is; the next command makes another one.
+    pub(crate) fn reconnect(&self) {
+        self.replace(self.link().number);
+    }
+
     /// Gives up a connection on which an answer never came: the driver itself would wait on, and
     /// take what is half open for whole.
     fn heal<T>(&self, used: &Link, answered: &RedisResult<T>) {
-        if !answered.as_ref().is_err_and(RedisError::is_timeout) {
-            return;
+        if answered.as_ref().is_err_and(RedisError::is_timeout) {
+            self.replace(used.number);
         }
+    }
+
+    fn replace(&self, number: u64) {
         let mut link = self.0.link.lock();
-        if link.number == used.number
+        if link.number == number
             && let Ok(manager) = manager(&self.0.client)
         {
-            let number = used.number + 1;
+            let number = number + 1;
             *link = Link { number, manager };
         }
     }

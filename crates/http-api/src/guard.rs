@@ -9,7 +9,8 @@ use domain::ports::Clock;
 use domain::principal::Principal;
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
-use futures_util::future::{Either, FutureExt, LocalBoxFuture};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, TryFutureExt};
+use limits::Exceeded;
 use secrecy::SecretString;
 use tokens::{Identity, Verifier};
 
@@ -115,11 +116,11 @@ impl Guard {
             });
         }
         then(self.identify(request), |principal| {
-            if principal.operator {
+            now(if principal.operator {
                 Ok(principal)
             } else {
                 Err(ApiError::NoOperator)
-            }
+            })
         })
     }
 
@@ -131,10 +132,18 @@ impl Guard {
     ) -> Identified {
         let limits = Arc::clone(limits);
         then(self.identify(request), move |principal| {
-            if let Some(user) = principal.only_user() {
-                limits.admit_order_of(user)?;
+            let Some(user) = principal.only_user() else {
+                return now(Ok(principal));
+            };
+            let asked = limits.admit_order_of(user);
+            let admitted = |asked: Result<(), Exceeded>| {
+                asked?;
+                Ok(principal)
+            };
+            match asked {
+                Either::Left(known) => now(admitted(known.into_inner())),
+                Either::Right(waits) => Either::Right(waits.map(admitted).boxed_local()),
             }
-            Ok(principal)
         })
     }
 
@@ -144,12 +153,16 @@ impl Guard {
     }
 }
 
-fn then(found: Identified, next: impl FnOnce(Arc<Principal>) -> Found + 'static) -> Identified {
+fn then(
+    found: Identified,
+    next: impl FnOnce(Arc<Principal>) -> Identified + 'static,
+) -> Identified {
     match found {
-        Either::Left(found) => now(found.into_inner().and_then(next)),
-        Either::Right(found) => {
-            Either::Right(found.map(|found| found.and_then(next)).boxed_local())
-        }
+        Either::Left(found) => match found.into_inner() {
+            Ok(principal) => next(principal),
+            Err(error) => now(Err(error)),
+        },
+        Either::Right(found) => Either::Right(found.and_then(next).boxed_local()),
     }
 }
 

@@ -28,6 +28,17 @@ impl Rate {
     /// The most requests of a period: a token takes a microsecond or more.
     const MAX: u32 = 1_000_000;
 
+    /// Of what nobody is limited by.
+    pub(crate) const PROBE: Self = Self {
+        count: NonZeroU32::MIN,
+        period: Period::Second,
+    };
+
+    /// Until a token has come back.
+    pub(crate) fn per_token(self) -> Duration {
+        self.period() / self.count.get()
+    }
+
     /// How many.
     #[must_use]
     pub const fn count(self) -> NonZeroU32 {

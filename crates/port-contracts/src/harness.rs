@@ -16,6 +16,7 @@ use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::show::{SeatCounts, Show, ShowChange, ShowStanding};
 use domain::ticket::Ticket;
 use futures_util::future::BoxFuture;
+use limits::{Limit, Rate, SharedTokens};
 
 use crate::clock::ManualClock;
 use crate::fixtures::{show_id, user, user_id};
@@ -247,6 +248,24 @@ pub struct EventsHarness {
 }
 
 impl Harness for EventsHarness {}
+
+/// Where the tokens of limits are kept; nothing else has tokens there.
+pub struct LimitHarness {
+    /// Of all processes, or `None` if the process has its own.
+    pub tokens: Option<Arc<SharedTokens>>,
+    /// Whatever must live as long as the case.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl LimitHarness {
+    /// A limit of which nobody has taken anything.
+    #[must_use]
+    pub fn limit(&self, rate: Rate) -> Arc<Limit> {
+        Arc::new(Limit::new("limit", rate, self.tokens.as_ref()))
+    }
+}
+
+impl Harness for LimitHarness {}
 
 /// A cache that nothing else uses, empty at first.
 pub struct StateCacheHarness {

@@ -26,6 +26,7 @@ use domain::ports::{
 };
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
+use limits::TokenStore;
 
 #[cfg(not(all(
     feature = "memory",
@@ -210,6 +211,8 @@ pub struct QueuePorts {
 pub struct RedisPorts {
     /// Decided state.
     pub state_cache: Arc<dyn StateCache>,
+    /// The limits of clients.
+    pub tokens: Arc<dyn TokenStore>,
     /// What readiness asks.
     pub dependency: Arc<dyn Dependency>,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_redis::{Redis, RedisConfig, RedisStateCache};
+use adapter_redis::{Redis, RedisConfig, RedisStateCache, RedisTokens};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
@@ -22,6 +22,7 @@ impl RedisSettings {
         };
         let redis = Redis::new(&config).context("redis.url")?;
         Ok(RedisPorts {
+            tokens: Arc::new(RedisTokens::new(redis.clone())),
             state_cache: Arc::new(RedisStateCache::new(redis.clone(), cache_timeout)),
             dependency: Arc::new(redis),
         })

@@ -43,6 +43,7 @@ mod live_stopping;
 mod orders;
 #[path = "../api/reading.rs"]
 mod reading;
+mod shared_limits;
 #[path = "../api/transport.rs"]
 mod transport;
 #[path = "../api/waiting_line.rs"]

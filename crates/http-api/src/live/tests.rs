@@ -45,7 +45,7 @@ use crate::problem::ApiError;
 
 /// A client without limits.
 fn unlimited() -> StreamClient {
-    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default());
+    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default(), None);
     let request = TestRequest::default().to_http_request();
     Arc::new(limits).enter_stream(&request).unwrap()
 }
@@ -248,7 +248,7 @@ impl Scene {
             id: ticket,
             hint: None,
         };
-        client.subscribe(vec![request], vec![show_id]).await;
+        client.subscribe(vec![request], vec![show_id]).await.await;
         let mut scene = Self {
             live,
             events,
@@ -316,7 +316,7 @@ async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_
         id: scene.ticket,
         hint: None,
     };
-    tokio::spawn(newcomer.subscribe(vec![request], Vec::new()));
+    tokio::spawn(newcomer.subscribe(vec![request], Vec::new()).await);
     // The state of before is on its way to the newcomer.
     scene.ledger.has_read.notified().await;
     scene.ledger.has_read.notified().await;
@@ -349,7 +349,7 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut other =
         Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
-    tokio::spawn(other.subscribe(requests.into(), Vec::new()));
+    tokio::spawn(other.subscribe(requests.into(), Vec::new()).await);
     let mut heard = Vec::new();
     while heard.len() < 2 {
         let message = hear(&other).await;
@@ -375,7 +375,7 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
     let mut other =
         Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [forged, scene.ticket].map(|id| TicketRequest { id, hint: None });
-    other.subscribe(requests.into(), Vec::new()).await;
+    other.subscribe(requests.into(), Vec::new()).await.await;
     assert_eq!(hear(&other).await["code"], "ticket_not_found");
     assert_eq!(hear(&other).await["ticket"]["ticket_version"], 1);
     drop(other);

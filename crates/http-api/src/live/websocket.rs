@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Closed, Session};
 use domain::principal::Principal;
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, timeout};
 
@@ -129,7 +128,7 @@ async fn answer(
     match message {
         Message::Text(text) => match Request::parse(&text) {
             Ok(Request::Subscribe { tickets, shows }) => {
-                *reading = Some(connection.subscribe(tickets, shows).boxed());
+                *reading = Some(connection.subscribe(tickets, shows).await);
             }
             Ok(Request::Unsubscribe { tickets, shows }) => connection.unsubscribe(&tickets, &shows),
             Err(faults) => connection.fail(&Failure::InvalidMessage(faults)),
