@@ -28,9 +28,9 @@ impl Rate {
     /// The most requests of a period: a token takes a microsecond or more.
     const MAX: u32 = 1_000_000;
 
-    /// Of what nobody is limited by.
+    /// So much that there is always a token, however many processes look for one.
     pub(crate) const PROBE: Self = Self {
-        count: NonZeroU32::MIN,
+        count: NonZeroU32::new(1_000).unwrap(),
         period: Period::Second,
     };
 
