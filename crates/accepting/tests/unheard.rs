@@ -71,6 +71,7 @@ impl Process {
             shows: store.clone(),
             publisher: queue,
             ledger: store,
+            state: None,
             events: events.clone(),
             clock,
             receipts,

@@ -8,7 +8,7 @@ use domain::audit::audit_show;
 use domain::journal::HistoryEntry;
 use domain::order::{Lane, Order};
 use domain::ports::{
-    DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, TicketConsumer,
+    DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, StateCache, TicketConsumer,
     TicketEvents, TicketLedger, TicketPage, TicketPublisher, TransitionReport, UserRepository,
 };
 use domain::receipt::TicketId;
@@ -270,5 +270,17 @@ impl LimitHarness {
 }
 
 impl Harness for LimitHarness {}
+
+/// A cache that nothing else uses, empty at first.
+pub struct StateCacheHarness {
+    /// The port of the first process.
+    pub cache: Arc<dyn StateCache>,
+    /// Opens the cache as another process, or the same one again if processes do not share it.
+    pub connect: Connect<Arc<dyn StateCache>>,
+    /// Whatever must live as long as the case.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Harness for StateCacheHarness {}
 
 impl Harness for Arc<dyn Dependency> {}

@@ -109,7 +109,7 @@ impl Application {
         // It concerns all processes, and stopping all of them would help nobody.
         let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
         let redis = match &settings.redis {
-            Some(redis) if role.accepts() => Some(redis.connect()?),
+            Some(redis) if role.accepts() => Some(redis.connect(settings.cache.timeout)?),
             _ => None,
         };
         let tokens = match &redis {
@@ -119,7 +119,7 @@ impl Application {
             _ => None,
         };
         // Every order is taken and decided without it.
-        of_others.extend(redis.map(|redis| redis.dependency));
+        of_others.extend(redis.as_ref().map(|redis| Arc::clone(&redis.dependency)));
         // Who only takes orders can go on with that while others do not decide.
         if role.decides() {
             needed.push(watch.clone());
@@ -145,7 +145,8 @@ impl Application {
         let process = Arc::new(ProcessState::new(health, limits));
         let accepting = line.zip(guarding).map(|(line, guarding)| {
             let process = Arc::clone(&process);
-            ground.accepting(line, process, guarding.guard, guarding.keys)
+            let state = ground.state(redis.as_ref());
+            ground.accepting(line, state, process, guarding.guard, guarding.keys)
         });
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {

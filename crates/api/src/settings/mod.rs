@@ -3,6 +3,7 @@
 
 mod admin;
 mod auth;
+mod cache;
 mod cors;
 mod limits;
 mod live;
@@ -35,6 +36,7 @@ use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
 pub use self::auth::{AuthSettings, JwtSettings, setting_of};
+pub use self::cache::{CacheAdapter, CacheSettings};
 pub use self::limits::LimitStore;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub limits: ClientLimitSettings,
     /// `limits.store`
     pub limit_store: LimitStore,
+    /// `cache.*`
+    pub cache: CacheSettings,
     /// `redis.*`, if anything is kept there.
     pub redis: Option<RedisSettings>,
     /// `live.*`
@@ -287,7 +291,11 @@ fn read(
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
     let limit_store = limits::store(fields);
     let limits = limits::read(fields);
-    let redis = redis::read(fields, limit_store == Some(LimitStore::Redis));
+    let cache = cache::read(fields);
+    let is_shared = |cache: &CacheSettings| cache.adapter == CacheAdapter::Redis;
+    let redis_is_used =
+        limit_store == Some(LimitStore::Redis) || cache.as_ref().is_some_and(is_shared);
+    let redis = redis::read(fields, redis_is_used);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -327,6 +335,7 @@ fn read(
         tickets: tickets?,
         limits: limits?,
         limit_store: limit_store?,
+        cache: cache?,
         redis: redis?,
         live,
         stalled_after,

@@ -10,7 +10,7 @@ use super::reader::variable;
 
 /// The settings that a file may have: `APP__ADMIN__TOKEN_FILE` names that of `admin.token`.
 /// Settings of their own may end the same way, as `auth.jwks_file` does.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "admin.token",
     "auth.hmac_secret",
     "mysql.url",
@@ -18,6 +18,7 @@ const SECRETS: [&str; 8] = [
     "rabbitmq.management_urls",
     "rabbitmq.url",
     "rabbitmq.urls",
+    "redis.url",
     "tickets.id_secrets",
 ];
 /// The longest secret, in bytes.

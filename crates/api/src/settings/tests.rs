@@ -405,6 +405,34 @@ fn limits_are_rates_and_numbers_or_empty() {
 }
 
 #[test]
+fn a_cache_is_in_memory_unless_a_redis_is_named_for_it() {
+    let settings = load(&[]).unwrap();
+    assert_eq!(settings.cache.adapter, CacheAdapter::Memory);
+    assert!(settings.redis.is_none());
+    let shared = ("APP__CACHE__ADAPTER", "redis");
+    let settings = load(&[shared, ("APP__REDIS__URL", "redis://cache")]).unwrap();
+    assert_eq!(settings.cache.adapter, CacheAdapter::Redis);
+    assert!(settings.redis.is_some());
+    let wrong = [
+        ("APP__CACHE__MAX_STALENESS_MS", "0"),
+        ("APP__CACHE__TIMEOUT_MS", "501"),
+    ];
+    let faults = load(&[shared, wrong[0], wrong[1]]).unwrap_err().to_string();
+    for fault in [
+        "redis.url: is missing; set APP__REDIS__URL",
+        "cache.max_staleness_ms: must be a whole number from 1 to 60000",
+        "cache.timeout_ms: must be a whole number from 1 to 500",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    let faults = load(&[("APP__CACHE__ADAPTER", "disk")]).unwrap_err();
+    assert!(
+        faults.to_string().contains("cache.adapter: must be"),
+        "{faults}"
+    );
+}
+
+#[test]
 fn a_process_is_reached_where_it_listens() {
     for (host, reached) in [
         ("0.0.0.0", "127.0.0.1"),

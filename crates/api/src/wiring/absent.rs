@@ -51,8 +51,8 @@ macro_rules! absent {
             ///
             /// # Errors
             /// Always.
-            pub fn connect(&self) -> anyhow::Result<RedisPorts> {
-                not_compiled("limits.store", $feature)
+            pub fn connect(&self, _: std::time::Duration) -> anyhow::Result<RedisPorts> {
+                not_compiled("limits.store or cache.adapter", $feature)
             }
         }
     };

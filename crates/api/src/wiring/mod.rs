@@ -21,8 +21,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::order::Lanes;
 use domain::ports::{
-    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, StoreIdentity,
-    TicketConsumer, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
+    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, StateCache,
+    StoreIdentity, TicketConsumer, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
@@ -209,6 +209,8 @@ pub struct QueuePorts {
 
 /// What processes share in Redis, and do without while it is down.
 pub struct RedisPorts {
+    /// Decided state.
+    pub state_cache: Arc<dyn StateCache>,
     /// The limits of clients.
     pub tokens: Arc<dyn TokenStore>,
     /// What readiness asks.
@@ -310,7 +312,11 @@ mod tests {
             url: "redis://cache".into(),
             prefix: String::new(),
         };
-        let error = redis.connect().map(drop).unwrap_err().to_string();
+        let error = redis
+            .connect(std::time::Duration::ZERO)
+            .map(drop)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("cargo feature `redis`"), "{error}");
     }
 }

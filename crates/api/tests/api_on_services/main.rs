@@ -14,6 +14,7 @@ mod audit;
 mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
+mod cache;
 mod clock;
 mod doctor;
 #[path = "../api/event_stream.rs"]

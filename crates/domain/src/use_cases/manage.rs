@@ -45,6 +45,9 @@ impl BoxOffice {
     ) -> Result<ChangedShow, ChangeShowError> {
         let by = by.author();
         let standing = self.parts.ledger.change_show(id, change, Some(&by)).await?;
+        if let Some(state) = &self.parts.state {
+            state.note_show_changed(&standing).await;
+        }
         let seats = Event::Show(standing.announcement());
         let announced = self.parts.events.announce(vec![seats]).await;
         Ok(ChangedShow {
@@ -53,7 +56,7 @@ impl BoxOffice {
         })
     }
 
-    /// A show with its seats.
+    /// A show with its seats, to be looked at.
     ///
     /// # Errors
     /// [`ShowRepositoryError`].
@@ -61,6 +64,9 @@ impl BoxOffice {
         &self,
         id: &ShowId,
     ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        if let Some(state) = &self.parts.state {
+            return state.show(id).await;
+        }
         let found = self.parts.shows.standings(std::slice::from_ref(id)).await?;
         Ok(found.into_iter().next())
     }

@@ -141,6 +141,7 @@ impl World {
             shows: self.clone(),
             publisher: self.clone(),
             ledger: self.clone(),
+            state: None,
             events: self.clone(),
             clock: self.clone(),
             receipts: Arc::new(receipts()),

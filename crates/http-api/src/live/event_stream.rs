@@ -10,7 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::Bytes;
 use bytestring::ByteString;
 use domain::principal::Principal;
-use domain::use_cases::{LineHint, ReadTicketError, TicketView};
+use domain::use_cases::{ReadTicketError, TicketView};
 use futures_util::Stream;
 use tokio::time::Interval;
 
@@ -44,11 +44,7 @@ pub(crate) async fn open(
     connection.listener().send(RETRY);
     connection.watch(ticket, told);
     // Listening by now, so nothing falls between this state and the changes.
-    match live
-        .office
-        .read_ticket(principal, id, &LineHint::default())
-        .await
-    {
+    match live.office.read_current_ticket(principal, id).await {
         Ok(TicketView::Decided(ticket)) => {
             let audience = Audience::One(connection.listener());
             if told.is_some_and(|told| told > ticket.version) {

@@ -204,6 +204,7 @@ impl Scene {
             shows: store.clone(),
             publisher: queue,
             ledger: ledger.clone(),
+            state: None,
             events: events.clone(),
             receipts: receipts.clone(),
             lanes,
