@@ -36,7 +36,7 @@ pub struct Verifier {
 }
 
 enum ValidKeys {
-    Secret(Arc<KeySet>),
+    Secrets(Arc<KeySet>),
     Set(Arc<CurrentKeys>),
 }
 
@@ -64,17 +64,17 @@ impl Verifier {
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
         let (source, pace) = match keys {
-            Keys::Secret(secret) => {
+            Keys::Secrets(secrets) => {
                 if rules.algorithms != [Algorithm::Hs256] {
                     return Err(StartError::Algorithms(
                         "a secret verifies HS256 and no other algorithm",
                     ));
                 }
-                let bytes = secret.expose_secret().len();
-                if bytes < MIN_SECRET {
+                let mut lengths = secrets.iter().map(|secret| secret.expose_secret().len());
+                if let Some(bytes) = lengths.find(|bytes| *bytes < MIN_SECRET) {
                     return Err(StartError::ShortSecret { bytes });
                 }
-                let keys = ValidKeys::Secret(Arc::new(KeySet::of_secret(&secret)));
+                let keys = ValidKeys::Secrets(Arc::new(KeySet::of_secrets(&secrets)));
                 return Ok(Self::with(rules, keys, clock));
             }
             Keys::File(path) => (KeySource::File(path), Pace::FILE),
@@ -207,14 +207,14 @@ impl ValidKeys {
     /// `None` also for a set without a usable key: the token may be good.
     fn get(&self) -> Option<Arc<KeySet>> {
         match self {
-            Self::Secret(set) => Some(Arc::clone(set)),
+            Self::Secrets(set) => Some(Arc::clone(set)),
             Self::Set(keys) => keys.get().filter(|set| !set.is_empty()),
         }
     }
 
     fn are(&self, set: &Arc<KeySet>) -> bool {
         match self {
-            Self::Secret(_) => true,
+            Self::Secrets(_) => true,
             Self::Set(keys) => keys.is_current(set),
         }
     }

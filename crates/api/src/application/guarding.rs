@@ -67,7 +67,7 @@ async fn tokens(
 const fn setting_of(error: &StartError) -> &'static str {
     match error {
         StartError::Algorithms(_) => "auth.algorithms",
-        StartError::ShortSecret { .. } => "auth.hmac_secret",
+        StartError::ShortSecret { .. } => "auth.hmac_secret or auth.old_hmac_secret",
         StartError::Url | StartError::Tls(_) | StartError::NoCertificates => "auth.jwks_url",
         StartError::File(_) => "auth.jwks_file",
     }
