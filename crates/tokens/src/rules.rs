@@ -62,7 +62,7 @@ pub struct Rules {
     /// `aud` must be this or a list that has it.
     pub audience: String,
     /// The algorithms that are accepted, at least one: [`Algorithm::Hs256`] alone with
-    /// [`Keys::Secret`], any of the others with a key set.
+    /// [`Keys::Secrets`], any of the others with a key set.
     pub algorithms: Vec<Algorithm>,
     /// How far the clock of the issuer may be off, for `exp` and `nbf`.
     pub leeway_seconds: u32,
@@ -77,8 +77,9 @@ pub struct Rules {
 /// Where the keys come from.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// A secret of at least 32 bytes, shared with the issuer (RFC 7518, section 3.2).
-    Secret(SecretString),
+    /// Secrets of at least 32 bytes each, shared with the issuer (RFC 7518, section 3.2): the one
+    /// that it signs with, and perhaps one that it signed with before.
+    Secrets(Vec<SecretString>),
     /// A file with a JWKS (RFC 7517). It is read again while the process runs.
     File(PathBuf),
     /// A URL (`https`, or `http` in a network that can be trusted) that answers with a JWKS. It is
@@ -96,9 +97,9 @@ impl Keys {
     /// [`StartError::ShortSecret`], [`StartError::Url`].
     pub fn check(&self) -> Result<(), StartError> {
         match self {
-            Self::Secret(secret) => {
-                let bytes = secret.expose_secret().len();
-                if bytes < MIN_SECRET {
+            Self::Secrets(secrets) => {
+                let mut lengths = secrets.iter().map(|secret| secret.expose_secret().len());
+                if let Some(bytes) = lengths.find(|bytes| *bytes < MIN_SECRET) {
                     return Err(StartError::ShortSecret { bytes });
                 }
             }
@@ -118,7 +119,7 @@ impl Keys {
     /// # Errors
     /// [`StartError::Algorithms`].
     pub fn check_algorithms(&self, algorithms: &[Algorithm]) -> Result<(), StartError> {
-        let of_secret = matches!(self, Self::Secret(_));
+        let of_secret = matches!(self, Self::Secrets(_));
         let are_right = match algorithms {
             [] => false,
             [Algorithm::Hs256] => of_secret,

@@ -34,7 +34,7 @@ pub struct Verifier {
 }
 
 enum ValidKeys {
-    Secret(Arc<KeySet>),
+    Secrets(Arc<KeySet>),
     Set(Arc<CurrentKeys>),
 }
 
@@ -64,8 +64,8 @@ impl Verifier {
         keys.check()?;
         keys.check_algorithms(&rules.algorithms)?;
         let (source, pace) = match keys {
-            Keys::Secret(secret) => {
-                let keys = ValidKeys::Secret(Arc::new(KeySet::of_secret(&secret)));
+            Keys::Secrets(secrets) => {
+                let keys = ValidKeys::Secrets(Arc::new(KeySet::of_secrets(&secrets)));
                 return Ok(Self::with(rules, keys, clock));
             }
             Keys::File(path) => (KeySource::File(path), Pace::FILE),
@@ -83,7 +83,7 @@ impl Verifier {
         keys: Keys,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let source = match keys {
-            Keys::Secret(_) => return Ok(()),
+            Keys::Secrets(_) => return Ok(()),
             Keys::File(path) => KeySource::File(path),
             Keys::Url(url) => KeySource::url(&url)?,
         };
@@ -212,14 +212,14 @@ impl ValidKeys {
     /// `None` also for a set without a usable key: the token may be good.
     fn get(&self) -> Option<Arc<KeySet>> {
         match self {
-            Self::Secret(set) => Some(Arc::clone(set)),
+            Self::Secrets(set) => Some(Arc::clone(set)),
             Self::Set(keys) => keys.get().filter(|set| !set.is_empty()),
         }
     }
 
     fn are(&self, set: &Arc<KeySet>) -> bool {
         match self {
-            Self::Secret(_) => true,
+            Self::Secrets(_) => true,
             Self::Set(keys) => keys.is_current(set),
         }
     }

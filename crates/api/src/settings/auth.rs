@@ -93,7 +93,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, mode_needed: bool) -> Option<Aut
 /// The setting that names such keys.
 pub const fn setting_of(keys: &Keys) -> &'static str {
     match keys {
-        Keys::Secret(_) => "auth.hmac_secret",
+        Keys::Secrets(_) => "auth.hmac_secret",
         Keys::File(_) => "auth.jwks_file",
         Keys::Url(_) => "auth.jwks_url",
     }
@@ -123,10 +123,25 @@ fn keys(fields: &mut Fields<'_, '_>, is_needed: bool) -> Option<Option<Keys>> {
     let url = given(fields, "auth.jwks_url", false, text(Url::parse));
     let file = given(fields, "auth.jwks_file", false, owned);
     let secret = given(fields, "auth.hmac_secret", false, owned);
+    let old_secret = given(fields, "auth.old_hmac_secret", false, owned)?;
+    if old_secret.is_some() && matches!(secret, Some(None)) {
+        let what = "has no effect without auth.hmac_secret; remove it, or set that too";
+        fields.fault("auth.old_hmac_secret", what);
+        return None;
+    }
+    if let Some(old) = &old_secret
+        && let Err(error) = Keys::Secrets(vec![old.clone().into()]).check()
+    {
+        fields.fault("auth.old_hmac_secret", error);
+        return None;
+    }
     let keys = [
         url?.map(Keys::Url),
         file?.map(|file| Keys::File(file.into())),
-        secret?.map(|secret| Keys::Secret(secret.into())),
+        secret?.map(|secret| {
+            let secrets = [secret].into_iter().chain(old_secret);
+            Keys::Secrets(secrets.map(Into::into).collect())
+        }),
     ];
     let mut keys = keys.into_iter().flatten();
     let found = keys.next();

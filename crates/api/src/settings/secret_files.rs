@@ -10,9 +10,10 @@ use super::reader::variable;
 
 /// The settings that a file may have: `APP__ADMIN__TOKEN_FILE` names that of `admin.token`.
 /// Settings of their own may end the same way, as `auth.jwks_file` does.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 10] = [
     "admin.token",
     "auth.hmac_secret",
+    "auth.old_hmac_secret",
     "mysql.url",
     "mysql.urls",
     "rabbitmq.management_urls",

@@ -550,6 +550,13 @@ fn tokens_need_their_rules_and_one_kind_of_keys() {
     let faults = with(&several).unwrap_err().to_string();
     assert!(faults.contains("not several"), "{faults}");
     assert!(!faults.contains("hunter2"), "{faults}");
+    let old_alone = [&rules[..], &[file, ("APP__AUTH__OLD_HMAC_SECRET", secret)]].concat();
+    let faults = with(&old_alone).unwrap_err().to_string();
+    let told = "auth.old_hmac_secret: has no effect without auth.hmac_secret";
+    assert!(
+        faults.contains(told) && !faults.contains("hunter2"),
+        "{faults}"
+    );
     let settings = with(&[&rules[..], &[file]].concat()).unwrap();
     assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
     let unknown = [

@@ -18,7 +18,7 @@ use crate::helpers::{Answer, SHOW, TestService, USER};
 
 const SECRET: &str = "a secret that issuer and service share";
 pub(crate) const ADMIN: &str = "the administration's own token";
-const HOUR: i64 = 3_600;
+pub(crate) const HOUR: i64 = 3_600;
 
 /// A service that asks for tokens.
 pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
@@ -46,9 +46,13 @@ pub(crate) fn claims(user: &str, roles: &str) -> Value {
 }
 
 pub(crate) fn signed(claims: &Value) -> String {
+    signed_with(SECRET, claims)
+}
+
+fn signed_with(secret: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let said = format!("{}.{}", part(&json!({"alg": "HS256"})), part(claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signature = hmac::sign(&key, said.as_bytes());
     format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
@@ -75,7 +79,7 @@ pub(crate) async fn post(service: &TestService, token: &str, path: &str, body: V
     Answer::to(asking(service, token, Method::POST, path).json(&body)).await
 }
 
-async fn get(service: &TestService, token: &str, path: &str) -> Answer {
+pub(crate) async fn get(service: &TestService, token: &str, path: &str) -> Answer {
     Answer::to(asking(service, token, Method::GET, path)).await
 }
 
@@ -93,7 +97,7 @@ pub(crate) async fn decided(service: &TestService, token: &str, order: Value) ->
 }
 
 /// A path of each route, with ids in it of which none exists.
-fn written(path: &str) -> String {
+pub(crate) fn written(path: &str) -> String {
     let ticket = "/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
     path.replace("/tickets/{id}", ticket).replace("{id}", "7")
 }
@@ -296,6 +300,19 @@ async fn a_ticket_of_an_older_secret_is_not_taken() {
         .get(&format!("/ws?ticket={}", issued.text("ticket")))
         .await;
     refused.assert_problem(401, "unauthorized");
+}
+
+/// Either may be the one that the issuer signs with, so the two sides need not change together.
+#[tokio::test]
+async fn tokens_of_the_old_secret_are_taken_while_it_is_named() {
+    const OTHER: &str = "a secret that they shared last year";
+    let tokens = [buyer(USER), signed_with(OTHER, &claims(USER, ""))];
+    for (old, status) in [(OTHER, 200), ("", 401)] {
+        let service = guarded(&[("APP__AUTH__OLD_HMAC_SECRET", old)]).await;
+        assert_eq!(get(&service, &tokens[0], "/tickets").await.status, 200);
+        let answer = get(&service, &tokens[1], "/tickets").await;
+        assert_eq!(answer.status, status, "{:?}", answer.body);
+    }
 }
 
 /// Its neighbours may have keys.

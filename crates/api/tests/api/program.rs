@@ -1,7 +1,8 @@
 //! The binary: signals, exit codes, messages.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::helpers::{DEADLINE, config_dir, patient};
@@ -29,10 +30,10 @@ fn ended(arguments: &[&str], variables: &[(&str, &str)]) -> (Output, String) {
 }
 
 /// A serving process; killed if the test fails half-way.
-struct Serving {
+pub(crate) struct Serving {
     process: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
+    log: Box<dyn BufRead + Send>,
+    pub(crate) address: String,
     /// The line `tickets starts`.
     built: serde_json::Value,
 }
@@ -46,18 +47,13 @@ impl Drop for Serving {
 }
 
 impl Serving {
-    fn start(variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         Self::of(tickets(&["serve"], variables))
     }
 
     fn of(mut command: Command) -> Self {
-        let mut process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
-        let mut serving = Self {
-            log: BufReader::new(process.stderr.take().unwrap()),
-            process,
-            address: String::new(),
-            built: serde_json::Value::Null,
-        };
+        let process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
+        let mut serving = Self::listening(process);
         let built = serving.log_line("tickets starts");
         assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq");
         serving.address = built["address"].as_str().unwrap().to_owned();
@@ -65,8 +61,43 @@ impl Serving {
         serving
     }
 
+    /// With a log in this format, of which nothing has been read but the beginning.
+    pub(crate) fn formatted(format: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = tickets(&["serve"], variables);
+        let process = command.env("APP__LOG__FORMAT", format).spawn().unwrap();
+        let mut serving = Self::listening(process);
+        let mut line = String::new();
+        while !line.contains("tickets starts") {
+            line.clear();
+            assert_ne!(serving.log.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        let is_port = |text: &&str| text.starts_with("127.0.0.1:");
+        let mut words = line.split(['=', ' ', '"', ',']);
+        serving.address = words.find(is_port).unwrap().to_owned();
+        serving
+    }
+
+    /// Reads the rest of the log while it comes: a line that waits for too long is dropped.
+    pub(crate) fn rest_of_log(&mut self) -> JoinHandle<String> {
+        let mut log = std::mem::replace(&mut self.log, Box::new(std::io::empty()));
+        std::thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            rest
+        })
+    }
+
+    fn listening(mut process: Child) -> Self {
+        Self {
+            log: Box::new(BufReader::new(process.stderr.take().unwrap())),
+            process,
+            address: String::new(),
+            built: serde_json::Value::Null,
+        }
+    }
+
     /// Reads the log up to the line with this message.
-    fn log_line(&mut self, message: &str) -> serde_json::Value {
+    pub(crate) fn log_line(&mut self, message: &str) -> serde_json::Value {
         loop {
             let mut line = String::new();
             assert_ne!(
@@ -81,13 +112,13 @@ impl Serving {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args([name, &id]).status().unwrap();
         assert!(sent.success());
     }
 
-    fn exit_code(&mut self) -> i32 {
+    pub(crate) fn exit_code(&mut self) -> i32 {
         self.process.wait().unwrap().code().unwrap()
     }
 }
@@ -197,7 +228,7 @@ fn a_log_whose_reader_has_gone_ends_no_sale() {
     let mut serving = talkative();
     let nobody = Command::new("true").stderr(Stdio::piped()).spawn();
     let mut nobody = nobody.unwrap();
-    serving.log = BufReader::new(nobody.stderr.take().unwrap());
+    serving.log = Box::new(BufReader::new(nobody.stderr.take().unwrap()));
     nobody.wait().unwrap();
     assert_eq!(pipeline_orders(&serving.address, 1_000), 1_000);
     serving.signal("-TERM");
@@ -232,7 +263,7 @@ fn a_log_that_cannot_be_written_ends_no_sale() {
         }
         assert_eq!(pipeline_orders(&address.to_string(), 100), 100);
         let mut serving = Serving {
-            log: BufReader::new(process.stderr.take().unwrap()),
+            log: Box::new(BufReader::new(process.stderr.take().unwrap())),
             process,
             address: address.to_string(),
             built: serde_json::Value::Null,
