@@ -59,7 +59,7 @@ impl Serving {
             built: serde_json::Value::Null,
         };
         let built = serving.log_line("tickets starts");
-        assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq");
+        assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq,redis");
         serving.address = built["address"].as_str().unwrap().to_owned();
         serving.built = built;
         serving
@@ -334,7 +334,7 @@ fn the_version_names_the_adapters() {
     let version = String::from_utf8(output.stdout).unwrap();
     let rest = version.strip_prefix("tickets ").unwrap();
     assert!(
-        rest.ends_with("(adapters: memory, mysql, rabbitmq)\n"),
+        rest.ends_with("(adapters: memory, mysql, rabbitmq, redis)\n"),
         "{rest}"
     );
 }
