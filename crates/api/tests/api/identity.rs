@@ -220,7 +220,8 @@ async fn a_buyer_who_is_not_known_yet_is_created_if_that_is_configured() {
     let user = get(&service, ADMIN, "/users/new").await;
     assert_eq!(
         user.body,
-        json!({"id": "new", "name": "new", "priority": "high"})
+        json!({"id": "new", "name": "new", "priority": "high", "created_by": null,
+            "changed_by": null})
     );
 }
 
@@ -245,6 +246,8 @@ async fn what_is_wrong_with_a_token_is_said() {
         (changed("exp", json!(seconds() - HOUR)), "expired"),
         (changed("nbf", json!(seconds() + HOUR)), "not valid yet"),
         (changed("sub", json!("a b")), "`sub`"),
+        (changed("sub", json!("erased-ada")), "`sub`"),
+        (changed("iss", json!(["https://issuer"])), "`iss`"),
         (changed("exp", Value::Null), "`exp`"),
         (long, "longer"),
         (unsigned, "token"),
@@ -356,4 +359,39 @@ async fn who_may_not_order_uses_up_nobodys_limit() {
     );
     let again = post(&service, &buyer(USER), "/tickets", order).await;
     again.assert_problem(429, "rate_limited");
+}
+
+/// Operators see it, also when the author is gone; nobody else does.
+#[tokio::test]
+async fn an_operator_is_the_author_of_its_changes_until_it_is_erased() {
+    let service = guarded(&[]).await;
+    let boss = signed(&claims("boss", "operator"));
+    let show = json!({"id": "club", "title": "Club", "capacity": 5});
+    assert_eq!(post(&service, &boss, "/shows", show).await.status, 201);
+    let path = "/shows/club/terms";
+    let terms = get(&service, &boss, path).await;
+    assert_eq!(terms.body["terms"][0]["by"], "user:boss");
+    for token in [buyer(USER), signed(&claims("shop", "agent"))] {
+        get(&service, &token, path)
+            .await
+            .assert_problem(403, "forbidden");
+        let show = get(&service, &token, "/shows/club").await;
+        assert!(!show.body.to_string().contains("boss"), "{}", show.body);
+    }
+    let erased = Answer::to(asking(&service, ADMIN, Method::DELETE, "/users/boss")).await;
+    assert_eq!(erased.status, 200, "{:?}", erased.body);
+    let terms = get(&service, ADMIN, path).await;
+    let by = terms.body["terms"][0]["by"].as_str().unwrap();
+    assert!(by.starts_with("user:erased-"), "{by}");
+}
+
+/// The limit is asked before the body is read.
+#[tokio::test]
+async fn a_buyers_order_that_cannot_be_read_counts() {
+    let service = guarded(&[("APP__LIMITS__ORDERS_PER_USER", "1/h")]).await;
+    let unreadable = post(&service, &buyer(USER), "/tickets", json!({})).await;
+    assert_eq!(unreadable.status, 422, "{:?}", unreadable.body);
+    let order = json!({"show_id": SHOW});
+    let refused = post(&service, &buyer(USER), "/tickets", order).await;
+    refused.assert_problem(429, "rate_limited");
 }

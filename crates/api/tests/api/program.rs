@@ -615,3 +615,79 @@ fn a_process_that_does_not_answer_is_not_waited_for() {
         );
     }
 }
+
+/// How many, once in a while, and nothing of what was sent.
+#[test]
+fn refused_requests_are_counted_in_the_log() {
+    let variables = [("APP__ADMIN__TOKEN", "the administration's own token")];
+    let mut serving = Serving::start(&variables);
+    let mut connection = Connection::open(&serving.address);
+    for _ in 0..3 {
+        connection.send("GET /users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter2\r\n\r\n");
+        assert!(connection.receive().0.starts_with("HTTP/1.1 401"));
+    }
+    let wrong = "/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
+    connection.send(&format!("GET {wrong} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert!(connection.receive().0.starts_with("HTTP/1.1 404"));
+    let (mut unauthorized, mut wrong) = (0, 0);
+    while unauthorized < 3 || wrong < 1 {
+        let line = serving.log_line("requests were refused");
+        unauthorized += line["requests.unauthorized"].as_u64().unwrap();
+        wrong += line["ids.wrong"].as_u64().unwrap();
+        assert_eq!(line["requests.rate_limited"], 0);
+        assert!(!line.to_string().contains("hunter2"), "{line}");
+    }
+    assert_eq!((unauthorized, wrong), (3, 1));
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn proxies_that_are_everybody_are_warned_of() {
+    const WARNING: &str = "server.trusted_proxies has a network of all addresses";
+
+    for (proxies, is_warned_of) in [("0.0.0.0/0", true), ("::/0", true), ("10.0.0.0/8", false)] {
+        let mut command = in_a_shell("exec \"$0\" serve 2>&1");
+        let mut process = command
+            .env("APP__SERVER__TRUSTED_PROXIES", proxies)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stdout.take().unwrap());
+        let mut lines = String::new();
+        while !lines.contains("tickets starts") {
+            assert_ne!(log.read_line(&mut lines).unwrap(), 0, "{lines}");
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(lines.contains(WARNING), is_warned_of, "{proxies}: {lines}");
+    }
+}
+
+#[test]
+fn the_doctor_looks_for_the_keys_of_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("jwks.json");
+    let examined = |jwks: &str| {
+        std::fs::write(&file, jwks).unwrap();
+        let variables = [
+            ("APP__AUTH__MODE", "jwt"),
+            ("APP__AUTH__ISSUER", "https://issuer"),
+            ("APP__AUTH__AUDIENCE", "tickets"),
+            ("APP__AUTH__ALGORITHMS", "EdDSA"),
+            ("APP__AUTH__JWKS_FILE", file.to_str().unwrap()),
+            ("APP__TICKETS__ID_SECRETS", "a secret that signs"),
+        ];
+        let (output, stderr) = ended(&["doctor"], &variables);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let keys = "token keys (auth.jwks_file): ";
+        assert!(said.contains(keys), "{said} {stderr}");
+        (output.status.success(), said)
+    };
+    // RFC 8037, appendix A.2.
+    let key = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let (is_well, said) = examined(key);
+    assert!(is_well && said.contains("there is one"), "{said}");
+    let (is_well, said) = examined("{\"keys\": []}");
+    assert!(!is_well && said.contains("no key"), "{said}");
+}

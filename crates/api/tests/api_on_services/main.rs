@@ -14,6 +14,7 @@ mod audit;
 mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
+mod cache;
 mod clock;
 mod doctor;
 #[path = "../api/event_stream.rs"]
@@ -49,6 +50,7 @@ mod reading;
 #[path = "../api/attacks/replays.rs"]
 mod replays;
 mod rotating;
+mod shared_limits;
 #[path = "../api/transport.rs"]
 mod transport;
 #[path = "../api/waiting_line.rs"]
