@@ -203,7 +203,7 @@ fn of_the_issuer(key: &Key) -> Vec<(String, String)> {
         ("wrong audience", key.token(&but("aud", json!("other")))),
         (
             "many issuers",
-            key.token(&but("iss", json!(["https://other", "x"]))),
+            key.token(&but("iss", json!(["https://issuer"]))),
         ),
         (
             "user with a foreign character",
