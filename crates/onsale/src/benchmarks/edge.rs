@@ -10,6 +10,7 @@ use anyhow::Context;
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
 use black_box::issuer::Issuer;
+use black_box::program::Service;
 use black_box::secured::Secured;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,48 @@ impl Benchmark for Edge {
     }
 }
 
+/// A process that asks for something, with its turns.
+struct Way {
+    asks: Asks,
+    service: Service,
+    side: Side,
+}
+
+impl Way {
+    /// Starts it, and has each of these tokens seen once if it asks for any.
+    async fn start(
+        asks: Asks,
+        setting: &Setting<'_>,
+        deployment: &Deployment,
+        secured: &Secured,
+        tokens: &[Rc<str>],
+    ) -> anyhow::Result<Self> {
+        let mut program = deployment.program.with_settings(&asks.settings(secured));
+        if asks == Asks::Https {
+            program = program.with_https(secured)?;
+        }
+        let service = program.serve("api").await?;
+        if asks == Asks::Nothing {
+            let terms = Terms::of(SEATS);
+            service.target.put_on_sale(&names(), 1, terms).await?;
+        }
+        let mut side = Side::service(API, &service, setting.users, 202);
+        if asks.needs_tokens() {
+            let tokens = tokens.to_vec().into_iter();
+            side.orders.tokens = Some(Box::new(tokens.clone()));
+            side.run_out(setting.connections).await?;
+            side.orders.tokens = Some(Box::new(tokens.cycle()));
+        } else {
+            side.warm_up(setting.connections).await?;
+        }
+        Ok(Self {
+            asks,
+            service,
+            side,
+        })
+    }
+}
+
 async fn take_turns(
     setting: &Setting<'_>,
     args: &EdgeArgs,
@@ -151,32 +194,13 @@ async fn take_turns(
     let users = u64::from(setting.users);
     let sign = |from: u64, count: u64| signed(&secured.issuer, users, from..from + count);
     let known = sign(0, users);
-    let mut services = Vec::new();
-    let mut sides = Vec::new();
-    for asks in Asks::VARIANTS.iter().copied() {
-        let mut program = deployment.program.with_settings(&asks.settings(&secured));
-        if asks == Asks::Https {
-            program = program.with_https(&secured)?;
-        }
-        let service = program.serve("api").await?;
-        if sides.is_empty() {
-            let terms = Terms::of(SEATS);
-            service.target.put_on_sale(&names(), 1, terms).await?;
-        }
-        let mut side = Side::service(API, &service, setting.users, 202);
-        if asks.needs_tokens() {
-            side.orders.tokens = Some(Box::new(known.clone().into_iter()));
-            side.run_out(load.connections).await?;
-            side.orders.tokens = Some(Box::new(known.clone().into_iter().cycle()));
-        } else {
-            side.warm_up(load.connections).await?;
-        }
-        services.push(service);
-        sides.push((asks, side));
+    let mut ways = Vec::new();
+    for asks in Asks::VARIANTS {
+        ways.push(Way::start(*asks, setting, deployment, &secured, &known).await?);
     }
     for _ in 0..args.edge_rounds.max(1) {
         let mut most = 0;
-        for (asks, side) in &mut sides {
+        for Way { asks, side, .. } in &mut ways {
             if *asks == Asks::NewTokens {
                 let tokens = sign(side.orders.sent, most);
                 side.orders.tokens = Some(Box::new(tokens.into_iter()));
@@ -186,29 +210,29 @@ async fn take_turns(
             most = most.max(side.answers - before);
         }
     }
-    for service in services {
-        service.stop().await?;
-    }
 
-    let accepted: Vec<_> = sides
-        .iter_mut()
-        .flat_map(|(_, side)| std::mem::take(&mut side.orders.accepted))
-        .collect();
+    let (mut accepted, mut turns) = (Vec::new(), Vec::new());
+    for Way {
+        asks,
+        service,
+        mut side,
+    } in ways
+    {
+        service.stop().await?;
+        accepted.append(&mut side.orders.accepted);
+        turns.push((asks, side.turns));
+    }
     let orders = accepted.len() as u64;
     decide_backlog(deployment, orders, []).await?;
     let expected = Expected::confirmed(orders);
     Sold::of(&accepted).prove(deployment, 1, &expected).await?;
 
-    let (_, nothing) = sides.first().context("nothing was measured")?;
-    let ratios = sides
-        .iter()
-        .map(|(_, side)| Ratio::of(&side.turns, &nothing.turns));
-    let ratios: Vec<Ratio> = ratios.collect::<anyhow::Result<_>>()?;
-    let ways = sides.into_iter().zip(ratios).map(|((asks, side), ratio)| {
+    let (_, nothing) = turns.first().cloned().context("nothing was measured")?;
+    let ways = turns.into_iter().map(|(asks, turns)| {
         Ok(Figures {
             asks,
-            round: Round::median(side.turns)?,
-            beside_nothing: ratio,
+            beside_nothing: Ratio::of(&turns, &nothing)?,
+            round: Round::median(turns)?,
         })
     });
     Ok(Edge {
