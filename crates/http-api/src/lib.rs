@@ -3,6 +3,7 @@
 
 mod access;
 mod admin_token;
+mod admission;
 mod audit_report;
 mod certificate;
 mod client_limits;

@@ -20,6 +20,7 @@ use actix_web::{App, web};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio_util::either::Either;
 
+use crate::admission::Admission;
 use crate::client_stream::{ClientStream, Patience, Stop};
 use crate::https::{Acceptor, Https};
 use crate::open_connections::{ConnectionLimits, OpenConnection, OpenConnections};
@@ -194,6 +195,7 @@ impl Parts {
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::PathConfig::default().error_handler(malformed_path))
             .wrap_fn(move |request, inner| admit(&admitting, request, inner))
+            .wrap(Admission(Arc::clone(&limits)))
             .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
             .wrap_fn(move |request, inner| tell(&rules, request, inner))
             .configure(|services| routes::serve(services, accepting.map(State::new)))

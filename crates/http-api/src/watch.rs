@@ -9,8 +9,8 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue, TRANSFER_ENCODING};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures_util::future::{Either, select};
-use tokio::task::yield_now;
 
+use crate::admission::refuse;
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::given_up::GivenUp;
 use crate::problem::{ApiError, RequestId};
@@ -63,27 +63,16 @@ where
     let refusal = match refused {
         // A liveness probe would otherwise end the process for having many clients.
         Some(_) if is_liveness(request.match_info().unprocessed()) => None,
-        Some(refused) => Some(ApiError::from(refused)),
-        None => {
-            let admitted = in_flight.0.limits.admit(request.request());
-            admitted.err().map(ApiError::from)
-        }
+        refused => refused.map(ApiError::from),
     };
     let answer = match refusal {
-        Some(refusal) => Either::Left(request.error_response(refusal)),
+        Some(refusal) => Either::Left(refuse(request, refusal)),
         None => Either::Right(inner.call(request)),
     };
     async move {
         let answered = async {
             Ok(match answer {
-                Either::Left(response) => {
-                    if body != BodyKind::None {
-                        // The server takes what has come of the body off the connection meanwhile.
-                        // With a rest of it there, it closes the connection after the answer.
-                        yield_now().await;
-                    }
-                    response
-                }
+                Either::Left(refused) => refused.await,
                 Either::Right(answer) => answer.await?.map_into_boxed_body(),
             })
         };
@@ -149,6 +138,7 @@ fn finish(
         .and_then(|error| error.as_error::<ApiError>());
     if let Some(error) = failure {
         let request_id = request_id.unwrap_or_else(RequestId::random);
+        process.refusals.count(error);
         process.failures.log(error, &request_id);
         let problem = error.response(&request_id);
         response = response.into_response(problem);

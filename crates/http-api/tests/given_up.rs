@@ -70,7 +70,11 @@ async fn served() -> (Arc<ProcessState>, SocketAddr, TlsConnector) {
         connections: ConnectionLimits::of(100),
     };
     let health = Health::new(vec![Arc::new(Silent)], Vec::new());
-    let limits = ClientLimits::new(&ClientLimitSettings::default(), TrustedProxies::default());
+    let limits = ClientLimits::new(
+        &ClientLimitSettings::default(),
+        TrustedProxies::default(),
+        None,
+    );
     let process = Arc::new(ProcessState::new(health, Arc::new(limits)));
     let policy = Arc::new(WebPolicy::default());
     let served = serve(

@@ -1,8 +1,9 @@
 //! The configuration: `base.toml`, then `{APP_ENV}.toml`, then `APP__SECTION__KEY`
-//! variables. Read and checked as a whole, so that every fault is listed at once.
+//! variables, and for secrets files that variables name. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
 mod auth;
+mod cache;
 mod cors;
 mod limits;
 mod live;
@@ -12,6 +13,8 @@ mod mysql;
 mod queue;
 mod rabbitmq;
 mod reader;
+mod redis;
+mod secret_files;
 mod server;
 mod store;
 #[cfg(test)]
@@ -32,13 +35,16 @@ use fields::{Faults, Fields, Place, Value};
 use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
-pub use self::auth::{AuthSettings, JwtSettings};
+pub use self::auth::{AuthSettings, JwtSettings, setting_of};
+pub use self::cache::{CacheAdapter, CacheSettings};
+pub use self::limits::LimitStore;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
 pub use self::queue::{QueueChoice, QueueSettings};
 pub use self::rabbitmq::RabbitMqSettings;
 use self::reader::{like, millis, setting, variable};
+pub use self::redis::RedisSettings;
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
@@ -76,6 +82,12 @@ pub struct Settings {
     pub tickets: TicketSettings,
     /// `limits.*`
     pub limits: ClientLimitSettings,
+    /// `limits.store`
+    pub limit_store: LimitStore,
+    /// `cache.*`
+    pub cache: CacheSettings,
+    /// `redis.*`, if anything is kept there.
+    pub redis: Option<RedisSettings>,
     /// `live.*`
     pub live: LiveSettings,
     /// `live.stalled_after_ms`: a waiting line that does not move for so long is called stalled.
@@ -192,6 +204,7 @@ impl Sources {
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        secret_files::read(&mut settings, &mut faults);
         for (name, above) in below_others(&settings) {
             let place = Place::Field(&Place::Document, &name);
             faults.note(
@@ -276,7 +289,13 @@ fn read(
     let auth = auth::read(fields, secrets_needed);
     let has_tokens = matches!(auth, Some(AuthSettings::Jwt(_)));
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
+    let limit_store = limits::store(fields);
     let limits = limits::read(fields);
+    let cache = cache::read(fields);
+    let is_shared = |cache: &CacheSettings| cache.adapter == CacheAdapter::Redis;
+    let redis_is_used =
+        limit_store == Some(LimitStore::Redis) || cache.as_ref().is_some_and(is_shared);
+    let redis = redis::read(fields, redis_is_used);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
@@ -315,6 +334,9 @@ fn read(
         worker: worker?,
         tickets: tickets?,
         limits: limits?,
+        limit_store: limit_store?,
+        cache: cache?,
+        redis: redis?,
         live,
         stalled_after,
         admin_token: admin_token?,
