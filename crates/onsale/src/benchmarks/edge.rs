@@ -21,6 +21,7 @@ use super::benchmark::{Benchmark, Setting, below};
 use super::beside::{Load, Side};
 use super::orders::{SEATS, names};
 use super::proof::{Expected, Sold};
+use super::redis_server::{REDIS, RedisServer};
 use super::rounds::{Ratio, Round};
 use crate::digits::grouped;
 use crate::labels::API;
@@ -52,6 +53,8 @@ enum Asks {
     NewTokens,
     /// As for [`Asks::KnownTokens`], and how often user and address have come.
     TokensAndLimits,
+    /// As for [`Asks::KnownTokens`], and how often the user has come to any process, by Redis.
+    TokensAndSharedLimits,
     /// HTTP/1.1 over TLS.
     Https,
 }
@@ -83,19 +86,28 @@ impl Asks {
             Self::KnownTokens => "EdDSA tokens, verified before",
             Self::NewTokens => "EdDSA tokens, each seen for the first time",
             Self::TokensAndLimits => "EdDSA tokens, verified before; limits by user and address",
+            Self::TokensAndSharedLimits => "EdDSA tokens, verified before; limits by user in Redis",
             Self::Https => "neither tokens nor limits, HTTPS",
         }
     }
 
-    fn settings(self, secured: &Secured) -> BTreeMap<String, String> {
-        // As many as no client sends, so that all are counted and none is refused.
-        let limits = ["limits.orders_per_user", "limits.orders_per_address"]
-            .map(|name| (name.to_owned(), "1000000/s".to_owned()));
-        match self {
-            Self::Nothing | Self::Https => BTreeMap::new(),
-            Self::KnownTokens | Self::NewTokens => secured.tokens(),
-            Self::TokensAndLimits => secured.tokens().into_iter().chain(limits).collect(),
-        }
+    fn settings(self, secured: &Secured, redis_url: &str) -> BTreeMap<String, String> {
+        // More than the load has, so that all orders are counted and none is refused.
+        let of_user = ("limits.orders_per_user", "100/s");
+        let of_address = ("limits.orders_per_address", "1000000/s");
+        let (tokens, more) = match self {
+            Self::Nothing | Self::Https => (BTreeMap::new(), vec![]),
+            Self::KnownTokens | Self::NewTokens => (secured.tokens(), vec![]),
+            Self::TokensAndLimits => (secured.tokens(), vec![of_user, of_address]),
+            Self::TokensAndSharedLimits => {
+                let store = ("limits.store", "redis");
+                let more = vec![of_user, store, ("redis.url", redis_url)];
+                (secured.tokens(), more)
+            }
+        };
+        let more = more.into_iter();
+        let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        tokens.into_iter().chain(more).collect()
     }
 }
 
@@ -152,9 +164,12 @@ impl Way {
         setting: &Setting<'_>,
         deployment: &Deployment,
         secured: &Secured,
-        tokens: &[Rc<str>],
+        redis: &RedisServer,
+        tokens: Vec<Rc<str>>,
     ) -> anyhow::Result<Self> {
-        let mut program = deployment.program.with_settings(&asks.settings(secured));
+        let mut program = deployment
+            .program
+            .with_settings(&asks.settings(secured, &redis.url()));
         if asks == Asks::Https {
             program = program.with_https(secured)?;
         }
@@ -165,7 +180,7 @@ impl Way {
         }
         let mut side = Side::service(API, &service, setting.users, 202);
         if asks.needs_tokens() {
-            let tokens = tokens.to_vec().into_iter();
+            let tokens = tokens.into_iter();
             side.orders.tokens = Some(Box::new(tokens.clone()));
             side.run_out(setting.connections).await?;
             side.orders.tokens = Some(Box::new(tokens.cycle()));
@@ -191,12 +206,18 @@ async fn take_turns(
         servers: &deployment.local_servers,
     };
     let secured = Secured::new()?;
+    let redis = RedisServer::start().await?;
+    let servers = [load.servers, &[redis.process.watched(REDIS)]].concat();
+    let load = Load {
+        servers: &servers,
+        ..load
+    };
     let users = u64::from(setting.users);
     let sign = |from: u64, count: u64| signed(&secured.issuer, users, from..from + count);
     let known = sign(0, users);
     let mut ways = Vec::new();
     for asks in Asks::VARIANTS {
-        ways.push(Way::start(*asks, setting, deployment, &secured, &known).await?);
+        ways.push(Way::start(*asks, setting, deployment, &secured, &redis, known.clone()).await?);
     }
     for _ in 0..args.edge_rounds.max(1) {
         let mut most = 0;
