@@ -124,7 +124,7 @@ impl Benchmark for Edge {
 
     fn table(&self) -> Table {
         let mut table = Table::of(
-            "a process asks for | orders/s: | of those: | p50 ms: | p99 ms: | CPU µs/order",
+            "a process asks for | orders/s: | of the first row: | p50 ms: | p99 ms: | CPU µs/order",
         );
         for way in &self.ways {
             let beside = (way.asks != Asks::Nothing).then_some(way.beside_nothing);
