@@ -94,6 +94,26 @@ test-memory: nextest ## The quick loop: what needs no servers.
 	TICKETS_SIMULATION_SEEDS=$${TICKETS_SIMULATION_SEEDS:-0..1000} \
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E '$(NEEDS_NO_SERVER)'
 
+# What `make fuzz` tries, and for how long. The sanitizer `address` is for the `unsafe` code of
+# libraries; it needs flags of the compiler that are not stable, but no other toolchain.
+FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/seeds/*))
+FUZZ_SECONDS ?= 10
+FUZZ_SANITIZER ?= none
+FUZZ := $(if $(filter-out none,$(FUZZ_SANITIZER)),RUSTC_BOOTSTRAP=1) $(CARGO) fuzz
+# Without `cfg(fuzzing)`: libraries are tried as they are released.
+FUZZ_BUILD := --dev --codegen-units 16 --sanitizer $(FUZZ_SANITIZER) --no-cfg-fuzzing --target-dir target/fuzz
+FUZZ_LIMITS := -timeout=60 -rss_limit_mb=2048 -malloc_limit_mb=512
+
+.PHONY: fuzz
+fuzz: ## Tries random bytes on all that reads bytes from outside, FUZZ_SECONDS on each target.
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz@0.13.2
+	$(CARGO) fetch $(CARGO_FLAGS) --manifest-path fuzz/Cargo.toml
+	$(FUZZ) build $(FUZZ_BUILD)
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		$(FUZZ) run $(FUZZ_BUILD) $$target fuzz/corpus/$$target fuzz/seeds/$$target -- $(FUZZ_LIMITS) \
+			-max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target -print_final_stats=1; done
+
 .PHONY: services
 services: ## Finds or starts the MySQL, RabbitMQ and Redis servers that production adapters need.
 	deploy/services.sh
@@ -151,6 +171,7 @@ check-dependencies: ## Licences, advisories, sources and unused dependencies; ne
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	@$(CARGO) machete --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-machete
 	$(CARGO) deny check
+	$(CARGO) deny --manifest-path fuzz/Cargo.toml --config deny.toml check
 	$(CARGO) machete
 
 .PHONY: bench

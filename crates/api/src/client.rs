@@ -16,6 +16,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_native_certs::load_native_certs;
 use secrecy::{ExposeSecret, SecretString};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -32,7 +33,7 @@ const A_URL: &str = "a URL begins with http:// or https:// and a host";
 pub enum Trust {
     /// Everybody: the process on this machine, whose certificate names another address.
     ThisMachine,
-    /// Who has a certificate by an authority that is well known, or in this file.
+    /// Who has a certificate by an authority that this machine trusts, or in this file.
     Authorities(Option<PathBuf>),
 }
 
@@ -92,8 +93,8 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
             Self::Authorities(file) => {
-                let known = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-                let mut roots = RootCertStore::from_iter(known);
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(load_native_certs().certs);
                 if let Some(file) = file {
                     let reading = || format!("--ca-file {}", file.display());
                     for certificate in CertificateDer::pem_file_iter(file).with_context(reading)? {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
@@ -47,6 +48,7 @@ pub struct ClientLimits {
     streams_per_address: Option<Arc<Concurrent>>,
     proxies: TrustedProxies,
     guesses: GuessLog,
+    wrong_ids: AtomicU64,
 }
 
 /// The client has so many connections past its limit that it is not even told.
@@ -78,6 +80,7 @@ impl ClientLimits {
             streams_per_address: concurrent("streams_per_address", settings.streams_per_address),
             proxies,
             guesses: GuessLog::default(),
+            wrong_ids: AtomicU64::new(0),
         }
     }
 
@@ -143,11 +146,15 @@ impl ClientLimits {
         client: Network,
         open: impl FnOnce() -> Option<Opened<'o>>,
     ) -> Result<(), Exceeded> {
+        let opened = open();
+        if opened.is_none() {
+            self.wrong_ids.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(limit) = &self.wrong_ids_per_address else {
             return Ok(());
         };
         let address = Subject::Address(client);
-        let admitted = match open() {
+        let admitted = match opened {
             Some(opened) if opened.is_sealed() => Ok(()),
             Some(_) => limit.check(address).await,
             None => limit.take(address).await,
@@ -156,6 +163,11 @@ impl ClientLimits {
             self.guesses.note(client);
         }
         admitted
+    }
+
+    /// How many ids were none of the client's since the last call.
+    pub(crate) fn count_wrong_ids(&self) -> u64 {
+        self.wrong_ids.swap(0, Ordering::Relaxed)
     }
 
     /// Counts a connection until the result is dropped. A trusted proxy may have any number.

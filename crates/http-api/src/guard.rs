@@ -91,8 +91,17 @@ impl Guard {
     /// the handshake of a WebSocket or an `EventSource`.
     pub(crate) fn identify_listener(&self, request: &HttpRequest) -> Identified {
         match LiveTickets::given(request.query_string()) {
-            Some(ticket) if self.tokens.is_some() => now(self.live_tickets.redeem(&ticket)),
+            Some(ticket) if self.tokens.is_some() => now(self.live_tickets.check(&ticket)),
             _ => self.identify(request),
+        }
+    }
+
+    /// Takes the ticket by which [`Self::identify_listener`] knew the caller, if it was by one:
+    /// when its stream is opened, so that a request that fails for another reason can be repeated.
+    pub(crate) fn take_live_ticket(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        match LiveTickets::given(request.query_string()) {
+            Some(ticket) if self.tokens.is_some() => self.live_tickets.take(&ticket),
+            _ => Ok(()),
         }
     }
 
@@ -179,6 +188,7 @@ fn principal(identity: &Identity, create_users: bool) -> Arc<Principal> {
         known_as: "a token without a user",
         enrols_as: (create_users && is_buyer)
             .then(|| identity.priority.unwrap_or(PriorityClass::Standard)),
+        until: Some(identity.expires_at),
     })
 }
 

@@ -138,6 +138,7 @@ fn finish(
         .and_then(|error| error.as_error::<ApiError>());
     if let Some(error) = failure {
         let request_id = request_id.unwrap_or_else(RequestId::random);
+        process.refusals.count(error);
         process.failures.log(error, &request_id);
         let problem = error.response(&request_id);
         response = response.into_response(problem);

@@ -76,10 +76,10 @@ impl StoreHarness {
     /// Puts shows on sale and adds users of the class standard.
     pub async fn given(&self, shows: &[Show], users: &[&str]) {
         for show in shows {
-            self.ports.shows.create(show).await.unwrap();
+            self.ports.shows.create(show, None).await.unwrap();
         }
         for id in users {
-            self.ports.users.create(&user(id)).await.unwrap();
+            self.ports.users.create(&user(id), None).await.unwrap();
         }
     }
 
@@ -109,7 +109,11 @@ impl StoreHarness {
 
     /// Changes a show's title and terms.
     pub async fn change_show(&self, show: &str, change: &ShowChange) -> ShowStanding {
-        let changed = self.ports.ledger.change_show(&show_id(show), change).await;
+        let changed = self
+            .ports
+            .ledger
+            .change_show(&show_id(show), change, None)
+            .await;
         changed.unwrap()
     }
 

@@ -45,6 +45,10 @@ impl<'de> Deserialize<'de> for Claims {
 impl Claims {
     /// Who the token stands for at `now`. Its signature, issuer and audience are checked before.
     pub(crate) fn identity(&self, rules: &Rules, now: Timestamp) -> Result<Identity, TokenError> {
+        // The library takes a list, too; it is one string (RFC 7519, section 4.1.1).
+        if !self.0.get("iss").is_some_and(Value::is_string) {
+            return Err(invalid("iss"));
+        }
         let leeway = rules.leeway_seconds;
         let end = self.instant("exp")?.ok_or_else(|| invalid("exp"))?;
         let expires_at = end.plus_seconds(leeway);
@@ -95,7 +99,7 @@ impl Claims {
     fn user(&self, claim: &str) -> Result<Option<UserId>, TokenError> {
         match self.0.get(claim) {
             None => Ok(None),
-            Some(Value::String(id)) => UserId::new(id).map(Some).map_err(|_| invalid(claim)),
+            Some(Value::String(id)) => UserId::of_new(id).map(Some).map_err(|_| invalid(claim)),
             Some(number) => number
                 .as_u64()
                 .map(|number| Some(UserId::from(number)))

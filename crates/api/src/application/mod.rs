@@ -73,6 +73,12 @@ impl Application {
         let certificates = settings.tls.as_ref().map(|tls| tls.files.clone());
         let certificates = certificates.map(Certificates::load).transpose()?;
         let certificates = certificates.map(Arc::new);
+        if settings.server.trusted_proxies.are_everybody() {
+            warn!(
+                "server.trusted_proxies has a network of all addresses: any client can pretend to \
+                 be any other, and limits by address stop nobody; name your proxies alone"
+            );
+        }
         let files = OpenFiles::of_this_process(&settings)?;
         let ground = Ground::connect(settings, role, clock).await?;
         let Ground {

@@ -1,5 +1,5 @@
 //! The configuration: `base.toml`, then `{APP_ENV}.toml`, then `APP__SECTION__KEY`
-//! variables. Read and checked as a whole, so that every fault is listed at once.
+//! variables, and for secrets files that variables name. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
 mod auth;
@@ -14,6 +14,7 @@ mod queue;
 mod rabbitmq;
 mod reader;
 mod redis;
+mod secret_files;
 mod server;
 mod store;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use fields::{Faults, Fields, Place, Value};
 use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
-pub use self::auth::{AuthSettings, JwtSettings};
+pub use self::auth::{AuthSettings, JwtSettings, setting_of};
 pub use self::cache::{CacheAdapter, CacheSettings};
 pub use self::limits::LimitStore;
 pub use self::log::{LogFormat, LogSettings};
@@ -203,6 +204,7 @@ impl Sources {
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        secret_files::read(&mut settings, &mut faults);
         for (name, above) in below_others(&settings) {
             let place = Place::Field(&Place::Document, &name);
             faults.note(

@@ -550,6 +550,13 @@ fn tokens_need_their_rules_and_one_kind_of_keys() {
     let faults = with(&several).unwrap_err().to_string();
     assert!(faults.contains("not several"), "{faults}");
     assert!(!faults.contains("hunter2"), "{faults}");
+    let old_alone = [&rules[..], &[file, ("APP__AUTH__OLD_HMAC_SECRET", secret)]].concat();
+    let faults = with(&old_alone).unwrap_err().to_string();
+    let told = "auth.old_hmac_secret: has no effect without auth.hmac_secret";
+    assert!(
+        faults.contains(told) && !faults.contains("hunter2"),
+        "{faults}"
+    );
     let settings = with(&[&rules[..], &[file]].concat()).unwrap();
     assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
     let unknown = [
@@ -580,4 +587,107 @@ fn a_broken_file_is_named_and_its_secrets_are_not() {
         "{broken}"
     );
     assert!(!broken.contains("hunter2"), "{broken}");
+}
+
+/// As Docker and Kubernetes mount them.
+#[test]
+fn a_secret_may_be_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str, content: &[u8]| {
+        std::fs::write(path(name), content).unwrap();
+        path(name)
+    };
+    let token = file("token", b"hunter2hunter2hunter2\r\n");
+    let url = file("url", b"mysql://u:hunter2@db/tickets");
+    let settings = load(&[
+        ("APP__ADMIN__TOKEN_FILE", &token),
+        ("app__tickets__id_secrets_file", &token),
+        ("APP__STORE__ADAPTER", "mysql"),
+        ("APP__MYSQL__URL_FILE", &url),
+        ("APP__AUTH__MODE", "off"),
+        ("APP__AUTH__JWKS_FILE", "/a/setting/of/its/own"),
+        // As compose hands over what is not set.
+        ("APP__ADMIN__TOKEN", ""),
+    ])
+    .unwrap();
+    let read = settings.admin_token.unwrap();
+    assert_eq!(read.expose_secret(), "hunter2hunter2hunter2");
+    assert_eq!(settings.tickets.id_secrets.len(), 1);
+
+    let fault = |path: &str| {
+        let fault = load(&[("APP__AUTH__HMAC_SECRET_FILE", path)]).unwrap_err();
+        let fault = fault.to_string();
+        assert!(fault.contains("auth.hmac_secret: the file"), "{fault}");
+        assert!(fault.contains("APP__AUTH__HMAC_SECRET_FILE"), "{fault}");
+        assert!(!fault.contains("hunter2"), "{fault}");
+        assert!(fault.contains(path), "{fault}");
+        fault
+    };
+    let long = "hunter2".repeat(10_000);
+    for (path, what) in [
+        (path("none"), "cannot be read: No such file"),
+        (path(""), "cannot be read: Is a directory"),
+        (file("empty", b"\n"), "is empty"),
+        (file("binary", b"hunter2\xff"), "is not UTF-8"),
+        (file("long", long.as_bytes()), "is longer than 65536 bytes"),
+    ] {
+        let fault = fault(&path);
+        assert!(fault.contains(what), "{what} in {fault}");
+    }
+    let both = load(&[
+        ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ("APP__ADMIN__TOKEN_FILE", &token),
+        ("APP__SERVER__PORT_FILE", &token),
+    ]);
+    let both = both.unwrap_err().to_string();
+    for fault in [
+        "admin.token: APP__ADMIN__TOKEN_FILE is set beside APP__ADMIN__TOKEN; remove one of them",
+        "server.port_file: is not a setting",
+    ] {
+        assert!(both.contains(fault), "{fault} in {both}");
+    }
+}
+
+#[test]
+fn keys_and_algorithms_that_do_not_go_together_are_listed_with_everything_else() {
+    let auth = [
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__AUDIENCE", "tickets"),
+        ("APP__TICKETS__ID_SECRETS", "0123456789abcdef"),
+        ("APP__QUEUE__LANES", "0"),
+    ];
+    for (keys, algorithms, wrong) in [
+        (
+            ("APP__AUTH__HMAC_SECRET", "hunter2"),
+            "EdDSA",
+            &[
+                "auth.hmac_secret: the secret has 7 bytes",
+                "auth.algorithms: a secret",
+            ][..],
+        ),
+        (
+            ("APP__AUTH__JWKS_URL", "ftp://u:hunter2@id/jwks"),
+            "HS256",
+            &[
+                "auth.jwks_url: the key set's URL must",
+                "auth.algorithms: a key set",
+            ],
+        ),
+        (
+            ("APP__AUTH__JWKS_FILE", "/etc/jwks.json"),
+            "HS256,EdDSA",
+            &["auth.algorithms: a key set"],
+        ),
+    ] {
+        let more = [keys, ("APP__AUTH__ALGORITHMS", algorithms)];
+        let faults = load(&[&auth[..], &more[..]].concat()).unwrap_err();
+        let faults = faults.to_string();
+        let count = format!("{} fault(s)", wrong.len() + 2);
+        let others = ["auth.issuer: is missing", "queue.lanes:", &count];
+        for fault in [&others[..], wrong].concat() {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
 }

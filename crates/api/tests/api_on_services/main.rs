@@ -28,6 +28,8 @@ mod health;
 mod helpers;
 #[path = "../api/holds.rs"]
 mod holds;
+#[path = "../api/attacks/hostile_values.rs"]
+mod hostile_values;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
 #[path = "../api/identity.rs"]
@@ -41,8 +43,13 @@ mod live_processes;
 mod live_stopping;
 #[path = "../api/orders.rs"]
 mod orders;
+#[path = "../api/attacks/others_rights.rs"]
+mod others_rights;
 #[path = "../api/reading.rs"]
 mod reading;
+#[path = "../api/attacks/replays.rs"]
+mod replays;
+mod rotating;
 mod shared_limits;
 #[path = "../api/transport.rs"]
 mod transport;

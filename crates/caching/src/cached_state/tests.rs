@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::UserId;
 use domain::journal::HistoryEntry;
 use domain::order::Order;
-use domain::ports::{CacheInstant, ChangeShowError, CreateShowError, DecideReport, TicketPage};
+use domain::ports::{
+    CacheInstant, ChangeShowError, CreateShowError, DecideReport, TermsSet, TicketPage,
+};
 use domain::rule::TransitionRequest;
 use domain::show::{Capacity, Show, ShowChange, ShowSeats};
 use domain::ticket::{Status, Verdict};
@@ -96,6 +99,7 @@ impl TicketLedger for Store {
         &self,
         _: &ShowId,
         _: &ShowChange,
+        _: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
         unreachable!("nothing is decided here")
     }
@@ -137,7 +141,16 @@ impl ShowRepository for Store {
         unreachable!("nothing is listed here")
     }
 
-    async fn create(&self, _: &Show) -> Result<ShowStanding, CreateShowError> {
+    async fn terms_history(
+        &self,
+        _: &ShowId,
+        _: u64,
+        _: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        unreachable!("nothing is listed here")
+    }
+
+    async fn create(&self, _: &Show, _: Option<&Author>) -> Result<ShowStanding, CreateShowError> {
         unreachable!("nothing is created here")
     }
 }

@@ -27,7 +27,9 @@ pub use decided_state::DecidedState;
 pub use dependency::{ClocksDiffer, Dependency, DependencyDown};
 pub use examination::{Examination, Finding, Level};
 pub use lane_claims::{LaneClaims, LaneClaimsError};
-pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
+pub use show_repository::{
+    CreateShowError, ShowRepository, ShowRepositoryError, TermsSet, UnreadableShow,
+};
 pub use state_cache::{CacheInstant, Cached, State, StateCache, StateKey};
 pub use store_identity::{DeploymentId, StoreIdentity};
 pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
@@ -37,7 +39,7 @@ pub use ticket_ledger::{
 };
 pub use ticket_publisher::{PublishError, TicketPublisher};
 pub use user_changes::{ChangedUsers, UserChanges, UserMark};
-pub use user_repository::{CreateUserError, UserRepository, UserRepositoryError};
+pub use user_repository::{CreateUserError, UserAuthors, UserRepository, UserRepositoryError};
 
 /// What went wrong below a port; callers log it and look no further.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

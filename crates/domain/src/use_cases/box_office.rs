@@ -9,6 +9,7 @@ use crate::ports::{
     UserRepository,
 };
 use crate::receipt::Receipts;
+use crate::time::Timestamp;
 use crate::waiting_line::{AcceptTally, WaitingLine};
 
 /// What a [`BoxOffice`] works with.
@@ -52,5 +53,11 @@ impl BoxOffice {
     #[must_use]
     pub const fn new(parts: BoxOfficeParts) -> Self {
         Self { parts }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
     }
 }

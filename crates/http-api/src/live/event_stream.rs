@@ -37,6 +37,7 @@ pub(crate) async fn open(
     client: StreamClient,
     ticket: TicketRequest,
     told: Option<u32>,
+    take: impl FnOnce() -> Result<(), ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let mut connection = Connection::open(live, principal, client, Dialect::EventStream)?;
     let id = ticket.id;
@@ -68,6 +69,7 @@ pub(crate) async fn open(
             connection.fail(&Failure::StoreUnavailable);
         }
     }
+    take()?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))

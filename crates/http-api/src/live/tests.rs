@@ -8,6 +8,7 @@ use accepting::{AcceptingSide, EventSink};
 use actix_web::test::TestRequest;
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::event::Event;
 use domain::gate::SoldOutGate;
@@ -135,8 +136,9 @@ impl TicketLedger for SlowLedger {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        by: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
-        self.store.change_show(id, change).await
+        self.store.change_show(id, change, by).await
     }
 
     async fn list_by_user(
@@ -176,9 +178,9 @@ impl Scene {
         let process = ProcessId::new(1);
         let lanes = Lanes::new(4).unwrap();
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let user = UserRepository::create(&*store, &fixtures::user("1")).await;
+        let user = UserRepository::create(&*store, &fixtures::user("1"), None).await;
         user.unwrap();
-        let show = ShowRepository::create(&*store, &fixtures::show("230920", 50)).await;
+        let show = ShowRepository::create(&*store, &fixtures::show("230920", 50), None).await;
         show.unwrap();
         let weight = std::num::NonZeroU32::MIN;
         let queue = MemoryQueueConfig {
@@ -383,7 +385,8 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
         id: forged,
         hint: None,
     };
-    let refused = event_stream::open(&scene.live, &anybody, unlimited(), request, None).await;
+    let refused =
+        event_stream::open(&scene.live, &anybody, unlimited(), request, None, || Ok(())).await;
     assert!(matches!(refused, Err(ApiError::TicketNotFound)));
 }
 

@@ -2,6 +2,7 @@
 
 mod failure_log;
 mod faults;
+mod refusals;
 mod request_id;
 mod unproved;
 
@@ -33,6 +34,7 @@ use crate::open_connections::{Refused, TooManyConnections};
 
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
+pub(crate) use self::refusals::Refusals;
 pub(crate) use self::request_id::RequestId;
 pub(crate) use self::unproved::Unproved;
 

@@ -196,8 +196,9 @@ pub(crate) async fn events(
     let told = read_last_event_id(&request)?.or(query.last_event_id);
     let hint = (query.hint != LineHint::default()).then(|| Box::new(query.hint));
     let client = state.process.limits.enter_stream(&request)?;
-    let request = TicketRequest { id, hint };
-    event_stream::open(&state.live, &caller, client, request, told).await
+    let ticket = TicketRequest { id, hint };
+    let take = || state.guard.take_live_ticket(&request);
+    event_stream::open(&state.live, &caller, client, ticket, told, take).await
 }
 
 /// The `{id}` of a path, unless the client has tried too many that are wrong.
