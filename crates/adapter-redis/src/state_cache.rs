@@ -72,8 +72,8 @@ struct TooSlow(Duration);
 /// It takes no writes.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "it takes no writes: it is full (maxmemory without eviction), a replica, or may not; \
-     decided state is read from the store"
+    "it takes no writes: it is full (maxmemory without eviction), a replica, or its user may not \
+     write; decided state is read from the store"
 )]
 struct Refused;
 

@@ -90,6 +90,12 @@ mod tests {
             })
         }
 
+        /// Those who wait.
+        fn passengers(&self) -> usize {
+            let flight = self.flights.under_way.get(&7);
+            flight.map_or(0, |flight| Arc::strong_count(&flight) - 1)
+        }
+
         async fn ask(&self, suits: bool) -> usize {
             let look_up = || async {
                 let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
@@ -123,7 +129,12 @@ mod tests {
     async fn what_does_not_suit_is_looked_up_once_more_for_all() {
         let sky = Sky::new();
         let waiting = asked(&sky, 1_000, false).await;
-        sky.may_end.add_permits(2);
+        sky.may_end.add_permits(1);
+        // All but the one that began the first wait for the second.
+        while sky.begun.load(Ordering::Relaxed) < 2 || sky.passengers() < 999 {
+            yield_now().await;
+        }
+        sky.may_end.add_permits(1);
         let mut heard = waiting.join_all().await;
         heard.sort_unstable();
         // Whoever began it asked before it, so it suits them.

@@ -31,15 +31,23 @@ pub struct CacheSettings {
     pub timeout: Duration,
 }
 
-pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<CacheSettings> {
+/// Which adapter.
+pub(super) fn adapter(fields: &mut Fields<'_, '_>) -> Option<CacheAdapter> {
     let adapters = [
         ("memory", CacheAdapter::Memory),
         ("redis", CacheAdapter::Redis),
     ];
+    setting(fields, "cache.adapter", word(adapters))
+}
+
+pub(super) fn read(
+    fields: &mut Fields<'_, '_>,
+    adapter: Option<CacheAdapter>,
+) -> Option<CacheSettings> {
     let up_to =
         |max: u64| move |value: &Value<'_>| whole(1..=max)(value).map(Duration::from_millis);
     all!(CacheSettings {
-        adapter: setting(fields, "cache.adapter", word(adapters)),
+        adapter: adapter,
         max_staleness: setting(fields, "cache.max_staleness_ms", up_to(MAX_STALENESS_MS)),
         timeout: setting(fields, "cache.timeout_ms", up_to(MAX_TIMEOUT_MS)),
     })

@@ -291,10 +291,10 @@ fn read(
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
     let limit_store = limits::store(fields);
     let limits = limits::read(fields);
-    let cache = cache::read(fields);
-    let is_shared = |cache: &CacheSettings| cache.adapter == CacheAdapter::Redis;
+    let cache_adapter = cache::adapter(fields);
+    let cache = cache::read(fields, cache_adapter);
     let redis_is_used =
-        limit_store == Some(LimitStore::Redis) || cache.as_ref().is_some_and(is_shared);
+        limit_store == Some(LimitStore::Redis) || cache_adapter == Some(CacheAdapter::Redis);
     let redis = redis::read(fields, redis_is_used);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);

@@ -358,7 +358,7 @@ async fn a_change_is_seen_at_once_where_it_was_made_and_where_the_cache_answers(
     assert_eq!(told(&there, &ticket).await.as_ref(), Some(&confirmed));
     assert_eq!(told_show(&here).await, Some(standing(8, 3)));
     // Terms are not announced, so the cache is told all of them.
-    let mut larger = standing(18, 4);
+    let mut larger = standing(9, 4);
     larger.show.terms.capacity = Capacity::new(19).unwrap();
     larger.seats = seats(18, 1, 0);
     store.save_show(&larger);
