@@ -1,5 +1,10 @@
 //! What the log says of a Redis that fails. A program of its own: it has the log of the process.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,10 @@
 //! Decided state in Redis: its contract, and what only a real server can break.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -22,6 +22,7 @@ use http_api::{
 use hyper::Request;
 use hyper::body::Bytes;
 use limits::TrustedProxies;
+use port_contracts::DEADLINE;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
@@ -127,8 +128,6 @@ async fn ask(address: SocketAddr, client: &TlsConnector) -> Asking {
 }
 
 async fn until_in_flight(process: &ProcessState, count: usize) {
-    /// Which only a hang reaches.
-    const DEADLINE: Duration = Duration::from_secs(60);
     let waiting = async {
         while process.traffic.in_flight() != count {
             sleep(Duration::from_millis(1)).await;

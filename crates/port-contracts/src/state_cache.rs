@@ -212,7 +212,7 @@ pub async fn of_many_writers_the_newest_stays(h: &StateCacheHarness) {
                 // Each has versions of its own, up and down. The highest one is put, not raised.
                 let scattered = (step * 7 + number * 13) % VERSIONS;
                 let state = standing("a", 1 + scattered * WRITERS + number);
-                if scattered % 3 == 0 {
+                if scattered.is_multiple_of(3) {
                     within("raise", cache.raise(vec![state])).await;
                 } else {
                     put(&cache, &state, LONG).await;
