@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, Value,
 };
 
 /// To a new connection, the login included.
@@ -35,8 +36,7 @@ pub struct InvalidUrl(#[source] RedisError);
 /// One Redis server, over one connection that all clones and all callers share.
 ///
 /// It is connected when it is first asked, and again after it broke. Until then each command fails
-/// within [`CONNECT_TIMEOUT`] and [`ANSWER_TIMEOUT`] together; the first one after an outage may
-/// fail with the outage's error.
+/// within a second and a half.
 #[derive(Clone)]
 pub struct Redis(Arc<Shared>);
 
@@ -86,10 +86,13 @@ impl Redis {
         self.replace(self.link().number);
     }
 
-    /// Gives up a connection on which an answer never came: the driver itself would wait on, and
-    /// take what is half open for whole.
+    /// Gives up a connection that failed. The driver itself would go on with one on which an answer
+    /// never came, and remember for ever that it was refused a login.
     fn heal<T>(&self, used: &Link, answered: &RedisResult<T>) {
-        if answered.as_ref().is_err_and(RedisError::is_timeout) {
+        if answered
+            .as_ref()
+            .is_err_and(|error| !is_of_the_command(error))
+        {
             self.replace(used.number);
         }
     }
@@ -103,6 +106,20 @@ impl Redis {
             *link = Link { number, manager };
         }
     }
+}
+
+/// Whether Redis has refused the command, and the connection is as good as before.
+fn is_of_the_command(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Extension
+            | ErrorKind::Server(
+                ServerErrorKind::ResponseError
+                    | ServerErrorKind::NoScript
+                    | ServerErrorKind::ReadOnly
+                    | ServerErrorKind::CrossSlot
+            )
+    )
 }
 
 fn manager(client: &Client) -> RedisResult<ConnectionManager> {

@@ -36,10 +36,10 @@ pub struct News(SplitStream<Socket>);
 /// # Errors
 /// When the service does not take the connection in time.
 pub async fn open(target: &Target, bearer: Option<&str>) -> anyhow::Result<(Subscriptions, News)> {
-    let url = format!("ws://{}/ws", target.host);
+    let host = &target.host;
     let opening = async {
-        // The scheme says nothing here: the stream is what the endpoint makes it.
-        let mut request = url.as_str().into_client_request()?;
+        // Whatever the scheme: the stream is what the endpoint makes it.
+        let mut request = format!("ws://{host}/ws").into_client_request()?;
         if let Some(token) = bearer {
             let value = format!("Bearer {token}").parse()?;
             request.headers_mut().insert(AUTHORIZATION, value);
@@ -51,9 +51,9 @@ pub async fn open(target: &Target, bearer: Option<&str>) -> anyhow::Result<(Subs
         anyhow::Ok(client_async_with_config(request, stream, Some(config)).await?)
     };
     let Ok(opened) = timeout(OPEN_DEADLINE, opening).await else {
-        bail!("{url} does not answer");
+        bail!("{host} does not answer GET /ws");
     };
-    let (socket, _) = opened.with_context(|| format!("{url} takes no WebSocket"))?;
+    let (socket, _) = opened.with_context(|| format!("{host} takes no WebSocket"))?;
     let (sending, receiving) = socket.split();
     Ok((Subscriptions(sending), News(receiving)))
 }

@@ -258,8 +258,6 @@ async fn an_erased_user_is_gone_and_the_tickets_stay() {
     assert_eq!(ticket.text("status"), "confirmed");
     let alias = ticket.text("user_id");
     assert!(alias.starts_with("erased-"), "{alias}");
-    let listed = service.get(&format!("/tickets?user_id={alias}")).await;
-    assert_eq!(listed.body["tickets"].as_array().unwrap().len(), 1);
     // Nobody is created who looks like somebody who was erased.
     let imitator = service
         .post("/users", json!({"id": alias, "name": "x"}))

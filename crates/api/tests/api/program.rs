@@ -55,7 +55,7 @@ impl Serving {
         let process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
         let mut serving = Self::listening(process);
         let built = serving.log_line("tickets starts");
-        assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq");
+        assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq,redis");
         serving.address = built["address"].as_str().unwrap().to_owned();
         serving.built = built;
         serving
@@ -365,7 +365,7 @@ fn the_version_names_the_adapters() {
     let version = String::from_utf8(output.stdout).unwrap();
     let rest = version.strip_prefix("tickets ").unwrap();
     assert!(
-        rest.ends_with("(adapters: memory, mysql, rabbitmq)\n"),
+        rest.ends_with("(adapters: memory, mysql, rabbitmq, redis)\n"),
         "{rest}"
     );
 }

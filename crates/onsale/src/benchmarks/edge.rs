@@ -10,6 +10,7 @@ use anyhow::Context;
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
 use black_box::issuer::Issuer;
+use black_box::program::Service;
 use black_box::secured::Secured;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use super::benchmark::{Benchmark, Setting, below};
 use super::beside::{Load, Side};
 use super::orders::{SEATS, names};
 use super::proof::{Expected, Sold};
+use super::redis_server::{REDIS, RedisServer};
 use super::rounds::{Ratio, Round};
 use crate::digits::grouped;
 use crate::labels::API;
@@ -51,6 +53,8 @@ enum Asks {
     NewTokens,
     /// As for [`Asks::KnownTokens`], and how often user and address have come.
     TokensAndLimits,
+    /// As for [`Asks::KnownTokens`], and how often the user has come to any process, by Redis.
+    TokensAndSharedLimits,
     /// HTTP/1.1 over TLS.
     Https,
 }
@@ -82,19 +86,28 @@ impl Asks {
             Self::KnownTokens => "EdDSA tokens, verified before",
             Self::NewTokens => "EdDSA tokens, each seen for the first time",
             Self::TokensAndLimits => "EdDSA tokens, verified before; limits by user and address",
+            Self::TokensAndSharedLimits => "EdDSA tokens, verified before; limits by user in Redis",
             Self::Https => "neither tokens nor limits, HTTPS",
         }
     }
 
-    fn settings(self, secured: &Secured) -> BTreeMap<String, String> {
-        // As many as no client sends, so that all are counted and none is refused.
-        let limits = ["limits.orders_per_user", "limits.orders_per_address"]
-            .map(|name| (name.to_owned(), "1000000/s".to_owned()));
-        match self {
-            Self::Nothing | Self::Https => BTreeMap::new(),
-            Self::KnownTokens | Self::NewTokens => secured.tokens(),
-            Self::TokensAndLimits => secured.tokens().into_iter().chain(limits).collect(),
-        }
+    fn settings(self, secured: &Secured, redis_url: &str) -> BTreeMap<String, String> {
+        // More than the load has, so that all orders are counted and none is refused.
+        let of_user = ("limits.orders_per_user", "100/s");
+        let of_address = ("limits.orders_per_address", "1000000/s");
+        let (tokens, more) = match self {
+            Self::Nothing | Self::Https => (BTreeMap::new(), vec![]),
+            Self::KnownTokens | Self::NewTokens => (secured.tokens(), vec![]),
+            Self::TokensAndLimits => (secured.tokens(), vec![of_user, of_address]),
+            Self::TokensAndSharedLimits => {
+                let store = ("limits.store", "redis");
+                let more = vec![of_user, store, ("redis.url", redis_url)];
+                (secured.tokens(), more)
+            }
+        };
+        let more = more.into_iter();
+        let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        tokens.into_iter().chain(more).collect()
     }
 }
 
@@ -111,7 +124,7 @@ impl Benchmark for Edge {
 
     fn table(&self) -> Table {
         let mut table = Table::of(
-            "a process asks for | orders/s: | of those: | p50 ms: | p99 ms: | CPU µs/order",
+            "a process asks for | orders/s: | of the first row: | p50 ms: | p99 ms: | CPU µs/order",
         );
         for way in &self.ways {
             let beside = (way.asks != Asks::Nothing).then_some(way.beside_nothing);
@@ -137,6 +150,51 @@ impl Benchmark for Edge {
     }
 }
 
+/// A process that asks for something, with its turns.
+struct Way {
+    asks: Asks,
+    service: Service,
+    side: Side,
+}
+
+impl Way {
+    /// Starts it, and has each of these tokens seen once if it asks for any.
+    async fn start(
+        asks: Asks,
+        setting: &Setting<'_>,
+        deployment: &Deployment,
+        secured: &Secured,
+        redis: &RedisServer,
+        tokens: Vec<Rc<str>>,
+    ) -> anyhow::Result<Self> {
+        let mut program = deployment
+            .program
+            .with_settings(&asks.settings(secured, &redis.url()));
+        if asks == Asks::Https {
+            program = program.with_https(secured)?;
+        }
+        let service = program.serve("api").await?;
+        if asks == Asks::Nothing {
+            let terms = Terms::of(SEATS);
+            service.target.put_on_sale(&names(), 1, terms).await?;
+        }
+        let mut side = Side::service(API, &service, setting.users, 202);
+        if asks.needs_tokens() {
+            let tokens = tokens.into_iter();
+            side.orders.tokens = Some(Box::new(tokens.clone()));
+            side.run_out(setting.connections).await?;
+            side.orders.tokens = Some(Box::new(tokens.cycle()));
+        } else {
+            side.warm_up(setting.connections).await?;
+        }
+        Ok(Self {
+            asks,
+            service,
+            side,
+        })
+    }
+}
+
 async fn take_turns(
     setting: &Setting<'_>,
     args: &EdgeArgs,
@@ -148,35 +206,22 @@ async fn take_turns(
         servers: &deployment.local_servers,
     };
     let secured = Secured::new()?;
+    let redis = RedisServer::start().await?;
+    let servers = [load.servers, &[redis.process.watched(REDIS)]].concat();
+    let load = Load {
+        servers: &servers,
+        ..load
+    };
     let users = u64::from(setting.users);
     let sign = |from: u64, count: u64| signed(&secured.issuer, users, from..from + count);
     let known = sign(0, users);
-    let mut services = Vec::new();
-    let mut sides = Vec::new();
-    for asks in Asks::VARIANTS.iter().copied() {
-        let mut program = deployment.program.with_settings(&asks.settings(&secured));
-        if asks == Asks::Https {
-            program = program.with_https(&secured)?;
-        }
-        let service = program.serve("api").await?;
-        if sides.is_empty() {
-            let terms = Terms::of(SEATS);
-            service.target.put_on_sale(&names(), 1, terms).await?;
-        }
-        let mut side = Side::service(API, &service, setting.users, 202);
-        if asks.needs_tokens() {
-            side.orders.tokens = Some(Box::new(known.clone().into_iter()));
-            side.run_out(load.connections).await?;
-            side.orders.tokens = Some(Box::new(known.clone().into_iter().cycle()));
-        } else {
-            side.warm_up(load.connections).await?;
-        }
-        services.push(service);
-        sides.push((asks, side));
+    let mut ways = Vec::new();
+    for asks in Asks::VARIANTS {
+        ways.push(Way::start(*asks, setting, deployment, &secured, &redis, known.clone()).await?);
     }
     for _ in 0..args.edge_rounds.max(1) {
         let mut most = 0;
-        for (asks, side) in &mut sides {
+        for Way { asks, side, .. } in &mut ways {
             if *asks == Asks::NewTokens {
                 let tokens = sign(side.orders.sent, most);
                 side.orders.tokens = Some(Box::new(tokens.into_iter()));
@@ -186,29 +231,29 @@ async fn take_turns(
             most = most.max(side.answers - before);
         }
     }
-    for service in services {
-        service.stop().await?;
-    }
 
-    let accepted: Vec<_> = sides
-        .iter_mut()
-        .flat_map(|(_, side)| std::mem::take(&mut side.orders.accepted))
-        .collect();
+    let (mut accepted, mut turns) = (Vec::new(), Vec::new());
+    for Way {
+        asks,
+        service,
+        mut side,
+    } in ways
+    {
+        service.stop().await?;
+        accepted.append(&mut side.orders.accepted);
+        turns.push((asks, side.turns));
+    }
     let orders = accepted.len() as u64;
     decide_backlog(deployment, orders, []).await?;
     let expected = Expected::confirmed(orders);
     Sold::of(&accepted).prove(deployment, 1, &expected).await?;
 
-    let (_, nothing) = sides.first().context("nothing was measured")?;
-    let ratios = sides
-        .iter()
-        .map(|(_, side)| Ratio::of(&side.turns, &nothing.turns));
-    let ratios: Vec<Ratio> = ratios.collect::<anyhow::Result<_>>()?;
-    let ways = sides.into_iter().zip(ratios).map(|((asks, side), ratio)| {
+    let (_, nothing) = turns.first().cloned().context("nothing was measured")?;
+    let ways = turns.into_iter().map(|(asks, turns)| {
         Ok(Figures {
             asks,
-            round: Round::median(side.turns)?,
-            beside_nothing: ratio,
+            beside_nothing: Ratio::of(&turns, &nothing)?,
+            round: Round::median(turns)?,
         })
     });
     Ok(Edge {

@@ -27,6 +27,7 @@ pub(crate) async fn start(more: &[(&str, &str)]) -> Application {
         ("APP__SERVER__PORT", "0"),
         ("APP__LOG__LEVEL", "error"),
         ("APP__ADMIN__TOKEN", TOKEN),
+        ("APP__TICKETS__ID_SECRETS", "a secret of these tests"),
     ];
     let variables: HashMap<_, _> = variables
         .iter()

@@ -24,11 +24,11 @@ async fn a_hostile_value_is_kept_as_it_is_or_refused() {
     let service = TestService::with(Role::All, &[("APP__ADMIN__TOKEN", ADMIN)]).await;
     let ask = |method: Method, path: String| service.request(method, &path).bearer_auth(ADMIN);
     for (number, text) in HOSTILE.into_iter().enumerate() {
-        let user = json!({"id": format!("u{number}"), "name": text, "priority": "standard"});
+        let user = json!({"id": format!("u{number}"), "name": text});
         let created = ask(Method::POST, "/users".to_owned()).json(&user);
         assert_eq!(Answer::to(created).await.status, 201, "{text}");
         let read = ask(Method::GET, format!("/users/u{number}"));
-        assert_eq!(Answer::to(read).await.body, user);
+        assert_eq!(Answer::to(read).await.text("name"), text);
         let show = json!({"id": format!("s{number}"), "title": text, "capacity": 1});
         let created = ask(Method::POST, "/shows".to_owned()).json(&show);
         assert_eq!(Answer::to(created).await.status, 201, "{text}");

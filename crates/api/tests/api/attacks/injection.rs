@@ -123,7 +123,6 @@ fn assert_answers_are_whole(heard: &str, request: &str) {
 fn log(level: &str, format: &str) -> String {
     let variables = [
         ("APP__LOG__LEVEL", level),
-        ("APP__SERVER__REQUEST_TIMEOUT_MS", "1000"),
         ("APP__CORS__ALLOWED_ORIGINS", "https://shop.example"),
     ];
     let mut serving = Serving::formatted(format, &variables);
