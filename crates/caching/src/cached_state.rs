@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::event::Event;
-use domain::ids::ShowId;
+use domain::ids::{ShowId, UserId};
 use domain::ports::{
     Cached, DecidedState, LedgerError, ShowRepository, ShowRepositoryError, State, StateCache,
     StateKey, TicketLedger, TransitionReport,
@@ -14,6 +14,7 @@ use domain::receipt::TicketId;
 use domain::rule::TransitionOutcome;
 use domain::show::ShowStanding;
 use domain::ticket::Ticket;
+use moka::sync::Cache;
 
 use crate::flights::Flights;
 use crate::newest::Newest;
@@ -24,6 +25,8 @@ mod tests;
 /// A ticket that cannot change any more is kept for so long. Only the user's id can: when the user
 /// is erased.
 const FINAL_LIFE: Duration = Duration::from_secs(300);
+/// Erased users that are remembered.
+const ERASED: u64 = 100_000;
 /// What a process was told is remembered so much longer than a cache may say something older: an
 /// answer of the cache may be on its way.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -39,6 +42,8 @@ pub struct CachedState {
     cache: Arc<dyn StateCache>,
     life: Duration,
     newest: Newest,
+    /// Whom this process has erased, for as long as a cache may name them.
+    erased: Cache<UserId, ()>,
     ticket_flights: Flights<TicketId, Result<Option<Ticket>, Fault>>,
     show_flights: Flights<ShowId, Result<Option<ShowStanding>, Fault>>,
 }
@@ -99,6 +104,10 @@ impl CachedState {
             cache,
             life,
             newest: Newest::new(life + MARGIN),
+            erased: Cache::builder()
+                .max_capacity(ERASED)
+                .time_to_live(FINAL_LIFE + MARGIN)
+                .build(),
             ticket_flights: Flights::new(),
             show_flights: Flights::new(),
         }
@@ -109,9 +118,10 @@ impl CachedState {
         if let Some(Cached {
             state: Some(State::Ticket(ticket)),
             ..
-        }) = cached
+        }) = &cached
+            && self.may_name(ticket)
         {
-            return Ok(Some(ticket));
+            return Ok(Some(ticket.clone()));
         }
         let found = self.ledger.find(&[id]).await?.pop();
         if let Some(ticket) = &found {
@@ -141,6 +151,11 @@ impl CachedState {
         Ok(found)
     }
 
+    /// Whether the ticket's user was not erased here.
+    fn may_name(&self, ticket: &Ticket) -> bool {
+        !self.erased.contains_key(&ticket.order.user_id)
+    }
+
     /// What the cache has, if it can be believed.
     async fn cached(&self, key: StateKey) -> Option<Cached> {
         let mut cached = self.cache.get(&key).await?;
@@ -161,7 +176,10 @@ impl CachedState {
 #[async_trait]
 impl DecidedState for CachedState {
     async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, LedgerError> {
-        let is_decided = |found: &Result<Option<Ticket>, _>| matches!(found, Ok(Some(_)));
+        let is_decided = |found: &Result<Option<Ticket>, _>| match found {
+            Ok(Some(ticket)) => self.may_name(ticket),
+            _ => false,
+        };
         let look_up = || self.look_up_ticket(id);
         let found = self.ticket_flights.join(&id, is_decided, look_up).await?;
         Ok(found.map(|ticket| self.newest.ticket(ticket)))
@@ -209,5 +227,9 @@ impl DecidedState for CachedState {
         self.newest.standing(standing);
         let standing = State::Show(standing.clone());
         self.cache.raise(vec![standing]).await;
+    }
+
+    fn note_erased(&self, user: &UserId) {
+        self.erased.insert(user.clone(), ());
     }
 }

@@ -502,7 +502,7 @@ async fn a_show_has_the_decision_of_every_ticket_that_was_told() {
 
 #[tokio::test(start_paused = true)]
 async fn an_erased_user_is_told_no_longer_than_a_final_ticket_is_kept() {
-    let (store, _, [process, _]) = two_processes();
+    let (store, _, [process, other]) = two_processes();
     let expired = changed(&reserved(), Status::Expired);
     store.save(&expired);
     let began = Instant::now();
@@ -510,6 +510,9 @@ async fn an_erased_user_is_told_no_longer_than_a_final_ticket_is_kept() {
     let mut anonymous = expired.clone();
     anonymous.order.user_id = UserId::alias(1);
     store.save(&anonymous);
+    assert_eq!(told(&other, &expired).await.as_ref(), Some(&expired));
+    other.note_erased(&expired.order.user_id);
+    assert_eq!(told(&other, &expired).await.as_ref(), Some(&anonymous));
     tokio::time::sleep_until(began + FINAL_LIFE).await;
     assert_eq!(told(&process, &expired).await, Some(anonymous));
 }

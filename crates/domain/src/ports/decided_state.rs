@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{LedgerError, ShowRepositoryError, TransitionReport};
 use crate::event::Event;
-use crate::ids::ShowId;
+use crate::ids::{ShowId, UserId};
 use crate::receipt::TicketId;
 use crate::show::ShowStanding;
 use crate::ticket::Ticket;
@@ -38,4 +38,8 @@ pub trait DecidedState: Send + Sync {
 
     /// The same for a show whose title or terms this process has changed.
     async fn note_show_changed(&self, standing: &ShowStanding);
+
+    /// Takes note of a user who is being erased by this process, or was: it tells no ticket under
+    /// that id from now on unless the store does.
+    fn note_erased(&self, user: &UserId);
 }

@@ -139,7 +139,16 @@ impl BoxOffice {
         id: &UserId,
         alias: &UserId,
     ) -> Result<Option<u64>, UserRepositoryError> {
-        self.parts.users.erase(id, alias).await
+        let note_erased = || {
+            if let Some(state) = &self.parts.state {
+                state.note_erased(id);
+            }
+        };
+        note_erased();
+        let erased = self.parts.users.erase(id, alias).await;
+        // It may have taken long, and somebody may have read a ticket meanwhile.
+        note_erased();
+        erased
     }
 
     /// A user.

@@ -203,6 +203,8 @@ impl DecidedState for Cached {
     async fn note_changed(&self, _: &TransitionReport) {}
 
     async fn note_show_changed(&self, _: &ShowStanding) {}
+
+    fn note_erased(&self, _: &UserId) {}
 }
 
 #[tokio::test]
