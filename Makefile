@@ -142,7 +142,7 @@ hack:
 check: hack ## Formatting, lints on every feature set, documentation.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
-	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --depth 2 --exclude-features default -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: check-compose

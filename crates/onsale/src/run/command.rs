@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
     pub(crate) scenario: PathBuf,
     /// Uses the running deployment at this URL instead of starting the service.
     ///
-    /// For example http://localhost:3001 or https://tickets.example. The variable
+    /// For example `http://localhost:3001` or `https://tickets.example`. The variable
     /// APP__ADMIN__TOKEN gives the token of administration. Where tokens are asked for, clients
     /// send those that --token-key signs, or else the agent's that ONSALE_AGENT_TOKEN gives.
     #[arg(long)]
