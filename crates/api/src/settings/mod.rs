@@ -68,6 +68,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The section `tls`; `None` if only plain HTTP is served.
     pub tls: Option<TlsSettings>,
+    /// Whether the section has a certificate although only plain HTTP is served.
+    pub has_unused_certificate: bool,
     /// `cors.allowed_origins`: the sites whose pages may ask.
     pub allowed_origins: Vec<String>,
     /// The section `log`.
@@ -272,7 +274,7 @@ fn read(
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
     let server = server::read(fields);
-    let tls = tls::read(fields);
+    let tls = tls::read(fields, server.as_ref().map(|server| server.port));
     let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
@@ -306,7 +308,18 @@ fn read(
                 let variable = variable(right);
                 format!("is not a setting; did you mean {right} ({variable})?")
             }
-            None => "is not a setting; remove it".to_owned(),
+            None => {
+                let section = key.split_inclusive('.').next().unwrap_or(key);
+                let others = known.iter().copied();
+                let others: Vec<_> = others.filter(|other| other.starts_with(section)).collect();
+                match others.is_empty() {
+                    true => "is not a setting; remove it".to_owned(),
+                    false => format!(
+                        "is not a setting; remove it, or name one of {}",
+                        others.join(", ")
+                    ),
+                }
+            }
         });
         None
     });
@@ -323,10 +336,12 @@ fn read(
         }
     }
     let (live, stalled_after) = live?;
+    let (tls, has_unused_certificate) = tls?;
     Some(Settings {
         environment,
         server: server?,
-        tls: tls?,
+        tls,
+        has_unused_certificate,
         allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
