@@ -410,8 +410,7 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
                     if args.ca_file.is_some() && url.starts_with("http://") {
                         bail!("--ca-file has no use with http://; begin the URL with https://");
                     }
-                    let trust = Trust::authorities(args.ca_file.as_deref())?;
-                    (url, trust)
+                    (url, Trust::authorities(args.ca_file.as_deref())?)
                 }
                 None => (own_url(&settings)?, Trust::ThisMachine),
             };

@@ -30,6 +30,8 @@ pub(crate) const NO_ANSWER: Duration = Duration::from_secs(5);
 
 /// The longest `--ca-file`, in bytes: several times what a machine trusts.
 const MAX_AUTHORITIES: usize = 1_024 * 1_024;
+const NOT_PLAIN: &str =
+    "it does not speak plain HTTP; if that is the port of HTTPS, begin the URL with https://";
 const A_URL: &str = "a URL begins with http:// or https:// and a host";
 
 /// Whom to take for the process, over HTTPS.
@@ -80,14 +82,12 @@ pub(crate) async fn get(
         request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
     }
     let answer = sender.send_request(request.body(Empty::<Bytes>::new())?);
-    let answer = answer.await.map_err(|error| {
-        let is_no_http = !is_https && error.is_parse();
-        let error = anyhow::Error::new(error);
-        match is_no_http {
-            true => error.context("it does not speak plain HTTP; if that is the port of HTTPS, begin the URL with https://"),
-            false => error,
-        }
-    })?;
+    let answer = answer
+        .await
+        .map_err(|error| match error.is_parse() && !is_https {
+            true => anyhow::Error::new(error).context(NOT_PLAIN),
+            false => error.into(),
+        })?;
     Ok(Answer {
         status: answer.status(),
         body: answer.into_body().collect().await?.to_bytes(),
@@ -139,6 +139,7 @@ impl Trust {
     }
 }
 
+/// Adds the certificates of a PEM file.
 fn add(file: &Path, roots: &mut RootCertStore) -> anyhow::Result<()> {
     let content = read_bounded(file, MAX_AUTHORITIES)?;
     let certificates: Vec<_> =

@@ -303,24 +303,7 @@ fn read(
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
     let known = fields.known().to_vec();
     fields.each(|key, mut unknown| -> Option<()> {
-        unknown.fault(match like(key, &known) {
-            Some(right) => {
-                let variable = variable(right);
-                format!("is not a setting; did you mean {right} ({variable})?")
-            }
-            None => {
-                let section = key.split_inclusive('.').next().unwrap_or(key);
-                let others = known.iter().copied();
-                let others: Vec<_> = others.filter(|other| other.starts_with(section)).collect();
-                match others.is_empty() {
-                    true => "is not a setting; remove it".to_owned(),
-                    false => format!(
-                        "is not a setting; remove it, or name one of {}",
-                        others.join(", ")
-                    ),
-                }
-            }
-        });
+        unknown.fault(no_setting(key, &known));
         None
     });
     let mut ignored_variables = Vec::new();
@@ -359,6 +342,22 @@ fn read(
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })
+}
+
+/// What is wrong with a key that is none of those that are `known`, and which was meant.
+fn no_setting(key: &str, known: &[&'static str]) -> String {
+    if let Some(right) = like(key, known) {
+        let variable = variable(right);
+        return format!("is not a setting; did you mean {right} ({variable})?");
+    }
+    let section = key.split_inclusive('.').next().unwrap_or(key);
+    let others = known.iter().copied();
+    let others: Vec<_> = others.filter(|other| other.starts_with(section)).collect();
+    if others.is_empty() {
+        return "is not a setting; remove it".to_owned();
+    }
+    let others = others.join(", ");
+    format!("is not a setting; remove it, or name one of {others}")
 }
 
 /// `{"a": {"b": 1}}` becomes `a.b = 1`; a list of texts becomes one text, with commas. A text may
