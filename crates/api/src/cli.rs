@@ -406,7 +406,12 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
         }
         (url, _) => {
             let (url, trust) = match url {
-                Some(url) => (url, Trust::Authorities(args.ca_file)),
+                Some(url) => {
+                    if args.ca_file.is_some() && url.starts_with("http://") {
+                        bail!("--ca-file has no use with http://; begin the URL with https://");
+                    }
+                    (url, Trust::authorities(args.ca_file.as_deref())?)
+                }
                 None => (own_url(&settings)?, Trust::ThisMachine),
             };
             fetch_audit(&url, settings.admin_token.as_ref(), &trust).await?

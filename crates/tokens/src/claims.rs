@@ -78,7 +78,7 @@ impl Claims {
     }
 
     /// A NumericDate (RFC 7519, section 2): seconds since 1970, maybe with a fraction. What is
-    /// before or after every [`Timestamp`] becomes the first or the last one.
+    /// before every [`Timestamp`] becomes the first one; what is after every one is no time.
     fn instant(&self, claim: &str) -> Result<Option<Timestamp>, TokenError> {
         let Some(value) = self.0.get(claim) else {
             return Ok(None);
@@ -87,13 +87,10 @@ impl Claims {
         if seconds <= 0.0 {
             return Ok(Some(Timestamp::MIN));
         }
-        let micros = Duration::try_from_secs_f64(seconds)
-            .ok()
-            .and_then(|since| i64::try_from(since.as_micros()).ok())
-            .unwrap_or(i64::MAX);
-        Ok(Some(
-            Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX),
-        ))
+        let since = Duration::try_from_secs_f64(seconds).ok();
+        let micros = since.and_then(|since| i64::try_from(since.as_micros()).ok());
+        let instant = micros.and_then(|micros| Timestamp::from_micros(micros).ok());
+        instant.map(Some).ok_or_else(|| invalid(claim))
     }
 
     fn user(&self, claim: &str) -> Result<Option<UserId>, TokenError> {

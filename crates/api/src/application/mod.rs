@@ -70,6 +70,9 @@ impl Application {
                 "ignored environment variables that begin with APP_; settings begin with APP__"
             );
         }
+        if settings.has_unused_certificate {
+            warn!("tls.mode is off, so the certificate of tls.* is not used; set it to on");
+        }
         let certificates = settings.tls.as_ref().map(|tls| tls.files.clone());
         let certificates = certificates.map(Certificates::load).transpose()?;
         let certificates = certificates.map(Arc::new);

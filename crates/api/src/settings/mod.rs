@@ -68,6 +68,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The section `tls`; `None` if only plain HTTP is served.
     pub tls: Option<TlsSettings>,
+    /// Whether the section has a certificate although only plain HTTP is served.
+    pub has_unused_certificate: bool,
     /// `cors.allowed_origins`: the sites whose pages may ask.
     pub allowed_origins: Vec<String>,
     /// The section `log`.
@@ -272,7 +274,7 @@ fn read(
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
     let server = server::read(fields);
-    let tls = tls::read(fields);
+    let tls = tls::read(fields, server.as_ref().map(|server| server.port));
     let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
@@ -301,13 +303,7 @@ fn read(
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
     let known = fields.known().to_vec();
     fields.each(|key, mut unknown| -> Option<()> {
-        unknown.fault(match like(key, &known) {
-            Some(right) => {
-                let variable = variable(right);
-                format!("is not a setting; did you mean {right} ({variable})?")
-            }
-            None => "is not a setting; remove it".to_owned(),
-        });
+        unknown.fault(no_setting(key, &known));
         None
     });
     let mut ignored_variables = Vec::new();
@@ -323,10 +319,12 @@ fn read(
         }
     }
     let (live, stalled_after) = live?;
+    let (tls, has_unused_certificate) = tls?;
     Some(Settings {
         environment,
         server: server?,
-        tls: tls?,
+        tls,
+        has_unused_certificate,
         allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
@@ -344,6 +342,22 @@ fn read(
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })
+}
+
+/// What is wrong with a key that is none of those that are `known`, and which was meant.
+fn no_setting(key: &str, known: &[&'static str]) -> String {
+    if let Some(right) = like(key, known) {
+        let variable = variable(right);
+        return format!("is not a setting; did you mean {right} ({variable})?");
+    }
+    let section = key.split_inclusive('.').next().unwrap_or(key);
+    let others = known.iter().copied();
+    let others: Vec<_> = others.filter(|other| other.starts_with(section)).collect();
+    if others.is_empty() {
+        return "is not a setting; remove it".to_owned();
+    }
+    let others = others.join(", ");
+    format!("is not a setting; remove it, or name one of {others}")
 }
 
 /// `{"a": {"b": 1}}` becomes `a.b = 1`; a list of texts becomes one text, with commas. A text may

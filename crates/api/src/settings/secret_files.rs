@@ -1,10 +1,11 @@
 //! Secrets that are in files, as Docker and Kubernetes hand them over.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::path::Path;
 
 use fields::{Faults, Place};
+use runtime::read_bounded;
 
 use super::reader::variable;
 
@@ -30,8 +31,6 @@ const MAX_LENGTH: usize = 64 * 1_024;
 enum FileError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("is longer than {MAX_LENGTH} bytes")]
-    TooLong,
     #[error("is not UTF-8 text")]
     NotText,
     #[error("is empty")]
@@ -67,13 +66,7 @@ pub(super) fn read(variables: &mut HashMap<String, String>, faults: &mut Faults)
 
 /// What the file has, without the end of its last line.
 fn secret(path: &str) -> Result<String, FileError> {
-    let mut content = Vec::new();
-    let limit = u64::try_from(MAX_LENGTH).unwrap_or(u64::MAX);
-    let file = File::open(path)?;
-    file.take(limit + 1).read_to_end(&mut content)?;
-    if content.len() > MAX_LENGTH {
-        return Err(FileError::TooLong);
-    }
+    let content = read_bounded(Path::new(path), MAX_LENGTH)?;
     let mut text = String::from_utf8(content).map_err(|_| FileError::NotText)?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     if text.trim().is_empty() {

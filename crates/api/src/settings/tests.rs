@@ -181,7 +181,7 @@ fn a_name_with_an_underscore_too_few_is_refused_with_the_right_one() {
         "APP_ADMIN_TOKEN: is not a setting; did you mean APP__ADMIN__TOKEN?",
         "APP_RABBITMQ_URLS: is not a setting; did you mean APP__RABBITMQ__URLS?",
         "mysql_url: is not a setting; did you mean mysql.url (APP__MYSQL__URL)?",
-        "server.prot: is not a setting; remove it",
+        "server.prot: is not a setting; remove it, or name one of server.host, server.port, ",
         "5 fault(s)",
     ] {
         assert!(faults.contains(fault), "{fault} in {faults}");
@@ -468,6 +468,7 @@ fn https_needs_its_files_and_nothing_while_it_is_off() {
         ("APP__TLS__CERTIFICATE_FILE", "/a.pem"),
         ("APP__TLS__KEY_FILE", "/b.pem"),
     ];
+    assert!(load(&files).unwrap().has_unused_certificate);
     for (mode, required) in [("on", None), ("required", Some(0))] {
         let tls = load(&[&files[..], &[("APP__TLS__MODE", mode)]].concat());
         let tls = tls.unwrap().tls.unwrap();
@@ -475,6 +476,14 @@ fn https_needs_its_files_and_nothing_while_it_is_off() {
         assert_eq!(tls.files.certificate, Path::new("/a.pem"));
         assert_eq!(tls.files.key, Path::new("/b.pem"));
     }
+    let taken = [
+        &files[..],
+        &[("APP__TLS__MODE", "on"), ("APP__TLS__PORT", "3001")],
+    ]
+    .concat();
+    let fault = load(&taken).unwrap_err().to_string();
+    assert!(fault.contains("tls.port: is server.port, too"), "{fault}");
+    assert!(load(&[("APP__TLS__PORT", "3001")]).is_ok());
     let fault = load(&[("APP__TLS__MODE", "yes")]).unwrap_err().to_string();
     assert!(fault.contains("tls.mode: must be"), "{fault}");
 }
@@ -493,11 +502,16 @@ fn origins_and_hosts_are_written_as_browsers_write_them() {
         "https://shop.example/",
         "https://Shop.example",
         "https://shop.example:443",
+        "https://*.shop.example",
         "ftp://shop.example",
         "https://shop.example,,",
     ] {
         let fault = origins(wrong).unwrap_err().to_string();
         assert!(fault.contains("cors.allowed_origins: must be"), "{fault}");
+        assert!(
+            fault.contains("default port (443, 80); * stands"),
+            "{fault}"
+        );
     }
     let hosts = |text| load(&[("APP__SERVER__ALLOWED_HOSTS", text)]);
     let settings = hosts("tickets.example, tickets").unwrap();

@@ -127,6 +127,21 @@ async fn many_requests_at_once_over_one_connection_are_all_answered() {
     );
 }
 
+/// Before it there may be a proxy that looks at one of them only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_names_another_host_too_is_refused() {
+    let scene = Scene::with(&[]).await;
+    let (client, _) = scene.client().await;
+    for (host, status) in [("localhost", 200), ("evil.example", 421)] {
+        let mut request = request("GET", "/shows");
+        let host = host.parse().unwrap();
+        request.headers_mut().insert("host", host);
+        let mut client = client.clone().ready().await.unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        assert_eq!(heard(answer).await.0, status);
+    }
+}
+
 /// First all heads, then all bodies: more wait for their bodies than are answered at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_for_their_bodies_hold_nothing_up() {

@@ -515,6 +515,32 @@ fn commands_ask_over_https() {
     let (code, told) = asked(&named[..3]);
     assert_eq!(code, Some(1));
     assert!(told.contains("invalid peer certificate"), "{told}");
+    assert!(told.contains("name that with --ca-file"), "{told}");
+    // Nothing of these is the process's fault.
+    let key = certificate.file("key");
+    for (url, file, what) in [
+        (&*url, key.to_str().unwrap(), "has no certificate in it"),
+        (&url, "/dev/zero", "longer than 1048576 bytes"),
+        (&url, "/none", "--ca-file /none: No such file"),
+        (
+            "http://localhost:1",
+            trusted,
+            "--ca-file has no use with http://",
+        ),
+    ] {
+        let (code, told) = asked(&["audit", "--url", url, "--ca-file", file]);
+        assert_eq!(code, Some(1));
+        assert!(told.contains(what) && !told.contains("no answer"), "{told}");
+    }
+    let plain_to_tls = format!("http://localhost:{port}");
+    let tls_to_plain = format!("https://{}", serving.address);
+    for (url, what) in [
+        (&plain_to_tls, "begin the URL with https://"),
+        (&tls_to_plain, "begin the URL with http://"),
+    ] {
+        let (_, told) = asked(&["audit", "--url", url]);
+        assert!(told.contains(what), "{told}");
+    }
     let (_, told) = asked(&["audit", "--url", "localhost:1"]);
     assert!(told.contains("begins with http:// or https://"), "{told}");
     serving.signal("-TERM");

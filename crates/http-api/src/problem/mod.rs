@@ -40,6 +40,8 @@ pub(crate) use self::unproved::Unproved;
 
 /// The most bytes of a body; more than any request of this API needs.
 pub(crate) const MAX_BODY: usize = 16 * 1_024;
+/// An answer is no page: nothing in it is to be run, loaded or framed.
+pub(crate) const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 /// When a client that was refused may come again.
 const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 /// What is left of a limit, and what the limit is.
@@ -429,6 +431,7 @@ impl ApiError {
         let (status, length) = (explanation.status, body.len());
         let head = format!(
             "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n\
+             content-security-policy: {NO_PAGE}\r\nx-content-type-options: nosniff\r\n\
              content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n"
         );
         (head + &body).into_bytes()
