@@ -8,6 +8,7 @@ mod audit_report;
 mod certificate;
 mod client_limits;
 mod client_stream;
+mod frames;
 mod given_up;
 mod guard;
 mod health;
