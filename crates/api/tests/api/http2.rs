@@ -142,7 +142,6 @@ fn head(method: u8, path: &str) -> Vec<u8> {
 
 struct Frame {
     kind: u8,
-    stream: u32,
     payload: Vec<u8>,
 }
 
@@ -182,16 +181,11 @@ impl Raw {
             loop {
                 let mut header = [0; 9];
                 self.0.read_exact(&mut header).await.unwrap();
-                let [high, middle, low, kind, _, stream @ ..] = header;
+                let [high, middle, low, kind, ..] = header;
                 let length = u32::from_be_bytes([0, high, middle, low]);
                 let mut payload = vec![0; length.try_into().unwrap()];
                 self.0.read_exact(&mut payload).await.unwrap();
-                let stream = u32::from_be_bytes(stream);
-                let frame = Frame {
-                    kind,
-                    stream,
-                    payload,
-                };
+                let frame = Frame { kind, payload };
                 if is_it(&frame) {
                     return frame;
                 }
