@@ -21,10 +21,11 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tokio_util::either::Either;
 
 use crate::admission::Admission;
-use crate::client_stream::{ClientStream, Patience, Stop};
+use crate::client_stream::{ClientStream, Stop};
 use crate::https::{Acceptor, Https};
 use crate::open_connections::{ConnectionLimits, OpenConnection, OpenConnections};
 use crate::parameters::malformed_path;
+use crate::patience::Patience;
 use crate::problem::MAX_BODY;
 use crate::routes;
 use crate::state::{AcceptingState, Process, ProcessState, State};
