@@ -50,7 +50,7 @@ release:
 
 # An adapter that is missing can only be missed in a build without it.
 .PHONY: test
-test: services browser nextest ## Runs all tests; needs MySQL, RabbitMQ and Chromium, which it starts or installs.
+test: services browser nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis and Chromium, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not $(NEEDS_A_CLUSTER)'
@@ -76,9 +76,9 @@ test-pair: services nextest ## A primary and its replica change roles under load
 test-latest: export CLUSTER_STATE := .local/latest
 test-latest: export CLUSTER_RABBITMQ := latest
 test-latest: export TICKETS_TEST_MYSQL_ROOT := /var/tmp/tickets-latest
-test-latest: nextest ## All tests on the latest RabbitMQ and MySQL, from Debian unstable; root on Debian.
+test-latest: services nextest ## All tests on the latest RabbitMQ and MySQL, from Debian unstable; root on Debian.
 	deploy/cluster.sh start
-	set -a && . .local/latest.env && \
+	set -a && . .local/services.env && . .local/latest.env && \
 	TICKETS_TEST_MYSQL_URL=$$(deploy/latest-mysql.sh start) && \
 	TICKETS_TEST_RABBITMQ_URL=$${TICKETS_CLUSTER_URLS%%,*} && \
 	TICKETS_TEST_RABBITMQ_MANAGEMENT_URL=$${TICKETS_CLUSTER_MANAGEMENT_URLS%%,*} && \
@@ -86,7 +86,7 @@ test-latest: nextest ## All tests on the latest RabbitMQ and MySQL, from Debian 
 	$(MAKE) test
 
 # All but what needs a database, a broker or a browser.
-NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) \
+NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) or package(adapter-redis) \
 	or binary(api_on_services) or binary(faults) or binary(browser)))
 
 .PHONY: test-memory
@@ -94,8 +94,28 @@ test-memory: nextest ## The quick loop: what needs no servers.
 	TICKETS_SIMULATION_SEEDS=$${TICKETS_SIMULATION_SEEDS:-0..1000} \
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E '$(NEEDS_NO_SERVER)'
 
+# What `make fuzz` tries, and for how long. The sanitizer `address` is for the `unsafe` code of
+# libraries; it needs flags of the compiler that are not stable, but no other toolchain.
+FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/seeds/*))
+FUZZ_SECONDS ?= 10
+FUZZ_SANITIZER ?= none
+FUZZ := $(if $(filter-out none,$(FUZZ_SANITIZER)),RUSTC_BOOTSTRAP=1) $(CARGO) fuzz
+# Without `cfg(fuzzing)`: libraries are tried as they are released.
+FUZZ_BUILD := --dev --codegen-units 16 --sanitizer $(FUZZ_SANITIZER) --no-cfg-fuzzing --target-dir target/fuzz
+FUZZ_LIMITS := -timeout=60 -rss_limit_mb=2048 -malloc_limit_mb=512
+
+.PHONY: fuzz
+fuzz: ## Tries random bytes on all that reads bytes from outside, FUZZ_SECONDS on each target.
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz@0.13.2
+	$(CARGO) fetch $(CARGO_FLAGS) --manifest-path fuzz/Cargo.toml
+	$(FUZZ) build $(FUZZ_BUILD)
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		$(FUZZ) run $(FUZZ_BUILD) $$target fuzz/corpus/$$target fuzz/seeds/$$target -- $(FUZZ_LIMITS) \
+			-max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target -print_final_stats=1; done
+
 .PHONY: services
-services: ## Finds or starts the MySQL and RabbitMQ servers that production adapters need.
+services: ## Finds or starts the MySQL, RabbitMQ and Redis servers that production adapters need.
 	deploy/services.sh
 
 .PHONY: cluster
@@ -122,7 +142,7 @@ hack:
 check: hack ## Formatting, lints on every feature set, documentation.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
-	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --depth 2 --exclude-features default -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
 .PHONY: check-compose
@@ -151,6 +171,7 @@ check-dependencies: ## Licences, advisories, sources and unused dependencies; ne
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	@$(CARGO) machete --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-machete
 	$(CARGO) deny check
+	$(CARGO) deny --manifest-path fuzz/Cargo.toml --config deny.toml check
 	$(CARGO) machete
 
 .PHONY: bench

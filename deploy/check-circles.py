@@ -13,7 +13,8 @@ from pathlib import Path
 
 TEXT = re.compile(
     r'//[^\n]*|/\*.*?\*/|\br(#*)".*?"\1|"(?:[^"\\]|\\.)*"|\'(?:[^\'\\\n]|\\[^\n]+?)\'', re.S)
-TESTS = re.compile(r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*mod \w+ \{")
+TESTS = re.compile(
+    r"#\[cfg\((?:test|all\(\s*test,[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*mod \w+ \{")
 USE = re.compile(r"^\s*(pub(?:\([^)]*\))?\s+)?use\s+([\w:{}*,\s]+);", re.M)
 PATH = re.compile(r"(?<![\w:])\w+(?:::\w+)+")
 TYPE = re.compile(r"\b(?:struct|enum|union|type) (\w+)")

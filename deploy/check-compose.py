@@ -19,7 +19,7 @@ TOP = Path(__file__).resolve().parent.parent
 # Settings that no file of config/ has: production takes them from the environment.
 REQUIRED = {"tickets.id_secrets", "admin.token", "auth.mode", "mysql.url", "rabbitmq.url"}
 # Secrets that it may have there, too.
-OPTIONAL = {"auth.hmac_secret"}
+OPTIONAL = {"auth.hmac_secret", "redis.url"}
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 faults = []
@@ -72,12 +72,14 @@ def check_environment(name, environment, servers, known):
     rabbitmq = servers["rabbitmq"]["environment"]
     login = f"{rabbitmq['RABBITMQ_DEFAULT_USER']}:{rabbitmq['RABBITMQ_DEFAULT_PASS']}"
     expect(urlsplit(given.get("rabbitmq.url", "")).netloc == f"{login}@rabbitmq:5672", f"{name}: rabbitmq.url")
+    url = f"redis://default:{servers['redis']['command'][-1]}@redis:6379"
+    expect(given.get("redis.url") == url, f"{name}: redis.url is not {url}")
 
 
 def check_compose(known):
     services = yaml.safe_load(interpolated(read("docker-compose.yml")))["services"]
     port = known["server.port"]
-    own = {name: service for name, service in services.items() if name not in ("mysql", "rabbitmq")}
+    own = {name: service for name, service in services.items() if name not in ("mysql", "rabbitmq", "redis")}
     expect(sum("build" in service for service in own.values()) == 1, "one service builds the image of all")
     for name, service in own.items():
         check_environment(name, service.get("environment", {}), services, known)
@@ -103,7 +105,7 @@ def check_compose(known):
     expect(not {"ports", "container_name"} & services["worker"].keys(), "worker: could not be scaled")
     for name in ("api", "worker"):
         expect("doctor" in services[name]["depends_on"], f"{name}: a wrong password would not be said")
-    for name, variable in (("mysql", "MYSQL_IMAGE"), ("rabbitmq", "RABBITMQ_IMAGE")):
+    for name, variable in (("mysql", "MYSQL_IMAGE"), ("rabbitmq", "RABBITMQ_IMAGE"), ("redis", "REDIS_IMAGE")):
         release, flavour = re.search(rf'{variable}="{name}:([\d.]+)([^"]*)"', read("deploy/services.sh")).groups()
         pinned = rf"{name}:{re.escape(release)}\.\d+{re.escape(flavour)}"
         image = services[name]["image"]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compares what the docs say with what the code has, where both can be read by a program:
 log lines that an operator may see, settings and their defaults, endpoints, make targets, problem
-codes, the map of the code, the crates that use each other, and the files that know features.
-Follows links, looks for the files that are named, and measures lines. Lists every difference;
-exits 1 on any.
+codes, the map of the code, the crates that use each other, the files that know features, and the
+tests that SECURITY.md names. Follows links, looks for the files that are named, and measures
+lines. Lists every difference; exits 1 on any.
 """
 
 import re
@@ -255,6 +255,23 @@ def anchors(path):
     return found
 
 
+def check_tests():
+    """What SECURITY.md says that a test shows, a test shows."""
+    tests = set()
+    for path in (TOP / "crates").glob("*/**/*.rs"):
+        tests.update(re.findall(
+            r"#\[(?:tokio::)?test(?:\([^\n]*\))?\]\n(?: *#\[.*\]\n)*\s*(?:async )?fn (\w+)", path.read_text()))
+    named, told = set(), read("docs/SECURITY.md")
+    for table in re.findall(r"^\|.*\| shown by \|\n((?:\|.*\n)+)", told, re.M):
+        for cell in re.findall(r"\| ([^|]*) \|$", table, re.M):
+            named.update(re.findall(r"`(\w+)`", cell))
+    # Beside the tables, a word of so many parts is a test.
+    named.update(re.findall(r"`((?:[a-z]+_){4,}[a-z]+)`", told))
+    expect(named, "SECURITY.md names no test")
+    for name in sorted(named - tests):
+        expect(False, f"SECURITY.md says that {name} shows something, which is no test")
+
+
 def check_links():
     for path in DOCS:
         for number, line in prose(path):
@@ -292,6 +309,7 @@ def main():
     check_files()
     check_map()
     check_features()
+    check_tests()
     check_links()
     check_lines()
     for fault in faults:

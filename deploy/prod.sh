@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The release build as one process with the production configuration, on this machine's own
-# MySQL and RabbitMQ. What `.env` names comes first. The servers are those of an earlier time,
+# MySQL, RabbitMQ and Redis. What `.env` names comes first. The servers are those of an earlier time,
 # with their data; tests never use them.
 set -euo pipefail
 
@@ -41,6 +41,8 @@ if [ -z "$has_mysql" ] || [ -z "$has_rabbitmq" ]; then
     . "$STATE.env"
     [ -n "$has_mysql" ] || export APP__MYSQL__URL="$TICKETS_TEST_MYSQL_URL/tickets"
     [ -n "$has_rabbitmq" ] || export APP__RABBITMQ__URL="$TICKETS_TEST_RABBITMQ_URL"
+    # Used if `.env` sets APP__LIMITS__STORE=redis.
+    export APP__REDIS__URL="${APP__REDIS__URL:-$TICKETS_TEST_REDIS_URL}"
 fi
 export APP__MYSQL__MIGRATE_AT_START="${APP__MYSQL__MIGRATE_AT_START:-true}"
 # The service does not know its buyers: other machines reach it through a proxy.

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Finds or starts a MySQL and a RabbitMQ server, and writes where they are to
+# Finds or starts a MySQL, a RabbitMQ and a Redis server, and writes where they are to
 # .local/services.env. Running it again is cheap.
 #
 #   1. What TICKETS_TEST_MYSQL_URL and TICKETS_TEST_RABBITMQ_URL name, if both are set; the
-#      broker's management API is then where TICKETS_TEST_RABBITMQ_MANAGEMENT_URL points.
+#      broker's management API is then where TICKETS_TEST_RABBITMQ_MANAGEMENT_URL points, and
+#      Redis where TICKETS_TEST_REDIS_URL does.
 #   2. What an earlier run started: each server that does not run is started again, with
 #      its data.
 #   3. New ones: containers, if a Docker engine answers; else Debian's packages, if this is
@@ -19,8 +20,9 @@
 # FOLDER.env: those of `make prod` in .local/prod, those of `make chaos` in .local/chaos. They
 # are never what 1. names. Servers that only their caller uses can be broken, too:
 #
-#   SERVICES_STATE=FOLDER deploy/services.sh kill mariadb|rabbitmq    SIGKILL
-#   SERVICES_STATE=FOLDER deploy/services.sh start mariadb|rabbitmq   again, with its data
+#   SERVICES_STATE=FOLDER deploy/services.sh kill mariadb|rabbitmq|redis    SIGKILL
+#   SERVICES_STATE=FOLDER deploy/services.sh start mariadb|rabbitmq|redis   again, with its data;
+#                                                       Redis has none that outlive it
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -29,7 +31,7 @@ readonly STATE ENV_FILE="$STATE.env" SHARED="$PWD/.local/services" PROD="$PWD/.l
 # In $STATE: whose folder it is; `containers` or `packages`; of packages where the data are if
 # not in $STATE, the ports, and the broker's name, which its data belong to.
 readonly OWNER="$STATE/owner" KIND="$STATE/kind" PLACES="$STATE/places"
-readonly MYSQL_IMAGE="mysql:8.4" RABBITMQ_IMAGE="rabbitmq:4.1-management"
+readonly MYSQL_IMAGE="mysql:8.4" RABBITMQ_IMAGE="rabbitmq:4.1-management" REDIS_IMAGE="redis:8.2"
 # Long enough for a database that recovers from a crash. A server that ends is seen at once.
 readonly START_SECONDS=600
 
@@ -69,22 +71,23 @@ checksum() {
     printf %s "$1" | cksum | cut -d' ' -f1
 }
 
-# The password of both servers, made once. Its user can read it only.
+# The password of all servers, made once. Its user can read it only.
 password() {
     [ -s "$STATE/password" ] ||
         (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/password")
     cat "$STATE/password"
 }
 
-# $3 may be empty: only the tests of the broker's management API need it.
+# $3 and $4 may be empty: only the tests of the broker's management API and of Redis need them.
 write_env() {
     (
         umask 077
         printf 'TICKETS_TEST_MYSQL_URL=%s\nTICKETS_TEST_RABBITMQ_URL=%s\n' "$1" "$2" >"$ENV_FILE"
         [ -z "${3:-}" ] ||
             printf 'TICKETS_TEST_RABBITMQ_MANAGEMENT_URL=%s\n' "$3" >>"$ENV_FILE"
+        [ -z "${4:-}" ] || printf 'TICKETS_TEST_REDIS_URL=%s\n' "$4" >>"$ENV_FILE"
     )
-    echo "services: MySQL and RabbitMQ answer; see ${ENV_FILE#"$PWD"/}"
+    echo "services: MySQL, RabbitMQ${4:+ and Redis} answer; see ${ENV_FILE#"$PWD"/}"
 }
 
 # A copied folder names the servers and the data of the one that it was copied from.
@@ -147,14 +150,20 @@ it back, or remove the data with \`deploy/services.sh destroy\`"
         -p "127.0.0.1:$(free_port 15672):15672" --hostname tickets \
         -e RABBITMQ_DEFAULT_USER=tickets -e RABBITMQ_DEFAULT_PASS="$password" \
         -v "$name-rabbitmq:/var/lib/rabbitmq" "$RABBITMQ_IMAGE"
+    # Nothing in it outlives it.
+    container "$name-redis" -p "127.0.0.1:$(free_port 16379):6379" "$REDIS_IMAGE" \
+        redis-server --save "" --maxmemory 256mb --maxmemory-policy volatile-ttl \
+        --requirepass "$password"
     # Over TCP: the server that sets a new volume up listens to a socket only.
     wait_for $START_SECONDS docker exec -e MYSQL_PWD="$password" "$name-mysql" \
         mysql -h127.0.0.1 -uroot -e 'SELECT 1'
     wait_for $START_SECONDS docker exec "$name-rabbitmq" \
         rabbitmq-diagnostics -q check_port_connectivity
+    wait_for $START_SECONDS docker exec "$name-redis" redis-cli ping
     write_env "mysql://root:$password@$(published "$name-mysql" 3306)" \
         "amqp://tickets:$password@$(published "$name-rabbitmq" 5672)" \
-        "http://tickets:$password@$(published "$name-rabbitmq" 15672)"
+        "http://tickets:$password@$(published "$name-rabbitmq" 15672)" \
+        "redis://default:$password@$(published "$name-redis" 6379)"
 }
 
 # --- Debian's packages --------------------------------------------------------------------
@@ -163,7 +172,6 @@ install_packages() {
     local missing=()
     [ -x /usr/sbin/mariadbd ] || missing+=(mariadb-server)
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
-    # For a baseline only, which starts it itself.
     [ -x /usr/bin/redis-server ] || missing+=(redis-server)
     [ ${#missing[@]} -gt 0 ] || return 0
     echo "services: installing ${missing[*]}"
@@ -205,9 +213,9 @@ read_places() {
 
 keep_places() {
     printf 'data=%q mariadb_port=%q rabbitmq_port=%q rabbitmq_dist_port=%q rabbitmq_node=%q
-rabbitmq_management_port=%q\n' \
+rabbitmq_management_port=%q redis_port=%q\n' \
         "$data" "${mariadb_port:-}" "${rabbitmq_port:-}" "${rabbitmq_dist_port:-}" \
-        "${rabbitmq_node:-}" "${rabbitmq_management_port:-}" >"$PLACES"
+        "${rabbitmq_node:-}" "${rabbitmq_management_port:-}" "${redis_port:-}" >"$PLACES"
 }
 
 # The process of one of these servers, by what it was started with: it may have been started
@@ -218,6 +226,7 @@ process_of() {
     mariadb) program=mariadbd mark=--datadir=$data/mariadb/data from=cmdline ;;
     # Its command line does not say where its data are.
     rabbitmq) program=beam.smp mark=RABBITMQ_MNESIA_BASE=$data/rabbitmq/data from=environ ;;
+    redis) program=redis-server mark=$data/redis/redis.conf from=cmdline ;;
     esac
     for entry in /proc/[0-9]*; do
         if [ "$(cat "$entry/comm" 2>/dev/null)" = "$program" ] &&
@@ -257,6 +266,13 @@ is_up_rabbitmq() {
     # shellcheck disable=SC2016 # the inner shell has the port as its $1
     timeout 10 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "AMQP\0\0\11\1" >&3 &&
         [ "$(head -c 1 <&3 | od -An -tx1)" = " 01" ]' bash "$rabbitmq_port" 2>/dev/null
+}
+
+# It answers, also one that does not know us.
+is_up_redis() {
+    # shellcheck disable=SC2016 # the inner shell has the port as its $1
+    timeout 10 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "PING\r\n" >&3 &&
+        [[ "$(head -c 1 <&3)" = [-+] ]]' bash "$redis_port" 2>/dev/null
 }
 
 mariadb_up() {
@@ -363,6 +379,29 @@ start_rabbitmq() {
     wait_for 60 grep -q "completed with" "$dir/console"
 }
 
+redis_up() {
+    local dir="$data/redis"
+    mkdir -p "$dir"
+    (umask 077 && printf 'requirepass %s\n' "$(password)" >"$dir/redis.conf")
+    chown -R redis "$dir"
+    start_redis
+}
+
+# With nothing in it, unless it runs. Its command line is how it is found again.
+start_redis() {
+    local dir="$data/redis" process
+    if ! process=$(process_of redis); then
+        redis_port=$(free_port "${redis_port:-16379}")
+        keep_places
+        setsid nohup setpriv --reuid redis --regid redis --init-groups \
+            redis-server "$dir/redis.conf" --bind 127.0.0.1 --port "$redis_port" --dir "$dir" \
+            --save "" --appendonly no --maxmemory 256mb --maxmemory-policy volatile-ttl \
+            --set-proc-title no >"$dir/log" 2>&1 </dev/null 9>&- &
+        process=$!
+    fi
+    until_up redis "$process" "$dir/log"
+}
+
 # Brokers of before have the user that every broker has at first.
 rabbitmq_login() {
     if grep -q '^default_pass' "$data/rabbitmq/rabbitmq.conf"; then
@@ -388,9 +427,11 @@ it back, or give it up with \`deploy/services.sh destroy\`"
     install_packages
     mariadb_up
     rabbitmq_up
+    redis_up
     write_env "mysql://tickets:$(password)@127.0.0.1:$mariadb_port" \
         "amqp://$(rabbitmq_login)@127.0.0.1:$rabbitmq_port" \
-        "http://$(rabbitmq_login)@127.0.0.1:$rabbitmq_management_port"
+        "http://$(rabbitmq_login)@127.0.0.1:$rabbitmq_management_port" \
+        "redis://default:$(password)@127.0.0.1:$redis_port"
 }
 
 # --- commands -----------------------------------------------------------------------------
@@ -404,9 +445,11 @@ stop() {
     local server pid
     if [ "$(kind)" = containers ]; then
         has_docker || fail "its servers are containers, and no Docker engine answers"
-        docker stop "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
+        # Of before there was a Redis, it may be missing.
+        docker ps --quiet --filter "name=^$(name)-(mysql|rabbitmq|redis)$" |
+            xargs --no-run-if-empty docker stop >/dev/null
     else
-        for server in mariadb rabbitmq; do
+        for server in mariadb rabbitmq redis; do
             if pid=$(process_of "$server"); then
                 kill "$pid"
                 wait_for $START_SECONDS is_gone "$pid"
@@ -419,7 +462,7 @@ stop() {
 destroy() {
     if [ "$(kind)" = containers ]; then
         has_docker || fail "its servers are containers, and no Docker engine answers"
-        docker rm --force "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
+        docker rm --force "$(name)-mysql" "$(name)-rabbitmq" "$(name)-redis" >/dev/null
         docker volume rm --force "$(name)-mysql" "$(name)-rabbitmq" >/dev/null
     else
         stop
@@ -439,10 +482,14 @@ kill_server() {
 
 up() {
     local mysql_url=${TICKETS_TEST_MYSQL_URL:-} rabbitmq_url=${TICKETS_TEST_RABBITMQ_URL:-}
+    local redis_url=${TICKETS_TEST_REDIS_URL:-}
     if [ "$STATE" = "$SHARED" ] && [ -n "$mysql_url" ] && [ -n "$rabbitmq_url" ]; then
         answers "$mysql_url" || fail "nothing answers at TICKETS_TEST_MYSQL_URL"
         answers "$rabbitmq_url" || fail "nothing answers at TICKETS_TEST_RABBITMQ_URL"
-        write_env "$mysql_url" "$rabbitmq_url" "${TICKETS_TEST_RABBITMQ_MANAGEMENT_URL:-}"
+        [ -z "$redis_url" ] || answers "$redis_url" ||
+            fail "nothing answers at TICKETS_TEST_REDIS_URL"
+        write_env "$mysql_url" "$rabbitmq_url" "${TICKETS_TEST_RABBITMQ_MANAGEMENT_URL:-}" \
+            "$redis_url"
         return
     fi
     # It stays with what it has, whatever was installed or is down since.
@@ -459,10 +506,10 @@ start it"
         elif [ "$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then
             with_packages
         elif [ "$STATE" = "$SHARED" ]; then
-            fail "no MySQL and RabbitMQ: set TICKETS_TEST_MYSQL_URL and \
-TICKETS_TEST_RABBITMQ_URL, start a Docker engine, or run as root on Debian"
+            fail "no MySQL, RabbitMQ and Redis: set TICKETS_TEST_MYSQL_URL, \
+TICKETS_TEST_RABBITMQ_URL and TICKETS_TEST_REDIS_URL, start a Docker engine, or run as root on Debian"
         else
-            fail "no MySQL and RabbitMQ can be started here: that needs a Docker engine, or root \
+            fail "no MySQL, RabbitMQ and Redis can be started here: that needs a Docker engine, or root \
 on Debian"
         fi
         ;;
@@ -487,10 +534,11 @@ kill | start)
     refuse_copies
     read_places
     case "$1 ${2:-}" in
-    "kill mariadb" | "kill rabbitmq") kill_server "$2" ;;
+    "kill mariadb" | "kill rabbitmq" | "kill redis") kill_server "$2" ;;
     "start mariadb") start_mariadb ;;
     "start rabbitmq") start_rabbitmq ;;
-    *) fail "which server is to be told to $1: mariadb or rabbitmq?" ;;
+    "start redis") start_redis ;;
+    *) fail "which server is to be told to $1: mariadb, rabbitmq or redis?" ;;
     esac
     ;;
 *) fail "what is $1? Say nothing, stop or destroy" ;;

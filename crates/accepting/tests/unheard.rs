@@ -44,8 +44,10 @@ impl Process {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(start()));
         let (process, lanes) = (ProcessId::new(1), Lanes::new(1).unwrap());
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        UserRepository::create(&*store, &user("1")).await.unwrap();
-        let club = ShowRepository::create(&*store, &show("club", 1)).await;
+        UserRepository::create(&*store, &user("1"), None)
+            .await
+            .unwrap();
+        let club = ShowRepository::create(&*store, &show("club", 1), None).await;
         club.unwrap();
         let config = MemoryQueueConfig {
             lanes,
@@ -69,6 +71,7 @@ impl Process {
             shows: store.clone(),
             publisher: queue,
             ledger: store,
+            state: None,
             events: events.clone(),
             clock,
             receipts,

@@ -1,13 +1,16 @@
 //! What the ledger has committed. It only loads and saves; what changes and
 //! how is said by [`domain::rule`].
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use domain::author::Author;
 use domain::ids::{ShowId, UserId};
-use domain::journal::{HistoryEntry, JournalEntry};
+use domain::journal::{Change, HistoryEntry, JournalEntry};
 use domain::order::Order;
+use domain::ports::TermsSet;
 use domain::receipt::TicketId;
 use domain::rule::{
     BatchShow, BatchState, Changes, ShowLedger, ShowSaved, TicketChange, TicketsState,
@@ -35,6 +38,8 @@ pub(crate) struct ShowBook {
     holds: BTreeSet<(Timestamp, TicketId)>,
     /// The change with the number n is at n - 1.
     history: Vec<Step>,
+    /// All terms that it had, in sequence.
+    pub(crate) terms: Vec<TermsSet>,
 }
 
 enum Step {
@@ -188,29 +193,51 @@ impl Books {
     }
 
     /// Saves a show that was put on sale or changed.
-    pub(crate) fn save_show(&mut self, saved: ShowSaved) {
+    pub(crate) fn save_show(&mut self, saved: ShowSaved, by: Option<&Author>) {
         let ShowSaved {
             show,
             ledger,
             entry,
         } = saved;
-        let history = entry.map(|entry| Step::Changed(Box::new(entry)));
-        if let Some(book) = self.shows.get_mut(&show.id) {
-            book.show = Arc::new(show);
-            book.ledger = ledger;
-            book.history.extend(history);
-            return;
-        }
-        self.shows.insert(
-            show.id.clone(),
-            ShowBook {
-                show: Arc::new(show),
+        let id = show.id.clone();
+        let show = Arc::new(show);
+        let book = match self.shows.entry(id) {
+            Entry::Occupied(place) => {
+                let book = place.into_mut();
+                (book.show, book.ledger) = (show, ledger);
+                book
+            }
+            Entry::Vacant(place) => place.insert(ShowBook {
+                show,
                 ledger,
                 live_seats: HashMap::new(),
                 holds: BTreeSet::new(),
-                history: history.into_iter().collect(),
-            },
-        );
+                history: Vec::new(),
+                terms: Vec::new(),
+            }),
+        };
+        let Some(entry) = entry else { return };
+        if let Change::TermsSet(terms) = &entry.change {
+            book.terms.push(TermsSet {
+                seq: entry.seq,
+                at: entry.at,
+                terms: terms.clone(),
+                by: by.cloned(),
+            });
+        }
+        book.history.push(Step::Changed(Box::new(entry)));
+    }
+
+    /// Gives an author another name. Returns whether there was one.
+    pub(crate) fn rename_author(&mut self, from: &Author, to: &Author) -> bool {
+        let terms = self.shows.values_mut().flat_map(|book| &mut book.terms);
+        let authors = terms.filter_map(|terms| terms.by.as_mut());
+        let mut renamed = false;
+        for author in authors.filter(|author| *author == from) {
+            *author = to.clone();
+            renamed = true;
+        }
+        renamed
     }
 
     /// Saves a first verdict.

@@ -5,8 +5,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::ids::ShowId;
-use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
+use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, TermsSet};
 use domain::rule::open_show;
 use domain::show::{Show, ShowStanding};
 use parking_lot::RwLockUpgradableReadGuard;
@@ -43,14 +44,31 @@ impl ShowRepository for MemoryStore {
             .collect())
     }
 
-    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
+    async fn terms_history(
+        &self,
+        id: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        let books = self.books.read();
+        let terms = books.show(id).map(|book| book.terms.as_slice());
+        let later = terms.unwrap_or_default().iter();
+        let later = later.filter(|terms| terms.seq > after_seq);
+        Ok(later.take(limit).cloned().collect())
+    }
+
+    async fn create(
+        &self,
+        show: &Show,
+        by: Option<&Author>,
+    ) -> Result<ShowStanding, CreateShowError> {
         let books = self.books.upgradable_read();
         if books.show(&show.id).is_some() {
             return Err(CreateShowError::AlreadyExists);
         }
         let saved = open_show(show.clone(), self.clock.now());
         let standing = saved.standing();
-        RwLockUpgradableReadGuard::upgrade(books).save_show(saved);
+        RwLockUpgradableReadGuard::upgrade(books).save_show(saved, by);
         Ok(standing)
     }
 }

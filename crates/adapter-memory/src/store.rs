@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ids::UserId;
-use domain::ports::{Clock, Dependency, DependencyDown};
+use domain::ports::{Clock, Dependency, DependencyDown, UserAuthors};
 use domain::user::User;
 use parking_lot::RwLock;
 
@@ -15,7 +15,7 @@ use crate::claims::Claims;
 /// Users, shows and the ledger in memory.
 pub struct MemoryStore {
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) users: RwLock<BTreeMap<UserId, User>>,
+    pub(crate) users: RwLock<BTreeMap<UserId, (User, UserAuthors)>>,
     /// Whoever changes a show holds the upgradable lock, of which there is one
     /// at a time, from before the clock is read, and upgrades it to save: all
     /// shows share one lock, and readers wait for nothing but the saving.

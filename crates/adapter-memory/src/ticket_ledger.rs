@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
@@ -75,13 +76,14 @@ impl TicketLedger for MemoryStore {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        by: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
         let books = self.books.upgradable_read();
         let book = books.show(id).ok_or(ChangeShowError::NotFound)?;
         let (show, ledger) = (Show::clone(&book.show), book.ledger.clone());
         let saved = rule::change_show(show, ledger, change, self.clock.now())?;
         let standing = saved.standing();
-        RwLockUpgradableReadGuard::upgrade(books).save_show(saved);
+        RwLockUpgradableReadGuard::upgrade(books).save_show(saved, by);
         Ok(standing)
     }
 

@@ -376,6 +376,8 @@ mod tests {
                     ("SELECT COUNT(*) FROM lane_claims", 64),
                     ("SELECT COUNT(*) FROM write_check", 1),
                     ("SELECT COUNT(changed_at) FROM users", 0),
+                    ("SELECT COUNT(changed_by_at) FROM users", 0),
+                    ("SELECT COUNT(author_id) FROM journal", 0),
                 ] {
                     assert_eq!(
                         database.number(sql).await,

@@ -20,7 +20,7 @@ mod set_lanes;
 mod ticket_events;
 mod ticket_publisher;
 mod topology;
-mod wire;
+pub mod wire;
 
 pub use adapter::{RabbitMq, RabbitMqConfig};
 pub use error::{BrokerError, InvalidUrl, StartError};

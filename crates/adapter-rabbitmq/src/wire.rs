@@ -3,6 +3,8 @@
 //! Fields are added with a new version only, and none is unknown: a process that
 //! reads a version it does not know must not guess. docs/WIRE.md describes the
 //! messages for people; `golden` below holds them to it.
+//!
+//! It is public so that any bytes can be tried on it: a queue may hold what no process wrote.
 
 use std::borrow::Cow;
 
@@ -35,7 +37,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/json";
 
 /// Why a message could not be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
     /// A newer process wrote it; a newer process can read it.
     #[error("the message is of version {0}; this build reads up to {VERSION}")]
     Newer(u32),
@@ -177,8 +179,12 @@ impl<'a> From<&'a Order> for OrderBody<'a> {
     }
 }
 
+/// Short, whatever names the message has: it becomes a header, and a header of more than a frame
+/// would close the connection each time that the message is put aside.
 fn invalid(what: impl std::fmt::Display) -> DecodeError {
-    DecodeError::Invalid(what.to_string())
+    const MAX: usize = 200;
+
+    DecodeError::Invalid(what.to_string().chars().take(MAX).collect())
 }
 
 fn ticket_id(text: &str) -> Result<TicketId, DecodeError> {
@@ -328,6 +334,11 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 }
 
 fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
+    // A derived reader takes the items of an array for fields: `[2]` would be of version 2, and no
+    // newer worker comes to take it.
+    if payload.trim_ascii_start().first() != Some(&b'{') {
+        return Err(invalid("is not an object"));
+    }
     serde_json::from_slice(payload).map_err(|error| {
         #[derive(Deserialize)]
         struct Version {
@@ -348,8 +359,9 @@ fn readable(version: u32) -> Result<(), DecodeError> {
     }
 }
 
-/// All of one class, accepting process and kind, as the first of them is.
-pub(crate) fn encode_orders(orders: &[Order]) -> Vec<u8> {
+/// A message of orders. All are of one class, accepting process and kind, as the first of them is.
+#[must_use]
+pub fn encode_orders(orders: &[Order]) -> Vec<u8> {
     let Some(first) = orders.first() else {
         return Vec::new();
     };
@@ -378,8 +390,11 @@ pub(crate) fn encode_orders(orders: &[Order]) -> Vec<u8> {
     })
 }
 
-/// At least one order.
-pub(crate) fn decode_orders(payload: &[u8]) -> Result<Vec<Order>, DecodeError> {
+/// What a message of orders says: at least one order.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn decode_orders(payload: &[u8]) -> Result<Vec<Order>, DecodeError> {
     let message: OrdersMessage<'_> = decode(payload)?;
     readable(message.version)?;
     if message.columns != ORDER_COLUMNS {
@@ -406,14 +421,20 @@ pub(crate) fn decode_orders(payload: &[u8]) -> Result<Vec<Order>, DecodeError> {
     .collect()
 }
 
-pub(crate) fn encode_events(events: &[Event]) -> Vec<u8> {
+/// A message of events, in their sequence.
+#[must_use]
+pub fn encode_events(events: &[Event]) -> Vec<u8> {
     encode(&EventsMessage {
         version: VERSION,
         events: events.iter().map(EventBody::from).collect(),
     })
 }
 
-pub(crate) fn decode_events(payload: &[u8]) -> Result<Vec<Event>, DecodeError> {
+/// What a message of events says.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn decode_events(payload: &[u8]) -> Result<Vec<Event>, DecodeError> {
     let message: EventsMessage<'_> = decode(payload)?;
     readable(message.version)?;
     message.events.into_iter().map(Event::try_from).collect()
@@ -526,6 +547,16 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_is_short_whatever_the_message_says() {
+        let name = "ä".repeat(200_000);
+        for unknown in ["redriven", "ticket_id"] {
+            let message = ORDERS.replace(unknown, &name);
+            let error = decode_orders(message.as_bytes()).unwrap_err();
+            assert!(error.to_string().len() < 500, "{unknown}");
+        }
+    }
+
+    #[test]
     fn newer_and_broken_messages_are_told_apart() {
         let newer = ORDERS.replace(r#""version":1"#, r#""version":2"#);
         assert_eq!(decode_orders(newer.as_bytes()), Err(DecodeError::Newer(2)));
@@ -538,6 +569,8 @@ mod tests {
             "",
             "\u{0}",
             "{}",
+            "[2]",
+            r#"[1,"high",1,false,["ticket_id","show_id","user_id","quantity","requested_at"],[["0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","1","1",1,0]]]"#,
             r#"{"version":1,"class":"high","accepted_by":1,"redriven":false,"orders":[]}"#,
             &ORDERS.replace("[[", "[").replace("]]", "]"),
             &ORDERS.replace(r#""user_id","quantity""#, r#""quantity","user_id""#),

@@ -7,7 +7,8 @@ use domain::ports::Finding;
 
 use crate::error::SqlError;
 use crate::statements::{
-    ClaimStatements, HoldStatements, ShowStatements, SqlSession, TicketStatements, UserStatements,
+    AuthorStatements, ClaimStatements, HoldStatements, ShowStatements, SqlSession,
+    TicketStatements, UserStatements,
 };
 
 /// A kind of database: where its servers are, how a session begins, how the schema is made.
@@ -25,6 +26,7 @@ pub trait Engine: Sized + Send + Sync + 'static {
         + TicketStatements
         + HoldStatements
         + UserStatements
+        + AuthorStatements
         + ClaimStatements;
     /// Its driver's errors, classified.
     type Error: SqlError;

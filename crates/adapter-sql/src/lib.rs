@@ -8,6 +8,7 @@
 //! made), the [`statements`] of its sessions, and its driver's errors as a [`SqlError`]. Then
 //! [`SqlStore`] is its store.
 
+mod authors;
 mod by_show;
 pub mod chunks;
 mod connections;

@@ -5,9 +5,11 @@
 
 use std::num::NonZeroU32;
 
+use domain::author::Author;
 use domain::ids::{ShowId, UserId};
 use domain::journal::{Change, HistoryEntry, JournalEntry, SeatsFrom};
 use domain::order::{Order, Quantity};
+use domain::ports::{TermsSet, UserAuthors};
 use domain::receipt::{ProcessId, TicketId};
 use domain::rule::ShowLedger;
 use domain::show::{
@@ -162,6 +164,28 @@ impl TryFrom<UserRow> for User {
         };
         read().map_err(|error: Fault| error.of_row(&row.id))
     }
+}
+
+/// Names of authors, of `users`.
+#[derive(Debug, Default, FromRow)]
+pub struct UserAuthorsRow {
+    pub created_by: Option<Vec<u8>>,
+    /// `None` if the last change has none.
+    pub changed_by: Option<Vec<u8>>,
+}
+
+impl From<UserAuthorsRow> for UserAuthors {
+    fn from(row: UserAuthorsRow) -> Self {
+        Self {
+            created_by: row.created_by.as_deref().map(author),
+            changed_by: row.changed_by.as_deref().map(author),
+        }
+    }
+}
+
+/// Only shown, so any name will do.
+fn author(name: &[u8]) -> Author {
+    Author::named(&String::from_utf8_lossy(name))
 }
 
 /// Of `users`, to know their classes.
@@ -344,6 +368,9 @@ mod kind {
     pub(super) const EXPIRED: u8 = 4;
 }
 
+/// The kind of an entry of the journal that sets terms.
+pub const TERMS_SET: u8 = kind::TERMS_SET;
+
 /// How the kind of a change is stored.
 #[must_use]
 pub const fn change_code(change: &Change) -> u8 {
@@ -400,6 +427,34 @@ impl TryFrom<JournalRow> for JournalEntry {
             seq: row.seq,
             at: instant("journal", row.at)?,
             change,
+        })
+    }
+}
+
+/// A row of the table `journal` that sets terms.
+#[derive(Debug, FromRow)]
+pub struct TermsRow {
+    #[sqlx(flatten)]
+    pub entry: JournalRow,
+    /// The author's name.
+    pub author: Option<Vec<u8>>,
+}
+
+impl TryFrom<TermsRow> for TermsSet {
+    type Error = Fault;
+
+    fn try_from(row: TermsRow) -> Result<Self, Fault> {
+        let JournalEntry {
+            seq, at, change, ..
+        } = row.entry.try_into()?;
+        let Change::TermsSet(terms) = change else {
+            return Err(Fault::corrupt("journal", "no terms"));
+        };
+        Ok(Self {
+            seq,
+            at,
+            terms,
+            by: row.author.as_deref().map(author),
         })
     }
 }

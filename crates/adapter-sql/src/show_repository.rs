@@ -4,11 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::ids::ShowId;
-use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
+use domain::ports::{
+    CreateShowError, ShowRepository, ShowRepositoryError, TermsSet, UnreadableShow,
+};
 use domain::rule::{ShowSaved, open_show};
 use domain::show::{Show, ShowStanding};
 
+use crate::authors::author;
 use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
@@ -91,9 +95,27 @@ impl<E: Engine> ShowRepository for SqlStore<E> {
         self.db.reading.run(reading).await.map_err(unavailable)
     }
 
-    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
+    async fn terms_history(
+        &self,
+        id: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        let reading = async |session: &mut E::Session| {
+            let rows = session.terms_after(id, after_seq, limit).await?;
+            let terms = rows.into_iter().map(TermsSet::try_from);
+            Ok(terms.collect::<Result<_, _>>()?)
+        };
+        self.db.reading.run(reading).await.map_err(unavailable)
+    }
+
+    async fn create(
+        &self,
+        show: &Show,
+        by: Option<&Author>,
+    ) -> Result<ShowStanding, CreateShowError> {
         let saved = open_show(show.clone(), self.db.clock.now());
-        let creating = async |session: &mut E::Session| insert::<E>(session, &saved).await;
+        let creating = async |session: &mut E::Session| insert::<E>(session, &saved, by).await;
         match self.db.changing.run(creating).await {
             Ok(()) => Ok(saved.standing()),
             Err(error) if error.is_duplicate() => Err(CreateShowError::AlreadyExists),
@@ -124,10 +146,15 @@ async fn unreadable<E: Engine>(session: &mut E::Session) -> Result<Vec<Unreadabl
     }
 }
 
-async fn insert<E: Engine>(session: &mut E::Session, saved: &ShowSaved) -> Result<(), E::Error> {
+async fn insert<E: Engine>(
+    session: &mut E::Session,
+    saved: &ShowSaved,
+    by: Option<&Author>,
+) -> Result<(), E::Error> {
     let entry: Vec<_> = saved.entry.iter().collect();
     session.begin().await?;
     session.insert_show(saved).await?;
-    session.insert_journal(&entry).await?;
+    let author = author::<E>(session, by).await?;
+    session.insert_journal(&entry, author).await?;
     session.commit().await
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::{Claim, Presence};
 use domain::ids::{ShowId, UserId};
 use domain::journal::JournalEntry;
@@ -17,7 +18,9 @@ use domain::time::Timestamp;
 use domain::user::{User, UserChange};
 
 use crate::error::SqlError;
-use crate::row::{ChangedUserRow, JournalRow, ShowRow, TicketRow, UserRow, WorkerRow};
+use crate::row::{
+    ChangedUserRow, JournalRow, ShowRow, TermsRow, TicketRow, UserAuthorsRow, UserRow, WorkerRow,
+};
 
 /// A session and its transactions: READ COMMITTED, and a statement outside of one commits by
 /// itself.
@@ -159,8 +162,12 @@ pub trait TicketStatements: SqlSession {
         to: &UserId,
     ) -> Result<(u64, i64), Self::Error>;
 
-    /// New entries of the journal.
-    async fn insert_journal(&mut self, entries: &[&JournalEntry]) -> Result<(), Self::Error>;
+    /// New entries of the journal, with the number of their author.
+    async fn insert_journal(
+        &mut self,
+        entries: &[&JournalEntry],
+        author: Option<u64>,
+    ) -> Result<(), Self::Error>;
 
     /// Like [`Self::decisions`], of the journal.
     async fn journal(
@@ -169,6 +176,24 @@ pub trait TicketStatements: SqlSession {
         after: u64,
         until: u64,
     ) -> Result<Vec<JournalRow>, Self::Error>;
+
+    /// Those of the journal that set terms of a show, from a number on, in sequence.
+    async fn terms_after(
+        &mut self,
+        show: &ShowId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsRow>, Self::Error>;
+}
+
+/// Those who change shows and users.
+#[async_trait]
+pub trait AuthorStatements: SqlSession {
+    /// Their number, which they get now if they have none.
+    async fn author(&mut self, author: &Author) -> Result<u64, Self::Error>;
+
+    /// Gives one another name, whatever the numbers. Returns whether there was one.
+    async fn rename_author(&mut self, from: &Author, to: &Author) -> Result<bool, Self::Error>;
 }
 
 /// A ticket's hold on seats of a show until an instant.
@@ -249,11 +274,20 @@ pub trait UserStatements: SqlSession {
         limit: usize,
     ) -> Result<Vec<UserRow>, Self::Error>;
 
-    /// A new one.
-    async fn insert_user(&mut self, user: &User) -> Result<(), Self::Error>;
+    /// Who created and who changed a user.
+    async fn user_authors(&mut self, id: &UserId) -> Result<Option<UserAuthorsRow>, Self::Error>;
 
-    /// Writes only what is named, so that concurrent changes of different fields both last.
-    async fn update_user(&mut self, id: &UserId, change: &UserChange) -> Result<(), Self::Error>;
+    /// A new one, with the number of its author.
+    async fn insert_user(&mut self, user: &User, author: Option<u64>) -> Result<(), Self::Error>;
+
+    /// Writes only what is named, so that concurrent changes of different fields both last, and
+    /// the number of the author.
+    async fn update_user(
+        &mut self,
+        id: &UserId,
+        change: &UserChange,
+        author: Option<u64>,
+    ) -> Result<(), Self::Error>;
 
     /// Whether there was one.
     async fn delete_user(&mut self, id: &UserId) -> Result<bool, Self::Error>;

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::ids::UserId;
-use domain::ports::{CreateUserError, UserRepository, UserRepositoryError};
+use domain::ports::{CreateUserError, UserAuthors, UserRepository, UserRepositoryError};
 use domain::user::{User, UserChange};
 
+use crate::authors::author;
 use crate::connections::Connections;
 use crate::engine::Engine;
 use crate::error::{SqlError, cause};
 use crate::look_ups::Found;
 use crate::page::page;
 use crate::row::user_id;
-use crate::statements::UserStatements;
+use crate::statements::{AuthorStatements, UserStatements};
 use crate::store::SqlStore;
 use crate::ticket_ledger::holder;
 
@@ -60,8 +62,17 @@ impl<E: Engine> UserRepository for SqlStore<E> {
         listing.await.map_err(unavailable)
     }
 
-    async fn create(&self, user: &User) -> Result<(), CreateUserError> {
-        let creating = async |session: &mut E::Session| session.insert_user(user).await;
+    async fn authors_of(&self, id: &UserId) -> Result<UserAuthors, UserRepositoryError> {
+        let reading = async |session: &mut E::Session| session.user_authors(id).await;
+        let row = self.db.reading.run(reading).await.map_err(unavailable)?;
+        Ok(row.unwrap_or_default().into())
+    }
+
+    async fn create(&self, user: &User, by: Option<&Author>) -> Result<(), CreateUserError> {
+        let creating = async |session: &mut E::Session| {
+            let author = author::<E>(session, by).await?;
+            session.insert_user(user, author).await
+        };
         match self.db.changing.run(creating).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_duplicate() => Err(CreateUserError::AlreadyExists),
@@ -73,9 +84,11 @@ impl<E: Engine> UserRepository for SqlStore<E> {
         &self,
         id: &UserId,
         change: &UserChange,
+        by: Option<&Author>,
     ) -> Result<Option<User>, UserRepositoryError> {
         let changing = async |session: &mut E::Session| {
-            session.update_user(id, change).await?;
+            let author = author::<E>(session, by).await?;
+            session.update_user(id, change, author).await?;
             session.users(std::slice::from_ref(id)).await
         };
         let rows = self.db.changing.run(changing).await.map_err(unavailable)?;
@@ -89,7 +102,9 @@ impl<E: Engine> UserRepository for SqlStore<E> {
         let beginning = async |session: &mut E::Session| {
             let alias = session.begin_erasure(id, alias).await?;
             let alias = user_id("erasures", &alias)?;
-            Ok((session.delete_user(id).await?, alias))
+            let [name, other] = [id, &alias].map(Author::user);
+            let was_author = session.rename_author(&name, &other).await?;
+            Ok((session.delete_user(id).await? || was_author, alias))
         };
         let begun = self.db.changing.run(beginning).await;
         let (was_there, alias) = begun.map_err(unavailable)?;

@@ -20,6 +20,7 @@ use hyper::StatusCode;
 use runtime::error_chain;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokens::Verifier;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use crate::application::{Application, Role};
 use crate::client::{self, Answer, NO_ANSWER, Trust};
 use crate::clock::SystemClock;
 use crate::examiner::Examined;
-use crate::settings::{Settings, variables_of};
+use crate::settings::{AuthSettings, JwtSettings, Settings, setting_of, variables_of};
 use crate::wiring::{QueuePorts, QueueUse, StorePorts, StoreUse};
 use crate::{seed, telemetry, wiring};
 
@@ -67,7 +68,7 @@ enum Command {
     Health,
     /// Checks the queue and the store for faults that break a guarantee; exits 1 if it finds one.
     ///
-    /// It connects with this configuration and checks the broker's policies and alarms, the
+    /// It connects with this configuration, looks for the keys of tokens, and checks the broker's policies and alarms, the
     /// members of its queues, rights, and whether commits are durable. It changes nothing in the
     /// broker. Each finding says what to do. It exits 1 also if a server does not answer.
     Doctor,
@@ -355,7 +356,25 @@ async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Some(unseen) = settings.queue.adapter().unseen() {
         print(unseen)?;
     }
+    if let AuthSettings::Jwt(jwt) = &settings.auth {
+        is_well &= has_keys(jwt).await?;
+    }
     Ok(exit_code(is_well))
+}
+
+/// Whether there are keys to verify tokens with, which it prints.
+async fn has_keys(jwt: &JwtSettings) -> anyhow::Result<bool> {
+    let looking = Verifier::look_for_keys(jwt.rules.algorithms.clone(), jwt.keys.clone());
+    let looked = looking.await;
+    let found = match &looked {
+        Ok(()) => "there is one for auth.algorithms".to_owned(),
+        Err(error) => error_chain(&**error),
+    };
+    print(format_args!(
+        "token keys ({}): {found}",
+        setting_of(&jwt.keys)
+    ))?;
+    Ok(looked.is_ok())
 }
 
 /// A failure of the store, with what is to be done about it.
@@ -387,7 +406,12 @@ async fn audit(settings: Settings, args: AuditArgs) -> anyhow::Result<ExitCode> 
         }
         (url, _) => {
             let (url, trust) = match url {
-                Some(url) => (url, Trust::Authorities(args.ca_file)),
+                Some(url) => {
+                    if args.ca_file.is_some() && url.starts_with("http://") {
+                        bail!("--ca-file has no use with http://; begin the URL with https://");
+                    }
+                    (url, Trust::authorities(args.ca_file.as_deref())?)
+                }
                 None => (own_url(&settings)?, Trust::ThisMachine),
             };
             fetch_audit(&url, settings.admin_token.as_ref(), &trust).await?

@@ -1,6 +1,7 @@
 //! What commands ask a serving process: one `GET` over HTTP or HTTPS.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use hyper::client::conn::http1::handshake;
 use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use runtime::read_bounded;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_native_certs::load_native_certs;
 use secrecy::{ExposeSecret, SecretString};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -25,15 +28,19 @@ use tokio_util::either::Either;
 /// A process that says nothing for so long does not answer: it hangs, or is frozen.
 pub(crate) const NO_ANSWER: Duration = Duration::from_secs(5);
 
+/// The longest `--ca-file`, in bytes: several times what a machine trusts.
+const MAX_AUTHORITIES: usize = 1_024 * 1_024;
+const NOT_PLAIN: &str =
+    "it does not speak plain HTTP; if that is the port of HTTPS, begin the URL with https://";
 const A_URL: &str = "a URL begins with http:// or https:// and a host";
 
 /// Whom to take for the process, over HTTPS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Trust {
     /// Everybody: the process on this machine, whose certificate names another address.
     ThisMachine,
-    /// Who has a certificate by an authority that is well known, or in this file.
-    Authorities(Option<PathBuf>),
+    /// Who has a certificate by one of these.
+    Authorities(Arc<RootCertStore>),
 }
 
 /// An answer, whole.
@@ -64,7 +71,7 @@ pub(crate) async fn get(
     let stream = if is_https {
         let connector = TlsConnector::from(Arc::new(trust.config()?));
         let name = ServerName::try_from(host.to_owned())?;
-        Either::Right(connector.connect(name, tcp).await?)
+        Either::Right(connector.connect(name, tcp).await.map_err(explained)?)
     } else {
         Either::Left(tcp)
     };
@@ -75,14 +82,49 @@ pub(crate) async fn get(
         request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
     }
     let answer = sender.send_request(request.body(Empty::<Bytes>::new())?);
-    let answer = answer.await?;
+    let answer = answer
+        .await
+        .map_err(|error| match error.is_parse() && !is_https {
+            true => anyhow::Error::new(error).context(NOT_PLAIN),
+            false => error.into(),
+        })?;
     Ok(Answer {
         status: answer.status(),
         body: answer.into_body().collect().await?.to_bytes(),
     })
 }
 
+/// What to do about a handshake that failed.
+fn explained(error: io::Error) -> anyhow::Error {
+    use rustls::{CertificateError, Error as Tls, InvalidMessage};
+
+    let cause = error.get_ref().and_then(|error| error.downcast_ref());
+    let advice = match cause {
+        Some(Tls::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "this machine does not know the authority of its certificate; name that with --ca-file"
+        }
+        Some(Tls::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "it does not speak TLS; if that is the port of plain HTTP, begin the URL with http://"
+        }
+        _ => return error.into(),
+    };
+    anyhow::Error::new(error).context(advice)
+}
+
 impl Trust {
+    /// The authorities that this machine trusts, and those in `file`.
+    ///
+    /// # Errors
+    /// When the file has no certificates.
+    pub fn authorities(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(load_native_certs().certs);
+        if let Some(file) = file {
+            add(file, &mut roots).with_context(|| format!("--ca-file {}", file.display()))?;
+        }
+        Ok(Self::Authorities(Arc::new(roots)))
+    }
+
     fn config(&self) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -91,20 +133,24 @@ impl Trust {
             Self::ThisMachine => config
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
-            Self::Authorities(file) => {
-                let known = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-                let mut roots = RootCertStore::from_iter(known);
-                if let Some(file) = file {
-                    let reading = || format!("--ca-file {}", file.display());
-                    for certificate in CertificateDer::pem_file_iter(file).with_context(reading)? {
-                        roots.add(certificate.with_context(reading)?)?;
-                    }
-                }
-                config.with_root_certificates(roots)
-            }
+            Self::Authorities(roots) => config.with_root_certificates(Arc::clone(roots)),
         };
         Ok(config.with_no_client_auth())
     }
+}
+
+/// Adds the certificates of a PEM file.
+fn add(file: &Path, roots: &mut RootCertStore) -> anyhow::Result<()> {
+    let content = read_bounded(file, MAX_AUTHORITIES)?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(&content).collect::<Result<_, _>>()?;
+    if certificates.is_empty() {
+        bail!("has no certificate in it; name a PEM file with that of an authority");
+    }
+    for certificate in certificates {
+        roots.add(certificate)?;
+    }
+    Ok(())
 }
 
 /// Encrypts without asking who the other side is.

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use anyhow::Context;
+use domain::author::Author;
 use domain::ids::{ShowId, UserId};
 use domain::ports::{CreateShowError, CreateUserError, ShowRepository, UserRepository};
 use domain::show::{Capacity, HoldSeconds, SalesWindow, Show, Terms, Title};
@@ -30,11 +31,12 @@ pub(crate) async fn demo(
             window: SalesWindow::default(),
         },
     };
-    match users.create(&user).await {
+    let by = Author::named("tickets seed");
+    match users.create(&user, Some(&by)).await {
         Ok(_) | Err(CreateUserError::AlreadyExists) => {}
         Err(error) => return Err(error).context("adding the demo user"),
     }
-    match shows.create(&show).await {
+    match shows.create(&show, Some(&by)).await {
         Ok(_) | Err(CreateShowError::AlreadyExists) => Ok(()),
         Err(error) => Err(error).context("adding the demo show"),
     }

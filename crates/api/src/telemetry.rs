@@ -12,9 +12,9 @@ use crate::log_writer::LogWriter;
 use crate::settings::{LogFormat, LogSettings};
 
 /// The broker's client complains of every connection and channel that it loses, the HTTP
-/// server of every request that it cannot read. The adapter says so once, and the HTTP side
+/// server (with h2) of every request that it cannot read. The adapter says so once, and the HTTP side
 /// once a minute, so these are left out unless `log.level` names them.
-const TOLD_BY_OTHERS: &str = "lapin=off,actix_http::h1::dispatcher=off,actix_http::ws=off";
+const TOLD_BY_OTHERS: &str = "lapin=off,actix_http::h1::dispatcher=off,actix_http::ws=off,h2=off";
 /// How long the end of the process waits for the reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -81,7 +81,12 @@ mod tests {
 
     #[test]
     fn what_others_say_better_is_said_when_it_is_asked_for() {
-        for target in ["lapin", "actix_http::h1::dispatcher", "actix_http::ws"] {
+        for target in [
+            "lapin",
+            "actix_http::h1::dispatcher",
+            "actix_http::ws",
+            "h2",
+        ] {
             let off = format!("{target}=off");
             assert!(filter("info").to_string().contains(&off), "{target}");
         }

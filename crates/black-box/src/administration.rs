@@ -95,7 +95,13 @@ impl Target {
             body,
             refused: None,
         };
-        let created = drive(self.address, SETUP_CONNECTIONS, None, &mut creations).await?;
+        let created = drive(
+            self.endpoint.clone(),
+            SETUP_CONNECTIONS,
+            None,
+            &mut creations,
+        )
+        .await?;
         let refused = creations.refused.unwrap_or_default();
         ensure!(
             created.count(201) == created.answers(),
@@ -114,7 +120,7 @@ impl Target {
         let mut request = Vec::new();
         self.admin_head("GET", path).write(&mut request, "");
         let asking = async {
-            let mut connection = Connection::open(self.address).await?;
+            let mut connection = Connection::open(self.endpoint.clone()).await?;
             let Response { status, body } = connection.exchange(&request).await?;
             if status != 200 {
                 bail!("{status} {}", String::from_utf8_lossy(body));

@@ -2,11 +2,13 @@
 //! spends on a shared machine is missing on the other side.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::task::unconstrained;
+
+use crate::endpoint::{Endpoint, Stream};
 
 /// More than the answers of this service have.
 const MAX_HEADERS: usize = 32;
@@ -24,17 +26,15 @@ pub struct Response<'a> {
 /// A connection with one request on its way at a time.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     received: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects without Nagle's delay.
-    pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    /// Connects.
+    pub async fn open(to: impl Into<Endpoint>) -> io::Result<Self> {
         Ok(Self {
-            stream,
+            stream: to.into().connect().await?,
             received: Vec::with_capacity(READ_SIZE),
         })
     }
@@ -42,10 +42,11 @@ impl Connection {
     /// Gives it back unless the other side has closed it, or said something unasked: it
     /// is of no use then.
     #[must_use]
-    pub fn still_open(self) -> Option<Self> {
-        let read = self.stream.try_read(&mut [0]);
-        let is_quiet = matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        is_quiet.then_some(self)
+    pub fn still_open(mut self) -> Option<Self> {
+        let mut byte = [0];
+        // What TLS says for itself, such as tickets of its session, is taken in here.
+        let read = unconstrained(self.stream.read(&mut byte)).now_or_never();
+        read.is_none().then_some(self)
     }
 
     /// Sends a whole request and waits for its whole answer.
@@ -55,6 +56,7 @@ impl Connection {
     /// `Content-Length`. The connection is of no use then.
     pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
         self.stream.write_all(request).await?;
+        self.stream.flush().await?;
         self.received.clear();
         loop {
             if let Some(answer) = parse(&self.received)? {
@@ -107,7 +109,7 @@ pub struct Head<'a> {
     pub path: &'a str,
     /// As the URL names it, with the port.
     pub host: &'a str,
-    /// The token of administration.
+    /// The token of whoever asks.
     pub bearer: Option<&'a str>,
     /// The header `Idempotency-Key`, with which a repeated order is the same order.
     pub idempotency_key: Option<&'a str>,
@@ -156,6 +158,8 @@ impl<'a> Head<'a> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::either::Either;
+
     use super::*;
 
     const ANSWER: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\nx: y\r\n\r\nbody";
@@ -212,7 +216,10 @@ mod tests {
         let (server, _) = listener.accept().await.unwrap();
         let connection = connection.still_open().unwrap();
         drop(server);
-        connection.stream.readable().await.unwrap();
+        let Either::Left(stream) = &connection.stream else {
+            panic!("TLS");
+        };
+        stream.readable().await.unwrap();
         assert!(connection.still_open().is_none());
     }
 }

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 
+use crate::endpoint::Endpoint;
 use crate::http::{Connection, Response};
 
 /// What is sent, and what is done with the answers. One value serves all connections.
@@ -81,15 +81,16 @@ pub fn ratio(count: u64, by: f64) -> f64 {
 /// # Errors
 /// When a connection cannot be opened or breaks: nothing measured then means anything.
 pub async fn drive(
-    address: SocketAddr,
+    to: impl Into<Endpoint>,
     connections: usize,
     time: Option<Duration>,
     requests: &mut impl Requests,
 ) -> anyhow::Result<Measured> {
-    let opening = (0..connections).map(|_| Connection::open(address));
+    let endpoint = to.into();
+    let opening = (0..connections).map(|_| Connection::open(endpoint.clone()));
     let opened = try_join_all(opening)
         .await
-        .with_context(|| format!("connecting to {address}"))?;
+        .with_context(|| format!("connecting to {}", endpoint.address))?;
     let shared = RefCell::new((
         requests,
         BTreeMap::<u16, u64>::new(),

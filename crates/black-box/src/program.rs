@@ -1,7 +1,7 @@
 //! The program `tickets` with the configuration of a deployment, and its processes.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -11,20 +11,26 @@ use test_servers::broker::LANES;
 use test_servers::ports;
 use uuid::Uuid;
 
+use crate::endpoint::Endpoint;
 use crate::process::{Process, sibling};
 use crate::proof::audit::AuditReport;
+use crate::secured::{HOST, Secured};
 use crate::target::Target;
 use crate::usage::Watched;
 
 /// Where a process says that it is ready.
 const READY: &str = "/health/ready";
+/// The role that takes no orders.
+const WORKER: &str = "worker";
 
 /// The program with the configuration that all its processes of a deployment have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Program {
     path: PathBuf,
     token: String,
     variables: Vec<(String, String)>,
+    /// Where its processes that take orders speak HTTPS.
+    https: Option<Endpoint>,
 }
 
 impl Program {
@@ -37,6 +43,7 @@ impl Program {
             },
             token: secret(),
             variables: Vec::new(),
+            https: None,
         })
     }
 
@@ -70,6 +77,27 @@ impl Program {
         });
         program.variables.extend(settings);
         program
+    }
+
+    /// The same with HTTPS, at a port that one process at a time can have.
+    ///
+    /// # Errors
+    /// When the certificate cannot be read, or no port is free.
+    pub fn with_https(&self, secured: &Secured) -> anyhow::Result<Self> {
+        let port = ports::lasting()?;
+        let (certificate, key) = (secured.certificate(), secured.certificate_key());
+        let settings = [
+            ("tls.mode", "on".to_owned()),
+            ("tls.port", port.to_string()),
+            ("tls.certificate_file", certificate.display().to_string()),
+            ("tls.key_file", key.display().to_string()),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Self {
+            https: Some(Endpoint::tls(address, HOST, Some(&certificate))?),
+            ..self.with_settings(&settings.into())
+        })
     }
 
     /// What the program says that it is.
@@ -114,9 +142,16 @@ impl Program {
         command
             .args(["serve", "--role", role])
             .env("APP__SERVER__PORT", port.to_string());
+        let mut https = self.https.clone();
+        if role == WORKER {
+            // The port is that of the process that takes orders.
+            command.env("APP__TLS__MODE", "off");
+            https = None;
+        }
         let process = Process::start(command, port, READY).await?;
+        let endpoint = https.unwrap_or_else(|| process.address.into());
         Ok(Service {
-            target: Target::local(process.address, &self.token),
+            target: Target::local(endpoint, &self.token),
             process,
         })
     }
@@ -159,7 +194,7 @@ impl Service {
     /// The address that the process listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.target.address
+        self.target.endpoint.address
     }
 
     /// Its process, under the name that figures shall have.

@@ -1,18 +1,21 @@
 //! The deployment that requests go to.
 
-use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use tokio::net::lookup_host;
 
+use crate::endpoint::Endpoint;
 use crate::http::Head;
+
+const A_URL: &str = "is neither http://host:port nor https://host:port";
 
 /// Where a deployment listens. It may hold administration's token, so that it
 /// has no `Debug`.
 #[derive(Clone)]
 pub struct Target {
     /// Where to connect to.
-    pub address: SocketAddr,
+    pub endpoint: Endpoint,
     /// As the URL names it.
     pub host: String,
     /// Of administration, where one is needed.
@@ -22,45 +25,54 @@ pub struct Target {
 impl Target {
     /// Of a process on this machine.
     #[must_use]
-    pub fn local(address: SocketAddr, token: &str) -> Self {
+    pub(crate) fn local(endpoint: Endpoint, token: &str) -> Self {
         Self {
-            address,
-            host: address.to_string(),
+            host: endpoint.address.to_string(),
+            endpoint,
             token: Some(token.to_owned()),
         }
     }
 
-    /// Of `http://host:port`.
+    /// Of `http://host:port` or `https://host:port`. The certificate may be by an authority in
+    /// `ca_file`, too.
     ///
     /// # Errors
-    /// When it is none, or nobody knows the host.
-    pub async fn of(url: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            bail!(
-                "{url} is not http://host:port; TLS ends before the service, so name \
-                 what is behind it"
-            );
+    /// When it is neither, or nobody knows the host, or the file cannot be read.
+    pub async fn of(
+        url: &str,
+        token: Option<String>,
+        ca_file: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let (rest, is_https) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (rest, false),
+            (_, Some(rest)) => (rest, true),
+            _ => bail!("{url} {A_URL}"),
         };
         let host = rest.trim_end_matches('/');
         ensure!(
             !host.is_empty() && !host.contains(['/', '?', '@']),
-            "{url} is not http://host:port"
+            "{url} {A_URL}"
         );
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| {
+        let port = host.rsplit_once(':').filter(|(_, port)| {
             !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit())
         });
-        let authority = if has_port {
-            host.to_owned()
-        } else {
-            format!("{host}:80")
+        let (name, authority) = match port {
+            Some((name, _)) => (name, host.to_owned()),
+            None => (host, format!("{host}:{}", if is_https { 443 } else { 80 })),
         };
         let mut addresses = lookup_host(&authority)
             .await
             .with_context(|| format!("looking up {host}"))?;
+        let address = addresses
+            .next()
+            .with_context(|| format!("no address of {host}"))?;
+        let endpoint = if is_https {
+            Endpoint::tls(address, name.trim_matches(['[', ']']), ca_file)?
+        } else {
+            address.into()
+        };
         Ok(Self {
-            address: addresses
-                .next()
-                .with_context(|| format!("no address of {host}"))?,
+            endpoint,
             host: host.to_owned(),
             token,
         })
@@ -91,22 +103,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_url_names_host_and_port() {
-        let target = Target::of("http://127.0.0.1:3001/", None).await.unwrap();
-        assert_eq!(target.address.to_string(), "127.0.0.1:3001");
-        assert_eq!(target.host, "127.0.0.1:3001");
-        let without = Target::of("http://127.0.0.1", None).await.unwrap();
-        assert_eq!(
-            (without.address.port(), without.host.as_str()),
-            (80, "127.0.0.1")
-        );
+        for (url, address, host) in [
+            ("http://127.0.0.1:3001/", "127.0.0.1:3001", "127.0.0.1:3001"),
+            ("http://127.0.0.1", "127.0.0.1:80", "127.0.0.1"),
+            ("https://127.0.0.1", "127.0.0.1:443", "127.0.0.1"),
+            ("https://[::1]:3443", "[::1]:3443", "[::1]:3443"),
+        ] {
+            let target = Target::of(url, None, None).await.unwrap();
+            assert_eq!(target.endpoint.address.to_string(), address);
+            assert_eq!(target.host, host);
+        }
         for wrong in [
-            "https://x",
+            "ftp://x",
             "127.0.0.1:3001",
             "http://",
-            "http://x/path",
+            "https://x/path",
             "http://u@x",
         ] {
-            assert!(Target::of(wrong, None).await.is_err(), "{wrong}");
+            assert!(Target::of(wrong, None, None).await.is_err(), "{wrong}");
         }
     }
 }

@@ -7,21 +7,23 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use uuid::Uuid;
 
 use crate::body::TicketAnswer;
+use crate::endpoint::Stream;
 use crate::target::Target;
 
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// Subscriptions and states are small; thousands of sockets share this process.
 const BUFFER: usize = 4 * 1_024;
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Stream>;
 
 /// The sending half of a connection.
 pub struct Subscriptions(SplitSink<Socket, Message>);
@@ -29,24 +31,29 @@ pub struct Subscriptions(SplitSink<Socket, Message>);
 /// The receiving half of a connection.
 pub struct News(SplitStream<Socket>);
 
-/// Connects to `GET /ws`.
+/// Connects to `GET /ws`, with the token of a buyer or agent if there is one.
 ///
 /// # Errors
 /// When the service does not take the connection in time.
-pub async fn open(target: &Target) -> anyhow::Result<(Subscriptions, News)> {
-    let url = format!("ws://{}/ws", target.host);
+pub async fn open(target: &Target, bearer: Option<&str>) -> anyhow::Result<(Subscriptions, News)> {
+    let host = &target.host;
     let opening = async {
-        let stream = TcpStream::connect(target.address).await?;
-        stream.set_nodelay(true)?;
+        // Whatever the scheme: the stream is what the endpoint makes it.
+        let mut request = format!("ws://{host}/ws").into_client_request()?;
+        if let Some(token) = bearer {
+            let value = format!("Bearer {token}").parse()?;
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let stream = target.endpoint.connect().await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(0);
-        anyhow::Ok(client_async_with_config(url.as_str(), stream, Some(config)).await?)
+        anyhow::Ok(client_async_with_config(request, stream, Some(config)).await?)
     };
     let Ok(opened) = timeout(OPEN_DEADLINE, opening).await else {
-        bail!("{url} does not answer");
+        bail!("{host} does not answer GET /ws");
     };
-    let (socket, _) = opened.with_context(|| format!("{url} takes no WebSocket"))?;
+    let (socket, _) = opened.with_context(|| format!("{host} takes no WebSocket"))?;
     let (sending, receiving) = socket.split();
     Ok((Subscriptions(sending), News(receiving)))
 }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::ids::ShowId;
-use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
+use domain::ports::{
+    CreateShowError, ShowRepository, ShowRepositoryError, TermsSet, UnreadableShow,
+};
 use domain::show::{Show, ShowStanding};
 use moka::sync::Cache;
 
@@ -61,7 +64,20 @@ impl ShowRepository for ShowCache {
         self.shows.unreadable().await
     }
 
-    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
-        self.shows.create(show).await
+    async fn terms_history(
+        &self,
+        id: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        self.shows.terms_history(id, after_seq, limit).await
+    }
+
+    async fn create(
+        &self,
+        show: &Show,
+        by: Option<&Author>,
+    ) -> Result<ShowStanding, CreateShowError> {
+        self.shows.create(show, by).await
     }
 }

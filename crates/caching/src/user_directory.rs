@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
+use domain::author::Author;
 use domain::ids::UserId;
-use domain::ports::{CreateUserError, UserChanges, UserMark, UserRepository, UserRepositoryError};
+use domain::ports::{
+    CreateUserError, UserAuthors, UserChanges, UserMark, UserRepository, UserRepositoryError,
+};
 use domain::user::{PriorityClass, User, UserChange};
 use runtime::error_chain;
 use tokio::time::{Instant, sleep};
@@ -75,16 +78,21 @@ impl UserRepository for UserDirectory {
         self.users.list(after, limit).await
     }
 
-    async fn create(&self, user: &User) -> Result<(), CreateUserError> {
-        self.users.create(user).await
+    async fn authors_of(&self, id: &UserId) -> Result<UserAuthors, UserRepositoryError> {
+        self.users.authors_of(id).await
+    }
+
+    async fn create(&self, user: &User, by: Option<&Author>) -> Result<(), CreateUserError> {
+        self.users.create(user, by).await
     }
 
     async fn change(
         &self,
         id: &UserId,
         change: &UserChange,
+        by: Option<&Author>,
     ) -> Result<Option<User>, UserRepositoryError> {
-        let changed = self.users.change(id, change).await?;
+        let changed = self.users.change(id, change, by).await?;
         if let Some(user) = &changed {
             self.classes.learn(id, user.priority);
         }
@@ -317,7 +325,11 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn create(&self, _: &User) -> Result<(), CreateUserError> {
+        async fn authors_of(&self, _: &UserId) -> Result<UserAuthors, UserRepositoryError> {
+            Ok(UserAuthors::default())
+        }
+
+        async fn create(&self, _: &User, _: Option<&Author>) -> Result<(), CreateUserError> {
             Ok(())
         }
 
@@ -325,6 +337,7 @@ mod tests {
             &self,
             _: &UserId,
             _: &UserChange,
+            _: Option<&Author>,
         ) -> Result<Option<User>, UserRepositoryError> {
             Ok(None)
         }

@@ -7,6 +7,9 @@ use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 /// The longest identifier, in characters.
 pub const MAX_ID_LENGTH: usize = 64;
 
+/// How the alias of an erased user begins.
+const ALIAS: &str = "erased-";
+
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -23,6 +26,9 @@ pub enum IdError {
     /// nobody could ask for what has such an identifier.
     #[error("must not be . or .., which mean something else in a path")]
     DotSegment,
+    /// It begins like the alias of an erased user.
+    #[error("must not begin with {ALIAS}, which stands for users who were erased")]
+    Alias,
     /// A character is outside of `A-Za-z0-9._~-`.
     #[error("contains {character:?}; only A-Z a-z 0-9 . _ ~ - are allowed")]
     BadCharacter {
@@ -118,11 +124,22 @@ identifier!(
 );
 
 impl UserId {
+    /// Like [`Self::new`], for a user who may be a new one: nobody is to look like an erased user.
+    ///
+    /// # Errors
+    /// [`IdError::Alias`], too.
+    pub fn of_new(text: &str) -> Result<Self, IdError> {
+        if text.starts_with(ALIAS) {
+            return Err(IdError::Alias);
+        }
+        Self::new(text)
+    }
+
     /// Stands for a user who was erased, and says nothing of whom: `erased-` and 32 digits of a
     /// random number.
     #[must_use]
     pub fn alias(random: u128) -> Self {
-        Self(format_smolstr!("erased-{random:032x}"))
+        Self(format_smolstr!("{ALIAS}{random:032x}"))
     }
 }
 
@@ -137,6 +154,17 @@ mod tests {
         }
         assert_eq!(UserId::from(1), UserId::new("1").unwrap());
         assert_eq!(UserId::from(u64::MAX).as_str(), "18446744073709551615");
+    }
+
+    /// It stays readable and can be asked for.
+    #[test]
+    fn a_new_user_is_not_called_like_an_erased_one() {
+        let alias = UserId::alias(7);
+        assert_eq!(UserId::of_new(alias.as_str()), Err(IdError::Alias));
+        assert_eq!(UserId::of_new("erased-ada"), Err(IdError::Alias));
+        assert_eq!(UserId::of_new("erased").unwrap().as_str(), "erased");
+        assert_eq!(UserId::new(alias.as_str()), Ok(alias.clone()));
+        assert_eq!(UserId::stored(alias.as_str()), Ok(alias));
     }
 
     #[test]

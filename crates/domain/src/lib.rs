@@ -7,6 +7,7 @@
 //! database, runtime or configuration.
 
 pub mod audit;
+pub mod author;
 pub mod claims;
 pub mod event;
 pub mod gate;

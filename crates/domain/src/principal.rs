@@ -1,6 +1,8 @@
 //! Who calls, and for whom they may act.
 
+use crate::author::Author;
 use crate::ids::UserId;
+use crate::time::Timestamp;
 use crate::user::PriorityClass;
 
 /// Who calls, as the face to the outside has proved it. Use cases that concern somebody's tickets
@@ -21,10 +23,12 @@ pub struct Principal {
     pub agent: bool,
     /// Whether it administers.
     pub operator: bool,
-    /// What the log calls a caller that is no user.
+    /// What a caller that is no user is called as an author.
     pub known_as: &'static str,
     /// If its user does not exist, the first order creates it in this class.
     pub enrols_as: Option<PriorityClass>,
+    /// When what it proved itself by is over; `None` if that has no end. A stream ends then.
+    pub until: Option<Timestamp>,
 }
 
 /// The caller may not do this on behalf of that user.
@@ -43,6 +47,7 @@ impl Principal {
             operator: false,
             known_as: "anybody",
             enrols_as: None,
+            until: None,
         }
     }
 
@@ -92,13 +97,12 @@ impl Principal {
         self.user.as_ref() == Some(user)
     }
 
-    /// For the log: who changed something. No user is called like somebody who is none: ids have
-    /// no colon.
+    /// What it is called where it has changed something.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn author(&self) -> Author {
         match &self.user {
-            Some(user) => format!("user:{user}"),
-            None => self.known_as.to_owned(),
+            Some(user) => Author::user(user),
+            None => Author::named(self.known_as),
         }
     }
 
@@ -120,9 +124,9 @@ mod tests {
             Principal::agent(),
             Principal::anybody(),
         ] {
-            let name = principal.name();
-            let imitator = UserId::new(&name).map(Principal::buyer);
-            assert!(imitator.is_ok_and(|user| user.name() != name));
+            let author = principal.author();
+            let imitator = UserId::new(author.as_str()).map(Principal::buyer);
+            assert!(imitator.is_ok_and(|user| user.author() != author));
         }
     }
 }

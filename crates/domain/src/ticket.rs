@@ -59,6 +59,12 @@ impl Status {
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Reserved | Self::Confirmed)
     }
+
+    /// Whether the ticket stays as it is for ever.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !self.is_live()
+    }
 }
 
 /// An order with its verdict, as the ledger keeps it.

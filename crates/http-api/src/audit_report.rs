@@ -196,8 +196,9 @@ mod tests {
 
     use adapter_memory::MemoryStore;
     use async_trait::async_trait;
+    use domain::author::Author;
     use domain::ids::ShowId;
-    use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError};
+    use domain::ports::{CreateShowError, ShowRepository, ShowRepositoryError, TermsSet};
     use domain::show::{Show, ShowStanding};
     use domain::use_cases::audit_shows;
     use port_contracts::{ManualClock, fixtures};
@@ -235,8 +236,21 @@ mod tests {
             }])
         }
 
-        async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
-            ShowRepository::create(&self.0, show).await
+        async fn terms_history(
+            &self,
+            id: &ShowId,
+            after_seq: u64,
+            limit: usize,
+        ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+            self.0.terms_history(id, after_seq, limit).await
+        }
+
+        async fn create(
+            &self,
+            show: &Show,
+            by: Option<&Author>,
+        ) -> Result<ShowStanding, CreateShowError> {
+            ShowRepository::create(&self.0, show, by).await
         }
     }
 
@@ -245,7 +259,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new(fixtures::start()));
         let store = Damaged(MemoryStore::new(clock));
         for show in ["a", "c"] {
-            store.create(&fixtures::show(show, 5)).await.unwrap();
+            store.create(&fixtures::show(show, 5), None).await.unwrap();
         }
         let report = AuditReport::from(audit_shows(&store, &store.0).await.unwrap());
         let shows: Vec<_> = report

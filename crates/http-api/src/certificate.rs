@@ -2,14 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use runtime::error_chain;
-use rustls::crypto::ring;
+use runtime::{error_chain, read_bounded};
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -19,6 +19,9 @@ use tracing::{info, warn};
 
 /// Between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest file, in bytes: a hundred times what authorities hand out.
+const MAX_LENGTH: usize = 1_024 * 1_024;
 
 /// Where the certificate and its key are, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,11 +134,11 @@ impl fmt::Debug for Certificates {
 impl CertificateFiles {
     fn read(&self) -> Result<Contents, CertificateError> {
         let unreadable = "cannot be read; name a PEM file that this process may read";
-        let read = |path: &Path| std::fs::read(path);
         Ok(Contents {
-            certificate: read(&self.certificate)
+            certificate: read_bounded(&self.certificate, MAX_LENGTH)
                 .map_err(|error| self.certificate_error(unreadable, Some(error.into())))?,
-            key: read(&self.key).map_err(|error| self.key_error(unreadable, Some(error.into())))?,
+            key: read_bounded(&self.key, MAX_LENGTH)
+                .map_err(|error| self.key_error(unreadable, Some(error.into())))?,
         })
     }
 
@@ -153,12 +156,25 @@ impl CertificateFiles {
             let what = "has no private key in it; write it as PEM, without a password";
             self.key_error(what, Some(error.into()))
         })?;
-        let pair = CertifiedKey::from_der(chain, key, &ring::default_provider());
-        pair.map_err(|error| {
-            let what = "does not fit the certificate of tls.certificate_file; \
-                        name the key that the certificate was made for";
+        let key = any_supported_type(&key).map_err(|error| {
+            let what = "has a key of a type that is not supported; take RSA of 2048 to 4096 bits, \
+                        ECDSA on P-256 or P-384, or Ed25519";
             self.key_error(what, Some(error.into()))
-        })
+        })?;
+        let is_for = |certificate: &CertificateDer<'static>| {
+            CertifiedKey::new(vec![certificate.clone()], key.clone()).keys_match()
+        };
+        let Err(error) = chain.first().map_or(Ok(()), is_for) else {
+            return Ok(CertifiedKey::new(chain, key));
+        };
+        if chain.iter().skip(1).any(|later| is_for(later).is_ok()) {
+            let what = "is in the wrong order; put the server's own certificate first, \
+                        then those that vouch for it";
+            return Err(self.certificate_error(what, None));
+        }
+        let what = "does not fit the certificate of tls.certificate_file; \
+                    name the key that the certificate was made for";
+        Err(self.key_error(what, Some(error.into())))
     }
 
     fn certificate_error(
@@ -185,5 +201,75 @@ impl CertificateFiles {
             what,
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::generate_simple_self_signed;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// On the curve P-521, and of nobody.
+    const UNSUPPORTED: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBbOIGUraEh3DEHE9r\n\
+        0dO5Ti4d7xv1vAEwrGc9s906UNlEytq+pp8dTwlpCDOY4+vikkMwCYD1NU5rhDaZ\n\
+        ICrK6FKhgYkDgYYABADDkYcXiy6ESzwQk6C5Xa44phnCOBBLDrPEyCUtk9avGBfF\n\
+        wrLaVg+K47WfDsyw8kxoj/O8E1sCxYe/xLONdcTq+QFPV5fPD01gcYNREPnBNGgJ\n\
+        5nRyiPNMk3pqDOTkYGCsaotvcP1frgbK0DKB2WREod05KEhv5iD2i5uE9yoYzJqQ\n\
+        tA==\n\
+        -----END PRIVATE KEY-----\n";
+
+    /// A certificate and its key, as PEM.
+    fn pair() -> (String, String) {
+        let pair = generate_simple_self_signed(["tickets.test".to_owned()]).unwrap();
+        (pair.cert.pem(), pair.signing_key.serialize_pem())
+    }
+
+    fn loaded(certificate: &str, key: &str) -> Result<Certificates, String> {
+        let directory = TempDir::new().unwrap();
+        let files = CertificateFiles {
+            certificate: directory.path().join("certificate.pem"),
+            key: directory.path().join("key.pem"),
+        };
+        std::fs::write(&files.certificate, certificate).unwrap();
+        std::fs::write(&files.key, key).unwrap();
+        Certificates::load(files).map_err(|error| error_chain(&error))
+    }
+
+    #[test]
+    fn a_key_or_a_chain_that_cannot_be_used_is_told_for_what_it_is() {
+        let ((own, key), (other, _)) = (pair(), pair());
+        assert!(loaded(&(own.clone() + &other), &key).is_ok());
+        for (certificate, key, setting, what) in [
+            (
+                own.clone(),
+                UNSUPPORTED,
+                "tls.key_file",
+                "not supported; take RSA",
+            ),
+            (
+                other.clone() + &own,
+                &key,
+                "tls.certificate_file",
+                "own certificate first",
+            ),
+            (other, &key, "tls.key_file", "does not fit the certificate"),
+        ] {
+            let told = loaded(&certificate, key).unwrap_err();
+            assert!(told.starts_with(setting) && told.contains(what), "{told}");
+        }
+    }
+
+    #[test]
+    fn files_without_an_end_are_given_up() {
+        let (certificate, key) = pair();
+        let endless = " ".repeat(2 * 1_024 * 1_024);
+        let told = loaded(&(certificate.clone() + &endless), &key).unwrap_err();
+        assert!(told.starts_with("tls.certificate_file"), "{told}");
+        assert!(told.ends_with("longer than 1048576 bytes"), "{told}");
+        let told = loaded(&certificate, &(key + &endless)).unwrap_err();
+        assert!(told.starts_with("tls.key_file"), "{told}");
     }
 }

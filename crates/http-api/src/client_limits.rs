@@ -1,8 +1,10 @@
 //! What one client may ask for, and who the client is.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
@@ -10,8 +12,10 @@ use actix_web::http::Method;
 use actix_web::http::header::{FORWARDED, HeaderValue, X_FORWARDED_FOR};
 use domain::ids::UserId;
 use domain::receipt::Opened;
+use futures_util::future::Either;
 use limits::{
-    Concurrent, Exceeded, Forwarding, Limit, Network, Place, Rate, Subject, TrustedProxies,
+    Asked, Concurrent, Exceeded, Forwarding, Limit, Network, Place, Rate, SharedTokens, Subject,
+    TrustedProxies,
 };
 use parking_lot::Mutex;
 use tokio::time::sleep;
@@ -36,24 +40,32 @@ pub struct ClientLimitSettings {
 
 /// The limits of single clients. All of them are asked here.
 pub struct ClientLimits {
-    orders_per_user: Option<Limit>,
-    orders_per_address: Option<Limit>,
-    requests_per_address: Option<Limit>,
-    wrong_ids_per_address: Option<Limit>,
+    orders_per_user: Option<Arc<Limit>>,
+    orders_per_address: Option<Arc<Limit>>,
+    requests_per_address: Option<Arc<Limit>>,
+    wrong_ids_per_address: Option<Arc<Limit>>,
     connections_per_address: Option<Arc<Concurrent>>,
     streams_per_address: Option<Arc<Concurrent>>,
     proxies: TrustedProxies,
     guesses: GuessLog,
+    wrong_ids: AtomicU64,
 }
 
 /// The client has so many connections past its limit that it is not even told.
 pub(crate) struct NotTold;
 
 impl ClientLimits {
-    /// Nobody has asked for anything yet.
+    /// Nobody has asked for anything yet. With `tokens` rates are those of all processes together.
     #[must_use]
-    pub fn new(settings: &ClientLimitSettings, proxies: TrustedProxies) -> Self {
-        let limit = |name, rate: Option<Rate>| rate.map(|rate| Limit::new(name, rate));
+    pub fn new(
+        settings: &ClientLimitSettings,
+        proxies: TrustedProxies,
+        tokens: Option<&Arc<SharedTokens>>,
+    ) -> Self {
+        let limit = |name, rate: Option<Rate>| {
+            let limit = rate.map(|rate| Limit::new(name, rate, tokens));
+            limit.map(Arc::new)
+        };
         let concurrent =
             |name, max: Option<usize>| max.map(|max| Arc::new(Concurrent::new(name, max)));
         Self {
@@ -68,6 +80,7 @@ impl ClientLimits {
             streams_per_address: concurrent("streams_per_address", settings.streams_per_address),
             proxies,
             guesses: GuessLog::default(),
+            wrong_ids: AtomicU64::new(0),
         }
     }
 
@@ -83,7 +96,7 @@ impl ClientLimits {
                 &self.requests_per_address,
                 &self.wrong_ids_per_address,
             ];
-            limits.into_iter().flatten().for_each(Limit::sweep);
+            limits.into_iter().flatten().for_each(|limit| limit.sweep());
         }
     }
 
@@ -101,7 +114,7 @@ impl ClientLimits {
 
     /// Takes the request's token of its address, before anything else is known of it. The path
     /// is that by which routes are found.
-    pub(crate) fn admit(&self, request: &HttpRequest) -> Result<(), Exceeded> {
+    pub(crate) fn admit(&self, request: &HttpRequest) -> Asked {
         let path = request.match_info().as_str();
         let limit = if path == "/tickets" && request.method() == Method::POST {
             &self.orders_per_address
@@ -113,39 +126,48 @@ impl ClientLimits {
         };
         match limit {
             Some(limit) => limit.take(Subject::Address(self.client(request))),
-            None => Ok(()),
+            None => unlimited(),
         }
     }
 
     /// Takes the token of an order's user, before anything is asked of the store.
-    pub(crate) fn admit_order_of(&self, user: &UserId) -> Result<(), Exceeded> {
+    pub(crate) fn admit_order_of(&self, user: &UserId) -> Asked {
         match &self.orders_per_user {
             Some(limit) => limit.take(Subject::User(user.as_str())),
-            None => Ok(()),
+            None => unlimited(),
         }
     }
 
     /// Before a ticket is looked for: an id that is none of the client's takes a token. Without
     /// one, ids of before are refused, too, right or wrong, because they can be guessed. A sealed
     /// one cannot, so others on the same address are not kept from their tickets.
-    pub(crate) fn admit_id<'o>(
+    pub(crate) async fn admit_id<'o>(
         &self,
         client: Network,
         open: impl FnOnce() -> Option<Opened<'o>>,
     ) -> Result<(), Exceeded> {
+        let opened = open();
+        if opened.is_none() {
+            self.wrong_ids.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(limit) = &self.wrong_ids_per_address else {
             return Ok(());
         };
         let address = Subject::Address(client);
-        let admitted = match open() {
+        let admitted = match opened {
             Some(opened) if opened.is_sealed() => Ok(()),
-            Some(_) => limit.check(address),
-            None => limit.take(address),
+            Some(_) => limit.check(address).await,
+            None => limit.take(address).await,
         };
         if admitted.is_err() {
             self.guesses.note(client);
         }
         admitted
+    }
+
+    /// How many ids were none of the client's since the last call.
+    pub(crate) fn count_wrong_ids(&self) -> u64 {
+        self.wrong_ids.swap(0, Ordering::Relaxed)
     }
 
     /// Counts a connection until the result is dropped. A trusted proxy may have any number.
@@ -185,6 +207,10 @@ impl ClientLimits {
 
 const GONE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
+fn unlimited() -> Asked {
+    Either::Left(ready(Ok(())))
+}
+
 /// The client of a WebSocket or an event stream.
 pub(crate) struct StreamClient {
     limits: Arc<ClientLimits>,
@@ -194,11 +220,11 @@ pub(crate) struct StreamClient {
 
 impl StreamClient {
     /// As [`ClientLimits::admit_id`].
-    pub(crate) fn admit_id<'o>(
+    pub(crate) async fn admit_id<'o>(
         &self,
         open: impl FnOnce() -> Option<Opened<'o>>,
     ) -> Result<(), Exceeded> {
-        self.limits.admit_id(self.client, open)
+        self.limits.admit_id(self.client, open).await
     }
 }
 
@@ -251,6 +277,7 @@ impl LoggedGuesses {
 mod tests {
     use actix_web::test::TestRequest;
     use domain::receipt::{IdempotencyKey, ProcessId, Receipts};
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -267,7 +294,7 @@ mod tests {
             wrong_ids_per_address: rate,
             ..ClientLimitSettings::default()
         };
-        ClientLimits::new(&settings, "127.0.0.1".parse().unwrap())
+        ClientLimits::new(&settings, "127.0.0.1".parse().unwrap(), None)
     }
 
     #[test]
@@ -289,9 +316,9 @@ mod tests {
         let limits = once_an_hour();
         let admitted = |method: Method, path: &str| {
             let request = TestRequest::with_uri(path).method(method);
-            limits
-                .admit(&request.to_http_request())
-                .map_err(|it| it.policy())
+            let asked = limits.admit(&request.to_http_request());
+            let admitted = asked.now_or_never().unwrap();
+            admitted.map_err(|it| it.policy())
         };
         admitted(Method::POST, "/tickets").unwrap();
         for path in ["/tickets", "/tickets?a=b", "/%74ickets"] {
@@ -315,15 +342,17 @@ mod tests {
             panic!("not two names");
         };
         let limits = once_an_hour();
+        let admitted = |client, id| {
+            let asked = limits.admit_id(client, || receipts.open(id?));
+            asked.now_or_never().unwrap()
+        };
         for _ in 0..9 {
-            limits.admit_id(at(1), || receipts.open(of_before)).unwrap();
+            admitted(at(1), Some(of_before)).unwrap();
         }
-        limits.admit_id(at(1), || None).unwrap();
-        limits.admit_id(at(1), || None).unwrap_err();
-        limits
-            .admit_id(at(1), || receipts.open(of_before))
-            .unwrap_err();
-        limits.admit_id(at(1), || receipts.open(sealed)).unwrap();
-        limits.admit_id(at(2), || receipts.open(of_before)).unwrap();
+        admitted(at(1), None).unwrap();
+        admitted(at(1), None).unwrap_err();
+        admitted(at(1), Some(of_before)).unwrap_err();
+        admitted(at(1), Some(sealed)).unwrap();
+        admitted(at(2), Some(of_before)).unwrap();
     }
 }

@@ -8,10 +8,10 @@
 
 use std::cell::Cell;
 use std::io::{self, Error, ErrorKind};
+use std::mem::replace;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,11 +21,15 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use crate::open_connections::OpenConnection;
+use crate::patience::Patience;
 use crate::problem::ApiError;
-use crate::streams::Streams;
+use crate::streams::{AT_ONCE, Streams};
 
 /// What is read of one client before others have their turn, in bytes.
 const TURN: usize = 8 * 1_024;
+/// What is read at once over HTTP/2, where a request may have a few bytes. The HTTP server reads
+/// again for each request that it starts.
+const TURN_OF_STREAMS: usize = 1_024;
 /// What is read of a client that has not been answered yet, in bytes: enough to see that it
 /// is gone.
 const AHEAD: usize = 8 * 1_024;
@@ -34,25 +38,34 @@ const AHEAD: usize = 8 * 1_024;
 /// here counts the same for both.
 pub(crate) type Transport = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// Tells a client of HTTP/2 to ask over another connection: `GOAWAY` without an error, for all
-/// streams that it may still begin (RFC 9113, section 6.8).
-const GO_AWAY: &[u8] = &[
-    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0,
-];
+/// All streams that a client of HTTP/2 may still begin.
+const ANY_STREAM: u32 = u32::MAX >> 1;
+
+/// Tells a client of HTTP/2 to ask over another connection: `GOAWAY` without an error (RFC 9113,
+/// section 6.8). Streams after the `last` are not answered.
+fn go_away(last: u32) -> [u8; 17] {
+    let [a, b, c, d] = last.to_be_bytes();
+    [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]
+}
+
+/// The `SETTINGS` with which HTTP/2 begins, and how many streams a client may have open (RFC 9113,
+/// section 6.5.2), which the HTTP server does not say. Settings of our own would be acknowledged
+/// to it, which it takes for an error.
+fn with_max_streams(settings: &[u8]) -> Vec<u8> {
+    const SETTINGS: u8 = 4;
+    const MAX_STREAMS: [u8; 6] = [0, 3, 0, 0, 0, AT_ONCE];
+    if let [high, middle, low, SETTINGS, rest @ ..] = settings
+        && let Some(length) = low.checked_add(6)
+    {
+        let header = [*high, *middle, length, SETTINGS];
+        let (flags, settings) = rest.split_at(rest.len().min(5));
+        return [&header, flags, &MAX_STREAMS, settings].concat();
+    }
+    settings.to_vec()
+}
 
 /// Ends when the server stops.
 pub(crate) type Stop = Pin<Box<dyn Future<Output = ()>>>;
-
-/// How long a client may keep the service waiting.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// From a request's first byte to its last.
-    pub(crate) request: Duration,
-    /// From the moment that the system takes nothing more of an answer until it has taken all.
-    pub(crate) answer: Duration,
-    /// Between two requests. Over HTTP/1.1 the HTTP server sees to it.
-    pub(crate) keep_alive: Duration,
-}
 
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,13 +209,15 @@ impl Client {
         }
     }
 
-    fn receive(&self, bytes: usize) {
-        if self.streams.is_some() {
-            return;
+    fn receive(&self, bytes: &[u8]) {
+        if let Some(streams) = &self.streams {
+            return streams.receive(bytes);
         }
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.start_clock(),
-            Phase::Answering | Phase::Streaming => self.ahead.set(self.ahead.get() + bytes),
+            Phase::Answering | Phase::Streaming => {
+                self.ahead.set(self.ahead.get() + bytes.len());
+            }
             Phase::Upgraded => {}
         }
     }
@@ -220,7 +235,7 @@ impl Client {
         if let Some(streams) = &self.streams
             && streams.are_used()
         {
-            return streams.due(self.patience.answer, self.patience.keep_alive);
+            return streams.due(&self.patience);
         }
         match self.phase.get() {
             Phase::Receiving | Phase::AwaitingBody | Phase::Draining => self.due.get(),
@@ -257,8 +272,9 @@ pub(crate) struct ClientStream {
     is_given_up: bool,
     /// Over HTTP/2.
     stop: Option<Stop>,
-    /// `GOAWAY` was written.
     has_said_goodbye: bool,
+    /// The server's settings were written.
+    has_greeted: bool,
     /// Fires at the next time that is due or before: it is not set anew for each request.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -275,9 +291,14 @@ impl ClientStream {
         Self {
             transport,
             client: Rc::new(Client::new(connection, patience, streams)),
+            turn: if stop.is_some() {
+                TURN_OF_STREAMS
+            } else {
+                TURN
+            },
+            has_greeted: stop.is_none(),
             stop,
             has_said_goodbye: false,
-            turn: TURN,
             is_held_back: false,
             is_blocked: false,
             answer_due: None,
@@ -288,6 +309,44 @@ impl ClientStream {
 
     pub(crate) const fn client(&self) -> &Rc<Client> {
         &self.client
+    }
+
+    fn begin_turn(&mut self) {
+        let is_http2 = self.client.streams.is_some();
+        self.turn = if is_http2 { TURN_OF_STREAMS } else { TURN };
+    }
+
+    /// Reads no more than is left of the turn.
+    fn poll_turn(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buffer.remaining().min(self.turn);
+        let mut some = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.transport).poll_read(context, &mut some))?;
+        let read = some.filled();
+        self.turn -= read.len();
+        if !read.is_empty() {
+            self.client.receive(read);
+        }
+        let read = read.len();
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Over HTTP/2: writes the server's first `bytes`, which are its settings.
+    fn greet(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let settings = with_max_streams(bytes);
+        let written = ready!(Pin::new(&mut self.transport).poll_write(context, &settings))?;
+        self.has_greeted = true;
+        // A new connection has room for them.
+        let is_whole = written == settings.len();
+        Poll::Ready(if is_whole {
+            Ok(bytes.len())
+        } else {
+            Err(ErrorKind::WriteZero.into())
+        })
     }
 
     /// Whether `due` is over; if not, the connection is looked at again by then.
@@ -314,7 +373,7 @@ impl ClientStream {
         let phase = self.client.phase.get();
         if phase == Phase::Upgraded {
             // Says itself when it has heard enough. It hears, and the turn ends with this.
-            self.turn = TURN;
+            self.begin_turn();
             return Ok(());
         }
         self.is_blocked = true;
@@ -332,11 +391,10 @@ impl ClientStream {
     }
 
     /// Over HTTP/2. Nothing of a frame is left to write unless the system is blocked.
-    fn say_goodbye(&mut self, context: &mut Context<'_>) {
-        if !self.is_blocked && !self.has_said_goodbye {
-            self.has_said_goodbye = true;
+    fn say_goodbye(&mut self, last: u32, context: &mut Context<'_>) {
+        if !self.is_blocked {
             // Who is gone, or does not read, cannot be told.
-            let _told = Pin::new(&mut self.transport).poll_write(context, GO_AWAY);
+            let _told = Pin::new(&mut self.transport).poll_write(context, &go_away(last));
         }
     }
 
@@ -349,8 +407,8 @@ impl ClientStream {
     /// that waits for a body still answers.
     fn give_up(&mut self, context: &mut Context<'_>) {
         self.is_given_up = true;
-        if self.client.streams.is_some() {
-            return self.say_goodbye(context);
+        if let Some(streams) = &self.client.streams {
+            return self.say_goodbye(streams.last(), context);
         }
         match self.client.phase.get() {
             Phase::AwaitingBody => self.client.is_late.set(true),
@@ -385,14 +443,8 @@ impl AsyncRead for ClientStream {
             return Poll::Pending;
         }
         if this.turn > 0 {
-            let before = buffer.filled().len();
-            let polled = Pin::new(&mut this.transport).poll_read(context, buffer);
-            let read = buffer.filled().len() - before;
+            let polled = this.poll_turn(context, buffer);
             if polled.is_ready() {
-                this.turn = this.turn.saturating_sub(read);
-                if read > 0 {
-                    this.client.receive(read);
-                }
                 return polled;
             }
         } else if this.is_blocked {
@@ -423,6 +475,9 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if !this.has_greeted {
+            return this.greet(bytes, context);
+        }
         if !this.is_blocked
             && let Some(error) = unexplained(bytes)
         {
@@ -447,16 +502,14 @@ impl AsyncWrite for ClientStream {
         ready!(flushed)?;
         this.is_blocked = false;
         this.answer_due = None;
-        this.turn = TURN;
-        if this.client.is_leaving.get() {
-            this.say_goodbye(context);
-            if this
-                .client
-                .streams
-                .as_ref()
-                .is_some_and(|streams| !streams.are_open())
-            {
-                this.is_given_up = true;
+        this.begin_turn();
+        if this.client.is_leaving.get() && !this.is_given_up {
+            if !replace(&mut this.has_said_goodbye, true) {
+                this.say_goodbye(ANY_STREAM, context);
+            }
+            let streams = this.client.streams.as_ref();
+            if streams.is_some_and(|streams| !streams.are_open()) {
+                this.give_up(context);
                 context.waker().wake_by_ref();
             }
         }
@@ -468,7 +521,7 @@ impl AsyncWrite for ClientStream {
             let _after_others = pin!(yield_now()).poll(context);
         }
         let due = this.client.due();
-        if this.poll_due(due, context) {
+        if !this.client.is_ahead() && this.poll_due(due, context) {
             context.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))
@@ -479,10 +532,19 @@ impl AsyncWrite for ClientStream {
     }
 }
 
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if let Some(streams) = &self.client.streams {
+            streams.wake_senders();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;

@@ -16,7 +16,7 @@ use futures_util::Stream;
 use tokio::time::sleep;
 
 /// Nothing wakes who waits for a reset once the request has come as a whole.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A request's body that both its handler and [`GivenUp`] look at.
 struct Shared {
@@ -69,11 +69,24 @@ impl GivenUp {
     }
 
     /// Ends when the client has given up. A handler that waits for the body hears of that itself.
-    pub(crate) async fn wait(self) {
+    pub(crate) async fn wait(&self) {
         loop {
             sleep(LOOK_AGAIN).await;
             if poll_fn(|context| Poll::Ready(self.look(context))).await {
                 return;
+            }
+        }
+    }
+
+    /// Drops what comes of the body, which no handler reads any more. Returns whether the client
+    /// has given up.
+    pub(crate) fn drain(&self, context: &mut Context<'_>) -> bool {
+        let mut shared = self.0.borrow_mut();
+        loop {
+            match shared.poll(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_))) => return true,
+                Poll::Ready(None) | Poll::Pending => return false,
             }
         }
     }

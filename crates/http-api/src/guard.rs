@@ -9,7 +9,8 @@ use domain::ports::Clock;
 use domain::principal::Principal;
 use domain::time::Timestamp;
 use domain::user::PriorityClass;
-use futures_util::future::{Either, FutureExt, LocalBoxFuture};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, TryFutureExt};
+use limits::Exceeded;
 use secrecy::SecretString;
 use tokens::{Identity, Verifier};
 
@@ -90,8 +91,17 @@ impl Guard {
     /// the handshake of a WebSocket or an `EventSource`.
     pub(crate) fn identify_listener(&self, request: &HttpRequest) -> Identified {
         match LiveTickets::given(request.query_string()) {
-            Some(ticket) if self.tokens.is_some() => now(self.live_tickets.redeem(&ticket)),
+            Some(ticket) if self.tokens.is_some() => now(self.live_tickets.check(&ticket)),
             _ => self.identify(request),
+        }
+    }
+
+    /// Takes the ticket by which [`Self::identify_listener`] knew the caller, if it was by one:
+    /// when its stream is opened, so that a request that fails for another reason can be repeated.
+    pub(crate) fn take_live_ticket(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        match LiveTickets::given(request.query_string()) {
+            Some(ticket) if self.tokens.is_some() => self.live_tickets.take(&ticket),
+            _ => Ok(()),
         }
     }
 
@@ -115,11 +125,11 @@ impl Guard {
             });
         }
         then(self.identify(request), |principal| {
-            if principal.operator {
+            now(if principal.operator {
                 Ok(principal)
             } else {
                 Err(ApiError::NoOperator)
-            }
+            })
         })
     }
 
@@ -131,10 +141,18 @@ impl Guard {
     ) -> Identified {
         let limits = Arc::clone(limits);
         then(self.identify(request), move |principal| {
-            if let Some(user) = principal.only_user() {
-                limits.admit_order_of(user)?;
+            let Some(user) = principal.only_user() else {
+                return now(Ok(principal));
+            };
+            let asked = limits.admit_order_of(user);
+            let admitted = |asked: Result<(), Exceeded>| {
+                asked?;
+                Ok(principal)
+            };
+            match asked {
+                Either::Left(known) => now(admitted(known.into_inner())),
+                Either::Right(waits) => Either::Right(waits.map(admitted).boxed_local()),
             }
-            Ok(principal)
         })
     }
 
@@ -144,12 +162,16 @@ impl Guard {
     }
 }
 
-fn then(found: Identified, next: impl FnOnce(Arc<Principal>) -> Found + 'static) -> Identified {
+fn then(
+    found: Identified,
+    next: impl FnOnce(Arc<Principal>) -> Identified + 'static,
+) -> Identified {
     match found {
-        Either::Left(found) => now(found.into_inner().and_then(next)),
-        Either::Right(found) => {
-            Either::Right(found.map(|found| found.and_then(next)).boxed_local())
-        }
+        Either::Left(found) => match found.into_inner() {
+            Ok(principal) => next(principal),
+            Err(error) => now(Err(error)),
+        },
+        Either::Right(found) => Either::Right(found.and_then(next).boxed_local()),
     }
 }
 
@@ -166,6 +188,7 @@ fn principal(identity: &Identity, create_users: bool) -> Arc<Principal> {
         known_as: "a token without a user",
         enrols_as: (create_users && is_buyer)
             .then(|| identity.priority.unwrap_or(PriorityClass::Standard)),
+        until: Some(identity.expires_at),
     })
 }
 

@@ -3,10 +3,12 @@
 
 mod access;
 mod admin_token;
+mod admission;
 mod audit_report;
 mod certificate;
 mod client_limits;
 mod client_stream;
+mod frames;
 mod given_up;
 mod guard;
 mod health;
@@ -17,6 +19,7 @@ mod live;
 mod live_tickets;
 mod open_connections;
 mod parameters;
+mod patience;
 mod problem;
 mod routes;
 mod server;

@@ -1,9 +1,9 @@
 //! Tickets by which browsers listen: they cannot send `Authorization` with the handshake of a
 //! WebSocket or an `EventSource`, and a token does not belong into a URL, which ends up in logs.
 //!
-//! A ticket holds the principal that asked for it, signed. So any process takes it, and each
-//! process takes it once. Only the newest secret counts: others are kept for ids, and may be known
-//! to somebody.
+//! A ticket holds the principal that asked for it, and the end of that one's token, signed. So any
+//! process takes it, and each process takes it once. Only the newest secret counts: others are kept
+//! for ids, and may be known to somebody.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,23 +23,34 @@ use crate::problem::{ApiError, Unproved};
 const LIFETIME_SECONDS: u32 = 30;
 const TAG: usize = 32;
 const NONCE: usize = 16;
-/// Flags, the end of the lifetime, and the nonce.
-const FIXED: usize = 1 + 8 + NONCE;
+/// Flags, the end of the lifetime, the end of the token, and the nonce.
+const FIXED: usize = 1 + 8 + 8 + NONCE;
+/// For a token without an end.
+const NO_END: i64 = i64::MAX;
 const AGENT: u8 = 1;
 const OPERATOR: u8 = 2;
+
+/// Says which ticket it is: its end, and its nonce.
+type Place = (i64, [u8; NONCE]);
+
+/// A ticket that is right and in its time.
+struct Opened {
+    principal: Principal,
+    place: Place,
+}
 
 /// Issues tickets and takes them.
 pub(crate) struct LiveTickets {
     key: [u8; 32],
     clock: Arc<dyn Clock>,
-    /// Those that were taken and are not over: their ends, and their nonces.
-    taken: Mutex<BTreeSet<(i64, [u8; NONCE])>>,
+    /// Those that were taken and are not over.
+    taken: Mutex<BTreeSet<Place>>,
 }
 
 impl LiveTickets {
     pub(crate) fn new(secret: &str, clock: Arc<dyn Clock>) -> Self {
         Self {
-            key: blake3::derive_key("tickets 2026 live ticket v1", secret.as_bytes()),
+            key: blake3::derive_key("tickets 2026 live ticket v2", secret.as_bytes()),
             clock,
             taken: Mutex::default(),
         }
@@ -54,6 +65,8 @@ impl LiveTickets {
         let operator = if principal.operator { OPERATOR } else { 0 };
         ticket.push(agent | operator);
         ticket.extend(ends.as_micros().to_be_bytes());
+        let until = principal.until.map_or(NO_END, Timestamp::as_micros);
+        ticket.extend(until.to_be_bytes());
         ticket.extend(rand::random::<[u8; NONCE]>());
         ticket.extend(user.as_bytes());
         let tag = blake3::keyed_hash(&self.key, &ticket);
@@ -68,8 +81,32 @@ impl LiveTickets {
         pairs.find_map(|(name, value)| (name == "ticket").then_some(value))
     }
 
-    /// The caller to whom the ticket was given.
-    pub(crate) fn redeem(&self, ticket: &str) -> Result<Arc<Principal>, ApiError> {
+    /// The caller to whom the ticket was given, which stays good until it is taken.
+    pub(crate) fn check(&self, ticket: &str) -> Result<Arc<Principal>, ApiError> {
+        let opened = self.open(ticket)?;
+        if self.taken.lock().contains(&opened.place) {
+            return Err(Unproved::LiveTicket.into());
+        }
+        Ok(Arc::new(opened.principal))
+    }
+
+    /// Takes the ticket: of several calls one succeeds.
+    pub(crate) fn take(&self, ticket: &str) -> Result<(), ApiError> {
+        let mut taken = self.taken.lock();
+        // Reads the clock after whoever has forgotten tickets that are over.
+        let opened = self.open(ticket)?;
+        let now = self.clock.now().as_micros();
+        while taken.first().is_some_and(|(ends, _)| *ends <= now) {
+            taken.pop_first();
+        }
+        if taken.insert(opened.place) {
+            Ok(())
+        } else {
+            Err(Unproved::LiveTicket.into())
+        }
+    }
+
+    fn open(&self, ticket: &str) -> Result<Opened, ApiError> {
         let forged = || ApiError::from(Unproved::LiveTicket);
         let ticket = URL_SAFE_NO_PAD.decode(ticket).map_err(|_| forged())?;
         let (said, tag) = ticket.split_last_chunk::<TAG>().ok_or_else(forged)?;
@@ -78,34 +115,32 @@ impl LiveTickets {
         }
         let (&[flags], rest) = said.split_first_chunk().ok_or_else(forged)?;
         let (ends, rest) = rest.split_first_chunk().ok_or_else(forged)?;
+        let (until, rest) = rest.split_first_chunk().ok_or_else(forged)?;
         let (nonce, user) = rest.split_first_chunk::<NONCE>().ok_or_else(forged)?;
-        let ends = i64::from_be_bytes(*ends);
+        let [ends, until] = [ends, until].map(|instant| i64::from_be_bytes(*instant));
         let user = std::str::from_utf8(user).map_err(|_| forged())?;
         let user = match user {
             "" => None,
             user => Some(UserId::new(user).map_err(|_| forged())?),
         };
-        let latest = self
-            .clock
-            .now()
-            .plus_seconds(2 * LIFETIME_SECONDS)
-            .as_micros();
-        let now = self.clock.now().as_micros();
-        let mut taken = self.taken.lock();
-        while taken.first().is_some_and(|(ends, _)| *ends <= now) {
-            taken.pop_first();
-        }
+        let now = self.clock.now();
+        let latest = now.plus_seconds(2 * LIFETIME_SECONDS).as_micros();
+        let now = now.as_micros();
         // Of a process whose clock is ahead, but none that was made for years.
-        if ends <= now || ends > latest || !taken.insert((ends, *nonce)) {
+        if ends <= now || ends > latest || until <= now {
             return Err(forged());
         }
-        Ok(Arc::new(Principal {
+        let until = (until != NO_END).then(|| Timestamp::from_micros(until));
+        let principal = Principal {
             user,
             agent: flags & AGENT != 0,
             operator: flags & OPERATOR != 0,
             known_as: "a token without a user",
             enrols_as: None,
-        }))
+            until: until.transpose().map_err(|_| forged())?,
+        };
+        let place = (ends, *nonce);
+        Ok(Opened { principal, place })
     }
 }
 
@@ -127,11 +162,45 @@ mod tests {
         let buyer = Principal::buyer(UserId::from(7));
         let (ticket, ends) = tickets.issue(&buyer);
         assert_eq!(ends, at(LIFETIME_SECONDS));
-        assert_eq!(tickets.redeem(&ticket).unwrap().user, buyer.user);
-        assert!(tickets.redeem(&ticket).is_err());
+        // Looking does not take it.
+        for _ in 0..2 {
+            assert_eq!(tickets.check(&ticket).unwrap().user, buyer.user);
+        }
+        tickets.take(&ticket).unwrap();
+        assert!(tickets.take(&ticket).is_err());
+        assert!(tickets.check(&ticket).is_err());
         let (late, _) = tickets.issue(&buyer);
         clock.set(ends);
-        assert!(tickets.redeem(&late).is_err());
+        assert!(tickets.check(&late).is_err());
+        assert!(tickets.take(&late).is_err());
+    }
+
+    #[test]
+    fn of_those_who_come_at_once_one_takes_the_ticket() {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let tickets = LiveTickets::new("a secret of the tests", clock);
+        let (ticket, _) = tickets.issue(&Principal::agent());
+        let taken = std::thread::scope(|scope| {
+            let takers = [(); 8].map(|()| scope.spawn(|| tickets.take(&ticket).is_ok()));
+            takers.map(|taker| taker.join().unwrap())
+        });
+        assert_eq!(taken.iter().filter(|taken| **taken).count(), 1);
+    }
+
+    #[test]
+    fn a_ticket_ends_with_the_token_that_asked_for_it() {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let tickets = LiveTickets::new("a secret of the tests", clock.clone());
+        let until = Some(at(LIFETIME_SECONDS - 1));
+        let buyer = Principal {
+            until,
+            ..Principal::buyer(UserId::from(7))
+        };
+        let (ticket, _) = tickets.issue(&buyer);
+        assert_eq!(tickets.check(&ticket).unwrap().until, until);
+        clock.set(at(LIFETIME_SECONDS - 1));
+        assert!(tickets.check(&ticket).is_err());
+        assert!(tickets.take(&ticket).is_err());
     }
 
     /// Whoever learns the secret cannot make one for years.
@@ -141,6 +210,6 @@ mod tests {
         let tickets = LiveTickets::new("a secret of the tests", clock.clone());
         let (ticket, _) = tickets.issue(&Principal::agent());
         clock.set(at(0));
-        assert!(tickets.redeem(&ticket).is_err());
+        assert!(tickets.check(&ticket).is_err());
     }
 }

@@ -73,6 +73,12 @@ pub(crate) fn write_cursor((requested_at, id): (Timestamp, TicketId)) -> String 
     format!("{}.{id}", requested_at.as_micros())
 }
 
+/// A place in a show's history.
+pub(crate) fn sequence_cursor(text: &str) -> Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "must be the next_cursor of an earlier answer")
+}
+
 /// Takes what [`write_cursor`] gave.
 pub(crate) fn read_cursor(text: &str) -> Result<(Timestamp, TicketId), &'static str> {
     text.split_once('.')

@@ -20,10 +20,12 @@ use actix_web::{App, web};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio_util::either::Either;
 
-use crate::client_stream::{ClientStream, Patience, Stop};
+use crate::admission::Admission;
+use crate::client_stream::{ClientStream, Stop};
 use crate::https::{Acceptor, Https};
 use crate::open_connections::{ConnectionLimits, OpenConnection, OpenConnections};
 use crate::parameters::malformed_path;
+use crate::patience::Patience;
 use crate::problem::MAX_BODY;
 use crate::routes;
 use crate::state::{AcceptingState, Process, ProcessState, State};
@@ -194,6 +196,7 @@ impl Parts {
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::PathConfig::default().error_handler(malformed_path))
             .wrap_fn(move |request, inner| admit(&admitting, request, inner))
+            .wrap(Admission(Arc::clone(&limits)))
             .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
             .wrap_fn(move |request, inner| tell(&rules, request, inner))
             .configure(|services| routes::serve(services, accepting.map(State::new)))

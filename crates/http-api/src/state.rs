@@ -1,16 +1,18 @@
 //! What handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use domain::use_cases::BoxOffice;
+use tokio::time::sleep;
 
 use crate::client_limits::ClientLimits;
 use crate::guard::Guard;
 use crate::health::Health;
 use crate::lists::Lists;
 use crate::live::Live;
-use crate::problem::{ApiError, FailureLog};
+use crate::problem::{ApiError, FailureLog, Refusals};
 use crate::traffic::Traffic;
 
 /// What a handler gives.
@@ -28,6 +30,7 @@ pub struct ProcessState {
     pub limits: Arc<ClientLimits>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
+    pub(crate) refusals: Refusals,
 }
 
 impl ProcessState {
@@ -39,6 +42,17 @@ impl ProcessState {
             limits,
             health,
             failures: FailureLog::default(),
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Logs every 10 s how many requests were refused, if any were. Never returns.
+    pub async fn log_refusals(&self) {
+        const PERIOD: Duration = Duration::from_secs(10);
+
+        loop {
+            sleep(PERIOD).await;
+            self.refusals.log(self.limits.count_wrong_ids());
         }
     }
 }

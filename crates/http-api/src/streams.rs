@@ -8,16 +8,23 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::rt::spawn;
 use actix_web::web::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-/// Nothing more is read of a client while so many of its requests are being answered.
-const AT_ONCE: isize = 100;
-/// No client that means well has more of them open.
-const MAX_OPEN: usize = 1_000;
+use crate::frames::Frames;
+use crate::given_up::{GivenUp, LOOK_AGAIN};
+use crate::patience::Patience;
+
+/// So many may a client have open, as it is told. Nothing more is read of it while so many of
+/// its requests are being answered.
+pub(crate) const AT_ONCE: u8 = 100;
+/// No client that means well has more of them open: before it has been told, it may have sent some.
+const MAX_OPEN: usize = 200;
+/// Of a head's frames, in bytes: what a head over HTTP/1.1 may be.
+const MAX_HEAD: usize = 128 * 1_024;
 
 /// All of a connection.
 #[derive(Default)]
@@ -31,7 +38,11 @@ pub(crate) struct Streams {
     endless: Cell<usize>,
     /// Since when a piece of an answer waits for its client to take it, by number.
     untaken: RefCell<BTreeMap<u64, Instant>>,
-    pieces: Cell<u64>,
+    numbers: Cell<u64>,
+    /// What sends answers without end, by number.
+    senders: RefCell<BTreeMap<u64, Waker>>,
+    will_look: Cell<bool>,
+    frames: RefCell<Frames>,
     idle_since: Cell<Option<Instant>>,
     /// What reads of the client.
     reader: RefCell<Option<Waker>>,
@@ -40,18 +51,49 @@ pub(crate) struct Streams {
 impl Streams {
     /// Whether the client asked for enough for now.
     pub(crate) fn are_enough(&self) -> bool {
-        self.answering.get() >= AT_ONCE
+        self.answering.get() >= isize::from(AT_ONCE)
     }
 
     /// Whether the client asked for more than can be meant well.
     pub(crate) fn are_too_many(&self) -> bool {
-        self.open.get() > MAX_OPEN
+        self.open.get() > MAX_OPEN || self.frames.borrow().head_size() > MAX_HEAD
+    }
+
+    /// The client said something.
+    pub(crate) fn receive(self: &Rc<Self>, bytes: &[u8]) {
+        let is_reset = self.frames.borrow_mut().read(bytes, Instant::now());
+        if is_reset && !self.senders.borrow().is_empty() && !self.will_look.replace(true) {
+            let streams = Rc::clone(self);
+            // Not at once for each: a client may send thousands.
+            spawn(async move {
+                sleep(LOOK_AGAIN).await;
+                streams.will_look.set(false);
+                streams.wake_senders();
+            });
+        }
+    }
+
+    /// Has those who send without end see whether they still have a client.
+    pub(crate) fn wake_senders(&self) {
+        for sender in self.senders.take().into_values() {
+            sender.wake();
+        }
+    }
+
+    /// The highest that the client began.
+    pub(crate) fn last(&self) -> u32 {
+        self.frames.borrow().last_stream()
+    }
+
+    fn next_number(&self) -> u64 {
+        self.numbers.replace(self.numbers.get() + 1)
     }
 
     /// Wakes the reader once more may be read.
     pub(crate) fn wake_later(&self, reader: &Waker) {
         if self.are_enough() {
             self.reader.replace(Some(reader.clone()));
+            self.frames.borrow_mut().restart_clock(Instant::now());
         }
     }
 
@@ -65,14 +107,18 @@ impl Streams {
         self.are_open() || self.idle_since.get().is_some()
     }
 
-    /// When the connection is to be given up: its client does not take a piece within `answer`,
-    /// or asks for nothing within `keep_alive`.
-    pub(crate) fn due(&self, answer: Duration, keep_alive: Duration) -> Option<Instant> {
-        if let Some(since) = self.untaken.borrow().values().next() {
-            return Some(*since + answer);
-        }
-        let idle_since = self.idle_since.get().filter(|_| !self.are_open());
-        idle_since.map(|since| since + keep_alive)
+    /// When the connection is to be given up: its client does not take a piece of an answer or
+    /// does not end a head in time, or asks for nothing.
+    pub(crate) fn due(&self, patience: &Patience) -> Option<Instant> {
+        let untaken = self.untaken.borrow().values().next().copied();
+        let head = self.frames.borrow().head_since();
+        let idle = self.idle_since.get().filter(|_| !self.are_open());
+        let dues = [
+            untaken.map(|since| since + patience.answer),
+            head.map(|since| since + patience.request),
+            idle.map(|since| since + patience.keep_alive),
+        ];
+        dues.into_iter().flatten().min()
     }
 
     pub(crate) fn begin_answering(&self) {
@@ -112,7 +158,12 @@ impl OpenStream {
     }
 
     /// The answer is about to be sent.
-    pub(crate) fn begin_answer(mut self, is_endless: bool, body: BoxBody) -> BoxBody {
+    pub(crate) fn begin_answer(
+        mut self,
+        is_endless: bool,
+        body: BoxBody,
+        given_up: GivenUp,
+    ) -> BoxBody {
         let streams = &self.streams;
         streams.end_answering();
         self.stage = if is_endless {
@@ -125,6 +176,8 @@ impl OpenStream {
         BoxBody::new(SentBody {
             body,
             piece: None,
+            number: streams.next_number(),
+            given_up,
             stream: self,
         })
     }
@@ -153,6 +206,8 @@ struct SentBody {
     body: BoxBody,
     /// The one that is on its way.
     piece: Option<u64>,
+    number: u64,
+    given_up: GivenUp,
     stream: OpenStream,
 }
 
@@ -161,6 +216,17 @@ impl SentBody {
         if let Some(piece) = self.piece.take() {
             self.stream.streams.untaken.borrow_mut().remove(&piece);
         }
+    }
+
+    /// Whether the client of an answer without end has given up; if not, it is looked at again
+    /// when the client resets something, or goes.
+    fn poll_given_up(&self, context: &mut Context<'_>) -> bool {
+        if self.stream.stage != Stage::Endless {
+            return false;
+        }
+        let mut senders = self.stream.streams.senders.borrow_mut();
+        senders.insert(self.number, context.waker().clone());
+        self.given_up.drain(context)
     }
 }
 
@@ -177,10 +243,14 @@ impl MessageBody for SentBody {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         self.note_taken();
         let polled = Pin::new(&mut self.body).poll_next(context);
+        if polled.is_pending() && self.poll_given_up(context) {
+            // The server sees that there is nobody to send it to, and drops this. It would log
+            // an error, and an end that it cannot send.
+            return Poll::Ready(Some(Ok(Bytes::new())));
+        }
         if matches!(polled, Poll::Ready(Some(Ok(_)))) {
             let streams = Rc::clone(&self.stream.streams);
-            let piece = streams.pieces.get();
-            streams.pieces.set(piece + 1);
+            let piece = streams.next_number();
             streams.untaken.borrow_mut().insert(piece, Instant::now());
             self.piece = Some(piece);
         }
@@ -191,5 +261,7 @@ impl MessageBody for SentBody {
 impl Drop for SentBody {
     fn drop(&mut self) {
         self.note_taken();
+        let mut senders = self.stream.streams.senders.borrow_mut();
+        senders.remove(&self.number);
     }
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures_util::future::{Either, select};
-use tokio::task::yield_now;
 
+use crate::admission::refuse;
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::given_up::GivenUp;
 use crate::problem::{ApiError, RequestId};
@@ -46,16 +46,15 @@ where
     let in_flight = InFlight::enter(process);
     let request_id = RequestId::given_by(request.headers());
     let client = request.conn_data::<Rc<Client>>().cloned();
-    let stream = client.as_ref().and_then(|client| client.streams.as_ref());
-    let stream = stream.map(OpenStream::begin);
-    let body = body_kind(&request);
-    let mut given_up = None;
-    if stream.is_some() {
-        let (payload, watched) = GivenUp::watch(request.take_payload());
-        request.set_payload(payload);
-        given_up = Some(watched);
-    } else if let Some(client) = &client {
-        client.begin_request(body);
+    let mut stream = None;
+    if let Some(client) = &client {
+        if let Some(streams) = &client.streams {
+            let (payload, given_up) = GivenUp::watch(request.take_payload());
+            request.set_payload(payload);
+            stream = Some((OpenStream::begin(streams), given_up));
+        } else {
+            client.begin_request(body_kind(&request));
+        }
     }
     let refused = client
         .as_ref()
@@ -63,33 +62,24 @@ where
     let refusal = match refused {
         // A liveness probe would otherwise end the process for having many clients.
         Some(_) if is_liveness(request.match_info().unprocessed()) => None,
-        Some(refused) => Some(ApiError::from(refused)),
-        None => {
-            let admitted = in_flight.0.limits.admit(request.request());
-            admitted.err().map(ApiError::from)
-        }
+        Some(refused) => Some(refused.into()),
+        // Over HTTP/1.1 the server refuses it itself.
+        None => has_two_lengths(&request).then_some(ApiError::NotHttp),
     };
     let answer = match refusal {
-        Some(refusal) => Either::Left(request.error_response(refusal)),
+        Some(refusal) => Either::Left(refuse(request, refusal)),
         None => Either::Right(inner.call(request)),
     };
     async move {
         let answered = async {
             Ok(match answer {
-                Either::Left(response) => {
-                    if body != BodyKind::None {
-                        // The server takes what has come of the body off the connection meanwhile.
-                        // With a rest of it there, it closes the connection after the answer.
-                        yield_now().await;
-                    }
-                    response
-                }
+                Either::Left(refused) => refused.await,
                 Either::Right(answer) => answer.await?.map_into_boxed_body(),
             })
         };
-        let response: Result<_, Error> = match given_up {
+        let response: Result<_, Error> = match &stream {
             None => answered.await,
-            Some(given_up) => match select(pin!(answered), pin!(given_up.wait())).await {
+            Some((_, given_up)) => match select(pin!(answered), pin!(given_up.wait())).await {
                 Either::Left((response, _)) => response,
                 // To nobody.
                 Either::Right(_) => Err(ApiError::BodyIncomplete.into()),
@@ -97,12 +87,12 @@ where
         };
         let mut response = finish(&in_flight.0, response?, request_id);
         let kind = answer_kind(&response);
-        if let (Some(stream), Some(client)) = (stream, &client) {
+        if let (Some((stream, given_up)), Some(client)) = (stream, &client) {
             if refused.is_some() || in_flight.0.traffic.is_stopping() {
                 client.leave();
             }
             let is_endless = kind == AnswerKind::Stream;
-            return Ok(response.map_body(|_, body| stream.begin_answer(is_endless, body)));
+            return Ok(response.map_body(|_, body| stream.begin_answer(is_endless, body, given_up)));
         }
         let ends = client.is_some_and(|client| client.begin_answer(kind));
         let is_upgrade = kind == AnswerKind::Upgrade;
@@ -112,6 +102,10 @@ where
         }
         Ok(response)
     }
+}
+
+fn has_two_lengths(request: &ServiceRequest) -> bool {
+    request.headers().get_all(CONTENT_LENGTH).nth(1).is_some()
 }
 
 fn body_kind(request: &ServiceRequest) -> BodyKind {
@@ -149,6 +143,7 @@ fn finish(
         .and_then(|error| error.as_error::<ApiError>());
     if let Some(error) = failure {
         let request_id = request_id.unwrap_or_else(RequestId::random);
+        process.refusals.count(error);
         process.failures.log(error, &request_id);
         let problem = error.response(&request_id);
         response = response.into_response(problem);

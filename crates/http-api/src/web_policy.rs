@@ -22,7 +22,7 @@ use actix_web::{Error, HttpResponse};
 use futures_util::future::Either;
 
 use crate::live_tickets::LiveTickets;
-use crate::problem::ApiError;
+use crate::problem::{ApiError, NO_PAGE};
 
 /// What a page of an allowed site may send.
 const ALLOWED_HEADERS: &str =
@@ -34,8 +34,6 @@ const EXPOSED_HEADERS: &str =
 const MAX_AGE: &str = "600";
 /// A year, as browsers want it.
 const HSTS: &str = "max-age=31536000";
-/// An answer is no page: nothing in it is to be run, loaded or framed.
-const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// What the settings say of it.
 #[derive(Debug, Clone, Default)]
@@ -86,39 +84,78 @@ impl Rules {
         if matches!(path, "/health" | "/health/live" | "/health/ready") {
             return None;
         }
-        let host = host(request);
-        if !self.answers_to(host) {
+        if !self.answers_to(request) {
             return Some(HttpResponse::from_error(ApiError::HostNotAllowed));
         }
+        let host = host(request);
         if let Some(port) = self.leads_to {
             return Some(leads(request, host, port));
         }
-        let origin = request.headers().get(ORIGIN)?;
+        let mut origins = request.headers().get_all(ORIGIN);
+        let origin = origins.next()?;
+        // No browser sends two, and who reads on may take another one of them.
+        if origins.next().is_some() {
+            return Some(HttpResponse::from_error(ApiError::OriginNotAllowed));
+        }
         // Browsers keep from a page what it may not read, and send it what they open for it.
         let is_kept_from_it = request.method().is_safe() && path != "/ws";
-        let may_ask = is_kept_from_it || self.allows(origin) || is_same(origin, host);
+        let may_ask = is_kept_from_it || self.allows(origin) || self.is_own(origin, host);
         (!may_ask).then(|| HttpResponse::from_error(ApiError::OriginNotAllowed))
     }
 
     /// A page may be made to ask this machine by a name of its own site that leads here (DNS
     /// rebinding). Nobody else can own an address, nor `localhost`.
-    fn answers_to(&self, host: Option<&str>) -> bool {
-        let (Some(names), Some(host)) = (&self.policy.allowed_hosts, host) else {
+    fn answers_to(&self, request: &ServiceRequest) -> bool {
+        let Some(names) = &self.policy.allowed_hosts else {
             return true;
         };
-        let Ok(host) = host.parse::<Authority>() else {
-            return false;
+        let is_ours = |asked: &[u8]| {
+            let Ok(authority) = Authority::try_from(asked) else {
+                return false;
+            };
+            let host = authority.host();
+            let has_port = authority.as_str().len() > host.len();
+            if authority.as_str().contains('@') || has_port && authority.port_u16().is_none() {
+                return false;
+            }
+            let host = host.trim_end_matches('.');
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            address.parse::<IpAddr>().is_ok()
+                || host.eq_ignore_ascii_case("localhost")
+                || names.iter().any(|name| host.eq_ignore_ascii_case(name))
         };
-        let host = host.host().trim_end_matches('.');
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        address.parse::<IpAddr>().is_ok()
-            || host.eq_ignore_ascii_case("localhost")
-            || names.iter().any(|name| host.eq_ignore_ascii_case(name))
+        // HTTP/2 may have both, or none.
+        let authority = request.uri().authority().map(Authority::as_str);
+        let fields = request.headers().get_all(HOST).map(HeaderValue::as_bytes);
+        let mut asked = authority
+            .map(str::as_bytes)
+            .into_iter()
+            .chain(fields)
+            .peekable();
+        asked.peek().is_some() && asked.all(is_ours)
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
         let origins = &self.policy.allowed_origins;
         origins.iter().any(|allowed| origin == allowed.as_str())
+    }
+
+    /// Whether the page is one of this service. What comes as plain HTTP may have been HTTPS
+    /// before a proxy; it is never the other way round.
+    fn is_own(&self, origin: &HeaderValue, host: Option<&str>) -> bool {
+        let origin = origin.to_str().ok();
+        let site = origin.and_then(|origin| origin.split_once("://"));
+        let Some(((scheme, site), host)) = site.zip(host) else {
+            return false;
+        };
+        let port = match scheme {
+            "https" => ":443",
+            "http" if !self.is_https => ":80",
+            _ => return false,
+        };
+        // Browsers leave it out of both.
+        let host = host.strip_suffix(port).unwrap_or(host);
+        site.eq_ignore_ascii_case(host)
     }
 }
 
@@ -128,23 +165,17 @@ fn host(request: &ServiceRequest) -> Option<&str> {
     authority.or_else(|| request.headers().get(HOST)?.to_str().ok())
 }
 
-/// Whether the page is one of this service. The scheme may be another one before a proxy.
-fn is_same(origin: &HeaderValue, host: Option<&str>) -> bool {
-    let origin = origin.to_str().ok();
-    let site = origin.and_then(|origin| origin.split_once("://"));
-    site.zip(host)
-        .is_some_and(|((_, site), host)| site.eq_ignore_ascii_case(host))
-}
-
-/// To the same over HTTPS. What was sent already as plain text is not led on silently, and a
+/// A `GET` or `HEAD` to the same over HTTPS. What was sent already as plain text is not led on silently, and a
 /// WebSocket's handshake cannot be.
 fn leads(request: &ServiceRequest, host: Option<&str>, port: u16) -> HttpResponse {
-    let is_harmless = request.method().is_safe()
+    let is_harmless = matches!(*request.method(), Method::GET | Method::HEAD)
         && !request.headers().contains_key(AUTHORIZATION)
         && LiveTickets::given(request.query_string()).is_none()
         && request.match_info().unprocessed() != "/ws";
     let host = host.and_then(|host| host.parse::<Authority>().ok());
     let path = request.uri().path_and_query();
+    // `*` is none.
+    let path = path.filter(|path| path.path().starts_with('/'));
     let (true, Some(host), Some(path)) = (is_harmless, host, path) else {
         return HttpResponse::from_error(ApiError::HttpsRequired);
     };

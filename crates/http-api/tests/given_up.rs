@@ -22,6 +22,7 @@ use http_api::{
 use hyper::Request;
 use hyper::body::Bytes;
 use limits::TrustedProxies;
+use port_contracts::DEADLINE;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
@@ -70,7 +71,11 @@ async fn served() -> (Arc<ProcessState>, SocketAddr, TlsConnector) {
         connections: ConnectionLimits::of(100),
     };
     let health = Health::new(vec![Arc::new(Silent)], Vec::new());
-    let limits = ClientLimits::new(&ClientLimitSettings::default(), TrustedProxies::default());
+    let limits = ClientLimits::new(
+        &ClientLimitSettings::default(),
+        TrustedProxies::default(),
+        None,
+    );
     let process = Arc::new(ProcessState::new(health, Arc::new(limits)));
     let policy = Arc::new(WebPolicy::default());
     let served = serve(
@@ -123,8 +128,6 @@ async fn ask(address: SocketAddr, client: &TlsConnector) -> Asking {
 }
 
 async fn until_in_flight(process: &ProcessState, count: usize) {
-    /// Which only a hang reaches.
-    const DEADLINE: Duration = Duration::from_secs(60);
     let waiting = async {
         while process.traffic.in_flight() != count {
             sleep(Duration::from_millis(1)).await;

@@ -1,93 +1,98 @@
-//! A rate for each of many clients, by GCRA.
+//! A rate for each of many clients, in this process or in all that share it.
 
-use std::convert::Infallible;
-use std::hash::{BuildHasher, RandomState};
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
-use governor::state::{NotKeyed, StateStore};
-use governor::{NotUntil, Quota, RateLimiter};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either};
 
-use crate::exceeded::{self, Exceeded};
-use crate::network::Network;
+use crate::exceeded::Exceeded;
+use crate::leases::Leases;
+use crate::own_limit::OwnLimit;
 use crate::rate::Rate;
+use crate::shared_tokens::{Question, SharedTokens};
+use crate::subject::Subject;
 
-/// Clients that a limit remembers after [`Limit::sweep`]; about 40 bytes each.
-const MAX_CLIENTS: usize = 1_000_000;
+/// Whether a client may: known at once, or when the store of tokens has answered.
+pub type Asked = Either<Ready<Permission>, BoxFuture<'static, Permission>>;
 
-/// Whose request it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Subject<'a> {
-    /// Whoever has the address.
-    Address(Network),
-    /// A user, by id.
-    User(&'a str),
-}
+type Permission = Result<(), Exceeded>;
 
 /// How often each client may do something. A client that did nothing for a period may do all of
 /// it at once.
-pub struct Limit<C: Clock = MonotonicClock> {
-    policy: &'static str,
-    rate: Rate,
-    tokens: RateLimiter<Question, States, C, NoOpMiddleware<C::Instant>>,
-    /// Drawn at the start, so that nobody can look for two clients that count as one.
-    hasher: RandomState,
+///
+/// What it shares with other processes it counts by itself, too: a client gets no more from this
+/// process than the limit allows, whatever the store says, and does not begin anew when the store
+/// fails.
+pub struct Limit {
+    own: OwnLimit,
+    shared: Option<Shared>,
+}
+
+struct Shared {
+    tokens: Arc<SharedTokens>,
+    leases: Arc<Leases>,
 }
 
 impl Limit {
-    /// Nobody has done anything yet. `policy` is the setting's name in the section `limits`.
+    /// Nobody has done anything yet. `policy` is the setting's name in the section `limits`. With
+    /// `tokens` the limit is that of all processes which have theirs from the same store.
     #[must_use]
-    pub fn new(policy: &'static str, rate: Rate) -> Self {
-        Self::by(MonotonicClock, policy, rate)
-    }
-}
-
-impl<C: Clock> Limit<C> {
-    fn by(clock: C, policy: &'static str, rate: Rate) -> Self {
-        // A microsecond at least: see `Rate::MAX`.
-        let per_token = rate.period() / rate.count().get();
-        let quota = Quota::with_period(per_token).unwrap_or(Quota::per_second(rate.count()));
+    pub fn new(policy: &'static str, rate: Rate, tokens: Option<&Arc<SharedTokens>>) -> Self {
         Self {
-            policy,
-            rate,
-            tokens: RateLimiter::new(
-                quota.allow_burst(rate.count()),
-                States(DashMapStateStore::default()),
-                clock,
-            ),
-            hasher: RandomState::new(),
+            own: OwnLimit::new(policy, rate),
+            shared: tokens.map(|tokens| Shared {
+                tokens: Arc::clone(tokens),
+                leases: Arc::new(Leases::new(rate)),
+            }),
         }
     }
 
-    /// Takes a token of the client's.
-    ///
-    /// # Errors
-    /// [`Exceeded`] if there is none; nothing is taken then.
-    pub fn take(&self, subject: Subject<'_>) -> Result<(), Exceeded> {
+    /// Takes a token of the client's; [`Exceeded`] if there is none. Nothing is taken then.
+    pub fn take(self: &Arc<Self>, subject: Subject<'_>) -> Asked {
         self.ask(subject, true)
     }
 
     /// Whether [`Self::take`] would find a token.
-    ///
-    /// # Errors
-    /// [`Exceeded`] if it would not.
-    pub fn check(&self, subject: Subject<'_>) -> Result<(), Exceeded> {
+    pub fn check(self: &Arc<Self>, subject: Subject<'_>) -> Asked {
         self.ask(subject, false)
     }
 
-    fn ask(&self, subject: Subject<'_>, takes: bool) -> Result<(), Exceeded> {
-        let client = self.hasher.hash_one(subject);
-        let asked = self.tokens.check_key(&Question { client, takes });
-        asked.map_err(|until| self.exceeded(&until))
+    fn ask(self: &Arc<Self>, subject: Subject<'_>, takes: bool) -> Asked {
+        let client = self.own.client(subject);
+        let Some(shared) = &self.shared else {
+            return Either::Left(ready(self.own.ask(client, takes)));
+        };
+        match shared.leases.ask(client, takes, Instant::now()) {
+            Some(known) => Either::Left(ready(self.conclude(known, client, takes))),
+            None if !shared.tokens.is_answering() => {
+                Either::Left(ready(self.own.ask(client, takes)))
+            }
+            None => {
+                let question = Question {
+                    policy: self.own.policy(),
+                    leases: Arc::clone(&shared.leases),
+                    client,
+                    name: subject.to_string(),
+                    takes,
+                };
+                let (limit, tokens) = (Arc::clone(self), Arc::clone(&shared.tokens));
+                let waits = async move {
+                    // Without an answer this process decides by itself.
+                    let answer = tokens.ask(question).await.unwrap_or(Ok(()));
+                    limit.conclude(answer, client, takes)
+                };
+                Either::Right(waits.boxed())
+            }
+        }
     }
 
-    fn exceeded(&self, until: &NotUntil<C::Instant>) -> Exceeded {
-        Exceeded {
-            policy: self.policy,
-            quota: exceeded::Quota::Rate(self.rate),
-            wait: until.wait_time_from(self.tokens.clock().now()),
+    /// What all processes together have let through does not say that this one has tokens, too.
+    fn conclude(&self, shared: Result<(), Duration>, client: u64, takes: bool) -> Permission {
+        match shared {
+            Ok(()) => self.own.ask(client, takes),
+            Err(wait) => Err(self.own.exceeded(wait)),
         }
     }
 
@@ -95,153 +100,9 @@ impl<C: Clock> Limit<C> {
     /// a flood from very many addresses costs the limit some of its strictness, and refuses no
     /// other client.
     pub fn sweep(&self) {
-        self.tokens.retain_recent();
-    }
-}
-
-/// What is asked of [`States`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Question {
-    client: u64,
-    takes: bool,
-}
-
-/// What is remembered of each client, which a question that does not take leaves as it is.
-struct States(DashMapStateStore<u64>);
-
-impl StateStore for States {
-    type Key = Question;
-
-    fn measure_and_replace<T, F, E>(&self, question: &Question, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        if question.takes {
-            return self.0.measure_and_replace(&question.client, decide);
+        self.own.sweep();
+        if let Some(shared) = &self.shared {
+            shared.leases.sweep(Instant::now());
         }
-        let decided = match self.0.get(&question.client) {
-            None => decide(None),
-            Some(state) => {
-                let look = |arrival| Err::<(Infallible, Nanos), _>(decide(arrival));
-                let Err(decided) = state.measure_and_replace(&NotKeyed::NonKey, look);
-                decided
-            }
-        };
-        decided.map(|(outcome, _)| outcome)
-    }
-}
-
-impl ShrinkableKeyedStateStore<Question> for States {
-    fn retain_recent(&self, drop_below: Nanos) {
-        self.0.retain_recent(drop_below);
-        if self.0.len() > MAX_CLIENTS {
-            self.0.clear();
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-    use std::time::Duration;
-
-    use governor::clock::FakeRelativeClock;
-
-    use super::*;
-
-    fn limit(rate: &str) -> (Limit<FakeRelativeClock>, FakeRelativeClock) {
-        let clock = FakeRelativeClock::default();
-        let limit = Limit::by(clock.clone(), "orders_per_user", rate.parse().unwrap());
-        (limit, clock)
-    }
-
-    fn at(address: &str) -> Subject<'static> {
-        Subject::Address(Network::from(address.parse::<IpAddr>().unwrap()))
-    }
-
-    #[test]
-    fn each_client_has_its_own_tokens_and_learns_when_there_is_another() {
-        let (limit, clock) = limit("3/m");
-        let ada = Subject::User("ada");
-        for _ in 0..3 {
-            limit.take(ada).unwrap();
-        }
-        assert_eq!(limit.take(ada).unwrap_err().wait, Duration::from_secs(20));
-        limit.take(Subject::User("bob")).unwrap();
-        clock.advance(Duration::from_secs(5));
-        assert_eq!(limit.take(ada).unwrap_err().wait, Duration::from_secs(15));
-        clock.advance(Duration::from_secs(15));
-        limit.take(ada).unwrap();
-        limit.take(ada).unwrap_err();
-    }
-
-    #[test]
-    fn addresses_of_one_64_share_their_tokens_and_an_address_is_no_user() {
-        let (limit, _) = limit("1/h");
-        limit.take(at("2001:db8::1")).unwrap();
-        limit.take(at("2001:db8::ffff")).unwrap_err();
-        limit.take(at("2001:db8:0:1::1")).unwrap();
-        limit.take(at("192.0.2.7")).unwrap();
-        limit.take(at("::ffff:192.0.2.7")).unwrap_err();
-        limit.take(Subject::User("192.0.2.7")).unwrap();
-    }
-
-    #[test]
-    fn a_check_takes_nothing_and_says_what_a_taking_would() {
-        let (limit, clock) = limit("2/m");
-        let ada = Subject::User("ada");
-        for _ in 0..9 {
-            limit.check(ada).unwrap();
-        }
-        assert!(limit.tokens.is_empty());
-        limit.take(ada).unwrap();
-        limit.check(ada).unwrap();
-        limit.take(ada).unwrap();
-        assert_eq!(limit.check(ada), limit.take(ada));
-        clock.advance(Duration::from_secs(30));
-        limit.check(ada).unwrap();
-    }
-
-    #[test]
-    fn clients_with_all_their_tokens_are_forgotten() {
-        let (limit, clock) = limit("60/m");
-        for client in 0..1_000 {
-            limit.take(Subject::User(&client.to_string())).unwrap();
-        }
-        let ada = Subject::User("ada");
-        for _ in 0..60 {
-            limit.take(ada).unwrap();
-        }
-        limit.sweep();
-        assert_eq!(limit.tokens.len(), 1_001);
-        clock.advance(Duration::from_secs(3));
-        limit.sweep();
-        assert_eq!(limit.tokens.len(), 1);
-        for _ in 0..3 {
-            limit.take(ada).unwrap();
-        }
-        limit.take(ada).unwrap_err();
-    }
-
-    #[test]
-    fn however_many_come_not_more_than_so_many_are_remembered() {
-        let (limit, _) = limit("1/h");
-        for client in 0..=MAX_CLIENTS as u64 {
-            let client = Question {
-                client,
-                takes: true,
-            };
-            limit.tokens.check_key(&client).unwrap();
-        }
-        limit.sweep();
-        assert!(limit.tokens.is_empty());
     }
 }

@@ -49,6 +49,12 @@ pub struct Forwarding<F, X> {
 }
 
 impl TrustedProxies {
+    /// Whether every address of IPv4 or of IPv6 is one of them.
+    #[must_use]
+    pub fn are_everybody(&self) -> bool {
+        self.0.iter().any(|network| network.prefix_len() == 0)
+    }
+
     /// Whether it is one of them.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

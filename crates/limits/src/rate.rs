@@ -28,6 +28,17 @@ impl Rate {
     /// The most requests of a period: a token takes a microsecond or more.
     const MAX: u32 = 1_000_000;
 
+    /// So much that there is always a token, however many processes look for one.
+    pub(crate) const PROBE: Self = Self {
+        count: NonZeroU32::new(1_000).unwrap(),
+        period: Period::Second,
+    };
+
+    /// Until a token has come back.
+    pub(crate) fn per_token(self) -> Duration {
+        self.period() / self.count.get()
+    }
+
     /// How many.
     #[must_use]
     pub const fn count(self) -> NonZeroU32 {

@@ -23,3 +23,4 @@ mod tables;
 pub use cli::run;
 pub use report::html::page_of;
 pub use scenario::faults::kinds_of_faults;
+pub use scenario::sale::Scenario;

@@ -13,13 +13,18 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use black_box::issuer::Issuer;
+use rcgen::{KeyPair, PKCS_ED25519, generate_simple_self_signed};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
-use self::support::{TOKEN, service};
+use self::support::{TOKEN, service, start};
+
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
 
 /// A run with its files.
 struct Run {
@@ -29,17 +34,25 @@ struct Run {
 
 impl Run {
     async fn of(scenario: &Path, address: SocketAddr) -> Self {
+        Self::with(scenario, &["--url", &format!("http://{address}")], None).await
+    }
+
+    /// With more arguments, and an agent's token.
+    async fn with(scenario: &Path, arguments: &[&str], agent: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_onsale"))
             .arg("run")
             .arg("--scenario")
             .arg(scenario)
-            .args(["--url", &format!("http://{address}"), "--seed", "7"])
+            .args(arguments)
+            .args(["--seed", "7"])
             .arg("--json")
             .arg(folder.path().join("out.json"))
             .arg("--html")
             .arg(folder.path().join("out.html"))
             .env("APP__ADMIN__TOKEN", TOKEN)
+            .env("APP_CONFIG_DIR", CONFIG)
+            .envs(agent.map(|token| ("ONSALE_AGENT_TOKEN", token)))
             .stdin(Stdio::null())
             .output()
             .await
@@ -47,9 +60,13 @@ impl Run {
         Self { output, folder }
     }
 
+    async fn of_smoke(address: SocketAddr) -> Self {
+        Self::of_smoke_with(&["--url", &format!("http://{address}")], None).await
+    }
+
     /// Of `smoke.toml`, with time for everything: its limits are for a machine that has
     /// nothing else to do.
-    async fn of_smoke(address: SocketAddr) -> Self {
+    async fn of_smoke_with(arguments: &[&str], agent: Option<&str>) -> Self {
         let mut text = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
         for (hurried, patient) in [
             ("timeout_ms = 1000\n", "timeout_ms = 60000\n"),
@@ -63,12 +80,23 @@ impl Run {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("smoke.toml");
         std::fs::write(&path, text).unwrap();
-        Self::of(&path, address).await
+        Self::with(&path, arguments, agent).await
     }
 
     fn json(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.folder.path().join("out.json")).unwrap())
             .unwrap()
+    }
+
+    /// It ended well, and nothing that a client heard was wrong.
+    fn assert_passed(&self) {
+        assert!(self.output.status.success(), "{}", self.told());
+        let json = self.json();
+        assert_eq!(json["passed"], true);
+        let violations = json["violations"].as_object().unwrap();
+        assert!(violations.len() >= 9 && violations.values().all(|count| count == 0));
+        assert_eq!(json["orders"]["sent"], json["scenario"]["orders"]);
+        assert_eq!(json["orders"]["accepted"], json["verdicts"]["total"]);
     }
 
     fn told(&self) -> String {
@@ -86,13 +114,8 @@ fn scenario(name: &str) -> std::path::PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn smoke_has_no_violation() {
     let run = Run::of_smoke(service().await).await;
-    assert!(run.output.status.success(), "{}", run.told());
+    run.assert_passed();
     let json = run.json();
-    assert_eq!(json["passed"], true);
-    let violations = json["violations"].as_object().unwrap();
-    assert!(violations.len() >= 9 && violations.values().all(|count| count == 0));
-    assert_eq!(json["orders"]["sent"], json["scenario"]["orders"]);
-    assert_eq!(json["orders"]["accepted"], json["verdicts"]["total"]);
     assert_eq!(json["verdicts"]["seats_held"], 0);
     for some in ["confirmed", "cancelled"] {
         assert!(
@@ -211,6 +234,85 @@ async fn a_verdict_that_was_told_otherwise_fails_the_run() {
         "{}",
         run.told()
     );
+}
+
+/// Plain HTTP answers nothing but health, and no call without a token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn buyers_send_tokens_of_their_own_over_https() {
+    const CLAIMS: [&str; 4] = [
+        "--token-issuer",
+        "https://id.test",
+        "--token-audience",
+        "shop",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [certificate, certificate_key, key, keys] =
+        ["certificate", "certificate-key", "key", "keys"].map(file);
+    let pair = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&certificate_key, pair.signing_key.serialize_pem()).unwrap();
+    let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
+    let issuer = Issuer::read(Path::new(&key), CLAIMS[1], CLAIMS[3]).unwrap();
+    std::fs::write(&keys, issuer.key_set()).unwrap();
+    let application = start(&[
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__ISSUER", CLAIMS[1]),
+        ("APP__AUTH__AUDIENCE", CLAIMS[3]),
+        ("APP__AUTH__ALGORITHMS", "EdDSA"),
+        ("APP__AUTH__JWKS_FILE", &keys),
+        ("APP__TLS__MODE", "required"),
+        ("APP__TLS__PORT", "0"),
+        ("APP__TLS__CERTIFICATE_FILE", &certificate),
+        ("APP__TLS__KEY_FILE", &certificate_key),
+    ])
+    .await;
+    let port = application.https_address().unwrap().port();
+    let url = format!("https://localhost:{port}");
+    tokio::spawn(application.run_until_stopped(CancellationToken::new()));
+
+    let trusting = ["--url", &url, "--ca-file", &certificate];
+    let signing = [&trusting[..], &["--token-key", &key], &CLAIMS].concat();
+    Run::of_smoke_with(&signing, None).await.assert_passed();
+
+    let stranger = Run::of_smoke_with(&["--url", &url], None).await;
+    assert!(
+        stranger.told().contains("invalid peer certificate"),
+        "{}",
+        stranger.told()
+    );
+    let nobody = Run::of_smoke_with(&trusting, None).await;
+    assert!(nobody.told().contains("401"), "{}", nobody.told());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_orders_for_all_buyers() {
+    const SECRET: &str = "a secret that only the two of us know";
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    let issuer = Issuer::read(&secret, "an issuer", "an audience").unwrap();
+    let application = start(&[
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__ISSUER", "an issuer"),
+        ("APP__AUTH__AUDIENCE", "an audience"),
+        ("APP__AUTH__ALGORITHMS", "HS256"),
+        ("APP__AUTH__HMAC_SECRET", SECRET),
+    ])
+    .await;
+    let url = format!("http://{}", application.address());
+    tokio::spawn(application.run_until_stopped(CancellationToken::new()));
+    let run = Run::of_smoke_with(&["--url", &url], Some(&issuer.of_agent())).await;
+    run.assert_passed();
+}
+
+/// The program itself, which a build of the workspace puts beside `onsale`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_starts_the_service_with_tokens_and_https() {
+    let run = Run::of_smoke_with(&["--secured"], None).await;
+    run.assert_passed();
+    assert_eq!(run.json()["setting"]["on"], "memory");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use domain::audit::audit_show;
 use domain::journal::HistoryEntry;
 use domain::order::{Lane, Order};
 use domain::ports::{
-    DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, TicketConsumer,
+    DeadLetters, DecideReport, Dependency, LaneClaims, ShowRepository, StateCache, TicketConsumer,
     TicketEvents, TicketLedger, TicketPage, TicketPublisher, TransitionReport, UserRepository,
 };
 use domain::receipt::TicketId;
@@ -16,6 +16,7 @@ use domain::rule::{TransitionKind, TransitionOutcome, TransitionRequest};
 use domain::show::{SeatCounts, Show, ShowChange, ShowStanding};
 use domain::ticket::Ticket;
 use futures_util::future::BoxFuture;
+use limits::{Limit, Rate, SharedTokens};
 
 use crate::clock::ManualClock;
 use crate::fixtures::{show_id, user, user_id};
@@ -75,10 +76,10 @@ impl StoreHarness {
     /// Puts shows on sale and adds users of the class standard.
     pub async fn given(&self, shows: &[Show], users: &[&str]) {
         for show in shows {
-            self.ports.shows.create(show).await.unwrap();
+            self.ports.shows.create(show, None).await.unwrap();
         }
         for id in users {
-            self.ports.users.create(&user(id)).await.unwrap();
+            self.ports.users.create(&user(id), None).await.unwrap();
         }
     }
 
@@ -108,7 +109,11 @@ impl StoreHarness {
 
     /// Changes a show's title and terms.
     pub async fn change_show(&self, show: &str, change: &ShowChange) -> ShowStanding {
-        let changed = self.ports.ledger.change_show(&show_id(show), change).await;
+        let changed = self
+            .ports
+            .ledger
+            .change_show(&show_id(show), change, None)
+            .await;
         changed.unwrap()
     }
 
@@ -247,5 +252,35 @@ pub struct EventsHarness {
 }
 
 impl Harness for EventsHarness {}
+
+/// Where the tokens of limits are kept; nothing else has tokens there.
+pub struct LimitHarness {
+    /// Of all processes, or `None` if the process has its own.
+    pub tokens: Option<Arc<SharedTokens>>,
+    /// Whatever must live as long as the case.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl LimitHarness {
+    /// A limit of which nobody has taken anything.
+    #[must_use]
+    pub fn limit(&self, rate: Rate) -> Arc<Limit> {
+        Arc::new(Limit::new("limit", rate, self.tokens.as_ref()))
+    }
+}
+
+impl Harness for LimitHarness {}
+
+/// A cache that nothing else uses, empty at first.
+pub struct StateCacheHarness {
+    /// The port of the first process.
+    pub cache: Arc<dyn StateCache>,
+    /// Opens the cache as another process, or the same one again if processes do not share it.
+    pub connect: Connect<Arc<dyn StateCache>>,
+    /// Whatever must live as long as the case.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Harness for StateCacheHarness {}
 
 impl Harness for Arc<dyn Dependency> {}

@@ -41,8 +41,10 @@ pub mod dependency;
 pub mod fixtures;
 mod harness;
 pub mod lane_claims;
+pub mod limit;
 mod set_up;
 pub mod show_repository;
+pub mod state_cache;
 mod support;
 pub mod ticket_consumer;
 pub mod ticket_events;
@@ -52,7 +54,8 @@ pub mod user_repository;
 
 pub use clock::{ClockStall, ManualClock};
 pub use harness::{
-    Connect, EventsHarness, Harness, QueueHarness, QueueUnderTest, StoreHarness, StoreUnderTest,
+    Connect, EventsHarness, Harness, LimitHarness, QueueHarness, QueueUnderTest, StateCacheHarness,
+    StoreHarness, StoreUnderTest,
 };
 pub use set_up::{
     DEAD_LETTER_CAPACITY, EVENT_BUFFER, HIGH_WEIGHT, LANES, QUEUE_CAPACITY, STANDARD_WEIGHT,

@@ -4,15 +4,17 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use domain::author::Author;
 use domain::ids::ShowId;
 use domain::journal::{Change, HistoryEntry, JournalEntry};
-use domain::ports::{CreateShowError, ShowRepository};
+use domain::ports::{CreateShowError, ShowRepository, TermsSet};
 use domain::show::{
-    Capacity, HoldSeconds, MAX_CAPACITY, MAX_HOLD_SECONDS, SalesWindow, Show, ShowStanding, Title,
+    Capacity, HoldSeconds, MAX_CAPACITY, MAX_HOLD_SECONDS, SalesWindow, Show, ShowChange,
+    ShowStanding, Title,
 };
 use domain::time::Timestamp;
 
-use crate::fixtures::{OrderSource, holding_show, seats, show, show_id, start};
+use crate::fixtures::{OrderSource, holding_show, seats, show, show_id, start, user_id};
 use crate::harness::{StoreHarness, standing_of};
 use crate::support::{Background, concurrently, in_pages};
 
@@ -26,6 +28,7 @@ contract!($ show_repository_contract, show_repository, [
     a_standing_is_what_is_committed_now,
     standings_are_of_the_shows_that_exist_each_once,
     shows_are_listed_by_id_in_pages,
+    terms_are_kept_with_their_author,
 ]);
 
 async fn find(shows: &Arc<dyn ShowRepository>, id: &str) -> Option<Show> {
@@ -56,7 +59,7 @@ pub async fn a_show_is_found_as_created(h: &StoreHarness) {
     let mut closing = show("2", 10);
     closing.terms.window = SalesWindow::new(None, Some(start().plus_micros(1))).unwrap();
     for show in [largest, smallest, opening, closing] {
-        h.ports.shows.create(&show).await.unwrap();
+        h.ports.shows.create(&show, None).await.unwrap();
         for shows in [&h.ports.shows, &other.shows] {
             assert_eq!(find(shows, show.id.as_str()).await.as_ref(), Some(&show));
             let standing = standing_of(shows, show.id.as_str()).await;
@@ -93,7 +96,7 @@ pub async fn a_new_show_has_all_seats_and_the_first_journal_entry(h: &StoreHarne
 pub async fn ids_differ_in_every_byte(h: &StoreHarness) {
     for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
         assert_eq!(find(&h.ports.shows, id).await, None);
-        h.ports.shows.create(&titled(id, id)).await.unwrap();
+        h.ports.shows.create(&titled(id, id), None).await.unwrap();
     }
     for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
         assert_eq!(find(&h.ports.shows, id).await, Some(titled(id, id)));
@@ -105,7 +108,7 @@ pub async fn of_concurrent_creations_exactly_one_wins(h: &StoreHarness) {
     let other = (h.connect)().await;
     let results = concurrently(16, |number| {
         let shows = Arc::clone([&h.ports.shows, &other.shows][number % 2]);
-        async move { shows.create(&titled("a", &number.to_string())).await }
+        async move { shows.create(&titled("a", &number.to_string()), None).await }
     })
     .await;
     let mut winners = Vec::new();
@@ -225,7 +228,7 @@ pub async fn shows_are_listed_by_id_in_pages(h: &StoreHarness) {
     assert_eq!(shows.list(None, 10).await.unwrap(), []);
     let sorted = ["-", ".", "0", "10", "9", "A", "B", "_", "a", "b", "~"];
     for id in ["b", "9", "~", "A", "0", "a", "_", "10", ".", "B", "-"] {
-        shows.create(&show(id, 1)).await.unwrap();
+        shows.create(&show(id, 1), None).await.unwrap();
     }
     let page = async |after: Option<&ShowStanding>| {
         let after = after.map(|standing| &standing.show.id);
@@ -242,4 +245,71 @@ pub async fn shows_are_listed_by_id_in_pages(h: &StoreHarness) {
         .collect();
     assert_eq!(ids, ["10", "9"]);
     assert_eq!(shows.list(Some(&show_id("~")), 9).await.unwrap(), []);
+}
+
+/// In every process, page by page; what changes no terms, or is no change of terms, is not among
+/// them. Once an author is erased, the alias is in its place.
+pub async fn terms_are_kept_with_their_author(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let ada = Author::user(&user_id("ada"));
+    let show = holding_show("a", 10, 60);
+    let capacity = |seats| ShowChange {
+        capacity: Some(Capacity::new(seats).unwrap()),
+        ..ShowChange::default()
+    };
+    let titled = ShowChange {
+        title: Some(Title::new("Another").unwrap()),
+        ..ShowChange::default()
+    };
+    let robot = Author::named("admin.token");
+    h.ports.shows.create(&show, Some(&ada)).await.unwrap();
+    h.given(&[], &["1"]).await;
+    h.decide(&OrderSource::new(1).orders(2, "a", "1")).await;
+    h.clock.advance_seconds(5);
+    for (change, by) in [
+        (capacity(20), Some(&robot)),
+        (titled, Some(&ada)),
+        (capacity(20), Some(&ada)),
+        (capacity(30), None),
+        (capacity(40), Some(&ada)),
+    ] {
+        let changed = other.ledger.change_show(&show.id, &change, by).await;
+        changed.unwrap();
+    }
+    let later = start().plus_seconds(5);
+    // Two numbers are those of decisions.
+    let mut wanted = vec![
+        (1, start(), 10, Some(ada.clone())),
+        (4, later, 20, Some(robot)),
+        (5, later, 30, None),
+        (6, later, 40, Some(ada)),
+    ];
+    let told = |terms: Vec<TermsSet>| -> Vec<_> {
+        let terms = terms.into_iter();
+        terms
+            .map(|set| (set.seq, set.at, set.terms.capacity.seats(), set.by))
+            .collect()
+    };
+    for shows in [&h.ports.shows, &other.shows] {
+        let all = shows.terms_history(&show.id, 0, 10).await.unwrap();
+        assert_eq!(told(all), wanted);
+        let some = shows.terms_history(&show.id, 1, 2).await.unwrap();
+        assert_eq!(told(some), wanted[1..3]);
+        let none = shows.terms_history(&show_id("b"), 0, 10).await.unwrap();
+        assert_eq!(none, []);
+    }
+
+    let alias = user_id("erased-1");
+    let erased = other.users.erase(&user_id("ada"), &alias).await.unwrap();
+    assert_eq!(
+        erased,
+        Some(0),
+        "although there is neither a user nor a ticket"
+    );
+    let alias = Some(Author::user(&alias));
+    for place in [0, 3] {
+        wanted[place].3.clone_from(&alias);
+    }
+    let all = h.ports.shows.terms_history(&show.id, 0, 10).await.unwrap();
+    assert_eq!(told(all), wanted);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use domain::author::Author;
 use domain::ports::{CreateUserError, UserRepository};
 use domain::ticket::{RejectionReason, Status, Ticket};
 use domain::user::{PriorityClass, User, UserChange, UserName};
@@ -25,6 +26,7 @@ contract!($ user_repository_contract, user_repository, [
     orders_know_a_new_user_at_once,
     orders_know_a_changed_class_soon,
     an_erased_user_leaves_tickets_under_another_name,
+    a_user_is_kept_with_its_authors,
 ]);
 
 fn named(id: &str, name: &str) -> User {
@@ -47,7 +49,7 @@ pub async fn a_user_is_found_as_created(h: &StoreHarness) {
         ..named("1", "Zoë 🎟")
     };
     for user in [high, named(&longest_id, &"🎟".repeat(200))] {
-        h.ports.users.create(&user).await.unwrap();
+        h.ports.users.create(&user, None).await.unwrap();
         for users in [&h.ports.users, &other.users] {
             assert_eq!(find(users, user.id.as_str()).await.as_ref(), Some(&user));
         }
@@ -59,7 +61,7 @@ pub async fn a_user_is_found_as_created(h: &StoreHarness) {
 pub async fn ids_differ_in_every_byte(h: &StoreHarness) {
     for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
         assert_eq!(find(&h.ports.users, id).await, None);
-        h.ports.users.create(&named(id, id)).await.unwrap();
+        h.ports.users.create(&named(id, id), None).await.unwrap();
     }
     for id in ["a", "A", "a-", "a_", "a.", "a~", "0", "00"] {
         assert_eq!(find(&h.ports.users, id).await, Some(named(id, id)));
@@ -71,7 +73,7 @@ pub async fn of_concurrent_creations_exactly_one_wins(h: &StoreHarness) {
     let other = (h.connect)().await;
     let results = concurrently(16, |number| {
         let users = Arc::clone([&h.ports.users, &other.users][number % 2]);
-        async move { users.create(&named("1", &number.to_string())).await }
+        async move { users.create(&named("1", &number.to_string()), None).await }
     })
     .await;
     let mut winners = Vec::new();
@@ -94,7 +96,7 @@ pub async fn a_miss_is_not_remembered(h: &StoreHarness) {
     let other = (h.connect)().await;
     assert_eq!(find(&h.ports.users, "1").await, None);
     assert_eq!(find(&other.users, "1").await, None);
-    h.ports.users.create(&user("1")).await.unwrap();
+    h.ports.users.create(&user("1"), None).await.unwrap();
     assert_eq!(find(&h.ports.users, "1").await, Some(user("1")));
     assert_eq!(find(&other.users, "1").await, Some(user("1")));
 }
@@ -117,7 +119,7 @@ pub async fn a_look_up_under_way_does_not_hide_a_new_user(h: &StoreHarness) {
         round.store(number, Ordering::Relaxed);
         let id = number.to_string();
         assert_eq!(find(&h.ports.users, &id).await, None);
-        h.ports.users.create(&user(&id)).await.unwrap();
+        h.ports.users.create(&user(&id), None).await.unwrap();
         assert_eq!(find(&h.ports.users, &id).await, Some(user(&id)));
     }
     looking.stop().await;
@@ -136,22 +138,25 @@ pub async fn a_change_touches_only_what_it_names(h: &StoreHarness) {
         name: None,
         priority: Some(PriorityClass::High),
     };
-    let renamed = users.change(&user_id("1"), &rename).await.unwrap();
+    let renamed = users.change(&user_id("1"), &rename, None).await.unwrap();
     assert_eq!(renamed, Some(named("1", "Ann")));
     let promoted = User {
         priority: PriorityClass::High,
         ..named("1", "Ann")
     };
-    let changed = users.change(&user_id("1"), &promote).await.unwrap();
+    let changed = users.change(&user_id("1"), &promote, None).await.unwrap();
     assert_eq!(changed.as_ref(), Some(&promoted));
     assert_eq!(find(&other.users, "1").await.as_ref(), Some(&promoted));
     let unchanged = users
-        .change(&user_id("1"), &UserChange::default())
+        .change(&user_id("1"), &UserChange::default(), None)
         .await
         .unwrap();
     assert_eq!(unchanged, Some(promoted));
     assert_eq!(find(users, "2").await, Some(user("2")));
-    assert_eq!(users.change(&user_id("3"), &rename).await.unwrap(), None);
+    assert_eq!(
+        users.change(&user_id("3"), &rename, None).await.unwrap(),
+        None
+    );
     assert_eq!(find(users, "3").await, None);
 }
 
@@ -173,7 +178,7 @@ pub async fn concurrent_changes_of_different_fields_both_last(h: &StoreHarness) 
                 let priority = Some(priority);
                 (Arc::clone(&other.users), UserChange { name, priority })
             };
-            async move { users.change(&user_id("1"), &change).await.unwrap() }
+            async move { users.change(&user_id("1"), &change, None).await.unwrap() }
         })
         .await;
         let user = find(&h.ports.users, "1").await.unwrap();
@@ -187,7 +192,7 @@ pub async fn users_are_listed_by_id_in_pages(h: &StoreHarness) {
     assert_eq!(users.list(None, 10).await.unwrap(), []);
     let sorted = ["-", ".", "0", "10", "9", "A", "B", "_", "a", "b", "~"];
     for id in ["b", "9", "~", "A", "0", "a", "_", "10", ".", "B", "-"] {
-        users.create(&user(id)).await.unwrap();
+        users.create(&user(id), None).await.unwrap();
     }
     let page = async |after: Option<&User>| {
         let after = after.map(|user| &user.id);
@@ -214,7 +219,7 @@ pub async fn orders_know_a_new_user_at_once(h: &StoreHarness) {
         priority: PriorityClass::High,
         ..user("1")
     };
-    h.ports.users.create(&high).await.unwrap();
+    h.ports.users.create(&high, None).await.unwrap();
     for users in [&other.users, &h.ports.users] {
         let class = users.class_of(&id).await.unwrap();
         assert_eq!(class, Some(PriorityClass::High));
@@ -234,7 +239,7 @@ pub async fn orders_know_a_changed_class_soon(h: &StoreHarness) {
             name: None,
             priority: Some(class),
         };
-        h.ports.users.change(&id, &change).await.unwrap();
+        h.ports.users.change(&id, &change, None).await.unwrap();
         let changed = Instant::now();
         for users in [&h.ports.users, &other.users] {
             let known = async {
@@ -289,10 +294,49 @@ pub async fn an_erased_user_leaves_tickets_under_another_name(h: &StoreHarness) 
     let report = h.decide(&late).await;
     let rejection = report.decisions[0].ticket().rejection();
     assert_eq!(rejection, Some(RejectionReason::UserNotFound));
-    users.create(&user("gone")).await.unwrap();
+    users.create(&user("gone"), None).await.unwrap();
     let again = source.orders(2, "a", "gone");
     for decision in h.decide(&again).await.decisions {
         assert_eq!(decision.ticket().status, Status::Reserved);
     }
     assert_eq!(users.erase(&user_id("nobody"), &alias).await.unwrap(), None);
+}
+
+/// In every process. Of a change whose author is not known nobody is said to be it. Once an author
+/// is erased, the alias is in its place.
+pub async fn a_user_is_kept_with_its_authors(h: &StoreHarness) {
+    let other = (h.connect)().await;
+    let [ada, alias] = ["ada", "erased-1"].map(user_id);
+    let by_ada = Author::user(&ada);
+    let robot = Author::named("admin.token");
+    let rename = |name: &str| UserChange {
+        name: Some(UserName::new(name).unwrap()),
+        ..UserChange::default()
+    };
+    let authors = async |id: &str| {
+        let [one, another] = [&h.ports.users, &other.users].map(Arc::clone);
+        let found = one.authors_of(&user_id(id)).await.unwrap();
+        assert_eq!(another.authors_of(&user_id(id)).await.unwrap(), found);
+        (found.created_by, found.changed_by)
+    };
+    let users = &h.ports.users;
+    users.create(&user("1"), Some(&by_ada)).await.unwrap();
+    users.create(&user("2"), None).await.unwrap();
+    assert_eq!(authors("1").await, (Some(by_ada.clone()), None));
+    assert_eq!(authors("2").await, (None, None));
+    assert_eq!(authors("3").await, (None, None));
+    for (name, by) in [
+        ("a", Some(&robot)),
+        ("a", Some(&by_ada)),
+        ("a", None),
+        ("b", Some(&by_ada)),
+    ] {
+        let changed = other.users.change(&user_id("1"), &rename(name), by).await;
+        assert!(changed.unwrap().is_some());
+        assert_eq!(authors("1").await, (Some(by_ada.clone()), by.cloned()));
+    }
+    assert_eq!(users.erase(&ada, &alias).await.unwrap(), Some(0));
+    let alias = Some(Author::user(&alias));
+    assert_eq!(authors("1").await, (alias.clone(), alias));
+    assert_eq!(authors("2").await, (None, None));
 }

@@ -2,7 +2,7 @@
 //! and whole servers that one of them has for itself.
 //!
 //! What measures returns errors. What only tests use ([`TestDatabase`], [`TestPrefix`],
-//! [`DatabaseServer`]) panics: a missing service fails a test, it is never skipped.
+//! [`DatabaseServer`], [`RedisServer`]) panics: a missing service fails a test, it is never skipped.
 
 #![expect(
     clippy::missing_errors_doc,
@@ -14,6 +14,7 @@ mod cluster;
 pub mod database;
 mod database_server;
 pub mod ports;
+mod redis_server;
 mod scripts;
 mod servers;
 pub mod services;
@@ -22,6 +23,7 @@ mod test_prefix;
 
 pub use cluster::Cluster;
 pub use database_server::DatabaseServer;
+pub use redis_server::RedisServer;
 pub use scripts::ROOT;
 pub use servers::{Server, Servers};
 pub use test_database::{HeldLock, TestDatabase};

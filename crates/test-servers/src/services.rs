@@ -53,6 +53,15 @@ pub fn rabbitmq_management_url() -> String {
     needed("TICKETS_TEST_RABBITMQ_MANAGEMENT_URL")
 }
 
+/// A Redis server. Keys have a prefix of the test's own, and expire.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn redis_url() -> String {
+    needed("TICKETS_TEST_REDIS_URL")
+}
+
 #[expect(clippy::panic, reason = "fails the test that needs the service")]
 fn needed(name: &str) -> String {
     find(name).unwrap_or_else(|missing| panic!("{missing}"))

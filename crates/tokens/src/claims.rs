@@ -45,6 +45,10 @@ impl<'de> Deserialize<'de> for Claims {
 impl Claims {
     /// Who the token stands for at `now`. Its signature, issuer and audience are checked before.
     pub(crate) fn identity(&self, rules: &Rules, now: Timestamp) -> Result<Identity, TokenError> {
+        // The library takes a list, too; it is one string (RFC 7519, section 4.1.1).
+        if !self.0.get("iss").is_some_and(Value::is_string) {
+            return Err(invalid("iss"));
+        }
         let leeway = rules.leeway_seconds;
         let end = self.instant("exp")?.ok_or_else(|| invalid("exp"))?;
         let expires_at = end.plus_seconds(leeway);
@@ -74,7 +78,7 @@ impl Claims {
     }
 
     /// A NumericDate (RFC 7519, section 2): seconds since 1970, maybe with a fraction. What is
-    /// before or after every [`Timestamp`] becomes the first or the last one.
+    /// before every [`Timestamp`] becomes the first one; what is after every one is no time.
     fn instant(&self, claim: &str) -> Result<Option<Timestamp>, TokenError> {
         let Some(value) = self.0.get(claim) else {
             return Ok(None);
@@ -83,19 +87,16 @@ impl Claims {
         if seconds <= 0.0 {
             return Ok(Some(Timestamp::MIN));
         }
-        let micros = Duration::try_from_secs_f64(seconds)
-            .ok()
-            .and_then(|since| i64::try_from(since.as_micros()).ok())
-            .unwrap_or(i64::MAX);
-        Ok(Some(
-            Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX),
-        ))
+        let since = Duration::try_from_secs_f64(seconds).ok();
+        let micros = since.and_then(|since| i64::try_from(since.as_micros()).ok());
+        let instant = micros.and_then(|micros| Timestamp::from_micros(micros).ok());
+        instant.map(Some).ok_or_else(|| invalid(claim))
     }
 
     fn user(&self, claim: &str) -> Result<Option<UserId>, TokenError> {
         match self.0.get(claim) {
             None => Ok(None),
-            Some(Value::String(id)) => UserId::new(id).map(Some).map_err(|_| invalid(claim)),
+            Some(Value::String(id)) => UserId::of_new(id).map(Some).map_err(|_| invalid(claim)),
             Some(number) => number
                 .as_u64()
                 .map(|number| Some(UserId::from(number)))

@@ -44,15 +44,15 @@ pub(crate) struct Ignored {
 }
 
 impl KeySet {
-    /// A set of one secret, for every `kid`.
-    pub(crate) fn of_secret(secret: &SecretString) -> Self {
-        let key = Key {
+    /// A set of secrets, each for every `kid`.
+    pub(crate) fn of_secrets(secrets: &[SecretString]) -> Self {
+        let keys = secrets.iter().map(|secret| Key {
             id: None,
             algorithm: Algorithm::Hs256,
             key: DecodingKey::from_secret(secret.expose_secret().as_bytes()),
-        };
+        });
         Self {
-            keys: vec![key],
+            keys: keys.collect(),
             ignored: Vec::new(),
         }
     }

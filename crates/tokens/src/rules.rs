@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+use crate::StartError;
 
 /// How tokens are signed. An algorithm has one type of key, so a key can't be used for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub struct Rules {
     /// `aud` must be this or a list that has it.
     pub audience: String,
     /// The algorithms that are accepted, at least one: [`Algorithm::Hs256`] alone with
-    /// [`Keys::Secret`], any of the others with a key set.
+    /// [`Keys::Secrets`], any of the others with a key set.
     pub algorithms: Vec<Algorithm>,
     /// How far the clock of the issuer may be off, for `exp` and `nbf`.
     pub leeway_seconds: u32,
@@ -75,11 +77,62 @@ pub struct Rules {
 /// Where the keys come from.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// A secret of at least 32 bytes, shared with the issuer (RFC 7518, section 3.2).
-    Secret(SecretString),
+    /// Secrets of at least 32 bytes each, shared with the issuer (RFC 7518, section 3.2): the one
+    /// that it signs with, and perhaps one that it signed with before.
+    Secrets(Vec<SecretString>),
     /// A file with a JWKS (RFC 7517). It is read again while the process runs.
     File(PathBuf),
     /// A URL (`https`, or `http` in a network that can be trusted) that answers with a JWKS. It is
     /// asked again while the process runs.
     Url(Url),
+}
+
+/// A secret must not be shorter than the hash (RFC 7518, section 3.2).
+const MIN_SECRET: usize = 32;
+
+impl Keys {
+    /// Whether they can be used, as far as that is known without looking for them.
+    ///
+    /// # Errors
+    /// [`StartError::ShortSecret`], [`StartError::Url`].
+    pub fn check(&self) -> Result<(), StartError> {
+        match self {
+            Self::Secrets(secrets) => {
+                let mut lengths = secrets.iter().map(|secret| secret.expose_secret().len());
+                if let Some(bytes) = lengths.find(|bytes| *bytes < MIN_SECRET) {
+                    return Err(StartError::ShortSecret { bytes });
+                }
+            }
+            Self::Url(url) => {
+                let is_http = matches!(url.scheme(), "http" | "https");
+                if !is_http || !url.username().is_empty() || url.password().is_some() {
+                    return Err(StartError::Url);
+                }
+            }
+            Self::File(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether tokens of these algorithms, and of no other, can be verified with them.
+    ///
+    /// # Errors
+    /// [`StartError::Algorithms`].
+    pub fn check_algorithms(&self, algorithms: &[Algorithm]) -> Result<(), StartError> {
+        let of_secret = matches!(self, Self::Secrets(_));
+        let are_right = match algorithms {
+            [] => false,
+            [Algorithm::Hs256] => of_secret,
+            several => !of_secret && !several.contains(&Algorithm::Hs256),
+        };
+        if are_right {
+            return Ok(());
+        }
+        Err(StartError::Algorithms(if of_secret {
+            "a secret verifies HS256 and no other algorithm"
+        } else {
+            "a key set verifies RS256, ES256 and EdDSA: name one of them or several, and no other \
+             algorithm"
+        }))
+    }
 }

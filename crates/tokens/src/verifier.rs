@@ -1,21 +1,21 @@
 //! Verifies tokens.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ports::{Clock, Dependency, DependencyDown};
-use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::errors::{Error as LibraryError, ErrorKind};
 use jsonwebtoken::{Validation, decode, decode_header};
 use moka::sync::Cache;
-use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::Claims;
 use crate::current_keys::{CurrentKeys, Pace};
 use crate::key_set::KeySet;
-use crate::key_source::KeySource;
+use crate::key_source::{KeySource, SourceError};
 use crate::{
     Algorithm, Identity, Keys, MAX_TOKEN_LENGTH, Rules, StartError, TokenError, ring_provider,
 };
@@ -24,8 +24,6 @@ use crate::{
 const MAX_KNOWN: u64 = 100_000;
 /// How long an expired token may take up room.
 const LONGEST_KNOWN: Duration = Duration::from_secs(3_600);
-/// A secret must not be shorter than the hash (RFC 7518, section 3.2).
-const MIN_SECRET: usize = 32;
 
 /// Verifies tokens. Shared behind an [`Arc`].
 pub struct Verifier {
@@ -36,7 +34,7 @@ pub struct Verifier {
 }
 
 enum ValidKeys {
-    Secret(Arc<KeySet>),
+    Secrets(Arc<KeySet>),
     Set(Arc<CurrentKeys>),
 }
 
@@ -63,24 +61,37 @@ impl Verifier {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
+        keys.check()?;
+        keys.check_algorithms(&rules.algorithms)?;
         let (source, pace) = match keys {
-            Keys::Secret(secret) => {
-                if rules.algorithms != [Algorithm::Hs256] {
-                    return Err(StartError::Algorithms(
-                        "a secret verifies HS256 and no other algorithm",
-                    ));
-                }
-                let bytes = secret.expose_secret().len();
-                if bytes < MIN_SECRET {
-                    return Err(StartError::ShortSecret { bytes });
-                }
-                let keys = ValidKeys::Secret(Arc::new(KeySet::of_secret(&secret)));
+            Keys::Secrets(secrets) => {
+                let keys = ValidKeys::Secrets(Arc::new(KeySet::of_secrets(&secrets)));
                 return Ok(Self::with(rules, keys, clock));
             }
             Keys::File(path) => (KeySource::File(path), Pace::FILE),
             Keys::Url(url) => (KeySource::url(&url)?, Pace::URL),
         };
         Self::start_at(pace, rules, source, clock, stop).await
+    }
+
+    /// Looks once whether there is a key for one of the algorithms. Verifies nothing.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn look_for_keys(
+        algorithms: Vec<Algorithm>,
+        keys: Keys,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let source = match keys {
+            Keys::Secrets(_) => return Ok(()),
+            Keys::File(path) => KeySource::File(path),
+            Keys::Url(url) => KeySource::url(&url)?,
+        };
+        let jwks = source.read(Pace::URL.time_limit).await?;
+        if KeySet::parse(&jwks, &algorithms)?.is_empty() {
+            return Err(SourceError::NoUsableKey.into());
+        }
+        Ok(())
     }
 
     pub(crate) async fn start_at(
@@ -90,12 +101,6 @@ impl Verifier {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
-        if rules.algorithms.is_empty() || rules.algorithms.contains(&Algorithm::Hs256) {
-            return Err(StartError::Algorithms(
-                "a key set verifies RS256, ES256 and EdDSA: name one of them or several, and no \
-                 other algorithm",
-            ));
-        }
         let must_read = matches!(source, KeySource::File(_));
         let keys = CurrentKeys::of(source, rules.algorithms.clone(), pace);
         if let Err(error) = keys.refresh().await
@@ -207,14 +212,14 @@ impl ValidKeys {
     /// `None` also for a set without a usable key: the token may be good.
     fn get(&self) -> Option<Arc<KeySet>> {
         match self {
-            Self::Secret(set) => Some(Arc::clone(set)),
+            Self::Secrets(set) => Some(Arc::clone(set)),
             Self::Set(keys) => keys.get().filter(|set| !set.is_empty()),
         }
     }
 
     fn are(&self, set: &Arc<KeySet>) -> bool {
         match self {
-            Self::Secret(_) => true,
+            Self::Secrets(_) => true,
             Self::Set(keys) => keys.is_current(set),
         }
     }
@@ -244,7 +249,7 @@ fn digest(token: &str) -> [u8; blake3::OUT_LEN] {
     blake3::hash(token.as_bytes()).into()
 }
 
-fn refused(error: Error) -> TokenError {
+fn refused(error: LibraryError) -> TokenError {
     match error.into_kind() {
         ErrorKind::InvalidSignature => TokenError::Signature,
         ErrorKind::InvalidAlgorithm => TokenError::Algorithm,

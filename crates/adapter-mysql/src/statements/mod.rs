@@ -1,5 +1,6 @@
 //! The statements, a file for each trait of [`adapter_sql::statements`].
 
+mod authors;
 mod claims;
 mod holds;
 mod shows;

@@ -2,8 +2,8 @@
 
 use adapter_sql::chunks::{chunks, padded};
 use adapter_sql::row::{
-    JOURNAL_COLUMNS, JournalRow, TICKET_COLUMNS, TicketRow, change_code, class_code, status_code,
-    verdict_code,
+    JOURNAL_COLUMNS, JournalRow, TERMS_SET, TICKET_COLUMNS, TermsRow, TicketRow, change_code,
+    class_code, status_code, verdict_code,
 };
 use adapter_sql::statements::TicketStatements;
 use async_trait::async_trait;
@@ -168,9 +168,14 @@ impl TicketStatements for Session {
         Ok((count, live))
     }
 
-    async fn insert_journal(&mut self, entries: &[&JournalEntry]) -> Result<(), StoreError> {
+    async fn insert_journal(
+        &mut self,
+        entries: &[&JournalEntry],
+        author: Option<u64>,
+    ) -> Result<(), StoreError> {
         for chunk in chunks(entries) {
-            let mut sql = QueryBuilder::new(format!("INSERT INTO journal ({JOURNAL_COLUMNS}) "));
+            let sql = format!("INSERT INTO journal ({JOURNAL_COLUMNS}, author_id) ");
+            let mut sql = QueryBuilder::new(sql);
             sql.push_values(chunk, |mut row, entry| {
                 let (ticket, terms): (Option<TicketId>, Option<&Terms>) = match &entry.change {
                     Change::TermsSet(terms) => (None, Some(terms)),
@@ -187,7 +192,8 @@ impl TicketStatements for Session {
                     .push_bind(terms.map(|terms| terms.max_per_user.get()))
                     .push_bind(terms.map(|terms| terms.hold.seconds()))
                     .push_bind(terms.and_then(|terms| micros(terms.window.open_at())))
-                    .push_bind(terms.and_then(|terms| micros(terms.window.close_at())));
+                    .push_bind(terms.and_then(|terms| micros(terms.window.close_at())))
+                    .push_bind(author);
             });
             sql.build().execute(&mut self.connection).await?;
         }
@@ -206,6 +212,21 @@ impl TicketStatements for Session {
         );
         let query = sqlx::query_as(&sql).bind(show.as_str().as_bytes());
         let query = query.bind(after).bind(until);
+        Ok(query.fetch_all(&mut self.connection).await?)
+    }
+    async fn terms_after(
+        &mut self,
+        show: &ShowId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsRow>, StoreError> {
+        let sql = format!(
+            "SELECT {JOURNAL_COLUMNS}, name AS author FROM journal \
+             LEFT JOIN authors ON authors.id = journal.author_id \
+             WHERE show_id = ? AND seq > ? AND kind = ? ORDER BY seq LIMIT ?"
+        );
+        let query = sqlx::query_as(&sql).bind(show.as_str().as_bytes());
+        let query = query.bind(after).bind(TERMS_SET).bind(rows(limit));
         Ok(query.fetch_all(&mut self.connection).await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adapter_sql::chunks::padded;
-use adapter_sql::row::{ChangedUserRow, UserRow, class_code};
+use adapter_sql::row::{ChangedUserRow, UserAuthorsRow, UserRow, class_code};
 use adapter_sql::statements::UserStatements;
 use async_trait::async_trait;
 use domain::ids::UserId;
@@ -47,18 +47,38 @@ impl UserStatements for Session {
         Ok(query.fetch_all(&mut self.connection).await?)
     }
 
-    async fn insert_user(&mut self, user: &User) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO users (id, name, priority) VALUES (?, ?, ?)")
+    async fn user_authors(&mut self, id: &UserId) -> Result<Option<UserAuthorsRow>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT creators.name AS created_by, changers.name AS changed_by FROM users \
+             LEFT JOIN authors AS creators ON creators.id = created_by \
+             LEFT JOIN authors AS changers \
+                ON changers.id = changed_by AND changed_by_at = changed_at \
+             WHERE users.id = ?",
+        );
+        let query = query.bind(id.as_str().as_bytes());
+        Ok(query.fetch_optional(&mut self.connection).await?)
+    }
+
+    async fn insert_user(&mut self, user: &User, author: Option<u64>) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO users (id, name, priority, created_by) VALUES (?, ?, ?, ?)")
             .bind(user.id.as_str().as_bytes())
             .bind(user.name.as_str())
             .bind(class_code(user.priority))
+            .bind(author)
             .execute(&mut self.connection)
             .await?;
         Ok(())
     }
 
-    async fn update_user(&mut self, id: &UserId, change: &UserChange) -> Result<(), StoreError> {
-        let mut sql = QueryBuilder::new("UPDATE users SET id = id");
+    async fn update_user(
+        &mut self,
+        id: &UserId,
+        change: &UserChange,
+        author: Option<u64>,
+    ) -> Result<(), StoreError> {
+        // The server gives `changed_at` the same time.
+        let mut sql = QueryBuilder::new("UPDATE users SET changed_by_at = CURRENT_TIMESTAMP(6)");
+        sql.push(", changed_by = ").push_bind(author);
         if let Some(name) = &change.name {
             sql.push(", name = ").push_bind(name.as_str());
         }

@@ -41,9 +41,9 @@ pub(crate) fn store(urls: Vec<String>) -> Arc<MySqlStore> {
 pub(crate) async fn prepare(store: &MySqlStore, seats: u32) {
     store.migrate().await.unwrap();
     let show = fixtures::holding_show(SHOW, seats, 60);
-    ShowRepository::create(store, &show).await.unwrap();
+    ShowRepository::create(store, &show, None).await.unwrap();
     let user = fixtures::user(USER);
-    UserRepository::create(store, &user).await.unwrap();
+    UserRepository::create(store, &user, None).await.unwrap();
 }
 
 /// Orders of one seat each, from now.

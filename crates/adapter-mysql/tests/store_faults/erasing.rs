@@ -27,7 +27,7 @@ async fn many_tickets_change_their_holder_portion_by_portion() {
     let database = TestDatabase::create().await;
     let store = store(&database).await;
     let [user, alias] = ["gone", "erased-1"].map(fixtures::user_id);
-    UserRepository::create(&store, &fixtures::user("gone"))
+    UserRepository::create(&store, &fixtures::user("gone"), None)
         .await
         .unwrap();
     let source = OrderSource::new(1);
@@ -36,7 +36,7 @@ async fn many_tickets_change_their_holder_portion_by_portion() {
     for name in ["a", "b"] {
         let mut show = fixtures::show(name, 10_000);
         show.terms.max_per_user = 10_000.try_into().unwrap();
-        ShowRepository::create(&store, &show).await.unwrap();
+        ShowRepository::create(&store, &show, None).await.unwrap();
         let orders = source.orders(TICKETS / 2, name, "gone");
         store.decide(&orders, None).await.unwrap();
         last = orders[orders.len() - 1].ticket_id.to_string();
@@ -87,10 +87,10 @@ async fn a_second_attempt_goes_on_with_the_alias_of_the_first() {
     let database = TestDatabase::create().await;
     let store = store(&database).await;
     let [user, first, second] = ["gone", "erased-1", "erased-2"].map(fixtures::user_id);
-    UserRepository::create(&store, &fixtures::user("gone"))
+    UserRepository::create(&store, &fixtures::user("gone"), None)
         .await
         .unwrap();
-    ShowRepository::create(&store, &fixtures::show("a", 10))
+    ShowRepository::create(&store, &fixtures::show("a", 10), None)
         .await
         .unwrap();
     let source = OrderSource::new(1);
@@ -124,7 +124,7 @@ async fn a_second_attempt_goes_on_with_the_alias_of_the_first() {
     assert_eq!(database.number(of_first).await, 2);
     assert_eq!(database.number("SELECT COUNT(*) FROM erasures").await, 0);
     // Of somebody else who has the id later.
-    UserRepository::create(&store, &fixtures::user("gone"))
+    UserRepository::create(&store, &fixtures::user("gone"), None)
         .await
         .unwrap();
     assert_eq!(store.erase(&user, &second).await.unwrap(), Some(0));

@@ -35,7 +35,9 @@ impl Store {
     async fn add_show(&self, show: &str, capacity: u32, max_per_user: u32) {
         let mut show = fixtures::holding_show(show, capacity, HOLD_SECONDS);
         show.terms.max_per_user = max_per_user.try_into().unwrap();
-        ShowRepository::create(&*self.store, &show).await.unwrap();
+        ShowRepository::create(&*self.store, &show, None)
+            .await
+            .unwrap();
     }
 
     /// One order each of users from `first` on, all reserved.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use domain::author::Author;
 use domain::journal::HistoryEntry;
 use domain::ports::{
     LaneClaims, LedgerError, ShowRepository, TicketLedger, TicketPage, UserRepository,
     UserRepositoryError,
 };
-use domain::user::PriorityClass;
+use domain::user::{PriorityClass, UserChange, UserName};
 use futures_util::future::join_all;
 use port_contracts::fixtures;
 
@@ -178,7 +179,9 @@ async fn a_row_that_is_left_out_ends_no_list() {
     let store = Store::new(Duration::MAX).await;
     for show in ["c", "d", "e"] {
         let show = fixtures::show(show, 10);
-        ShowRepository::create(&*store.store, &show).await.unwrap();
+        ShowRepository::create(&*store.store, &show, None)
+            .await
+            .unwrap();
     }
     let terms = "UPDATE shows SET max_per_user = 0 WHERE id IN ('a', 'c')";
     store.database.execute(terms).await;
@@ -222,4 +225,40 @@ async fn a_claim_of_no_lane_hinders_no_other() {
     let row = "INSERT INTO lane_claims (lane, owner, number) VALUES (99, NULL, 1)";
     store.database.execute(row).await;
     store.store.roster().await.unwrap();
+}
+
+/// During an upgrade processes of both releases write.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_release_writes_has_no_author() {
+    let Store {
+        store, database, ..
+    } = &Store::new(Duration::MAX).await;
+    let ada = Author::named("user:ada");
+    let user = fixtures::user("2");
+    let created = UserRepository::create(&**store, &user, Some(&ada));
+    created.await.unwrap();
+    let change = UserChange {
+        name: Some(UserName::new("by ada").unwrap()),
+        ..UserChange::default()
+    };
+    let changed = UserRepository::change(&**store, &user.id, &change, Some(&ada));
+    changed.await.unwrap();
+    let authors = async || store.authors_of(&user.id).await.unwrap();
+    assert_eq!(authors().await.changed_by, Some(ada.clone()));
+    let rename = "UPDATE users SET id = id, name = 'x' WHERE id = '2'";
+    database.execute(rename).await;
+    assert_eq!(authors().await.changed_by, None);
+    assert_eq!(authors().await.created_by, Some(ada.clone()));
+
+    let show = fixtures::show("old", 5);
+    let created = ShowRepository::create(&**store, &show, Some(&ada));
+    created.await.unwrap();
+    let change = "INSERT INTO journal (show_id, seq, at, kind, ticket_id, capacity, \
+        max_per_user, hold_seconds, sales_open_at, sales_close_at) \
+        SELECT show_id, 2, at, kind, ticket_id, 6, max_per_user, hold_seconds, \
+        sales_open_at, sales_close_at FROM journal WHERE show_id = 'old'";
+    database.execute(change).await;
+    let terms = store.terms_history(&show.id, 0, 9).await.unwrap();
+    let by: Vec<_> = terms.into_iter().map(|set| (set.seq, set.by)).collect();
+    assert_eq!(by, [(1, Some(ada)), (2, None)]);
 }

@@ -63,10 +63,10 @@ impl Store {
         store.migrate().await.unwrap();
         for show in ["a", "b"] {
             let show = fixtures::show(show, 10);
-            ShowRepository::create(&*store, &show).await.unwrap();
+            ShowRepository::create(&*store, &show, None).await.unwrap();
         }
         let user = fixtures::user(USER);
-        UserRepository::create(&*store, &user).await.unwrap();
+        UserRepository::create(&*store, &user, None).await.unwrap();
         Self {
             directory: UserDirectory::start(store.clone(), user_directory_max),
             store,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_rabbitmq::RabbitMqConfig;
-use domain::ports::{Dependency, PublishError, TicketConsumer, TicketPublisher};
+use domain::ports::{DeadLetters, Dependency, PublishError, TicketConsumer, TicketPublisher};
 use domain::receipt::ProcessId;
 use domain::waiting_line::AcceptTally;
 use port_contracts::{DEADLINE, LANES, fixtures, measured, within};
@@ -49,6 +49,21 @@ async fn an_order_that_no_queue_takes_is_refused_and_the_queue_declared_again() 
     // Until then it is refused, never taken for accepted.
     let accepted = process.published_in_the_end().await;
     assert_eq!(process.drain(1).await, [accepted]);
+}
+
+/// The reason becomes a header, which has to fit into a frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_with_a_name_that_is_longer_than_a_frame_is_put_aside() {
+    let process = Proxied::start(DEADLINE).await;
+    let name = "x".repeat(200_000);
+    let message = format!(r#"{{"version":1,"{name}":1}}"#);
+    let queue = process.lane_queue();
+    process.prefix.publish(&queue, message.as_bytes()).await;
+    let order = process.publish().await.unwrap();
+    assert_eq!(process.drain(1).await, [order]);
+    let aside = within("list", process.queue.list(9)).await.unwrap();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].payload, message.as_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::receipt::TicketId;
@@ -11,6 +12,7 @@ use domain::show::ShowStanding;
 use domain::ticket::{Status, Ticket};
 use domain::time::Timestamp;
 
+use crate::authors::author;
 use crate::connections::Lease;
 use crate::database::Database;
 use crate::engine::Engine;
@@ -215,7 +217,7 @@ impl<E: Engine> Locked<E> {
         let session = self.lease.session();
         let journal = changes.changed.iter().map(|change| &change.entry);
         let journal: Vec<_> = journal.collect();
-        session.insert_journal(&journal).await?;
+        session.insert_journal(&journal, None).await?;
         for ledger in &changes.shows {
             if !session.update_counters(ledger, claim).await? {
                 return Err(Fault::ClaimLost.into());
@@ -237,11 +239,18 @@ impl<E: Engine> Locked<E> {
     }
 
     /// Saves a show's new title and terms and commits.
-    pub(super) async fn commit_show(mut self, saved: &ShowSaved) -> Result<(), E::Error> {
+    pub(super) async fn commit_show(
+        mut self,
+        saved: &ShowSaved,
+        by: Option<&Author>,
+    ) -> Result<(), E::Error> {
         let entry: Vec<_> = saved.entry.iter().collect();
         let session = self.lease.session();
         session.update_show(saved).await?;
-        session.insert_journal(&entry).await?;
+        if saved.entry.is_some() {
+            let author = author::<E>(session, by).await?;
+            session.insert_journal(&entry, author).await?;
+        }
         self.end().await
     }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
@@ -134,8 +135,9 @@ impl<E: Engine> TicketLedger for SqlStore<E> {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        by: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
-        let attempt = || change_show(&self.db, id, change);
+        let attempt = || change_show(&self.db, id, change, by);
         let changed = until_free(attempt).await;
         changed.map_err(|error| ChangeShowError::Unavailable(cause(error)))?
     }
@@ -346,6 +348,7 @@ async fn change_show<E: Engine>(
     db: &Database<E>,
     id: &ShowId,
     change: &ShowChange,
+    by: Option<&Author>,
 ) -> Result<Result<ShowStanding, ChangeShowError>, E::Error> {
     let locked = Locked::shows(db, &[id]).await?;
     let Some(standing) = locked.shows.get(id) else {
@@ -355,7 +358,7 @@ async fn change_show<E: Engine>(
     let (show, ledger) = (standing.show.clone(), show_ledger(standing)?);
     match rule::change_show(show, ledger, change, locked.now) {
         Ok(saved) => {
-            locked.commit_show(&saved).await?;
+            locked.commit_show(&saved, by).await?;
             Ok(Ok(saved.standing()))
         }
         Err(refused) => {

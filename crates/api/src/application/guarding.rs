@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use http_api::{Guard, Tokens};
-use tokens::{StartError, Verifier};
+use tokens::Verifier;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use super::ground::id_secrets;
-use crate::settings::{AuthSettings, JwtSettings, Settings};
+use crate::settings::{AuthSettings, JwtSettings, Settings, setting_of};
 
 /// Tells who calls.
 pub(super) struct Guarding {
@@ -54,21 +55,9 @@ async fn tokens(
 ) -> anyhow::Result<Tokens> {
     let (rules, keys) = (jwt.rules.clone(), jwt.keys.clone());
     let verifier = Verifier::start(rules, keys, Arc::clone(clock), stop).await;
-    let verifier = verifier.map_err(|error| {
-        let setting = setting_of(&error);
-        anyhow::Error::new(error).context(setting)
-    })?;
+    let verifier = verifier.context(setting_of(&jwt.keys))?;
     Ok(Tokens {
         verifier: Arc::new(verifier),
         create_users: jwt.create_users,
     })
-}
-
-const fn setting_of(error: &StartError) -> &'static str {
-    match error {
-        StartError::Algorithms(_) => "auth.algorithms",
-        StartError::ShortSecret { .. } => "auth.hmac_secret",
-        StartError::Url | StartError::Tls(_) | StartError::NoCertificates => "auth.jwks_url",
-        StartError::File(_) => "auth.jwks_file",
-    }
 }

@@ -9,6 +9,7 @@ mod sides;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_server::Server;
 use anyhow::Context;
@@ -17,6 +18,7 @@ use domain::waiting_line::WaitingLine;
 use http_api::{
     Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
 };
+use limits::SharedTokens;
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
@@ -26,8 +28,11 @@ use self::ground::Ground;
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
-use crate::settings::{AuthSettings, Settings};
+use crate::settings::{AuthSettings, LimitStore, Settings};
 use crate::{telemetry, wiring};
+
+/// No request waits longer for what processes share. Redis answers in less than a tenth of it.
+const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Everything built, not yet running.
 pub struct Application {
@@ -65,9 +70,18 @@ impl Application {
                 "ignored environment variables that begin with APP_; settings begin with APP__"
             );
         }
+        if settings.has_unused_certificate {
+            warn!("tls.mode is off, so the certificate of tls.* is not used; set it to on");
+        }
         let certificates = settings.tls.as_ref().map(|tls| tls.files.clone());
         let certificates = certificates.map(Certificates::load).transpose()?;
         let certificates = certificates.map(Arc::new);
+        if settings.server.trusted_proxies.are_everybody() {
+            warn!(
+                "server.trusted_proxies has a network of all addresses: any client can pretend to \
+                 be any other, and limits by address stop nobody; name your proxies alone"
+            );
+        }
         let files = OpenFiles::of_this_process(&settings)?;
         let ground = Ground::connect(settings, role, clock).await?;
         let Ground {
@@ -97,6 +111,18 @@ impl Application {
         let mut needed = vec![queue, ground.store_dependency(), Arc::new(files)];
         // It concerns all processes, and stopping all of them would help nobody.
         let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
+        let redis = match &settings.redis {
+            Some(redis) if role.accepts() => Some(redis.connect(settings.cache.timeout)?),
+            _ => None,
+        };
+        let tokens = match &redis {
+            Some(redis) if settings.limit_store == LimitStore::Redis => Some(Arc::new(
+                SharedTokens::start(Arc::clone(&redis.tokens), PATIENCE).await,
+            )),
+            _ => None,
+        };
+        // Every order is taken and decided without it.
+        of_others.extend(redis.as_ref().map(|redis| Arc::clone(&redis.dependency)));
         // Who only takes orders can go on with that while others do not decide.
         if role.decides() {
             needed.push(watch.clone());
@@ -113,12 +139,17 @@ impl Application {
                 .and_then(|guarding| guarding.needed.clone()),
         );
         let proxies = settings.server.trusted_proxies.clone();
-        let limits = Arc::new(ClientLimits::new(&settings.limits, proxies));
+        let limits = Arc::new(ClientLimits::new(
+            &settings.limits,
+            proxies,
+            tokens.as_ref(),
+        ));
         let health = Health::new(needed, of_others);
         let process = Arc::new(ProcessState::new(health, limits));
         let accepting = line.zip(guarding).map(|(line, guarding)| {
             let process = Arc::clone(&process);
-            ground.accepting(line, process, guarding.guard, guarding.keys)
+            let state = ground.state(redis.as_ref());
+            ground.accepting(line, state, process, guarding.guard, guarding.keys)
         });
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {

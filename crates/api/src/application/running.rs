@@ -88,6 +88,12 @@ impl Application {
             until_stopped.await;
         };
         spawn(&mut tasks, "sweeper of limits", forgets);
+        let (process, stopped) = (Arc::clone(&self.process), last_stop.clone());
+        let logs = async move {
+            let until_stopped = stopped.run_until_cancelled(process.log_refusals());
+            until_stopped.await;
+        };
+        spawn(&mut tasks, "log of refusals", logs);
         if let Some(accepting) = &self.accepting {
             let hears = accepting.side.tasks();
             for (name, task) in hears.into_iter().chain(accepting.state.live.tasks()) {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use accepting::AcceptingSide;
+use caching::{CachedState, MemoryStateCache};
 use domain::gate::SoldOutGate;
+use domain::ports::{DecidedState, StateCache};
 use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use http_api::{AcceptingState, Guard, Live, ProcessState};
@@ -11,6 +13,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use worker::{DecisionLog, Worker};
 
 use super::ground::Ground;
+use crate::settings::CacheAdapter;
+use crate::wiring::RedisPorts;
 
 /// The side that takes orders.
 pub(super) struct Accepting {
@@ -21,10 +25,30 @@ pub(super) struct Accepting {
 }
 
 impl Ground {
+    /// What those are told who only look. A store in this process needs no cache.
+    pub(super) fn state(&self, redis: Option<&RedisPorts>) -> Option<Arc<dyn DecidedState>> {
+        let settings = &self.settings.cache;
+        if !self.settings.store.adapter().is_shared() {
+            return None;
+        }
+        let redis = redis.filter(|_| settings.adapter == CacheAdapter::Redis);
+        let cache: Arc<dyn StateCache> = match redis {
+            Some(redis) => Arc::clone(&redis.state_cache),
+            None => Arc::new(MemoryStateCache::new()),
+        };
+        let (ledger, shows) = (
+            Arc::clone(&self.store.ledger),
+            Arc::clone(&self.store.shows),
+        );
+        let state = CachedState::new(ledger, shows, cache, settings.max_staleness);
+        Some(Arc::new(state))
+    }
+
     /// The side that takes orders.
     pub(super) fn accepting(
         &self,
         line: Arc<WaitingLine>,
+        state: Option<Arc<dyn DecidedState>>,
         process: Arc<ProcessState>,
         guard: Guard,
         keys: DropGuard,
@@ -38,6 +62,7 @@ impl Ground {
             shows: Arc::clone(&self.store.shows),
             publisher: Arc::clone(&self.queue.publisher),
             ledger: Arc::clone(&self.store.ledger),
+            state,
             events: Arc::clone(&self.queue.events),
             clock,
             receipts: Arc::clone(&self.receipts),

@@ -60,6 +60,16 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, mode_needed: bool) -> Option<Aut
     let leeway_seconds = setting(fields, "auth.leeway_seconds", whole(0..=MAX_LEEWAY));
     let create_users = setting(fields, "auth.create_users", flag);
     let keys = keys(fields, is_jwt);
+    if let Some(Some(keys)) = &keys {
+        if let Err(error) = keys.check() {
+            fields.fault(setting_of(keys), error);
+        }
+        if let Some(Some(algorithms)) = &algorithms
+            && let Err(error) = keys.check_algorithms(algorithms)
+        {
+            fields.fault("auth.algorithms", error);
+        }
+    }
     let mode = mode?;
     if mode != Some(true) {
         let is_named = mode.is_some();
@@ -78,6 +88,15 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, mode_needed: bool) -> Option<Aut
         keys: keys??,
         create_users: create_users?,
     })))
+}
+
+/// The setting that names such keys.
+pub const fn setting_of(keys: &Keys) -> &'static str {
+    match keys {
+        Keys::Secrets(_) => "auth.hmac_secret",
+        Keys::File(_) => "auth.jwks_file",
+        Keys::Url(_) => "auth.jwks_url",
+    }
 }
 
 /// A setting that counts as missing if it is empty.
@@ -104,10 +123,25 @@ fn keys(fields: &mut Fields<'_, '_>, is_needed: bool) -> Option<Option<Keys>> {
     let url = given(fields, "auth.jwks_url", false, text(Url::parse));
     let file = given(fields, "auth.jwks_file", false, owned);
     let secret = given(fields, "auth.hmac_secret", false, owned);
+    let old_secret = given(fields, "auth.old_hmac_secret", false, owned)?;
+    if old_secret.is_some() && matches!(secret, Some(None)) {
+        let what = "has no effect without auth.hmac_secret; remove it, or set that too";
+        fields.fault("auth.old_hmac_secret", what);
+        return None;
+    }
+    if let Some(old) = &old_secret
+        && let Err(error) = Keys::Secrets(vec![old.clone().into()]).check()
+    {
+        fields.fault("auth.old_hmac_secret", error);
+        return None;
+    }
     let keys = [
         url?.map(Keys::Url),
         file?.map(|file| Keys::File(file.into())),
-        secret?.map(|secret| Keys::Secret(secret.into())),
+        secret?.map(|secret| {
+            let secrets = [secret].into_iter().chain(old_secret);
+            Keys::Secrets(secrets.map(Into::into).collect())
+        }),
     ];
     let mut keys = keys.into_iter().flatten();
     let found = keys.next();

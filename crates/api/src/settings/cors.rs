@@ -23,14 +23,16 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     } else {
         Err(
             "must be origins such as https://shop.example or http://localhost:8080, separated by \
-             commas: in small letters, without a path; * is none, name each",
+             commas: in small letters, without a path or a default port (443, 80); * stands for \
+             none, name each",
         )
     }
 }
 
 /// Written as browsers write it, which is how it is compared.
 fn is_origin(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
-    })
+    !text.contains('*')
+        && Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+        })
 }

@@ -1,10 +1,25 @@
 //! `limits.*`
 
-use fields::{Fields, Value, all, text, whole};
+use fields::{Fields, Value, all, text, whole, word};
 use http_api::ClientLimitSettings;
 use limits::{Rate, RateError};
 
 use super::reader::setting;
+
+/// Where the limits of one client are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitStore {
+    /// Each process has limits of its own.
+    Memory,
+    /// All processes share them.
+    Redis,
+}
+
+/// Where rates are kept.
+pub(super) fn store(fields: &mut Fields<'_, '_>) -> Option<LimitStore> {
+    let stores = [("memory", LimitStore::Memory), ("redis", LimitStore::Redis)];
+    setting(fields, "limits.store", word(stores))
+}
 
 /// What is empty has no limit.
 pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<ClientLimitSettings> {

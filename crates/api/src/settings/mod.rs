@@ -1,8 +1,9 @@
 //! The configuration: `base.toml`, then `{APP_ENV}.toml`, then `APP__SECTION__KEY`
-//! variables. Read and checked as a whole, so that every fault is listed at once.
+//! variables, and for secrets files that variables name. Read and checked as a whole, so that every fault is listed at once.
 
 mod admin;
 mod auth;
+mod cache;
 mod cors;
 mod limits;
 mod live;
@@ -12,6 +13,8 @@ mod mysql;
 mod queue;
 mod rabbitmq;
 mod reader;
+mod redis;
+mod secret_files;
 mod server;
 mod store;
 #[cfg(test)]
@@ -32,13 +35,16 @@ use fields::{Faults, Fields, Place, Value};
 use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
-pub use self::auth::{AuthSettings, JwtSettings};
+pub use self::auth::{AuthSettings, JwtSettings, setting_of};
+pub use self::cache::{CacheAdapter, CacheSettings};
+pub use self::limits::LimitStore;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
 pub use self::queue::{QueueChoice, QueueSettings};
 pub use self::rabbitmq::RabbitMqSettings;
 use self::reader::{like, millis, setting, variable};
+pub use self::redis::RedisSettings;
 pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
@@ -62,6 +68,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The section `tls`; `None` if only plain HTTP is served.
     pub tls: Option<TlsSettings>,
+    /// Whether the section has a certificate although only plain HTTP is served.
+    pub has_unused_certificate: bool,
     /// `cors.allowed_origins`: the sites whose pages may ask.
     pub allowed_origins: Vec<String>,
     /// The section `log`.
@@ -76,6 +84,12 @@ pub struct Settings {
     pub tickets: TicketSettings,
     /// `limits.*`
     pub limits: ClientLimitSettings,
+    /// `limits.store`
+    pub limit_store: LimitStore,
+    /// `cache.*`
+    pub cache: CacheSettings,
+    /// `redis.*`, if anything is kept there.
+    pub redis: Option<RedisSettings>,
     /// `live.*`
     pub live: LiveSettings,
     /// `live.stalled_after_ms`: a waiting line that does not move for so long is called stalled.
@@ -192,6 +206,7 @@ impl Sources {
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        secret_files::read(&mut settings, &mut faults);
         for (name, above) in below_others(&settings) {
             let place = Place::Field(&Place::Document, &name);
             faults.note(
@@ -259,7 +274,7 @@ fn read(
     strays: BTreeSet<String>,
 ) -> Option<Settings> {
     let server = server::read(fields);
-    let tls = tls::read(fields);
+    let tls = tls::read(fields, server.as_ref().map(|server| server.port));
     let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
@@ -276,19 +291,19 @@ fn read(
     let auth = auth::read(fields, secrets_needed);
     let has_tokens = matches!(auth, Some(AuthSettings::Jwt(_)));
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
+    let limit_store = limits::store(fields);
     let limits = limits::read(fields);
+    let cache_adapter = cache::adapter(fields);
+    let cache = cache::read(fields, cache_adapter);
+    let redis_is_used =
+        limit_store == Some(LimitStore::Redis) || cache_adapter == Some(CacheAdapter::Redis);
+    let redis = redis::read(fields, redis_is_used);
     let live = live::read(fields);
     let admin_token = admin::read(fields, secrets_needed);
     let max_clock_skew = setting(fields, "clock.max_skew_ms", millis(1));
     let known = fields.known().to_vec();
     fields.each(|key, mut unknown| -> Option<()> {
-        unknown.fault(match like(key, &known) {
-            Some(right) => {
-                let variable = variable(right);
-                format!("is not a setting; did you mean {right} ({variable})?")
-            }
-            None => "is not a setting; remove it".to_owned(),
-        });
+        unknown.fault(no_setting(key, &known));
         None
     });
     let mut ignored_variables = Vec::new();
@@ -304,10 +319,12 @@ fn read(
         }
     }
     let (live, stalled_after) = live?;
+    let (tls, has_unused_certificate) = tls?;
     Some(Settings {
         environment,
         server: server?,
-        tls: tls?,
+        tls,
+        has_unused_certificate,
         allowed_origins: allowed_origins?,
         log: log?,
         queue: queue?,
@@ -315,6 +332,9 @@ fn read(
         worker: worker?,
         tickets: tickets?,
         limits: limits?,
+        limit_store: limit_store?,
+        cache: cache?,
+        redis: redis?,
         live,
         stalled_after,
         admin_token: admin_token?,
@@ -322,6 +342,22 @@ fn read(
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })
+}
+
+/// What is wrong with a key that is none of those that are `known`, and which was meant.
+fn no_setting(key: &str, known: &[&'static str]) -> String {
+    if let Some(right) = like(key, known) {
+        let variable = variable(right);
+        return format!("is not a setting; did you mean {right} ({variable})?");
+    }
+    let section = key.split_inclusive('.').next().unwrap_or(key);
+    let others = known.iter().copied();
+    let others: Vec<_> = others.filter(|other| other.starts_with(section)).collect();
+    if others.is_empty() {
+        return "is not a setting; remove it".to_owned();
+    }
+    let others = others.join(", ");
+    format!("is not a setting; remove it, or name one of {others}")
 }
 
 /// `{"a": {"b": 1}}` becomes `a.b = 1`; a list of texts becomes one text, with commas. A text may

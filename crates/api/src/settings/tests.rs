@@ -181,7 +181,7 @@ fn a_name_with_an_underscore_too_few_is_refused_with_the_right_one() {
         "APP_ADMIN_TOKEN: is not a setting; did you mean APP__ADMIN__TOKEN?",
         "APP_RABBITMQ_URLS: is not a setting; did you mean APP__RABBITMQ__URLS?",
         "mysql_url: is not a setting; did you mean mysql.url (APP__MYSQL__URL)?",
-        "server.prot: is not a setting; remove it",
+        "server.prot: is not a setting; remove it, or name one of server.host, server.port, ",
         "5 fault(s)",
     ] {
         assert!(faults.contains(fault), "{fault} in {faults}");
@@ -405,6 +405,34 @@ fn limits_are_rates_and_numbers_or_empty() {
 }
 
 #[test]
+fn a_cache_is_in_memory_unless_a_redis_is_named_for_it() {
+    let settings = load(&[]).unwrap();
+    assert_eq!(settings.cache.adapter, CacheAdapter::Memory);
+    assert!(settings.redis.is_none());
+    let shared = ("APP__CACHE__ADAPTER", "redis");
+    let settings = load(&[shared, ("APP__REDIS__URL", "redis://cache")]).unwrap();
+    assert_eq!(settings.cache.adapter, CacheAdapter::Redis);
+    assert!(settings.redis.is_some());
+    let wrong = [
+        ("APP__CACHE__MAX_STALENESS_MS", "0"),
+        ("APP__CACHE__TIMEOUT_MS", "501"),
+    ];
+    let faults = load(&[shared, wrong[0], wrong[1]]).unwrap_err().to_string();
+    for fault in [
+        "redis.url: is missing; set APP__REDIS__URL",
+        "cache.max_staleness_ms: must be a whole number from 1 to 60000",
+        "cache.timeout_ms: must be a whole number from 1 to 500",
+    ] {
+        assert!(faults.contains(fault), "{fault} in {faults}");
+    }
+    let faults = load(&[("APP__CACHE__ADAPTER", "disk")]).unwrap_err();
+    assert!(
+        faults.to_string().contains("cache.adapter: must be"),
+        "{faults}"
+    );
+}
+
+#[test]
 fn a_process_is_reached_where_it_listens() {
     for (host, reached) in [
         ("0.0.0.0", "127.0.0.1"),
@@ -440,6 +468,7 @@ fn https_needs_its_files_and_nothing_while_it_is_off() {
         ("APP__TLS__CERTIFICATE_FILE", "/a.pem"),
         ("APP__TLS__KEY_FILE", "/b.pem"),
     ];
+    assert!(load(&files).unwrap().has_unused_certificate);
     for (mode, required) in [("on", None), ("required", Some(0))] {
         let tls = load(&[&files[..], &[("APP__TLS__MODE", mode)]].concat());
         let tls = tls.unwrap().tls.unwrap();
@@ -447,6 +476,14 @@ fn https_needs_its_files_and_nothing_while_it_is_off() {
         assert_eq!(tls.files.certificate, Path::new("/a.pem"));
         assert_eq!(tls.files.key, Path::new("/b.pem"));
     }
+    let taken = [
+        &files[..],
+        &[("APP__TLS__MODE", "on"), ("APP__TLS__PORT", "3001")],
+    ]
+    .concat();
+    let fault = load(&taken).unwrap_err().to_string();
+    assert!(fault.contains("tls.port: is server.port, too"), "{fault}");
+    assert!(load(&[("APP__TLS__PORT", "3001")]).is_ok());
     let fault = load(&[("APP__TLS__MODE", "yes")]).unwrap_err().to_string();
     assert!(fault.contains("tls.mode: must be"), "{fault}");
 }
@@ -465,11 +502,16 @@ fn origins_and_hosts_are_written_as_browsers_write_them() {
         "https://shop.example/",
         "https://Shop.example",
         "https://shop.example:443",
+        "https://*.shop.example",
         "ftp://shop.example",
         "https://shop.example,,",
     ] {
         let fault = origins(wrong).unwrap_err().to_string();
         assert!(fault.contains("cors.allowed_origins: must be"), "{fault}");
+        assert!(
+            fault.contains("default port (443, 80); * stands"),
+            "{fault}"
+        );
     }
     let hosts = |text| load(&[("APP__SERVER__ALLOWED_HOSTS", text)]);
     let settings = hosts("tickets.example, tickets").unwrap();
@@ -522,6 +564,13 @@ fn tokens_need_their_rules_and_one_kind_of_keys() {
     let faults = with(&several).unwrap_err().to_string();
     assert!(faults.contains("not several"), "{faults}");
     assert!(!faults.contains("hunter2"), "{faults}");
+    let old_alone = [&rules[..], &[file, ("APP__AUTH__OLD_HMAC_SECRET", secret)]].concat();
+    let faults = with(&old_alone).unwrap_err().to_string();
+    let told = "auth.old_hmac_secret: has no effect without auth.hmac_secret";
+    assert!(
+        faults.contains(told) && !faults.contains("hunter2"),
+        "{faults}"
+    );
     let settings = with(&[&rules[..], &[file]].concat()).unwrap();
     assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
     let unknown = [
@@ -552,4 +601,107 @@ fn a_broken_file_is_named_and_its_secrets_are_not() {
         "{broken}"
     );
     assert!(!broken.contains("hunter2"), "{broken}");
+}
+
+/// As Docker and Kubernetes mount them.
+#[test]
+fn a_secret_may_be_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str, content: &[u8]| {
+        std::fs::write(path(name), content).unwrap();
+        path(name)
+    };
+    let token = file("token", b"hunter2hunter2hunter2\r\n");
+    let url = file("url", b"mysql://u:hunter2@db/tickets");
+    let settings = load(&[
+        ("APP__ADMIN__TOKEN_FILE", &token),
+        ("app__tickets__id_secrets_file", &token),
+        ("APP__STORE__ADAPTER", "mysql"),
+        ("APP__MYSQL__URL_FILE", &url),
+        ("APP__AUTH__MODE", "off"),
+        ("APP__AUTH__JWKS_FILE", "/a/setting/of/its/own"),
+        // As compose hands over what is not set.
+        ("APP__ADMIN__TOKEN", ""),
+    ])
+    .unwrap();
+    let read = settings.admin_token.unwrap();
+    assert_eq!(read.expose_secret(), "hunter2hunter2hunter2");
+    assert_eq!(settings.tickets.id_secrets.len(), 1);
+
+    let fault = |path: &str| {
+        let fault = load(&[("APP__AUTH__HMAC_SECRET_FILE", path)]).unwrap_err();
+        let fault = fault.to_string();
+        assert!(fault.contains("auth.hmac_secret: the file"), "{fault}");
+        assert!(fault.contains("APP__AUTH__HMAC_SECRET_FILE"), "{fault}");
+        assert!(!fault.contains("hunter2"), "{fault}");
+        assert!(fault.contains(path), "{fault}");
+        fault
+    };
+    let long = "hunter2".repeat(10_000);
+    for (path, what) in [
+        (path("none"), "cannot be read: No such file"),
+        (path(""), "cannot be read: Is a directory"),
+        (file("empty", b"\n"), "is empty"),
+        (file("binary", b"hunter2\xff"), "is not UTF-8"),
+        (file("long", long.as_bytes()), "is longer than 65536 bytes"),
+    ] {
+        let fault = fault(&path);
+        assert!(fault.contains(what), "{what} in {fault}");
+    }
+    let both = load(&[
+        ("APP__ADMIN__TOKEN", "0123456789abcdef"),
+        ("APP__ADMIN__TOKEN_FILE", &token),
+        ("APP__SERVER__PORT_FILE", &token),
+    ]);
+    let both = both.unwrap_err().to_string();
+    for fault in [
+        "admin.token: APP__ADMIN__TOKEN_FILE is set beside APP__ADMIN__TOKEN; remove one of them",
+        "server.port_file: is not a setting",
+    ] {
+        assert!(both.contains(fault), "{fault} in {both}");
+    }
+}
+
+#[test]
+fn keys_and_algorithms_that_do_not_go_together_are_listed_with_everything_else() {
+    let auth = [
+        ("APP__AUTH__MODE", "jwt"),
+        ("APP__AUTH__AUDIENCE", "tickets"),
+        ("APP__TICKETS__ID_SECRETS", "0123456789abcdef"),
+        ("APP__QUEUE__LANES", "0"),
+    ];
+    for (keys, algorithms, wrong) in [
+        (
+            ("APP__AUTH__HMAC_SECRET", "hunter2"),
+            "EdDSA",
+            &[
+                "auth.hmac_secret: the secret has 7 bytes",
+                "auth.algorithms: a secret",
+            ][..],
+        ),
+        (
+            ("APP__AUTH__JWKS_URL", "ftp://u:hunter2@id/jwks"),
+            "HS256",
+            &[
+                "auth.jwks_url: the key set's URL must",
+                "auth.algorithms: a key set",
+            ],
+        ),
+        (
+            ("APP__AUTH__JWKS_FILE", "/etc/jwks.json"),
+            "HS256,EdDSA",
+            &["auth.algorithms: a key set"],
+        ),
+    ] {
+        let more = [keys, ("APP__AUTH__ALGORITHMS", algorithms)];
+        let faults = load(&[&auth[..], &more[..]].concat()).unwrap_err();
+        let faults = faults.to_string();
+        let count = format!("{} fault(s)", wrong.len() + 2);
+        let others = ["auth.issuer: is missing", "queue.lanes:", &count];
+        for fault in [&others[..], wrong].concat() {
+            assert!(faults.contains(fault), "{fault} in {faults}");
+        }
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
 }

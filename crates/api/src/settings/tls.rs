@@ -28,8 +28,11 @@ pub struct TlsSettings {
     pub files: CertificateFiles,
 }
 
-/// `None` in it if it is off.
-pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Option<TlsSettings>> {
+/// `None` in it if it is off, and whether a certificate is set that is then not used.
+pub(super) fn read(
+    fields: &mut Fields<'_, '_>,
+    server_port: Option<u16>,
+) -> Option<(Option<TlsSettings>, bool)> {
     let modes = [
         ("off", Mode::Off),
         ("on", Mode::On),
@@ -38,6 +41,12 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Option<TlsSettings>> {
     let mode = setting(fields, "tls.mode", word(modes));
     let is_served = mode.is_some_and(|mode| mode != Mode::Off);
     let port = setting(fields, "tls.port", whole(0..=u16::MAX));
+    if is_served && port.is_some_and(|port| port != 0) && port == server_port {
+        fields.fault(
+            "tls.port",
+            "is server.port, too; set one of them to a free port",
+        );
+    }
     let public_port = setting(fields, "tls.public_port", whole(0..=u16::MAX));
     let http2 = setting(fields, "tls.http2", flag);
     let certificate = file(fields, "tls.certificate_file", is_served);
@@ -49,7 +58,14 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Option<TlsSettings>> {
         http2: http2?,
         files: CertificateFiles { certificate, key },
     };
-    Some((mode != Mode::Off).then_some(settings))
+    let CertificateFiles { certificate, key } = &settings.files;
+    let is_set = [certificate, key]
+        .iter()
+        .any(|file| !file.as_os_str().is_empty());
+    Some(match mode {
+        Mode::Off => (None, is_set),
+        Mode::On | Mode::Required => (Some(settings), false),
+    })
 }
 
 fn file(fields: &mut Fields<'_, '_>, key: &'static str, is_needed: bool) -> Option<PathBuf> {

@@ -107,6 +107,24 @@ pub(crate) fn management(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// `redis://user:password@host:6379/0`.
+///
+/// # Errors
+/// Like [`mysql`].
+pub(crate) fn redis(text: &str) -> Result<String, String> {
+    const LIKE: &str = "redis://user:password@host:6379/0, or rediss://… for TLS";
+    let url = parsed(text, &["redis", "rediss"], LIKE)?;
+    known_parameters(&url, &[])?;
+    let database = url.path().trim_matches('/');
+    if database.is_empty() || is_number::<u16>(database) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "names a database that is not a number; it must be like {LIKE}"
+        ))
+    }
+}
+
 fn parsed(text: &str, schemes: &[&str], like: &str) -> Result<Url, String> {
     let wrong = |what: &str| Err(format!("{what}; it must be like {like}"));
     if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
@@ -290,5 +308,27 @@ mod tests {
         }
         refused(management, "http://u:hunter2@mq?a=b", "%3f");
         refused(management, "https://u:hunter2@mq", "begins otherwise");
+    }
+
+    #[test]
+    fn a_redis_is_named_as_the_driver_reads_it() {
+        for text in [
+            "redis://cache",
+            "redis://:hunter2@cache:6379",
+            "rediss://u%40x:hunter%2f%3a@[::1]:6379/15",
+        ] {
+            assert_eq!(redis(text).as_deref(), Ok(text));
+        }
+        for (text, word) in [
+            ("amqp://u:hunter2@cache", "begins otherwise"),
+            ("redis://u:hunter2@cache/tickets", "not a number"),
+            (
+                "redis://u:hunter2@cache?protocol=resp3",
+                "takes no parameters",
+            ),
+            ("rediss://u:hunter2@cache/#insecure", "%23"),
+        ] {
+            refused(redis, text, word);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Adapters that are not compiled in.
 
-/// A store or a queue whose use is refused with the feature that it needs.
+/// A store, a queue or a Redis whose use is refused with the feature that it needs.
 macro_rules! absent {
     (store $settings:ty, $feature:literal) => {
         impl StoreAdapter for $settings {
@@ -42,6 +42,17 @@ macro_rules! absent {
                 _: Option<Arc<dyn StoreIdentity>>,
             ) -> anyhow::Result<()> {
                 not_compiled("queue.adapter", $feature)
+            }
+        }
+    };
+    (redis $settings:ty, $feature:literal) => {
+        impl $settings {
+            /// Refused: it is not compiled in.
+            ///
+            /// # Errors
+            /// Always.
+            pub fn connect(&self, _: std::time::Duration) -> anyhow::Result<RedisPorts> {
+                not_compiled("limits.store or cache.adapter", $feature)
             }
         }
     };

@@ -1,6 +1,11 @@
 //! Where ports meet adapters, a file for each: the only place that knows which are compiled in.
 
-#[cfg(not(all(feature = "memory", feature = "mysql", feature = "rabbitmq")))]
+#[cfg(not(all(
+    feature = "memory",
+    feature = "mysql",
+    feature = "rabbitmq",
+    feature = "redis"
+)))]
 mod absent;
 #[cfg(feature = "memory")]
 mod memory;
@@ -8,19 +13,27 @@ mod memory;
 mod mysql;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::order::Lanes;
 use domain::ports::{
-    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, StoreIdentity,
-    TicketConsumer, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
+    Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, StateCache,
+    StoreIdentity, TicketConsumer, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
 };
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
+use limits::TokenStore;
 
-#[cfg(not(all(feature = "memory", feature = "mysql", feature = "rabbitmq")))]
+#[cfg(not(all(
+    feature = "memory",
+    feature = "mysql",
+    feature = "rabbitmq",
+    feature = "redis"
+)))]
 use self::absent::absent;
 #[cfg(not(feature = "memory"))]
 use crate::settings::MemorySettings;
@@ -28,6 +41,8 @@ use crate::settings::MemorySettings;
 use crate::settings::MySqlSettings;
 #[cfg(not(feature = "rabbitmq"))]
 use crate::settings::RabbitMqSettings;
+#[cfg(not(feature = "redis"))]
+use crate::settings::RedisSettings;
 use crate::settings::{QueueChoice, QueueSettings, Settings, StoreChoice, StoreSettings};
 
 /// The adapters of this binary, as their features are called.
@@ -38,6 +53,8 @@ pub const COMPILED_ADAPTERS: &[&str] = &[
     "mysql",
     #[cfg(feature = "rabbitmq")]
     "rabbitmq",
+    #[cfg(feature = "redis")]
+    "redis",
 ];
 
 #[cfg(not(feature = "memory"))]
@@ -48,6 +65,8 @@ absent!(queue MemorySettings, "memory");
 absent!(store MySqlSettings, "mysql");
 #[cfg(not(feature = "rabbitmq"))]
 absent!(queue RabbitMqSettings, "rabbitmq");
+#[cfg(not(feature = "redis"))]
+absent!(redis RedisSettings, "redis");
 
 impl StoreSettings {
     /// What `store.adapter` names.
@@ -188,6 +207,16 @@ pub struct QueuePorts {
     pub examinations: Vec<Arc<dyn Examination>>,
 }
 
+/// What processes share in Redis, and do without while it is down.
+pub struct RedisPorts {
+    /// Decided state.
+    pub state_cache: Arc<dyn StateCache>,
+    /// The limits of clients.
+    pub tokens: Arc<dyn TokenStore>,
+    /// What readiness asks.
+    pub dependency: Arc<dyn Dependency>,
+}
+
 /// What a process does with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreUse {
@@ -208,7 +237,12 @@ pub enum QueueUse {
     Looks,
 }
 
-#[cfg(not(all(feature = "memory", feature = "mysql", feature = "rabbitmq")))]
+#[cfg(not(all(
+    feature = "memory",
+    feature = "mysql",
+    feature = "rabbitmq",
+    feature = "redis"
+)))]
 fn not_compiled<T>(setting: &str, feature: &str) -> anyhow::Result<T> {
     anyhow::bail!(
         "{setting}: this binary has no adapter {feature} (it has: {}); \
@@ -228,7 +262,7 @@ fn exposed(urls: &[secrecy::SecretString]) -> Vec<String> {
 #[cfg(all(
     test,
     feature = "memory",
-    not(any(feature = "mysql", feature = "rabbitmq"))
+    not(any(feature = "mysql", feature = "rabbitmq", feature = "redis"))
 ))]
 mod tests {
     use std::collections::HashMap;
@@ -274,5 +308,15 @@ mod tests {
                 "{error}"
             );
         }
+        let redis = RedisSettings {
+            url: "redis://cache".into(),
+            prefix: String::new(),
+        };
+        let error = redis
+            .connect(std::time::Duration::ZERO)
+            .map(drop)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("cargo feature `redis`"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use api::application::Role;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::backend::Backend;
 use crate::helpers::{Answer, SHOW, TestService};
 
 const TOKEN: &str = "the administration's own token";
@@ -134,7 +135,11 @@ async fn users_are_created_changed_and_read() {
         changed.body,
         json!({"id": "77", "name": "Ada", "priority": "high"})
     );
-    assert_eq!(service.get("/users/77").await.body, changed.body);
+    let mut read = service.get("/users/77").await.body;
+    for author in ["created_by", "changed_by"] {
+        read.as_object_mut().unwrap().remove(author).unwrap();
+    }
+    assert_eq!(read, changed.body);
     service
         .get("/users/78")
         .await
@@ -253,4 +258,55 @@ async fn an_erased_user_is_gone_and_the_tickets_stay() {
     assert_eq!(ticket.text("status"), "confirmed");
     let alias = ticket.text("user_id");
     assert!(alias.starts_with("erased-"), "{alias}");
+    // Nobody is created who looks like somebody who was erased.
+    let imitator = service
+        .post("/users", json!({"id": alias, "name": "x"}))
+        .await;
+    imitator.assert_invalid_fields(&["/id"]);
+}
+
+#[tokio::test]
+async fn a_show_tells_operators_all_its_terms() {
+    let service = TestService::start().await;
+    let show = json!({"id": "club", "title": "Club", "capacity": 5, "hold_seconds": 60});
+    service.create_show(show).await;
+    service.create_user("2").await;
+    let changed = service.patch("/shows/club", json!({"capacity": 7})).await;
+    assert_eq!(changed.status, 200);
+    let renamed = service.patch("/shows/club", json!({"title": "C"})).await;
+    assert_eq!(renamed.status, 200);
+    let by = match Backend::token() {
+        Some(_) => "admin.token",
+        None => "anybody",
+    };
+    let first = service.get("/shows/club/terms?limit=1").await;
+    assert_eq!(first.status, 200, "{:?}", first.body);
+    let mut terms = first.body["terms"][0].clone();
+    let at = terms.as_object_mut().unwrap().remove("at").unwrap();
+    assert!(at.as_str().unwrap().ends_with('Z'), "{at}");
+    assert_eq!(
+        terms,
+        json!({"seq": 1, "by": by, "capacity": 5, "max_per_user": 10, "hold_seconds": 60,
+            "sales_open_at": null, "sales_close_at": null})
+    );
+    let next = first.text("next_cursor");
+    let rest = service
+        .get(&format!("/shows/club/terms?cursor={next}"))
+        .await;
+    assert_eq!(rest.body["terms"].as_array().unwrap().len(), 1);
+    assert_eq!(rest.body["terms"][0]["capacity"], 7);
+    assert_eq!(rest.body["terms"][0]["by"], by);
+    assert_eq!(rest.body["next_cursor"], json!(null));
+    let unknown = service.get("/shows/none/terms").await;
+    unknown.assert_problem(404, "show_not_found");
+
+    let user = service.get("/users/2").await.body;
+    assert_eq!(
+        (&user["created_by"], &user["changed_by"]),
+        (&json!(by), &json!(null))
+    );
+    let changed = service.patch("/users/2", json!({"name": "Two"})).await;
+    assert_eq!(changed.status, 200);
+    let user = service.get("/users/2").await.body;
+    assert_eq!(user["changed_by"], by);
 }

@@ -109,6 +109,96 @@ async fn heard(answer: h2::client::ResponseFuture) -> (StatusCode, Value) {
     (status, serde_json::from_slice(&all).unwrap_or_default())
 }
 
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// Of HPACK's static table (RFC 7541, appendix A): the methods.
+const GET: u8 = 0x82;
+const POST: u8 = 0x83;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length, &[kind, flags][..], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A request's head in HPACK, without tables of its own.
+fn head(method: u8, path: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let [path, authority, json] = [path, "localhost", "application/json"].map(text);
+    [
+        &[method, 0x87, 0x04],
+        &path[..],
+        &[0x01],
+        &authority,
+        &[0x0f, 0x10],
+        &json,
+    ]
+    .concat()
+}
+
+struct Frame {
+    kind: u8,
+    payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Of a `GOAWAY`.
+    fn last_stream(&self) -> u32 {
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap())
+    }
+}
+
+/// A client that keeps to nothing.
+struct Raw(TlsStream<TcpStream>);
+
+impl Raw {
+    async fn of(scene: &Scene) -> Self {
+        let mut raw = Self(scene.tls().await);
+        raw.0
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        raw.send(SETTINGS, 0, 0, &[]).await;
+        raw
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let frame = frame(kind, flags, stream, payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    async fn get(&mut self, stream: u32, path: &str) {
+        let flags = END_HEADERS | END_STREAM;
+        self.send(HEADERS, flags, stream, &head(GET, path)).await;
+    }
+
+    async fn until(&mut self, is_it: impl Fn(&Frame) -> bool) -> Frame {
+        within("a frame", async {
+            loop {
+                let mut header = [0; 9];
+                self.0.read_exact(&mut header).await.unwrap();
+                let [high, middle, low, kind, ..] = header;
+                let length = u32::from_be_bytes([0, high, middle, low]);
+                let mut payload = vec![0; length.try_into().unwrap()];
+                self.0.read_exact(&mut payload).await.unwrap();
+                let frame = Frame { kind, payload };
+                if is_it(&frame) {
+                    return frame;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn end(mut self) {
+        let _closed = within("the end", self.0.read_to_end(&mut Vec::new())).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_at_once_over_one_connection_are_all_answered() {
     // More than are answered at once, and fewer answers than the client takes for a flood.
@@ -127,10 +217,26 @@ async fn many_requests_at_once_over_one_connection_are_all_answered() {
     );
 }
 
-/// First all heads, then all bodies: more wait for their bodies than are answered at once.
+/// Before it there may be a proxy that looks at one of them only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_names_another_host_too_is_refused() {
+    let scene = Scene::with(&[]).await;
+    let (client, _) = scene.client().await;
+    for (host, status) in [("localhost", 200), ("evil.example", 421)] {
+        let mut request = request("GET", "/shows");
+        let host = host.parse().unwrap();
+        request.headers_mut().insert("host", host);
+        let mut client = client.clone().ready().await.unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        assert_eq!(heard(answer).await.0, status);
+    }
+}
+
+/// First all heads, then all bodies, and one more request is open between: as many as the client
+/// may have.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_for_their_bodies_hold_nothing_up() {
-    const COUNT: usize = 200;
+    const COUNT: usize = 99;
     let scene = Scene::with(&[]).await;
     let (client, _) = scene.client().await;
     let mut begun = Vec::new();
@@ -203,21 +309,95 @@ async fn a_connection_without_requests_is_closed_whatever_it_says_to_pings() {
     let _closed = within("the end", ended).await.unwrap();
 }
 
+/// It is told of its limit, and that it has no further answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_opens_without_end_is_cut_off() {
     let scene = Scene::with(&[("APP__SERVER__REQUEST_TIMEOUT_MS", "600000")]).await;
-    let (client, ended) = scene.client().await;
-    let mut begun = Vec::new();
-    for _ in 0..2_000 {
-        let Ok(mut client) = client.clone().ready().await else {
-            break;
-        };
-        let Ok(one) = client.send_request(request("POST", "/tickets"), false) else {
-            break;
-        };
-        begun.push(one);
+    let mut raw = Raw::of(&scene).await;
+    let settings = raw.until(|frame| frame.kind == SETTINGS).await;
+    let told = settings.payload.chunks(6).next().unwrap();
+    assert_eq!(told, [0, 3, 0, 0, 0, 100]);
+    let orders =
+        (0..400).map(|index| frame(HEADERS, END_HEADERS, 2 * index + 1, &head(POST, "/tickets")));
+    let _sent = raw.0.write_all(&orders.collect::<Vec<_>>().concat()).await;
+    let goodbye = raw.until(|frame| frame.kind == GO_AWAY).await;
+    let last = goodbye.last_stream();
+    assert!((400..800).contains(&last), "{last}");
+    raw.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_to_its_end_ends_the_connection_beside_a_stream() {
+    let scene = Scene::with(&[("APP__SERVER__REQUEST_TIMEOUT_MS", "300")]).await;
+    let mut raw = Raw::of(&scene).await;
+    raw.get(1, &format!("/tickets/{}/events", receipt("never")))
+        .await;
+    raw.until(|frame| frame.kind == HEADERS).await;
+    raw.send(HEADERS, 0, 3, &head(POST, "/tickets")).await;
+    let goodbye = raw.until(|frame| frame.kind == GO_AWAY).await;
+    assert_eq!(goodbye.last_stream(), 1);
+    raw.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_ends_the_connection() {
+    let scene = Scene::with(&[("APP__SERVER__REQUEST_TIMEOUT_MS", "600000")]).await;
+    let mut raw = Raw::of(&scene).await;
+    raw.send(HEADERS, 0, 1, &head(POST, "/tickets")).await;
+    let field = [&[0, 1, b'x', 127, 0x81, 0x7c], &[b'x'; 16_000][..]].concat();
+    for _ in 0..20 {
+        // The end may come first.
+        let _sent = raw.0.write_all(&frame(CONTINUATION, 0, 1, &field)).await;
     }
-    let _closed = within("the end", ended).await.unwrap();
+    raw.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_reset_or_whose_connection_ends_makes_room_before_its_next_heartbeat() {
+    let scene = Scene::with(&[
+        ("APP__LIVE__HEARTBEAT_SECONDS", "3600"),
+        ("APP__LIMITS__STREAMS_PER_ADDRESS", "1"),
+    ])
+    .await;
+    let path = format!("/tickets/{}/events", receipt("never"));
+    for is_reset in [true, false, true] {
+        let (mut client, ended) = scene.client().await;
+        let mut sending = within("room", async {
+            loop {
+                let (answer, sending) = client.send_request(request("GET", &path), true).unwrap();
+                if answer.await.unwrap().status() == 200 {
+                    return sending;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        let (other, _) = scene.client().await;
+        assert_eq!(ask(&other, "GET", &path, "").await.0, 429);
+        if is_reset {
+            sending.send_reset(Reason::CANCEL);
+        } else {
+            ended.abort();
+        }
+    }
+}
+
+/// As over HTTP/1.1.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_with_two_lengths_is_refused() {
+    let scene = Scene::with(&[]).await;
+    let (mut client, _) = scene.client().await;
+    let mut twice = request("POST", "/tickets");
+    for _ in 0..2 {
+        twice
+            .headers_mut()
+            .append("content-length", ORDER.len().into());
+    }
+    let (answer, mut sending) = client.send_request(twice, false).unwrap();
+    sending
+        .send_data(Bytes::from_static(ORDER.as_bytes()), true)
+        .unwrap();
+    assert_eq!(heard(answer).await.0, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,41 +444,19 @@ async fn requests_that_are_reset_at_once_keep_nobody_waiting() {
     within("the stop", scene.service.stop()).await.unwrap();
 }
 
-/// The frames that come until the connection's end, by type.
-async fn frames(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
-    let mut all = Vec::new();
-    let _end = within("the end", stream.read_to_end(&mut all)).await;
-    let mut kinds = Vec::new();
-    let mut rest = &all[..];
-    while let [a, b, c, kind, ..] = rest {
-        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
-        kinds.push(*kind);
-        rest = &rest[9 + length..];
-    }
-    kinds
-}
-
+/// At first of all streams that may come, then of those that are answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stop_is_told_to_connections_that_are_idle() {
-    const GO_AWAY: u8 = 7;
     let scene = Scene::with(&[]).await;
-    let mut idle = scene.tls().await;
-    // The preface and settings that change nothing.
-    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        .await
-        .unwrap();
-    idle.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
-    let mut first = [0; 9];
-    within("settings", idle.read_exact(&mut first))
-        .await
-        .unwrap();
-    let mut settings = vec![0; usize::from(first[2])];
-    within("settings", idle.read_exact(&mut settings))
-        .await
-        .unwrap();
+    let mut raw = Raw::of(&scene).await;
+    raw.get(1, "/health").await;
+    raw.until(|frame| frame.kind == DATA).await;
     let stopped = tokio::spawn(scene.service.stop());
-    let told = frames(&mut idle).await;
-    assert!(told.contains(&GO_AWAY), "{told:?}");
+    for last in [u32::MAX >> 1, 1] {
+        let goodbye = raw.until(|frame| frame.kind == GO_AWAY).await;
+        assert_eq!(goodbye.last_stream(), last);
+    }
+    raw.end().await;
     within("the stop", stopped).await.unwrap().unwrap();
 }
 

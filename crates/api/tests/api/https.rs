@@ -173,7 +173,10 @@ async fn where_https_is_required_plain_http_leads_there_or_refuses() {
         "GET /tickets/7/events?ticket=secret HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
         "GET /%77s HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /shows HTTP/1.0\r\n\r\n",
+        "OPTIONS /tickets HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\
+         Access-Control-Request-Method: POST\r\n\r\n",
+        "TRACE /shows HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     ] {
         let (head, body) = ask(refused);
         assert!(
@@ -182,6 +185,8 @@ async fn where_https_is_required_plain_http_leads_there_or_refuses() {
         );
         assert!(body.contains("\"code\":\"https_required\""), "{body}");
     }
+    let (head, _) = ask("HEAD /shows HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 308"), "{head}");
     // Probes ask by address.
     let (head, _) = ask("GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -193,4 +198,52 @@ async fn where_https_is_required_plain_http_leads_there_or_refuses() {
         head.contains("strict-transport-security: max-age=31536000\r\n"),
         "{head}"
     );
+}
+
+#[tokio::test]
+async fn over_https_pages_of_plain_http_are_of_another_site() {
+    let certificate = TestCertificate::new();
+    let service = serving(&certificate, "on", &[]).await;
+    for (host, origins, status) in [
+        ("x", "Origin: https://x", 426),
+        ("x:443", "Origin: https://x", 426),
+        ("x:1", "Origin: https://x:1", 426),
+        ("x", "Origin: http://x", 403),
+        ("x:443", "Origin: https://x:1", 403),
+        (
+            "x",
+            "Origin: https://x\r\nOrigin: https://evil.example",
+            403,
+        ),
+    ] {
+        let mut stream = open(&certificate, &service, DEFAULT_VERSIONS).await;
+        let request = format!("GET /ws HTTP/1.1\r\nHost: {host}\r\n{origins}\r\n\r\n");
+        let head = ask_over(&mut stream, request.as_bytes()).await;
+        let expected = format!("HTTP/1.1 {status}");
+        assert!(head.starts_with(&expected), "{host}, {origins}: {head}");
+    }
+    // A proxy may have taken HTTPS away, which the service cannot see.
+    for origin in ["https://x", "http://x"] {
+        let asked = service.request(reqwest::Method::GET, "/ws");
+        let asked = asked.header("Host", "x").header("Origin", origin);
+        assert_eq!(asked.send().await.unwrap().status(), 426, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_https_has_to_ask_by_one_name_of_the_service() {
+    let certificate = TestCertificate::new();
+    let service = serving(&certificate, "on", &[]).await;
+    for (request, status) in [
+        ("HTTP/1.1\r\nHost: x:1", 200),
+        ("HTTP/1.1\r\nHost: evil@x", 421),
+        ("HTTP/1.1\r\nHost: x:abc", 421),
+        ("HTTP/1.0", 421),
+    ] {
+        let mut stream = open(&certificate, &service, DEFAULT_VERSIONS).await;
+        let asked = format!("GET /shows {request}\r\n\r\n");
+        let head = ask_over(&mut stream, asked.as_bytes()).await;
+        let answered = head.split(' ').nth(1).unwrap();
+        assert_eq!(answered, status.to_string(), "{request}: {head}");
+    }
 }

@@ -18,7 +18,7 @@ use crate::helpers::{Answer, SHOW, TestService, USER};
 
 const SECRET: &str = "a secret that issuer and service share";
 pub(crate) const ADMIN: &str = "the administration's own token";
-const HOUR: i64 = 3_600;
+pub(crate) const HOUR: i64 = 3_600;
 
 /// A service that asks for tokens.
 pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
@@ -35,20 +35,24 @@ pub(crate) async fn guarded(more: &[(&str, &str)]) -> TestService {
     TestService::with(Role::All, &variables).await
 }
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     let now: Timestamp = jiff::Timestamp::now().to_string().parse().unwrap();
     now.as_micros() / 1_000_000
 }
 
-fn claims(user: &str, roles: &str) -> Value {
+pub(crate) fn claims(user: &str, roles: &str) -> Value {
     json!({"iss": "https://issuer", "aud": "tickets", "exp": seconds() + HOUR,
         "sub": user, "roles": roles})
 }
 
-fn signed(claims: &Value) -> String {
+pub(crate) fn signed(claims: &Value) -> String {
+    signed_with(SECRET, claims)
+}
+
+fn signed_with(secret: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let said = format!("{}.{}", part(&json!({"alg": "HS256"})), part(claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signature = hmac::sign(&key, said.as_bytes());
     format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
@@ -58,7 +62,12 @@ pub(crate) fn buyer(user: &str) -> String {
 }
 
 /// The method's request with a token, or without one.
-fn asking(service: &TestService, token: &str, method: Method, path: &str) -> RequestBuilder {
+pub(crate) fn asking(
+    service: &TestService,
+    token: &str,
+    method: Method,
+    path: &str,
+) -> RequestBuilder {
     let request = service.request(method, path);
     if token.is_empty() {
         return request;
@@ -70,7 +79,7 @@ pub(crate) async fn post(service: &TestService, token: &str, path: &str, body: V
     Answer::to(asking(service, token, Method::POST, path).json(&body)).await
 }
 
-async fn get(service: &TestService, token: &str, path: &str) -> Answer {
+pub(crate) async fn get(service: &TestService, token: &str, path: &str) -> Answer {
     Answer::to(asking(service, token, Method::GET, path)).await
 }
 
@@ -88,7 +97,7 @@ pub(crate) async fn decided(service: &TestService, token: &str, order: Value) ->
 }
 
 /// A path of each route, with ids in it of which none exists.
-fn written(path: &str) -> String {
+pub(crate) fn written(path: &str) -> String {
     let ticket = "/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
     path.replace("/tickets/{id}", ticket).replace("{id}", "7")
 }
@@ -211,7 +220,8 @@ async fn a_buyer_who_is_not_known_yet_is_created_if_that_is_configured() {
     let user = get(&service, ADMIN, "/users/new").await;
     assert_eq!(
         user.body,
-        json!({"id": "new", "name": "new", "priority": "high"})
+        json!({"id": "new", "name": "new", "priority": "high", "created_by": null,
+            "changed_by": null})
     );
 }
 
@@ -236,6 +246,8 @@ async fn what_is_wrong_with_a_token_is_said() {
         (changed("exp", json!(seconds() - HOUR)), "expired"),
         (changed("nbf", json!(seconds() + HOUR)), "not valid yet"),
         (changed("sub", json!("a b")), "`sub`"),
+        (changed("sub", json!("erased-ada")), "`sub`"),
+        (changed("iss", json!(["https://issuer"])), "`iss`"),
         (changed("exp", Value::Null), "`exp`"),
         (long, "longer"),
         (unsigned, "token"),
@@ -290,6 +302,19 @@ async fn a_ticket_of_an_older_secret_is_not_taken() {
     refused.assert_problem(401, "unauthorized");
 }
 
+/// Either may be the one that the issuer signs with, so the two sides need not change together.
+#[tokio::test]
+async fn tokens_of_the_old_secret_are_taken_while_it_is_named() {
+    const OTHER: &str = "a secret that they shared last year";
+    let tokens = [buyer(USER), signed_with(OTHER, &claims(USER, ""))];
+    for (old, status) in [(OTHER, 200), ("", 401)] {
+        let service = guarded(&[("APP__AUTH__OLD_HMAC_SECRET", old)]).await;
+        assert_eq!(get(&service, &tokens[0], "/tickets").await.status, 200);
+        let answer = get(&service, &tokens[1], "/tickets").await;
+        assert_eq!(answer.status, status, "{:?}", answer.body);
+    }
+}
+
 /// Its neighbours may have keys.
 #[tokio::test]
 async fn a_process_without_keys_is_not_ready() {
@@ -334,4 +359,39 @@ async fn who_may_not_order_uses_up_nobodys_limit() {
     );
     let again = post(&service, &buyer(USER), "/tickets", order).await;
     again.assert_problem(429, "rate_limited");
+}
+
+/// Operators see it, also when the author is gone; nobody else does.
+#[tokio::test]
+async fn an_operator_is_the_author_of_its_changes_until_it_is_erased() {
+    let service = guarded(&[]).await;
+    let boss = signed(&claims("boss", "operator"));
+    let show = json!({"id": "club", "title": "Club", "capacity": 5});
+    assert_eq!(post(&service, &boss, "/shows", show).await.status, 201);
+    let path = "/shows/club/terms";
+    let terms = get(&service, &boss, path).await;
+    assert_eq!(terms.body["terms"][0]["by"], "user:boss");
+    for token in [buyer(USER), signed(&claims("shop", "agent"))] {
+        get(&service, &token, path)
+            .await
+            .assert_problem(403, "forbidden");
+        let show = get(&service, &token, "/shows/club").await;
+        assert!(!show.body.to_string().contains("boss"), "{}", show.body);
+    }
+    let erased = Answer::to(asking(&service, ADMIN, Method::DELETE, "/users/boss")).await;
+    assert_eq!(erased.status, 200, "{:?}", erased.body);
+    let terms = get(&service, ADMIN, path).await;
+    let by = terms.body["terms"][0]["by"].as_str().unwrap();
+    assert!(by.starts_with("user:erased-"), "{by}");
+}
+
+/// The limit is asked before the body is read.
+#[tokio::test]
+async fn a_buyers_order_that_cannot_be_read_counts() {
+    let service = guarded(&[("APP__LIMITS__ORDERS_PER_USER", "1/h")]).await;
+    let unreadable = post(&service, &buyer(USER), "/tickets", json!({})).await;
+    assert_eq!(unreadable.status, 422, "{:?}", unreadable.body);
+    let order = json!({"show_id": SHOW});
+    let refused = post(&service, &buyer(USER), "/tickets", order).await;
+    refused.assert_problem(429, "rate_limited");
 }

@@ -5,8 +5,6 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use api::application::Role;
-use futures_util::future::ready;
-use futures_util::stream::{self, StreamExt};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
@@ -153,28 +151,6 @@ async fn a_refused_order_keeps_its_connection() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
         assert!(!head.to_lowercase().contains("connection: close"), "{head}");
     }
-}
-
-#[tokio::test]
-async fn a_flood_from_one_address_refuses_nobody_else() {
-    const FLOOD: usize = 4_000;
-    const LIMIT: usize = 300;
-    let service = limited(&[("APP__LIMITS__ORDERS_PER_ADDRESS", "300/h")]).await;
-    let (flooding, other) = (Caller::at(&service, 2), Caller::at(&service, 3));
-    let flood = stream::iter(0..FLOOD)
-        .map(|_| flooding.order(order()))
-        .buffer_unordered(32)
-        .filter(|answer| ready(answer.status == 202))
-        .count();
-    let orders = async {
-        for number in 0..LIMIT {
-            let answer = other.order(order()).await;
-            assert_eq!(answer.status, 202, "order {number}: {:?}", answer.body);
-        }
-    };
-    let (taken, ()) = tokio::join!(flood, orders);
-    // More only if the flood lasted long enough for new tokens.
-    assert!((LIMIT..FLOOD / 2).contains(&taken), "{taken}");
 }
 
 #[tokio::test]

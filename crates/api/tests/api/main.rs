@@ -7,6 +7,7 @@
 )]
 
 mod administration;
+mod attacks;
 mod audit;
 mod backend;
 mod bad_orders;

@@ -1,7 +1,8 @@
 //! The binary: signals, exit codes, messages.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::helpers::{DEADLINE, config_dir, patient};
@@ -29,10 +30,10 @@ fn ended(arguments: &[&str], variables: &[(&str, &str)]) -> (Output, String) {
 }
 
 /// A serving process; killed if the test fails half-way.
-struct Serving {
+pub(crate) struct Serving {
     process: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
+    log: Box<dyn BufRead + Send>,
+    pub(crate) address: String,
     /// The line `tickets starts`.
     built: serde_json::Value,
 }
@@ -46,27 +47,57 @@ impl Drop for Serving {
 }
 
 impl Serving {
-    fn start(variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         Self::of(tickets(&["serve"], variables))
     }
 
     fn of(mut command: Command) -> Self {
-        let mut process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
-        let mut serving = Self {
-            log: BufReader::new(process.stderr.take().unwrap()),
-            process,
-            address: String::new(),
-            built: serde_json::Value::Null,
-        };
+        let process = command.env("APP__LOG__FORMAT", "json").spawn().unwrap();
+        let mut serving = Self::listening(process);
         let built = serving.log_line("tickets starts");
-        assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq");
+        assert_eq!(built["adapters.compiled"], "memory,mysql,rabbitmq,redis");
         serving.address = built["address"].as_str().unwrap().to_owned();
         serving.built = built;
         serving
     }
 
+    /// With a log in this format, of which nothing has been read but the beginning.
+    pub(crate) fn formatted(format: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = tickets(&["serve"], variables);
+        let process = command.env("APP__LOG__FORMAT", format).spawn().unwrap();
+        let mut serving = Self::listening(process);
+        let mut line = String::new();
+        while !line.contains("tickets starts") {
+            line.clear();
+            assert_ne!(serving.log.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        let is_port = |text: &&str| text.starts_with("127.0.0.1:");
+        let mut words = line.split(['=', ' ', '"', ',']);
+        serving.address = words.find(is_port).unwrap().to_owned();
+        serving
+    }
+
+    /// Reads the rest of the log while it comes: a line that waits for too long is dropped.
+    pub(crate) fn rest_of_log(&mut self) -> JoinHandle<String> {
+        let mut log = std::mem::replace(&mut self.log, Box::new(std::io::empty()));
+        std::thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            rest
+        })
+    }
+
+    fn listening(mut process: Child) -> Self {
+        Self {
+            log: Box::new(BufReader::new(process.stderr.take().unwrap())),
+            process,
+            address: String::new(),
+            built: serde_json::Value::Null,
+        }
+    }
+
     /// Reads the log up to the line with this message.
-    fn log_line(&mut self, message: &str) -> serde_json::Value {
+    pub(crate) fn log_line(&mut self, message: &str) -> serde_json::Value {
         loop {
             let mut line = String::new();
             assert_ne!(
@@ -81,13 +112,13 @@ impl Serving {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args([name, &id]).status().unwrap();
         assert!(sent.success());
     }
 
-    fn exit_code(&mut self) -> i32 {
+    pub(crate) fn exit_code(&mut self) -> i32 {
         self.process.wait().unwrap().code().unwrap()
     }
 }
@@ -197,7 +228,7 @@ fn a_log_whose_reader_has_gone_ends_no_sale() {
     let mut serving = talkative();
     let nobody = Command::new("true").stderr(Stdio::piped()).spawn();
     let mut nobody = nobody.unwrap();
-    serving.log = BufReader::new(nobody.stderr.take().unwrap());
+    serving.log = Box::new(BufReader::new(nobody.stderr.take().unwrap()));
     nobody.wait().unwrap();
     assert_eq!(pipeline_orders(&serving.address, 1_000), 1_000);
     serving.signal("-TERM");
@@ -232,7 +263,7 @@ fn a_log_that_cannot_be_written_ends_no_sale() {
         }
         assert_eq!(pipeline_orders(&address.to_string(), 100), 100);
         let mut serving = Serving {
-            log: BufReader::new(process.stderr.take().unwrap()),
+            log: Box::new(BufReader::new(process.stderr.take().unwrap())),
             process,
             address: address.to_string(),
             built: serde_json::Value::Null,
@@ -334,7 +365,7 @@ fn the_version_names_the_adapters() {
     let version = String::from_utf8(output.stdout).unwrap();
     let rest = version.strip_prefix("tickets ").unwrap();
     assert!(
-        rest.ends_with("(adapters: memory, mysql, rabbitmq)\n"),
+        rest.ends_with("(adapters: memory, mysql, rabbitmq, redis)\n"),
         "{rest}"
     );
 }
@@ -484,6 +515,32 @@ fn commands_ask_over_https() {
     let (code, told) = asked(&named[..3]);
     assert_eq!(code, Some(1));
     assert!(told.contains("invalid peer certificate"), "{told}");
+    assert!(told.contains("name that with --ca-file"), "{told}");
+    // Nothing of these is the process's fault.
+    let key = certificate.file("key");
+    for (url, file, what) in [
+        (&*url, key.to_str().unwrap(), "has no certificate in it"),
+        (&url, "/dev/zero", "longer than 1048576 bytes"),
+        (&url, "/none", "--ca-file /none: No such file"),
+        (
+            "http://localhost:1",
+            trusted,
+            "--ca-file has no use with http://",
+        ),
+    ] {
+        let (code, told) = asked(&["audit", "--url", url, "--ca-file", file]);
+        assert_eq!(code, Some(1));
+        assert!(told.contains(what) && !told.contains("no answer"), "{told}");
+    }
+    let plain_to_tls = format!("http://localhost:{port}");
+    let tls_to_plain = format!("https://{}", serving.address);
+    for (url, what) in [
+        (&plain_to_tls, "begin the URL with https://"),
+        (&tls_to_plain, "begin the URL with http://"),
+    ] {
+        let (_, told) = asked(&["audit", "--url", url]);
+        assert!(told.contains(what), "{told}");
+    }
     let (_, told) = asked(&["audit", "--url", "localhost:1"]);
     assert!(told.contains("begins with http:// or https://"), "{told}");
     serving.signal("-TERM");
@@ -583,4 +640,80 @@ fn a_process_that_does_not_answer_is_not_waited_for() {
             "{stderr}"
         );
     }
+}
+
+/// How many, once in a while, and nothing of what was sent.
+#[test]
+fn refused_requests_are_counted_in_the_log() {
+    let variables = [("APP__ADMIN__TOKEN", "the administration's own token")];
+    let mut serving = Serving::start(&variables);
+    let mut connection = Connection::open(&serving.address);
+    for _ in 0..3 {
+        connection.send("GET /users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter2\r\n\r\n");
+        assert!(connection.receive().0.starts_with("HTTP/1.1 401"));
+    }
+    let wrong = "/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
+    connection.send(&format!("GET {wrong} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert!(connection.receive().0.starts_with("HTTP/1.1 404"));
+    let (mut unauthorized, mut wrong) = (0, 0);
+    while unauthorized < 3 || wrong < 1 {
+        let line = serving.log_line("requests were refused");
+        unauthorized += line["requests.unauthorized"].as_u64().unwrap();
+        wrong += line["ids.wrong"].as_u64().unwrap();
+        assert_eq!(line["requests.rate_limited"], 0);
+        assert!(!line.to_string().contains("hunter2"), "{line}");
+    }
+    assert_eq!((unauthorized, wrong), (3, 1));
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+}
+
+#[test]
+fn proxies_that_are_everybody_are_warned_of() {
+    const WARNING: &str = "server.trusted_proxies has a network of all addresses";
+
+    for (proxies, is_warned_of) in [("0.0.0.0/0", true), ("::/0", true), ("10.0.0.0/8", false)] {
+        let mut command = in_a_shell("exec \"$0\" serve 2>&1");
+        let mut process = command
+            .env("APP__SERVER__TRUSTED_PROXIES", proxies)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stdout.take().unwrap());
+        let mut lines = String::new();
+        while !lines.contains("tickets starts") {
+            assert_ne!(log.read_line(&mut lines).unwrap(), 0, "{lines}");
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(lines.contains(WARNING), is_warned_of, "{proxies}: {lines}");
+    }
+}
+
+#[test]
+fn the_doctor_looks_for_the_keys_of_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("jwks.json");
+    let examined = |jwks: &str| {
+        std::fs::write(&file, jwks).unwrap();
+        let variables = [
+            ("APP__AUTH__MODE", "jwt"),
+            ("APP__AUTH__ISSUER", "https://issuer"),
+            ("APP__AUTH__AUDIENCE", "tickets"),
+            ("APP__AUTH__ALGORITHMS", "EdDSA"),
+            ("APP__AUTH__JWKS_FILE", file.to_str().unwrap()),
+            ("APP__TICKETS__ID_SECRETS", "a secret that signs"),
+        ];
+        let (output, stderr) = ended(&["doctor"], &variables);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let keys = "token keys (auth.jwks_file): ";
+        assert!(said.contains(keys), "{said} {stderr}");
+        (output.status.success(), said)
+    };
+    // RFC 8037, appendix A.2.
+    let key = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let (is_well, said) = examined(key);
+    assert!(is_well && said.contains("there is one"), "{said}");
+    let (is_well, said) = examined("{\"keys\": []}");
+    assert!(!is_well && said.contains("no key"), "{said}");
 }

@@ -136,6 +136,14 @@ async fn what_is_no_request_gets_a_problem_too() {
                 head.contains("content-type: application/problem+json\r\n"),
                 "{head}"
             );
+            assert!(
+                head.contains("x-content-type-options: nosniff\r\n"),
+                "{head}"
+            );
+            assert!(
+                head.contains("content-security-policy: default-src 'none'"),
+                "{head}"
+            );
             let problem: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(
                 (&problem["code"], &problem["status"]),

@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use api::application::Role;
 use port_contracts::measured;
+use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::helpers::{SHOW, TestService, USER};
-use crate::identity::{ADMIN, buyer, decided, guarded, post};
-use crate::live::{WITH_RECEIPTS, WsClient, change, hold, order, receipt, with_holds};
+use crate::identity::{ADMIN, asking, buyer, claims, decided, guarded, post, seconds, signed};
+use crate::live::{SseClient, WITH_RECEIPTS, WsClient, change, hold, order, receipt, with_holds};
 
 fn status_and_version(ticket: &Value) -> (&str, u64) {
     (
@@ -314,4 +316,73 @@ async fn nobody_hears_the_verdict_on_somebody_elses_order() {
         heard = foreign.hear().await;
     }
     assert_eq!(heard["code"], "ticket_not_found", "{heard}");
+}
+
+/// Opened with a token, and by the ticket of one; both kinds.
+#[tokio::test]
+async fn streams_end_with_their_token() {
+    let service = guarded(&[("APP__AUTH__LEEWAY_SECONDS", "0")]).await;
+    let show = json!({"id": "held", "title": "Held", "capacity": 5, "hold_seconds": 600});
+    assert_eq!(post(&service, ADMIN, "/shows", show).await.status, 201);
+    let id = decided(&service, &buyer(USER), json!({"show_id": "held"})).await;
+    let mut short = claims(USER, "");
+    short["exp"] = json!(seconds() + 5);
+    let short = signed(&short);
+    let tickets = [
+        post(&service, &short, "/live-tickets", Value::Null).await,
+        post(&service, &buyer(USER), "/live-tickets", Value::Null).await,
+    ]
+    .map(|issued| issued.text("ticket"));
+    let mut ending = WsClient::by_ticket(&service, &tickets[0]).await;
+    let mut lasting = WsClient::by_ticket(&service, &tickets[1]).await;
+    let stream = format!("/tickets/{id}/events");
+    let opened = asking(&service, &short, Method::GET, &stream).send().await;
+    let mut events = SseClient::of(opened.unwrap());
+    events.hear_a("ticket").await;
+    ending.subscribe(&[&id], &[]).await;
+    let (why, code) = ending.closing().await;
+    assert_eq!((why.as_str(), code), ("token_expired", CloseCode::Policy));
+    let (_, closing) = events.hear_a("closing").await;
+    assert_eq!(closing["code"], "token_expired");
+    events.assert_end().await;
+    lasting.subscribe(&[&id], &[]).await;
+    assert_eq!(lasting.ticket().await["ticket_id"], json!(id));
+}
+
+/// Neither a request that fails for another reason, nor one that comes at once, uses it up.
+#[tokio::test]
+async fn a_ticket_is_used_up_by_the_stream_that_it_opens_alone() {
+    let service = guarded(&[("APP__LIVE__MAX_CONNECTIONS", "1")]).await;
+    let show = json!({"id": "held", "title": "Held", "capacity": 5, "hold_seconds": 600});
+    assert_eq!(post(&service, ADMIN, "/shows", show).await.status, 201);
+    let id = decided(&service, &buyer(USER), json!({"show_id": "held"})).await;
+    let issued = async || {
+        let issued = post(&service, &buyer(USER), "/live-tickets", Value::Null).await;
+        issued.text("ticket")
+    };
+    let (first, ticket) = (issued().await, issued().await);
+    let stream = format!("/tickets/{id}/events?ticket={ticket}");
+    let other = "/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77/events";
+    for (path, code) in [
+        (format!("{stream}&lastEventId=x"), "invalid_parameter"),
+        (format!("{other}?ticket={ticket}"), "ticket_not_found"),
+        (format!("/ws?ticket={ticket}"), "not_a_websocket"),
+    ] {
+        let refused = service.get(&path).await;
+        assert_eq!(refused.text("code"), code, "{path}");
+    }
+    let socket = WsClient::by_ticket(&service, &first).await;
+    let refused = service.get(&stream).await;
+    refused.assert_problem(503, "live_connections_exhausted");
+    drop(socket);
+    let opened = loop {
+        let answer = service.request(Method::GET, &stream).send().await.unwrap();
+        if answer.status() != 503 {
+            break answer;
+        }
+    };
+    let mut events = SseClient::of(opened);
+    assert_eq!(events.hear_a("ticket").await.1["ticket_id"], json!(id));
+    let again = service.get(&stream).await;
+    again.assert_problem(401, "unauthorized");
 }

@@ -14,6 +14,7 @@ mod audit;
 mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
+mod cache;
 mod clock;
 mod doctor;
 #[path = "../api/event_stream.rs"]
@@ -27,6 +28,8 @@ mod health;
 mod helpers;
 #[path = "../api/holds.rs"]
 mod holds;
+#[path = "../api/attacks/hostile_values.rs"]
+mod hostile_values;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
 #[path = "../api/identity.rs"]
@@ -40,8 +43,14 @@ mod live_processes;
 mod live_stopping;
 #[path = "../api/orders.rs"]
 mod orders;
+#[path = "../api/attacks/others_rights.rs"]
+mod others_rights;
 #[path = "../api/reading.rs"]
 mod reading;
+#[path = "../api/attacks/replays.rs"]
+mod replays;
+mod rotating;
+mod shared_limits;
 #[path = "../api/transport.rs"]
 mod transport;
 #[path = "../api/waiting_line.rs"]

@@ -17,6 +17,10 @@ mod backend;
 mod bad_orders;
 #[path = "../api/event_stream.rs"]
 mod event_stream;
+#[path = "../api/attacks/forged_ids.rs"]
+mod forged_ids;
+#[path = "../api/attacks/forged_tokens.rs"]
+mod forged_tokens;
 #[path = "../api/gate.rs"]
 mod gate;
 #[path = "../api/health.rs"]
@@ -35,8 +39,12 @@ mod identity;
 mod live;
 #[path = "../api/orders.rs"]
 mod orders;
+#[path = "../api/attacks/others_rights.rs"]
+mod others_rights;
 #[path = "../api/reading.rs"]
 mod reading;
+#[path = "../api/attacks/replays.rs"]
+mod replays;
 #[path = "../api/show_tickets.rs"]
 mod show_tickets;
 #[path = "../api/tls.rs"]

@@ -17,6 +17,12 @@ mod backend;
 mod bad_orders;
 #[path = "../api/event_stream.rs"]
 mod event_stream;
+#[path = "../api/attacks/floods.rs"]
+mod floods;
+#[path = "../api/attacks/forged_ids.rs"]
+mod forged_ids;
+#[path = "../api/attacks/forged_tokens.rs"]
+mod forged_tokens;
 #[path = "../api/gate.rs"]
 mod gate;
 #[path = "../api/health.rs"]
@@ -41,16 +47,24 @@ mod live_stopping;
 mod notifications;
 #[path = "../api/orders.rs"]
 mod orders;
+#[path = "../api/attacks/others_rights.rs"]
+mod others_rights;
 #[path = "../api/queueing.rs"]
 mod queueing;
 #[path = "../api/raw.rs"]
 mod raw;
 #[path = "../api/reading.rs"]
 mod reading;
+#[path = "../api/attacks/replays.rs"]
+mod replays;
 #[path = "../api/show_tickets.rs"]
 mod show_tickets;
 #[path = "../api/slow_clients.rs"]
 mod slow_clients;
+#[path = "../api/attacks/smuggling.rs"]
+mod smuggling;
+#[path = "../api/attacks/spellings.rs"]
+mod spellings;
 #[path = "../api/stopping.rs"]
 mod stopping;
 #[path = "../api/tls.rs"]

@@ -36,7 +36,7 @@ impl Listeners {
     pub(crate) async fn start(urls: &[&str], orders: Arc<Mutex<Orders>>) -> Self {
         let mut targets = Vec::new();
         for url in urls {
-            targets.push(Target::of(url, None).await.unwrap());
+            targets.push(Target::of(url, None, None).await.unwrap());
         }
         let heard = Heard::default();
         let over = CancellationToken::new();
@@ -110,7 +110,7 @@ async fn listen(
         if over.is_cancelled() {
             return;
         }
-        if let Ok((mut subscriptions, mut news)) = websocket::open(target).await {
+        if let Ok((mut subscriptions, mut news)) = websocket::open(target, None).await {
             let mut subscribed = 0;
             let mut versions = BTreeMap::new();
             while !over.is_cancelled() {

@@ -36,7 +36,7 @@ pub(crate) async fn prove(deployment: &Deployment, url: &str, mut orders: Orders
     let started = Instant::now();
     let accepted: Vec<Uuid> = orders.accepted().map(|(_, id)| id).collect();
     let asked = Asked {
-        target: &Target::of(url, None).await.unwrap(),
+        target: &Target::of(url, None, None).await.unwrap(),
         names: &names,
         accepted: &accepted,
         uncertain: &[],

@@ -7,10 +7,12 @@
 
 mod clock;
 mod dead_letters;
+mod decided_state;
 mod dependency;
 mod examination;
 mod lane_claims;
 mod show_repository;
+mod state_cache;
 mod store_identity;
 mod ticket_consumer;
 mod ticket_events;
@@ -21,10 +23,14 @@ mod user_repository;
 
 pub use clock::Clock;
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError};
+pub use decided_state::DecidedState;
 pub use dependency::{ClocksDiffer, Dependency, DependencyDown};
 pub use examination::{Examination, Finding, Level};
 pub use lane_claims::{LaneClaims, LaneClaimsError};
-pub use show_repository::{CreateShowError, ShowRepository, ShowRepositoryError, UnreadableShow};
+pub use show_repository::{
+    CreateShowError, ShowRepository, ShowRepositoryError, TermsSet, UnreadableShow,
+};
+pub use state_cache::{CacheInstant, Cached, State, StateCache, StateKey};
 pub use store_identity::{DeploymentId, StoreIdentity};
 pub use ticket_consumer::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
 pub use ticket_events::{EventFeed, EventFeedError, TicketEvents, TicketEventsError};
@@ -33,7 +39,7 @@ pub use ticket_ledger::{
 };
 pub use ticket_publisher::{PublishError, TicketPublisher};
 pub use user_changes::{ChangedUsers, UserChanges, UserMark};
-pub use user_repository::{CreateUserError, UserRepository, UserRepositoryError};
+pub use user_repository::{CreateUserError, UserAuthors, UserRepository, UserRepositoryError};
 
 /// What went wrong below a port; callers log it and look no further.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

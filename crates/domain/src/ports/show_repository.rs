@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Cause;
+use crate::author::Author;
 use crate::ids::ShowId;
-use crate::show::{Show, ShowStanding};
+use crate::show::{Show, ShowStanding, Terms};
+use crate::time::Timestamp;
 
 /// The store did not answer; retrying is safe.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,19 @@ pub struct UnreadableShow {
     pub id: String,
     /// What is wrong with it, for operators.
     pub why: String,
+}
+
+/// Terms of sale that a show got: when it was put on sale, or later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TermsSet {
+    /// The change's number.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The show's terms from then on.
+    pub terms: Terms,
+    /// Who set them; `None` if nobody said so, as earlier releases did not.
+    pub by: Option<Author>,
 }
 
 /// Keeps shows with their terms of sale and counters.
@@ -86,11 +101,27 @@ pub trait ShowRepository: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Up to `limit` changes of a show's terms with a number greater than `after_seq`, in
+    /// sequence. Does not wait for any show's lock. Empty for an unknown show.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`] when the store did not answer.
+    async fn terms_history(
+        &self,
+        id: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError>;
+
     /// Puts a show on sale, with all its seats available and the first entry
-    /// of its journal ([`crate::rule::open_show`]), both or neither, and returns it. Of
-    /// concurrent calls with one id exactly one succeeds.
+    /// of its journal ([`crate::rule::open_show`]), by that author, both or neither, and returns
+    /// it. Of concurrent calls with one id exactly one succeeds.
     ///
     /// # Errors
     /// [`CreateShowError`].
-    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError>;
+    async fn create(
+        &self,
+        show: &Show,
+        by: Option<&Author>,
+    ) -> Result<ShowStanding, CreateShowError>;
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Cause;
+use crate::author::Author;
 use crate::claims::Claim;
 use crate::ids::{ShowId, UserId};
 use crate::journal::HistoryEntry;
@@ -154,7 +155,8 @@ pub trait TicketLedger: Send + Sync {
     /// [`LedgerError`].
     async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError>;
 
-    /// Changes a show's title and terms and returns it as it is now. A change of terms is journaled.
+    /// Changes a show's title and terms and returns it as it is now. A change of terms is
+    /// journaled, with that author.
     ///
     /// # Errors
     /// [`ChangeShowError`].
@@ -162,6 +164,7 @@ pub trait TicketLedger: Send + Sync {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        by: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError>;
 
     /// The decided tickets among `ids`, in any sequence. Does not wait for a show's lock.

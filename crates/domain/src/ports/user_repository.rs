@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Cause;
+use crate::author::Author;
 use crate::ids::UserId;
 use crate::user::{PriorityClass, User, UserChange};
 
@@ -23,6 +24,15 @@ pub enum CreateUserError {
     /// The store did not answer; a retry finds out what happened.
     #[error("the users' store is unavailable")]
     Unavailable(#[source] Cause),
+}
+
+/// Who wrote a user; `None` if nobody said so, as earlier releases did not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserAuthors {
+    /// Who created the user.
+    pub created_by: Option<Author>,
+    /// Who changed the user last.
+    pub changed_by: Option<Author>,
 }
 
 /// Keeps the users that may order, with the class of each.
@@ -66,13 +76,19 @@ pub trait UserRepository: Send + Sync {
         limit: usize,
     ) -> Result<Vec<User>, UserRepositoryError>;
 
-    /// Adds a user. Of concurrent calls with one id exactly one succeeds.
+    /// Who created the user of that id, and who changed it last: of the last change or of none.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`] when the store did not answer.
+    async fn authors_of(&self, id: &UserId) -> Result<UserAuthors, UserRepositoryError>;
+
+    /// Adds a user, by that author. Of concurrent calls with one id exactly one succeeds.
     ///
     /// # Errors
     /// [`CreateUserError`].
-    async fn create(&self, user: &User) -> Result<(), CreateUserError>;
+    async fn create(&self, user: &User, by: Option<&Author>) -> Result<(), CreateUserError>;
 
-    /// Changes a user and returns it as it is now; `None` if there is none.
+    /// Changes a user, by that author, and returns it as it is now; `None` if there is none.
     /// Concurrent changes of different fields both last.
     ///
     /// # Errors
@@ -81,11 +97,13 @@ pub trait UserRepository: Send + Sync {
         &self,
         id: &UserId,
         change: &UserChange,
+        by: Option<&Author>,
     ) -> Result<Option<User>, UserRepositoryError>;
 
     /// Forgets a user, who cannot order any more. Decided tickets stay as they are, with `alias`
-    /// in place of the user's id, so that shows and the audit add up as before. Returns how many
-    /// there are; `None` if there is neither such a user nor a ticket of one.
+    /// in place of the user's id, so that shows and the audit add up as before. So do changes of
+    /// which the user is the author. Returns how many tickets there are; `None` if there is
+    /// neither such a user nor a ticket or change of one.
     ///
     /// An attempt that fails may have done a part of it, which the next one finishes. An order
     /// that is being decided may leave a ticket under the id of before, for the next attempt.

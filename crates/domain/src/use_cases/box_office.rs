@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::gate::SoldOutGate;
 use crate::order::{Lanes, Quantity};
 use crate::ports::{
-    Clock, ShowRepository, TicketEvents, TicketLedger, TicketPublisher, UserRepository,
+    Clock, DecidedState, ShowRepository, TicketEvents, TicketLedger, TicketPublisher,
+    UserRepository,
 };
 use crate::receipt::Receipts;
+use crate::time::Timestamp;
 use crate::waiting_line::{AcceptTally, WaitingLine};
 
 /// What a [`BoxOffice`] works with.
@@ -20,6 +22,9 @@ pub struct BoxOfficeParts {
     pub publisher: Arc<dyn TicketPublisher>,
     /// Where verdicts are.
     pub ledger: Arc<dyn TicketLedger>,
+    /// Where those who only look find tickets and shows; without it, in the store. Never asked for
+    /// an order.
+    pub state: Option<Arc<dyn DecidedState>>,
     /// Where confirmed and cancelled tickets are announced, and what was accepted.
     pub events: Arc<dyn TicketEvents>,
     /// The time.
@@ -48,5 +53,11 @@ impl BoxOffice {
     #[must_use]
     pub const fn new(parts: BoxOfficeParts) -> Self {
         Self { parts }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
     }
 }

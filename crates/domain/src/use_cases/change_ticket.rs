@@ -65,6 +65,9 @@ impl BoxOffice {
             .transition(&[request])
             .await
             .map_err(|error| ChangeTicketError::StoreUnavailable(Box::new(error)))?;
+        if let Some(state) = &self.parts.state {
+            state.note_changed(&report).await;
+        }
         let events = announce::transitions(&report);
         let announced = if events.is_empty() {
             Ok(())

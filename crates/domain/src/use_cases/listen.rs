@@ -20,6 +20,9 @@ impl BoxOffice {
     /// True says that a show has sold out and its gate closes with the next
     /// [`Self::verify_gates`], which is to be called soon then.
     pub fn hear(&self, event: &Event) -> bool {
+        if let Some(state) = &self.parts.state {
+            state.hear(event);
+        }
         match event {
             Event::Ticket(ticket) => {
                 let lane = self.parts.lanes.of(&ticket.order.show_id);

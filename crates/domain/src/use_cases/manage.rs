@@ -4,9 +4,10 @@ use super::box_office::BoxOffice;
 use crate::event::Event;
 use crate::ids::{ShowId, UserId};
 use crate::ports::{
-    ChangeShowError, CreateShowError, CreateUserError, ShowRepositoryError, TicketEventsError,
-    UserRepositoryError,
+    ChangeShowError, CreateShowError, CreateUserError, ShowRepositoryError, TermsSet,
+    TicketEventsError, UserAuthors, UserRepositoryError,
 };
+use crate::principal::Principal;
 use crate::show::{Show, ShowChange, ShowStanding};
 use crate::user::{User, UserChange};
 
@@ -24,8 +25,12 @@ impl BoxOffice {
     ///
     /// # Errors
     /// [`CreateShowError`].
-    pub async fn create_show(&self, show: Show) -> Result<ShowStanding, CreateShowError> {
-        self.parts.shows.create(&show).await
+    pub async fn create_show(
+        &self,
+        by: &Principal,
+        show: Show,
+    ) -> Result<ShowStanding, CreateShowError> {
+        self.parts.shows.create(&show, Some(&by.author())).await
     }
 
     /// Changes a show's title and terms.
@@ -34,10 +39,15 @@ impl BoxOffice {
     /// [`ChangeShowError`].
     pub async fn change_show(
         &self,
+        by: &Principal,
         id: &ShowId,
         change: &ShowChange,
     ) -> Result<ChangedShow, ChangeShowError> {
-        let standing = self.parts.ledger.change_show(id, change).await?;
+        let by = by.author();
+        let standing = self.parts.ledger.change_show(id, change, Some(&by)).await?;
+        if let Some(state) = &self.parts.state {
+            state.note_show_changed(&standing).await;
+        }
         let seats = Event::Show(standing.announcement());
         let announced = self.parts.events.announce(vec![seats]).await;
         Ok(ChangedShow {
@@ -46,7 +56,7 @@ impl BoxOffice {
         })
     }
 
-    /// A show with its seats.
+    /// A show with its seats, to be looked at.
     ///
     /// # Errors
     /// [`ShowRepositoryError`].
@@ -54,6 +64,9 @@ impl BoxOffice {
         &self,
         id: &ShowId,
     ) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        if let Some(state) = &self.parts.state {
+            return state.show(id).await;
+        }
         let found = self.parts.shows.standings(std::slice::from_ref(id)).await?;
         Ok(found.into_iter().next())
     }
@@ -81,12 +94,25 @@ impl BoxOffice {
         self.parts.shows.list(after, limit).await
     }
 
+    /// Up to `limit` changes of a show's terms after a number, and who made them.
+    ///
+    /// # Errors
+    /// [`ShowRepositoryError`].
+    pub async fn terms_history(
+        &self,
+        id: &ShowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        self.parts.shows.terms_history(id, after_seq, limit).await
+    }
+
     /// Adds a user.
     ///
     /// # Errors
     /// [`CreateUserError`].
-    pub async fn create_user(&self, user: User) -> Result<User, CreateUserError> {
-        self.parts.users.create(&user).await?;
+    pub async fn create_user(&self, by: &Principal, user: User) -> Result<User, CreateUserError> {
+        self.parts.users.create(&user, Some(&by.author())).await?;
         Ok(user)
     }
 
@@ -96,10 +122,12 @@ impl BoxOffice {
     /// [`UserRepositoryError`].
     pub async fn change_user(
         &self,
+        by: &Principal,
         id: &UserId,
         change: &UserChange,
     ) -> Result<Option<User>, UserRepositoryError> {
-        self.parts.users.change(id, change).await
+        let by = by.author();
+        self.parts.users.change(id, change, Some(&by)).await
     }
 
     /// Forgets a user; see [`crate::ports::UserRepository::erase`].
@@ -111,7 +139,16 @@ impl BoxOffice {
         id: &UserId,
         alias: &UserId,
     ) -> Result<Option<u64>, UserRepositoryError> {
-        self.parts.users.erase(id, alias).await
+        let note_erased = || {
+            if let Some(state) = &self.parts.state {
+                state.note_erased(id);
+            }
+        };
+        note_erased();
+        let erased = self.parts.users.erase(id, alias).await;
+        // It may have taken long, and somebody may have read a ticket meanwhile.
+        note_erased();
+        erased
     }
 
     /// A user.
@@ -120,6 +157,14 @@ impl BoxOffice {
     /// [`UserRepositoryError`].
     pub async fn read_user(&self, id: &UserId) -> Result<Option<User>, UserRepositoryError> {
         self.parts.users.find(id).await
+    }
+
+    /// Who created a user, and who changed it last.
+    ///
+    /// # Errors
+    /// [`UserRepositoryError`].
+    pub async fn authors_of(&self, id: &UserId) -> Result<UserAuthors, UserRepositoryError> {
+        self.parts.users.authors_of(id).await
     }
 
     /// Up to `limit` users after `after`, by id.

@@ -180,7 +180,8 @@ impl BoxOffice {
         let class = principal.enrols_as.filter(|_| principal.is(id));
         let class = class.ok_or(PlaceOrderError::UserNotFound)?;
         let users = &self.parts.users;
-        match users.create(&User::enrolled(id.clone(), class)).await {
+        // Without an author: it is the user itself, and this is the way of an order.
+        match users.create(&User::enrolled(id.clone(), class), None).await {
             Ok(()) => Ok(class),
             // Another order of the same user was first.
             Err(CreateUserError::AlreadyExists) => {

@@ -54,6 +54,15 @@ pub enum ReadTicketError {
     StoreUnavailable(#[source] Cause),
 }
 
+impl From<LedgerError> for ReadTicketError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unprocessable(cause) => Self::Unreadable(cause),
+            error => Self::StoreUnavailable(Box::new(error)),
+        }
+    }
+}
+
 /// Why a user's tickets are not listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListTicketsError {
@@ -69,7 +78,7 @@ pub enum ListTicketsError {
 }
 
 impl BoxOffice {
-    /// The ticket of that id. The ledger is not asked for one that nobody issued.
+    /// The ticket of that id, to be looked at. No store is asked for one that nobody issued.
     ///
     /// # Errors
     /// [`ReadTicketError`].
@@ -79,37 +88,63 @@ impl BoxOffice {
         id: TicketId,
         hint: &LineHint,
     ) -> Result<TicketView, ReadTicketError> {
-        let opened = self.open_for(principal, id);
-        let opened = opened.ok_or(ReadTicketError::NotFound)?;
-        Ok(match self.read_tickets(&[id]).await?.pop() {
-            Some(ticket) if !principal.may_see(&ticket.order.user_id) => {
-                return Err(ReadTicketError::NotFound);
-            }
-            Some(ticket) => TicketView::Decided(ticket),
-            None => TicketView::Processing {
-                id,
-                requested_at: opened.issued_at(),
-                place: self.line_place(&opened, hint),
-            },
-        })
+        let opened = self.opened(principal, id)?;
+        let found = match &self.parts.state {
+            Some(state) => state.ticket(id).await?,
+            None => self.read_tickets(&[id]).await?.pop(),
+        };
+        self.view(principal, id, &opened, hint, found)
     }
 
-    /// The decided tickets among `ids`, in any sequence, whoever holds them: show each only to
-    /// those who may see it. The ledger is asked for all of them: [`Self::open`] ids that come from
-    /// outside first.
+    /// The same as the ledger has it now, for a listener who is told what changes from now on.
+    ///
+    /// # Errors
+    /// [`ReadTicketError`].
+    pub async fn read_current_ticket(
+        &self,
+        principal: &Principal,
+        id: TicketId,
+    ) -> Result<TicketView, ReadTicketError> {
+        let opened = self.opened(principal, id)?;
+        let found = self.read_tickets(&[id]).await?.pop();
+        self.view(principal, id, &opened, &LineHint::default(), found)
+    }
+
+    fn opened(&self, principal: &Principal, id: TicketId) -> Result<Opened<'_>, ReadTicketError> {
+        let opened = self.open_for(principal, id);
+        opened.ok_or(ReadTicketError::NotFound)
+    }
+
+    fn view(
+        &self,
+        principal: &Principal,
+        id: TicketId,
+        opened: &Opened<'_>,
+        hint: &LineHint,
+        found: Option<Ticket>,
+    ) -> Result<TicketView, ReadTicketError> {
+        match found {
+            Some(ticket) if !principal.may_see(&ticket.order.user_id) => {
+                Err(ReadTicketError::NotFound)
+            }
+            Some(ticket) => Ok(TicketView::Decided(ticket)),
+            None => Ok(TicketView::Processing {
+                id,
+                requested_at: opened.issued_at(),
+                place: self.line_place(opened, hint),
+            }),
+        }
+    }
+
+    /// The decided tickets among `ids` as the store has them now, in any sequence, whoever holds
+    /// them: show each only to those who may see it. The ledger is asked for all of them:
+    /// [`Self::open`] ids that come from outside first.
     ///
     /// # Errors
     /// [`ReadTicketError::Unreadable`] if that holds for any of them, else
     /// [`ReadTicketError::StoreUnavailable`].
     pub async fn read_tickets(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, ReadTicketError> {
-        self.parts
-            .ledger
-            .find(ids)
-            .await
-            .map_err(|error| match error {
-                LedgerError::Unprocessable(cause) => ReadTicketError::Unreadable(cause),
-                error => ReadTicketError::StoreUnavailable(Box::new(error)),
-            })
+        Ok(self.parts.ledger.find(ids).await?)
     }
 
     /// What the id tells, if it is a receipt of this service: its order is decided, or will be.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use domain::audit::{ShowAudit, audit_show};
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::{HistoryEntry, JournalEntry};
@@ -268,6 +269,7 @@ impl TicketLedger for Recorded {
         &self,
         _: &ShowId,
         _: &ShowChange,
+        _: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
         panic!("the audit changes nothing")
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::event::Event;
 use domain::gate::SoldOutGate;
@@ -18,8 +19,8 @@ use domain::order::{Lanes, NewOrder, Order, Quantity};
 use domain::ports::{
     ChangeShowError, Clock, CreateShowError, CreateUserError, DeadLetter, DeadLetters,
     DeadLettersError, DecideReport, EventFeed, LedgerError, PublishError, ShowRepository,
-    ShowRepositoryError, TicketEvents, TicketEventsError, TicketLedger, TicketPage,
-    TicketPublisher, TransitionReport, UserRepository, UserRepositoryError,
+    ShowRepositoryError, TermsSet, TicketEvents, TicketEventsError, TicketLedger, TicketPage,
+    TicketPublisher, TransitionReport, UserAuthors, UserRepository, UserRepositoryError,
 };
 use domain::receipt::TicketId;
 use domain::rule::{Decision, TransitionOutcome, TransitionRequest, open_show};
@@ -140,6 +141,7 @@ impl World {
             shows: self.clone(),
             publisher: self.clone(),
             ledger: self.clone(),
+            state: None,
             events: self.clone(),
             clock: self.clone(),
             receipts: Arc::new(receipts()),
@@ -205,7 +207,11 @@ impl UserRepository for World {
         Ok(Vec::new())
     }
 
-    async fn create(&self, user: &User) -> Result<(), CreateUserError> {
+    async fn authors_of(&self, _: &UserId) -> Result<UserAuthors, UserRepositoryError> {
+        Ok(UserAuthors::default())
+    }
+
+    async fn create(&self, user: &User, _: Option<&Author>) -> Result<(), CreateUserError> {
         match self.users.lock().entry(user.id.clone()) {
             Entry::Occupied(_) => Err(CreateUserError::AlreadyExists),
             Entry::Vacant(vacant) => {
@@ -219,6 +225,7 @@ impl UserRepository for World {
         &self,
         _: &UserId,
         _: &UserChange,
+        _: Option<&Author>,
     ) -> Result<Option<User>, UserRepositoryError> {
         Ok(None)
     }
@@ -254,7 +261,20 @@ impl ShowRepository for World {
         Ok(Vec::new())
     }
 
-    async fn create(&self, show: &Show) -> Result<ShowStanding, CreateShowError> {
+    async fn terms_history(
+        &self,
+        _: &ShowId,
+        _: u64,
+        _: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        Ok(Vec::new())
+    }
+
+    async fn create(
+        &self,
+        show: &Show,
+        _: Option<&Author>,
+    ) -> Result<ShowStanding, CreateShowError> {
         match self.shows.lock().insert(show.id.clone(), show.clone()) {
             Some(_) => Err(CreateShowError::AlreadyExists),
             None => Ok(open_show(show.clone(), at(0)).standing()),
@@ -343,6 +363,7 @@ impl TicketLedger for World {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        _: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
         let mut shows = self.shows.lock();
         let show = shows.get_mut(id).ok_or(ChangeShowError::NotFound)?;

@@ -18,14 +18,20 @@ async fn a_new_show_is_told_as_the_rule_opens_it() {
     let id = ShowId::new("b").unwrap();
     let show = world.shows.lock().remove(&id).unwrap();
     let office = world.office();
-    let standing = office.create_show(show.clone()).await.unwrap();
+    let standing = office
+        .create_show(&Principal::operator(), show.clone())
+        .await
+        .unwrap();
     let (opened, _) = ShowLedger::open(id, show.terms.clone(), at(1));
     assert_eq!(standing.show, show);
     assert_eq!(
         (standing.seats, standing.seq),
         (opened.seats(), opened.seq())
     );
-    let again = office.create_show(show).await.unwrap_err();
+    let again = office
+        .create_show(&Principal::operator(), show)
+        .await
+        .unwrap_err();
     assert!(matches!(again, CreateShowError::AlreadyExists), "{again:?}");
 }
 
@@ -33,22 +39,26 @@ async fn a_new_show_is_told_as_the_rule_opens_it() {
 async fn a_changed_show_is_announced_and_stays_changed_when_that_fails() {
     let world = World::new();
     let office = world.office();
+    let by = Principal::operator();
     let id = ShowId::new("a").unwrap();
     let change = ShowChange {
         title: Some(Title::new("Another").unwrap()),
         ..ShowChange::default()
     };
-    let changed = office.change_show(&id, &change).await.unwrap();
+    let changed = office.change_show(&by, &id, &change).await.unwrap();
     assert!(changed.announced.is_ok());
     assert_eq!(*world.announced.lock(), [Event::Show(moved_seats())]);
     world.break_down("announce");
-    let changed = office.change_show(&id, &change).await.unwrap();
+    let changed = office.change_show(&by, &id, &change).await.unwrap();
     assert!(changed.announced.is_err());
     assert_eq!(changed.standing.show.title.as_str(), "Another");
 
     world.calls.lock().clear();
     let unknown = ShowId::new("b").unwrap();
-    let error = office.change_show(&unknown, &change).await.unwrap_err();
+    let error = office
+        .change_show(&by, &unknown, &change)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ChangeShowError::NotFound), "{error:?}");
     // What did not happen is not announced.
     assert!(world.calls().is_empty());

@@ -1,13 +1,20 @@
 //! On whose behalf.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::event::Event;
 use domain::ids::{ShowId, UserId};
 use domain::order::Quantity;
-use domain::ports::TicketPage;
+use domain::ports::{DecidedState, LedgerError, ShowRepositoryError, TicketPage, TransitionReport};
 use domain::principal::Principal;
+use domain::receipt::{IdempotencyKey, TicketId};
 use domain::rule::{TransitionKind, TransitionOutcome};
+use domain::show::ShowStanding;
+use domain::ticket::Ticket;
 use domain::use_cases::{
-    ChangeTicketError, LineHint, ListTicketsError, OrderRequest, PlaceOrderError, PlacedOrder,
-    ReadTicketError, TicketView,
+    BoxOffice, BoxOfficeParts, ChangeTicketError, LineHint, ListTicketsError, OrderRequest,
+    PlaceOrderError, PlacedOrder, ReadTicketError, TicketView,
 };
 use domain::user::PriorityClass;
 
@@ -176,4 +183,65 @@ async fn an_order_that_waits_is_not_there_for_others() {
         matches!(read, Ok(TicketView::Processing { .. })),
         "{read:?}"
     );
+}
+
+/// A cache of one ticket, as all may have read it.
+struct Cached(Ticket);
+
+#[async_trait]
+impl DecidedState for Cached {
+    async fn ticket(&self, _: TicketId) -> Result<Option<Ticket>, LedgerError> {
+        Ok(Some(self.0.clone()))
+    }
+
+    async fn show(&self, _: &ShowId) -> Result<Option<ShowStanding>, ShowRepositoryError> {
+        Ok(None)
+    }
+
+    fn hear(&self, _: &Event) {}
+
+    async fn note_changed(&self, _: &TransitionReport) {}
+
+    async fn note_show_changed(&self, _: &ShowStanding) {}
+
+    fn note_erased(&self, _: &UserId) {}
+}
+
+#[tokio::test]
+async fn a_cached_ticket_is_shown_to_those_who_may_see_it_and_no_order_asks_for_one() {
+    let world = World::new();
+    let placed = world
+        .office()
+        .place_order(&Principal::agent(), order_of("1"))
+        .await;
+    let PlacedOrder::Queued(order) = placed.unwrap() else {
+        panic!("not queued");
+    };
+    let id = order.ticket_id;
+    let office = BoxOffice::new(BoxOfficeParts {
+        state: Some(Arc::new(Cached(confirmed(&order)))),
+        ..world.parts()
+    });
+    let hint = LineHint::default();
+    for (principal, _, may_see) in principals() {
+        match office.read_ticket(&principal, id, &hint).await {
+            Ok(TicketView::Decided(ticket)) if may_see => assert_eq!(ticket, confirmed(&order)),
+            Err(ReadTicketError::NotFound) if !may_see => {}
+            other => panic!("{principal:?}: {other:?}"),
+        }
+    }
+    // Of nobody: it is not asked for.
+    let mut other = id.to_bytes();
+    other[15] ^= 1;
+    let forged = TicketId::from_bytes(other).unwrap();
+    let read = office.read_ticket(&Principal::agent(), forged, &hint).await;
+    assert!(matches!(read, Err(ReadTicketError::NotFound)), "{read:?}");
+    let keyed = OrderRequest {
+        key: Some(IdempotencyKey::new(b"k").unwrap()),
+        ..order_of("1")
+    };
+    for request in [keyed, order_of("1")] {
+        let placed = office.place_order(&Principal::agent(), request).await;
+        assert!(matches!(placed, Ok(PlacedOrder::Queued(_))), "{placed:?}");
+    }
 }

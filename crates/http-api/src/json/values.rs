@@ -16,6 +16,11 @@ pub(crate) fn user_id(value: &Value<'_>) -> Result<UserId, String> {
     identifier(value, UserId::new)
 }
 
+/// The id of a user who is to be created.
+pub(crate) fn new_user_id(value: &Value<'_>) -> Result<UserId, String> {
+    identifier(value, UserId::of_new)
+}
+
 fn identifier<T: From<u64>>(
     value: &Value<'_>,
     new: impl FnOnce(&str) -> Result<T, IdError>,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use domain::ids::ShowId;
 use domain::principal::Principal;
 use domain::receipt::TicketId;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use limits::Exceeded;
 
 use super::connection_registry::Refused;
@@ -64,11 +66,11 @@ impl Connection {
 
     /// Listens first and reads after, so that nothing falls in between. The
     /// reading is the caller's to await: the connection goes on meanwhile.
-    pub(crate) fn subscribe(
+    pub(crate) async fn subscribe(
         &mut self,
         tickets: Vec<TicketRequest>,
         shows: Vec<ShowId>,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    ) -> BoxFuture<'static, ()> {
         let mut tickets_left_out = HashSet::new();
         let mut shows_left_out = HashSet::new();
         let mut new_tickets = Vec::new();
@@ -81,7 +83,7 @@ impl Connection {
                 tickets_left_out.insert(id);
                 continue;
             }
-            if let Err(exceeded) = self.admit(id) {
+            if let Err(exceeded) = self.admit(id).await {
                 let (_, left_out) = refused.get_or_insert((exceeded, 0));
                 *left_out += 1;
                 continue;
@@ -118,16 +120,16 @@ impl Connection {
         }
         let live = Arc::clone(&self.live);
         let listener = Arc::clone(&self.listener);
-        async move { live.tell_state(&listener, &new_tickets, &new_shows).await }
+        async move { live.tell_state(&listener, &new_tickets, &new_shows).await }.boxed()
     }
 
     /// Whether the client may ask for the ticket, if it does not hear of it already.
-    fn admit(&self, id: TicketId) -> Result<(), Exceeded> {
+    async fn admit(&self, id: TicketId) -> Result<(), Exceeded> {
         if self.live.tickets.is_watched(id, &self.listener) {
             return Ok(());
         }
-        self.client
-            .admit_id(|| self.live.office.open_for(self.listener.principal(), id))
+        let open = || self.live.office.open_for(self.listener.principal(), id);
+        self.client.admit_id(open).await
     }
 
     pub(crate) fn unsubscribe(&mut self, tickets: &[TicketId], shows: &[ShowId]) {

@@ -1,8 +1,9 @@
 //! How many connections there are, and their common end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use domain::time::Timestamp;
 use parking_lot::Mutex;
 
 use super::listener::{End, Listener};
@@ -18,6 +19,8 @@ pub(crate) struct ConnectionRegistry {
 #[derive(Default)]
 struct Open {
     listeners: HashMap<u64, Arc<Listener>>,
+    /// When their tokens are over, with their numbers.
+    ends: BTreeSet<(Timestamp, u64)>,
     opened: u64,
     is_closing: bool,
 }
@@ -53,16 +56,38 @@ impl ConnectionRegistry {
         }
         open.opened += 1;
         let number = open.opened;
+        let until = listener.principal().until;
+        open.ends.extend(until.map(|until| (until, number)));
         open.listeners.insert(number, Arc::clone(listener));
         Ok(number)
     }
 
     pub(crate) fn close(&self, number: u64) {
-        self.open.lock().listeners.remove(&number);
+        let mut open = self.open.lock();
+        let listener = open.listeners.remove(&number);
+        if let Some(until) = listener.and_then(|listener| listener.principal().until) {
+            open.ends.remove(&(until, number));
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
         self.open.lock().listeners.len()
+    }
+
+    /// Ends those whose token is over.
+    pub(crate) fn end_expired(&self, now: Timestamp) {
+        let mut over = Vec::new();
+        let mut open = self.open.lock();
+        while let Some((until, number)) = open.ends.first().copied()
+            && until <= now
+        {
+            open.ends.pop_first();
+            over.extend(open.listeners.get(&number).cloned());
+        }
+        drop(open);
+        for listener in over {
+            listener.end(End::Closing(Closing::TokenExpired));
+        }
     }
 
     /// Refuses new connections from now on, and ends the open ones.
@@ -89,12 +114,44 @@ impl From<Refused> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use domain::principal::Principal;
+    use port_contracts::fixtures;
+
     use super::*;
     use crate::live::listener::Next;
     use crate::live::message::Dialect;
 
     fn listener() -> Arc<Listener> {
         Arc::new(Listener::new(Arc::default(), Dialect::WebSocket, 1))
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_with_its_token() {
+        let at = |seconds| fixtures::start().plus_seconds(seconds);
+        let connections = ConnectionRegistry::new(9);
+        let open = |until| {
+            let principal = Principal {
+                until,
+                ..Principal::default()
+            };
+            let listener = Listener::new(Arc::new(principal), Dialect::WebSocket, 1);
+            let listener = Arc::new(listener);
+            (connections.open(&listener).unwrap(), listener)
+        };
+        let [(_, first), (_, second)] = [1, 2].map(|seconds| open(Some(at(seconds))));
+        let (_, endless) = open(None);
+        let (gone, _) = open(Some(at(1)));
+        connections.close(gone);
+        connections.end_expired(at(1));
+        let end = Next::End(End::Closing(Closing::TokenExpired));
+        assert_eq!(first.next().await, end);
+        for open in [&second, &endless] {
+            open.send("x".into());
+            assert_eq!(open.next().await, Next::Message("x".into()));
+        }
+        connections.end_expired(at(9));
+        assert_eq!(second.next().await, end);
+        assert!(connections.open.lock().ends.is_empty());
     }
 
     #[tokio::test]

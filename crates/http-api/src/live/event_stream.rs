@@ -10,7 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::Bytes;
 use bytestring::ByteString;
 use domain::principal::Principal;
-use domain::use_cases::{LineHint, ReadTicketError, TicketView};
+use domain::use_cases::{ReadTicketError, TicketView};
 use futures_util::Stream;
 use tokio::time::Interval;
 
@@ -37,17 +37,14 @@ pub(crate) async fn open(
     client: StreamClient,
     ticket: TicketRequest,
     told: Option<u32>,
+    take: impl FnOnce() -> Result<(), ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let mut connection = Connection::open(live, principal, client, Dialect::EventStream)?;
     let id = ticket.id;
     connection.listener().send(RETRY);
     connection.watch(ticket, told);
     // Listening by now, so nothing falls between this state and the changes.
-    match live
-        .office
-        .read_ticket(principal, id, &LineHint::default())
-        .await
-    {
+    match live.office.read_current_ticket(principal, id).await {
         Ok(TicketView::Decided(ticket)) => {
             let audience = Audience::One(connection.listener());
             if told.is_some_and(|told| told > ticket.version) {
@@ -72,6 +69,7 @@ pub(crate) async fn open(
             connection.fail(&Failure::StoreUnavailable);
         }
     }
+    take()?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))

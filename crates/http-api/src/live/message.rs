@@ -34,6 +34,8 @@ pub(crate) enum Closing {
     NoHeartbeat,
     /// A message is longer than is read.
     MessageTooLarge,
+    /// The token that the connection was opened with is over.
+    TokenExpired,
     /// What came is not WebSocket.
     ProtocolError,
     /// A text is not UTF-8.
@@ -50,6 +52,7 @@ impl Closing {
             Self::ShuttingDown => "shutting_down",
             Self::NoHeartbeat => "no_heartbeat",
             Self::MessageTooLarge => "message_too_large",
+            Self::TokenExpired => "token_expired",
             Self::ProtocolError => "protocol_error",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::TicketNotFound => "ticket_not_found",
@@ -70,6 +73,10 @@ impl Closing {
             }
             Self::MessageTooLarge => {
                 "A message may have 65536 bytes. Connect again and send several smaller ones."
+            }
+            Self::TokenExpired => {
+                "The token that this connection was opened with is over. Get a new one and connect \
+                 again: the current state comes first."
             }
             Self::ProtocolError => "What was sent is not WebSocket (RFC 6455).",
             Self::InvalidUtf8 => {

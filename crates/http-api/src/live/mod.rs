@@ -36,8 +36,8 @@ pub(crate) use self::ticket_request::TicketRequest;
 impl Live {
     /// What has to run, with its names, until the process stops. None of it returns.
     #[must_use]
-    pub fn tasks(self: &Arc<Self>) -> [(&'static str, BoxFuture<'static, ()>); 3] {
-        let [reader, line, pacer] = [(); 3].map(|()| Arc::clone(self));
+    pub fn tasks(self: &Arc<Self>) -> [(&'static str, BoxFuture<'static, ()>); 4] {
+        let [reader, line, pacer, ender] = [(); 4].map(|()| Arc::clone(self));
         [
             ("state reader", async move { reader.heal().await }.boxed()),
             (
@@ -47,6 +47,10 @@ impl Live {
             (
                 "show pacer",
                 async move { pacer.shows.keep_pace().await }.boxed(),
+            ),
+            (
+                "ends of tokens",
+                async move { ender.end_expired().await }.boxed(),
             ),
         ]
     }

@@ -59,6 +59,16 @@ impl Live {
         ticks
     }
 
+    /// Ends connections whose token is over, once a second. Never returns.
+    pub(super) async fn end_expired(&self) {
+        const PERIOD: Duration = Duration::from_secs(1);
+
+        loop {
+            sleep(PERIOD).await;
+            self.connections.end_expired(self.office.now());
+        }
+    }
+
     /// Connections are refused from now on; those that are open are told why,
     /// and closed. Returns when all are, or after `patience`: who does not read
     /// is not waited for.

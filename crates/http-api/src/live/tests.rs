@@ -8,6 +8,7 @@ use accepting::{AcceptingSide, EventSink};
 use actix_web::test::TestRequest;
 use adapter_memory::{MemoryQueue, MemoryQueueConfig, MemoryStore};
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::event::Event;
 use domain::gate::SoldOutGate;
@@ -45,7 +46,7 @@ use crate::problem::ApiError;
 
 /// A client without limits.
 fn unlimited() -> StreamClient {
-    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default());
+    let limits = ClientLimits::new(&ClientLimitSettings::default(), Default::default(), None);
     let request = TestRequest::default().to_http_request();
     Arc::new(limits).enter_stream(&request).unwrap()
 }
@@ -135,8 +136,9 @@ impl TicketLedger for SlowLedger {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        by: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
-        self.store.change_show(id, change).await
+        self.store.change_show(id, change, by).await
     }
 
     async fn list_by_user(
@@ -176,9 +178,9 @@ impl Scene {
         let process = ProcessId::new(1);
         let lanes = Lanes::new(4).unwrap();
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let user = UserRepository::create(&*store, &fixtures::user("1")).await;
+        let user = UserRepository::create(&*store, &fixtures::user("1"), None).await;
         user.unwrap();
-        let show = ShowRepository::create(&*store, &fixtures::show("230920", 50)).await;
+        let show = ShowRepository::create(&*store, &fixtures::show("230920", 50), None).await;
         show.unwrap();
         let weight = std::num::NonZeroU32::MIN;
         let queue = MemoryQueueConfig {
@@ -202,6 +204,7 @@ impl Scene {
             shows: store.clone(),
             publisher: queue,
             ledger: ledger.clone(),
+            state: None,
             events: events.clone(),
             receipts: receipts.clone(),
             lanes,
@@ -247,7 +250,7 @@ impl Scene {
             id: ticket,
             hint: None,
         };
-        client.subscribe(vec![request], vec![show_id]).await;
+        client.subscribe(vec![request], vec![show_id]).await.await;
         let mut scene = Self {
             live,
             events,
@@ -315,7 +318,7 @@ async fn a_change_while_the_state_is_read_is_not_missed_and_the_older_state_not_
         id: scene.ticket,
         hint: None,
     };
-    tokio::spawn(newcomer.subscribe(vec![request], Vec::new()));
+    tokio::spawn(newcomer.subscribe(vec![request], Vec::new()).await);
     // The state of before is on its way to the newcomer.
     scene.ledger.has_read.notified().await;
     scene.ledger.has_read.notified().await;
@@ -348,7 +351,7 @@ async fn a_damaged_ticket_keeps_no_other_from_being_told() {
     let mut other =
         Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [damaged, scene.ticket].map(|id| TicketRequest { id, hint: None });
-    tokio::spawn(other.subscribe(requests.into(), Vec::new()));
+    tokio::spawn(other.subscribe(requests.into(), Vec::new()).await);
     let mut heard = Vec::new();
     while heard.len() < 2 {
         let message = hear(&other).await;
@@ -374,7 +377,7 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
     let mut other =
         Connection::open(&scene.live, &anybody, unlimited(), Dialect::WebSocket).unwrap();
     let requests = [forged, scene.ticket].map(|id| TicketRequest { id, hint: None });
-    other.subscribe(requests.into(), Vec::new()).await;
+    other.subscribe(requests.into(), Vec::new()).await.await;
     assert_eq!(hear(&other).await["code"], "ticket_not_found");
     assert_eq!(hear(&other).await["ticket"]["ticket_version"], 1);
     drop(other);
@@ -382,7 +385,8 @@ async fn the_store_is_not_asked_for_an_id_that_nobody_issued() {
         id: forged,
         hint: None,
     };
-    let refused = event_stream::open(&scene.live, &anybody, unlimited(), request, None).await;
+    let refused =
+        event_stream::open(&scene.live, &anybody, unlimited(), request, None, || Ok(())).await;
     assert!(matches!(refused, Err(ApiError::TicketNotFound)));
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use actix_ws::{CloseCode, CloseReason, Closed, Session};
 use domain::principal::Principal;
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, timeout};
 
@@ -22,19 +21,22 @@ use crate::problem::{ApiError, Fault};
 /// Who has not read by then why he is closed does not read at all.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Answers the handshake and leaves the connection to a task of its own.
+/// Answers the handshake and leaves the connection to a task of its own. `take` is the last that
+/// may refuse it.
 pub(crate) async fn accept(
     live: &Arc<Live>,
     principal: &Arc<Principal>,
     client: StreamClient,
     request: &HttpRequest,
     payload: web::Payload,
+    take: impl FnOnce() -> Result<(), ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let connection = Connection::open(live, principal, client, Dialect::WebSocket)?;
     let refused = |error: actix_web::Error| ApiError::NotAWebSocket(error.to_string());
     // Its own reader waits until a frame is whole to see that it is too large.
     let nothing = web::Payload::extract(request).await.map_err(refused)?;
     let (response, session, _) = actix_ws::handle(request, nothing).map_err(refused)?;
+    take()?;
     let incoming = Incoming::new(payload.into_inner());
     actix_web::rt::spawn(serve(session, incoming, connection));
     Ok(response)
@@ -129,7 +131,7 @@ async fn answer(
     match message {
         Message::Text(text) => match Request::parse(&text) {
             Ok(Request::Subscribe { tickets, shows }) => {
-                *reading = Some(connection.subscribe(tickets, shows).boxed());
+                *reading = Some(connection.subscribe(tickets, shows).await);
             }
             Ok(Request::Unsubscribe { tickets, shows }) => connection.unsubscribe(&tickets, &shows),
             Err(faults) => connection.fail(&Failure::InvalidMessage(faults)),
@@ -165,7 +167,10 @@ fn reason(closing: Closing) -> CloseReason {
         Closing::MessageTooLarge => CloseCode::Size,
         Closing::ProtocolError => CloseCode::Protocol,
         Closing::InvalidUtf8 => CloseCode::Invalid,
-        Closing::SlowReader | Closing::NoHeartbeat | Closing::TicketNotFound => CloseCode::Policy,
+        Closing::SlowReader
+        | Closing::NoHeartbeat
+        | Closing::TokenExpired
+        | Closing::TicketNotFound => CloseCode::Policy,
     };
     CloseReason {
         code,

@@ -2,6 +2,7 @@
 
 mod failure_log;
 mod faults;
+mod refusals;
 mod request_id;
 mod unproved;
 
@@ -33,11 +34,14 @@ use crate::open_connections::{Refused, TooManyConnections};
 
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
+pub(crate) use self::refusals::Refusals;
 pub(crate) use self::request_id::RequestId;
 pub(crate) use self::unproved::Unproved;
 
 /// The most bytes of a body; more than any request of this API needs.
 pub(crate) const MAX_BODY: usize = 16 * 1_024;
+/// An answer is no page: nothing in it is to be run, loaded or framed.
+pub(crate) const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 /// When a client that was refused may come again.
 const RETRY_AFTER_SECONDS: RangeInclusive<u64> = 1..=3;
 /// What is left of a limit, and what the limit is.
@@ -427,6 +431,7 @@ impl ApiError {
         let (status, length) = (explanation.status, body.len());
         let head = format!(
             "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n\
+             content-security-policy: {NO_PAGE}\r\nx-content-type-options: nosniff\r\n\
              content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n"
         );
         (head + &body).into_bytes()

@@ -43,7 +43,7 @@ fn health_routes() -> [Endpoint; 3] {
     ]
 }
 
-fn accepting_routes() -> [Endpoint; 19] {
+fn accepting_routes() -> [Endpoint; 20] {
     [
         get("/tickets", tickets::list),
         post("/tickets", tickets::place),
@@ -57,6 +57,7 @@ fn accepting_routes() -> [Endpoint; 19] {
         post("/shows", shows::create),
         get("/shows/{id}", shows::read),
         patch("/shows/{id}", shows::change),
+        get("/shows/{id}/terms", shows::terms),
         get("/shows/{id}/tickets", show_tickets::list),
         get("/users", users::list),
         post("/users", users::create),
@@ -75,7 +76,8 @@ async fn websocket(
     payload: web::Payload,
 ) -> Answer {
     let client = state.process.limits.enter_stream(&request)?;
-    live::websocket::accept(&state.live, &caller, client, &request, payload).await
+    let take = || state.guard.take_live_ticket(&request);
+    live::websocket::accept(&state.live, &caller, client, &request, payload, take).await
 }
 
 /// For every other path.

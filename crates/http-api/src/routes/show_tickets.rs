@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::access::Operator;
 use crate::json::ticket::TicketBody;
-use crate::parameters::{limit, path_id, read_query};
+use crate::parameters::{limit, path_id, read_query, sequence_cursor};
 use crate::state::{Answer, State};
 
 /// What the tickets are written as.
@@ -66,17 +66,13 @@ struct TicketsQuery {
 impl TicketsQuery {
     fn read(fields: &mut Fields<'_, '_>, format: Format) -> Option<Self> {
         let statuses = Status::ALL.map(|status| (status.as_str(), status));
-        let cursor = |text: &str| {
-            text.parse()
-                .map_err(|_| "must be the next_cursor of an earlier answer")
-        };
         all!(Self {
             status: fields.optional("status", word(statuses)),
             limit: match format {
                 Format::Page => limit(fields),
                 Format::Csv | Format::JsonLines => Some(LINES_AT_A_TIME),
             },
-            cursor: fields.or("cursor", 0, text(cursor)),
+            cursor: fields.or("cursor", 0, text(sequence_cursor)),
         })
     }
 }

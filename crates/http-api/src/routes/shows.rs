@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::author::Author;
 use domain::ids::ShowId;
+use domain::ports::TermsSet;
 use domain::show::{
     Capacity, HoldSeconds, MAX_CAPACITY, MAX_HOLD_SECONDS, SalesWindow, Show, ShowChange,
     ShowStanding, Terms, TermsError, Title,
@@ -17,7 +19,7 @@ use tracing::info;
 use crate::access::{Anybody, Operator};
 use crate::json::body::Body;
 use crate::json::values::{instant, show_id};
-use crate::parameters::{PageQuery, path_id, read_query};
+use crate::parameters::{PageQuery, path_id, read_query, sequence_cursor};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
 
@@ -128,21 +130,67 @@ struct ShowBody<'a> {
 impl<'a> From<&'a ShowStanding> for ShowBody<'a> {
     fn from(standing: &'a ShowStanding) -> Self {
         let ShowStanding { show, seats, seq } = standing;
-        let written = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
+        let terms = &show.terms;
         Self {
             id: show.id.as_str(),
             title: show.title.as_str(),
-            capacity: show.terms.capacity.seats(),
+            capacity: terms.capacity.seats(),
             available: seats.available,
             held: seats.held,
             sold: seats.sold,
-            max_per_user: show.terms.max_per_user.get(),
-            hold_seconds: show.terms.hold.seconds(),
-            sales_open_at: written(show.terms.window.open_at()),
-            sales_close_at: written(show.terms.window.close_at()),
+            max_per_user: terms.max_per_user.get(),
+            hold_seconds: terms.hold.seconds(),
+            sales_open_at: written(terms.window.open_at()),
+            sales_close_at: written(terms.window.close_at()),
             seq: *seq,
         }
     }
+}
+
+fn written(instant: Option<Timestamp>) -> Option<String> {
+    instant.map(|instant| instant.to_string())
+}
+
+/// Terms that a show got.
+#[derive(Serialize)]
+struct TermsBody<'a> {
+    /// The change's number.
+    seq: u64,
+    /// When they were set.
+    at: String,
+    /// Who set them, if that is known.
+    by: Option<&'a str>,
+    /// As in [`ShowBody`], this and the others.
+    capacity: u32,
+    max_per_user: u32,
+    hold_seconds: u32,
+    sales_open_at: Option<String>,
+    sales_close_at: Option<String>,
+}
+
+impl<'a> From<&'a TermsSet> for TermsBody<'a> {
+    fn from(set: &'a TermsSet) -> Self {
+        let terms = &set.terms;
+        Self {
+            seq: set.seq,
+            at: set.at.to_string(),
+            by: set.by.as_ref().map(Author::as_str),
+            capacity: terms.capacity.seats(),
+            max_per_user: terms.max_per_user.get(),
+            hold_seconds: terms.hold.seconds(),
+            sales_open_at: written(terms.window.open_at()),
+            sales_close_at: written(terms.window.close_at()),
+        }
+    }
+}
+
+/// A page of the terms that a show had, in sequence.
+#[derive(Serialize)]
+struct TermsHistoryBody<'a> {
+    /// The terms.
+    terms: Vec<TermsBody<'a>>,
+    /// Where the next page starts, if there may be one.
+    next_cursor: Option<String>,
 }
 
 /// A page of shows, by id.
@@ -157,8 +205,8 @@ struct ShowsBody<'a> {
 /// `POST /shows`.
 pub(crate) async fn create(by: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let new = body.read(&request, NewShow::read)?;
-    let standing = state.office.create_show(new.try_into()?).await?;
-    info!(show.id = %standing.show.id, by = %by.name(), "a show was created");
+    let standing = state.office.create_show(&by, new.try_into()?).await?;
+    info!(show.id = %standing.show.id, by = %by.author(), "a show was created");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/shows/{}", standing.show.id)))
         .json(ShowBody::from(&standing)))
@@ -174,8 +222,8 @@ pub(crate) async fn change(
 ) -> Answer {
     let id = path_id(&id, ShowId::new)?;
     let change = body.read(&request, show_change)?;
-    let changed = state.office.change_show(&id, &change).await?;
-    info!(show.id = %id, by = %by.name(), "a show was changed");
+    let changed = state.office.change_show(&by, &id, &change).await?;
+    info!(show.id = %id, by = %by.author(), "a show was changed");
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());
     }
@@ -202,5 +250,30 @@ pub(crate) async fn list(_: Anybody, state: State, request: HttpRequest) -> Answ
             .last()
             .filter(|_| standings.len() == page.limit)
             .map(|standing| standing.show.id.as_str()),
+    }))
+}
+
+/// `GET /shows/{id}/terms`: all terms that the show had, and who set them.
+pub(crate) async fn terms(
+    _: Operator,
+    state: State,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Answer {
+    let id = path_id(&id, ShowId::new)?;
+    let page = read_query(&request, |fields| PageQuery::read(fields, sequence_cursor))?;
+    let _turn = state.lists.turn().await?;
+    let after = page.cursor.unwrap_or_default();
+    let terms = state.office.terms_history(&id, after, page.limit).await?;
+    // Every show has the terms that it was put on sale with.
+    if after == 0 && terms.is_empty() {
+        return Err(ApiError::ShowNotFound);
+    }
+    Ok(HttpResponse::Ok().json(TermsHistoryBody {
+        terms: terms.iter().map(TermsBody::from).collect(),
+        next_cursor: terms
+            .last()
+            .filter(|_| terms.len() == page.limit)
+            .map(|last| last.seq.to_string()),
     }))
 }

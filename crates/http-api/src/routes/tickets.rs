@@ -121,7 +121,7 @@ pub(crate) async fn place(
     order.key = read_key(&request)?;
     if caller.agent {
         // Only the body says for whom; a buyer's was counted before it was read.
-        state.process.limits.admit_order_of(&order.user_id)?;
+        state.process.limits.admit_order_of(&order.user_id).await?;
     }
     let placed = state.office.place_order(&caller, order).await?;
     let (status, ticket) = match &placed {
@@ -171,7 +171,7 @@ pub(crate) async fn read(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = ticket_id(&caller, &state, &request, &id)?;
+    let id = ticket_id(&caller, &state, &request, &id).await?;
     let hint = read_query(&request, hint)?;
     let view = state.office.read_ticket(&caller, id, &hint).await?;
     Ok(HttpResponse::Ok().json(match &view {
@@ -191,17 +191,18 @@ pub(crate) async fn events(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Answer {
-    let id = ticket_id(&caller, &state, &request, &id)?;
+    let id = ticket_id(&caller, &state, &request, &id).await?;
     let query = read_query(&request, EventsQuery::read)?;
     let told = read_last_event_id(&request)?.or(query.last_event_id);
     let hint = (query.hint != LineHint::default()).then(|| Box::new(query.hint));
     let client = state.process.limits.enter_stream(&request)?;
-    let request = TicketRequest { id, hint };
-    event_stream::open(&state.live, &caller, client, request, told).await
+    let ticket = TicketRequest { id, hint };
+    let take = || state.guard.take_live_ticket(&request);
+    event_stream::open(&state.live, &caller, client, ticket, told, take).await
 }
 
 /// The `{id}` of a path, unless the client has tried too many that are wrong.
-fn ticket_id(
+async fn ticket_id(
     caller: &Principal,
     state: &State,
     request: &HttpRequest,
@@ -209,7 +210,8 @@ fn ticket_id(
 ) -> Result<TicketId, ApiError> {
     let id = path_id(text, str::parse)?;
     let limits = &state.process.limits;
-    limits.admit_id(limits.client(request), || state.office.open_for(caller, id))?;
+    let open = || state.office.open_for(caller, id);
+    limits.admit_id(limits.client(request), open).await?;
     Ok(id)
 }
 
@@ -280,7 +282,7 @@ async fn change(
     id: &str,
     kind: TransitionKind,
 ) -> Answer {
-    let id = ticket_id(caller, &state, request, id)?;
+    let id = ticket_id(caller, &state, request, id).await?;
     let changed = state.office.change_ticket(caller, id, kind).await?;
     if let Err(error) = &changed.announced {
         state.process.failures.unannounced(error, request.headers());

@@ -2,6 +2,7 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::author::Author;
 use domain::ids::UserId;
 use domain::user::{PriorityClass, User, UserChange, UserName};
 use fields::{Fields, all, text};
@@ -10,7 +11,7 @@ use tracing::info;
 
 use crate::access::Operator;
 use crate::json::body::Body;
-use crate::json::values::{priority, user_id};
+use crate::json::values::{new_user_id, priority};
 use crate::parameters::{PageQuery, path_id, read_query};
 use crate::problem::ApiError;
 use crate::state::{Answer, State};
@@ -18,7 +19,7 @@ use crate::state::{Answer, State};
 /// Of the class standard unless given.
 fn new_user(fields: &mut Fields<'_, '_>) -> Option<User> {
     all!(User {
-        id: fields.required("id", user_id),
+        id: fields.required("id", new_user_id),
         name: fields.required("name", text(UserName::new)),
         priority: fields.or("priority", PriorityClass::Standard, priority),
     })
@@ -52,6 +53,17 @@ impl<'a> From<&'a User> for UserBody<'a> {
     }
 }
 
+/// A user, and who wrote it.
+#[derive(Serialize)]
+struct AuthoredBody<'a> {
+    #[serde(flatten)]
+    user: UserBody<'a>,
+    /// Who created the user, if somebody else has.
+    created_by: Option<&'a str>,
+    /// Who changed the user last.
+    changed_by: Option<&'a str>,
+}
+
 /// A page of users, by id.
 #[derive(Serialize)]
 struct UsersBody<'a> {
@@ -73,8 +85,8 @@ struct ErasedBody<'a> {
 /// `POST /users`.
 pub(crate) async fn create(by: Operator, state: State, request: HttpRequest, body: Body) -> Answer {
     let user = body.read(&request, new_user)?;
-    let user = state.office.create_user(user).await?;
-    info!(user.id = %user.id, by = %by.name(), "a user was created");
+    let user = state.office.create_user(&by, user).await?;
+    info!(user.id = %user.id, by = %by.author(), "a user was created");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserBody::from(&user)))
@@ -90,9 +102,9 @@ pub(crate) async fn change(
 ) -> Answer {
     let id = path_id(&id, UserId::new)?;
     let change = body.read(&request, user_change)?;
-    let user = state.office.change_user(&id, &change).await?;
+    let user = state.office.change_user(&by, &id, &change).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
-    info!(user.id = %id, by = %by.name(), "a user was changed");
+    info!(user.id = %id, by = %by.author(), "a user was changed");
     Ok(HttpResponse::Ok().json(UserBody::from(&user)))
 }
 
@@ -103,7 +115,7 @@ pub(crate) async fn erase(by: Operator, state: State, id: web::Path<String>) -> 
     let tickets = state.office.erase_user(&id, &alias).await?;
     let anonymised_tickets = tickets.ok_or(ApiError::UserNotFound)?;
     // Not the id: nothing is to name the user any more.
-    info!(user.alias = %alias, by = %by.name(), "a user was erased");
+    info!(user.alias = %alias, by = %by.author(), "a user was erased");
     Ok(HttpResponse::Ok().json(ErasedBody {
         id: id.as_str(),
         anonymised_tickets,
@@ -115,7 +127,12 @@ pub(crate) async fn read(_: Operator, state: State, id: web::Path<String>) -> An
     let id = path_id(&id, UserId::new)?;
     let user = state.office.read_user(&id).await?;
     let user = user.ok_or(ApiError::UserNotFound)?;
-    Ok(HttpResponse::Ok().json(UserBody::from(&user)))
+    let authors = state.office.authors_of(&id).await?;
+    Ok(HttpResponse::Ok().json(AuthoredBody {
+        user: UserBody::from(&user),
+        created_by: authors.created_by.as_ref().map(Author::as_str),
+        changed_by: authors.changed_by.as_ref().map(Author::as_str),
+    }))
 }
 
 /// `GET /users`, by id.

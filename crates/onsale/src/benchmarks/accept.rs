@@ -129,7 +129,7 @@ async fn take_turns(
     ];
     let broker = Broker::connect(rabbitmq_url).await?;
 
-    let mut service = Side::service(API, &api.process, setting.users, 202);
+    let mut service = Side::service(API, &api, setting.users, 202);
     let mut bare = Side::baseline(BARE, &baselines[0], setting.users);
     let mut publish_each = Side::baseline(PUBLISH_EACH, &baselines[1], setting.users);
     for side in [&mut bare, &mut publish_each, &mut service] {
@@ -152,7 +152,7 @@ async fn take_turns(
     api.stop().await?;
 
     let all = deployment.program.serve("all").await?;
-    let mut deciding = Side::service(ALL, &all.process, setting.users, 202);
+    let mut deciding = Side::service(ALL, &all, setting.users, 202);
     deciding.turn(&load).await?;
     accepted.append(&mut deciding.orders.accepted);
     let orders = accepted.len() as u64;

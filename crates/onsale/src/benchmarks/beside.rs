@@ -2,14 +2,15 @@
 //! measured beside.
 
 use std::iter::Cycle;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use black_box::endpoint::Endpoint;
 use black_box::load::{Measured, drive};
 use black_box::process::{Process, sibling};
+use black_box::program::Service;
 use black_box::usage::Watched;
 use test_servers::ports;
 
@@ -43,7 +44,7 @@ pub(super) struct Load<'a> {
 /// A process with its turns, in which users order one after the other again and again.
 pub(super) struct Side {
     watched: Watched,
-    address: SocketAddr,
+    endpoint: Endpoint,
     /// Of every answer.
     status: u16,
     /// Whether the ids of accepted orders are of interest.
@@ -56,10 +57,19 @@ pub(super) struct Side {
 
 impl Side {
     /// The service, which answers orders with this status, by the name that figures shall have.
-    pub(super) fn service(name: &'static str, process: &Process, users: u32, status: u16) -> Self {
+    pub(super) fn service(name: &'static str, service: &Service, users: u32, status: u16) -> Self {
+        Self::new(
+            service.watched(name),
+            service.target.endpoint.clone(),
+            users,
+            status,
+        )
+    }
+
+    fn new(watched: Watched, endpoint: Endpoint, users: u32, status: u16) -> Self {
         Self {
-            watched: process.watched(name),
-            address: process.address,
+            watched,
+            endpoint,
             status,
             is_proven: true,
             orders: Orders::new((0..users).cycle()),
@@ -72,19 +82,25 @@ impl Side {
     pub(super) fn baseline(name: &'static str, process: &Process, users: u32) -> Self {
         Self {
             is_proven: false,
-            ..Self::service(name, process, users, 202)
+            ..Self::new(process.watched(name), process.address.into(), users, 202)
         }
     }
 
     pub(super) async fn warm_up(&mut self, connections: usize) -> anyhow::Result<()> {
-        self.drive(connections, WARM_UP).await?;
+        self.drive(connections, Some(WARM_UP)).await?;
         Ok(())
+    }
+
+    /// Sends all orders that there are.
+    pub(super) async fn run_out(&mut self, connections: usize) -> anyhow::Result<()> {
+        let measured = self.drive(connections, None).await?;
+        measured.expect_only(self.status)
     }
 
     pub(super) async fn turn(&mut self, load: &Load<'_>) -> anyhow::Result<()> {
         let watched = load.servers.iter().chain([&self.watched]);
         let meter = Meter::start(watched.cloned())?;
-        let measured = self.drive(load.connections, load.time).await?;
+        let measured = self.drive(load.connections, Some(load.time)).await?;
         measured
             .expect_only(self.status)
             .context(self.watched.name)?;
@@ -95,8 +111,12 @@ impl Side {
         Ok(())
     }
 
-    async fn drive(&mut self, connections: usize, time: Duration) -> anyhow::Result<Measured> {
-        let measured = drive(self.address, connections, Some(time), &mut self.orders).await?;
+    async fn drive(
+        &mut self,
+        connections: usize,
+        time: Option<Duration>,
+    ) -> anyhow::Result<Measured> {
+        let measured = drive(self.endpoint.clone(), connections, time, &mut self.orders).await?;
         if !self.is_proven {
             self.orders.accepted = Vec::new();
         }

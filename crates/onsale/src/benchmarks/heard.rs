@@ -28,7 +28,7 @@ pub(super) async fn listen(
     target: &Target,
     heard: mpsc::UnboundedSender<anyhow::Result<Heard>>,
 ) -> anyhow::Result<Subscriptions> {
-    let (subscriptions, mut news) = websocket::open(target).await?;
+    let (subscriptions, mut news) = websocket::open(target, None).await?;
     tokio::spawn(async move {
         loop {
             let (told, is_over) = match news.next().await {

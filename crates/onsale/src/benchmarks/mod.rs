@@ -9,6 +9,7 @@ mod comparison;
 mod confirm;
 mod cpu;
 mod decide;
+mod edge;
 mod flash_sale;
 mod growth;
 mod heard;

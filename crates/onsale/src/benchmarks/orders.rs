@@ -1,6 +1,7 @@
 //! Orders of one seat for a closed loop of connections.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use black_box::body::ticket_id;
 use black_box::http::{Head, Response};
@@ -29,7 +30,9 @@ pub(super) struct Accepted {
 pub(super) struct Orders<U> {
     users: U,
     shows: Vec<(u32, String)>,
-    sent: usize,
+    /// One for each order, by its user; without one left there is no order.
+    pub(super) tokens: Option<Box<dyn Iterator<Item = Rc<str>>>>,
+    pub(super) sent: u64,
     pub(super) accepted: Vec<Accepted>,
 }
 
@@ -44,6 +47,7 @@ impl<U: Iterator<Item = u32>> Orders<U> {
         Self {
             users,
             shows: shows.map(|show| (show, names.show(show))).collect(),
+            tokens: None,
             sent: 0,
             accepted: Vec::new(),
         }
@@ -74,11 +78,20 @@ impl<U: Iterator<Item = u32>> Requests for Orders<U> {
     type Mark = (u32, u32);
 
     fn next(&mut self, request: &mut Vec<u8>) -> Option<(u32, u32)> {
+        let token = match &mut self.tokens {
+            Some(tokens) => Some(tokens.next()?),
+            None => None,
+        };
         let user = self.users.next()?;
-        let (number, show) = self.shows.get(self.sent % self.shows.len().max(1))?;
+        let turn = usize::try_from(self.sent).ok()?;
+        let (number, show) = self.shows.get(turn % self.shows.len().max(1))?;
         self.sent += 1;
         let body = format!(r#"{{"show_id":"{show}","user_id":"{user}"}}"#);
-        Head::new("POST", "/tickets").write(request, &body);
+        let head = Head {
+            bearer: token.as_deref(),
+            ..Head::new("POST", "/tickets")
+        };
+        head.write(request, &body);
         Some((user, *number))
     }
 
@@ -116,6 +129,25 @@ mod tests {
                 r#"{"show_id":"onsale-s4","user_id":"0"}"#
             ]
         );
+    }
+
+    #[test]
+    fn orders_end_with_their_tokens_and_the_next_user_is_the_next() {
+        let mut orders = Orders::new(users(9, 9));
+        let mut sent = |tokens: &[&str]| {
+            let tokens: Vec<Rc<str>> = tokens.iter().map(|token| Rc::from(*token)).collect();
+            orders.tokens = Some(Box::new(tokens.into_iter()));
+            let mut requests = Vec::new();
+            let mut marks = Vec::new();
+            while let Some((user, _)) = orders.next(&mut requests) {
+                marks.push(user);
+            }
+            (String::from_utf8(requests).unwrap(), marks)
+        };
+        let (requests, users) = sent(&["one", "two"]);
+        assert!(requests.contains("Bearer one\r") && requests.contains("Bearer two\r"));
+        assert_eq!(users, [0, 1]);
+        assert_eq!(sent(&["three"]).1, [2]);
     }
 
     #[test]

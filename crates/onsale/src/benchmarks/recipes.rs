@@ -18,14 +18,13 @@ use super::beside;
 use super::cpu::Meter;
 use super::flash_sale::{FlashSales, Row, Sale, table};
 use super::orders::{Orders, users};
-use super::redis_server::RedisServer;
+use super::redis_server::{REDIS, RedisServer};
 use crate::baselines::redis_counter::RedisCounter;
 use crate::baselines::transactions::put_on_sale;
 use crate::table::Table;
 
 const UPDATE_EACH: &str = "update_each";
 const REDIS_COUNTER: &str = "redis_counter";
-const REDIS: &str = "redis-server";
 /// Orders whose fate is looked at when Redis is killed.
 const DOOMED_ORDERS: u64 = 2_000;
 

@@ -10,6 +10,8 @@ use test_servers::ports;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+/// What figures call it.
+pub(super) const REDIS: &str = "redis-server";
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A `redis-server` on loopback with its default persistence; killed when dropped.

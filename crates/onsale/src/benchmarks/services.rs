@@ -16,6 +16,7 @@ use super::benchmark::{Benchmark, Setting};
 use super::comparison;
 use super::confirm::Confirm;
 use super::decide::Decide;
+use super::edge::Edge;
 use super::flash_sale::{self, FlashSales};
 use super::growth::Growth;
 use super::notify::Notify;
@@ -94,6 +95,8 @@ macro_rules! benchmarks {
 benchmarks! {
     /// Accepts orders durably, beside a bare handler and one confirmed publish per order.
     AcceptDurable, accept, accept_durable: Accept;
+    /// Accepts orders durably with tokens, limits and HTTPS, beside the same without.
+    Edge, edge, edge: Edge;
     /// Decides a backlog of one hot show, beside one transaction per ticket.
     Decide, decide, decide: Decide;
     /// Confirms holds of one hot show while its orders are decided.

@@ -99,7 +99,7 @@ async fn take_turns(
     };
     let service = sold_out_service(deployment).await?;
     let mut baseline = beside::start(BARE, |_| {}).await?;
-    let mut gate = Side::service(API, &service.process, setting.users, 409);
+    let mut gate = Side::service(API, &service, setting.users, 409);
     let mut bare = Side::baseline(BARE, &baseline, setting.users);
     for side in [&mut bare, &mut gate] {
         side.warm_up(load.connections).await?;

@@ -45,7 +45,8 @@ impl Buyers {
         let Clients {
             target, scenario, ..
         } = &*self.clients;
-        let opening = (0..scenario.client.connections).map(|_| Connection::open(target.address));
+        let opening =
+            (0..scenario.client.connections).map(|_| Connection::open(target.endpoint.clone()));
         let opened = try_join_all(opening)
             .await
             .with_context(|| format!("connecting to {}", target.host))?;
@@ -169,10 +170,13 @@ impl Buyers {
         let kept = connection.take().filter(|(_, used)| is_fresh(*used));
         let opened = match kept.and_then(|(open, _)| open.still_open()) {
             Some(open) => Ok(open),
-            None => match timeout_at(deadline, Connection::open(clients.target.address)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            },
+            None => {
+                let opening = Connection::open(clients.target.endpoint.clone());
+                match timeout_at(deadline, opening).await {
+                    Ok(opened) => opened,
+                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                }
+            }
         };
         let Ok(mut open) = opened else {
             clients.send_failed(job);
@@ -213,13 +217,16 @@ impl Buyers {
             plan,
             names,
             target,
+            tokens,
             told,
             ..
         } = &*self.clients;
         let order = plan[job.order];
+        let bearer = tokens.of_user(order.user);
         if job.step == Step::Order {
             let key = format!("{}-{}", names.run(), job.order);
             let head = Head {
+                bearer,
                 idempotency_key: order.keyed.then_some(&key),
                 ..target.head("POST", "/tickets")
             };
@@ -243,6 +250,10 @@ impl Buyers {
             Step::Order | Step::Poll => ("GET", ""),
         };
         let path = format!("/tickets/{id}{action}");
-        target.head(method, &path).write(request, "");
+        let head = Head {
+            bearer,
+            ..target.head(method, &path)
+        };
+        head.write(request, "");
     }
 }

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use black_box::names::Names;
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::desks::Desks;
+use super::tokens::Tokens;
 use crate::outcome::tally::{Step, Tally};
 use crate::scenario::sale::Scenario;
 
@@ -36,6 +38,7 @@ pub(super) struct Clients {
     pub(super) plan: Vec<PlannedOrder>,
     pub(super) names: Names,
     pub(super) target: Target,
+    pub(super) tokens: Rc<Tokens>,
     /// The start; everyone waits for it.
     pub(super) started: Cell<Instant>,
     /// By number of the order.
@@ -57,6 +60,7 @@ impl Clients {
         plan: Vec<PlannedOrder>,
         names: Names,
         target: Target,
+        tokens: Rc<Tokens>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             told: RefCell::new(vec![Told::default(); plan.len()]),
@@ -71,6 +75,7 @@ impl Clients {
             plan,
             names,
             target,
+            tokens,
         })
     }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use black_box::names::Names;
+use black_box::secured::Secured;
 use clap::Args;
 use test_servers::Servers;
 
-use super::ground::{Ground, On};
+use super::ground::{Ground, On, RemoteArgs};
 use super::sale::{Drawn, sell};
 use crate::files;
 use crate::provenance::Provenance;
@@ -24,10 +25,16 @@ pub(crate) struct RunArgs {
     pub(crate) scenario: PathBuf,
     /// Uses the running deployment at this URL instead of starting the service.
     ///
-    /// For example http://localhost:3001. The variable APP__ADMIN__TOKEN gives the token of
-    /// administration.
+    /// For example `http://localhost:3001` or `https://tickets.example`. The variable
+    /// APP__ADMIN__TOKEN gives the token of administration. Where tokens are asked for, clients
+    /// send those that --token-key signs, or else the agent's that ONSALE_AGENT_TOKEN gives.
     #[arg(long)]
     pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    /// Starts the service with `auth.mode = jwt` and HTTPS, and clients use both.
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) secured: bool,
     /// The queue and the store that the service is started on.
     #[arg(long, value_enum, default_value_t = On::Memory, conflicts_with = "url")]
     pub(crate) on: On,
@@ -54,9 +61,6 @@ pub(crate) struct RunArgs {
     /// Writes the progress to stderr each second even if stderr is not a terminal.
     #[arg(long)]
     pub(crate) progress: bool,
-    /// Uses existing users instead of adding them: this prefix followed by 0, 1, 2, and so on.
-    #[arg(long, requires = "url")]
-    pub(crate) users_exist: Option<String>,
     /// The program of the service [default: the `tickets` beside this binary].
     #[arg(long, conflicts_with = "url")]
     pub(crate) tickets_bin: Option<PathBuf>,
@@ -66,7 +70,7 @@ pub(crate) struct RunArgs {
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (scenario, text) = Scenario::load(&args.scenario)?;
     let seed = args.seed.unwrap_or_else(rand::random);
-    let names = Names::new(args.users_exist.as_deref());
+    let names = Names::new(args.remote.users_exist.as_deref());
     let drawn = Drawn::of(&scenario, seed)?;
     let sell = async |ground: &Ground| {
         let outcome = Box::pin(sell(ground, &scenario, drawn, &names, args.progress)).await?;
@@ -80,21 +84,25 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         Ok((outcome, setting))
     };
     let program = args.tickets_bin.clone();
+    let secured = args.secured.then(Secured::new).transpose()?;
+    let secured = secured.as_ref();
     let sold = match (&args.url, args.on) {
         (Some(url), _) => {
-            let users_exist = args.users_exist.is_some();
-            Box::pin(Ground::at_url(url, &scenario, &names, users_exist, sell)).await
+            Box::pin(Ground::at_url(url, &args.remote, &scenario, &names, sell)).await
         }
         (None, On::Memory) if args.own_servers.is_some() => {
             bail!("--own-servers is for --on services")
         }
-        (None, On::Memory) => Box::pin(Ground::in_memory(program, &scenario, &names, sell)).await,
+        (None, On::Memory) => {
+            let on = Ground::in_memory(program, secured, &scenario, &names, sell);
+            Box::pin(on).await
+        }
         (None, On::Services) => {
             let servers = match &args.own_servers {
                 Some(folder) => Servers::own(folder, args.own_cluster.as_deref())?,
                 None => Servers::find()?,
             };
-            let on = Ground::on_services(&servers, program, &scenario, &names, sell);
+            let on = Ground::on_services(&servers, program, secured, &scenario, &names, sell);
             Box::pin(on).await
         }
     };

@@ -3,28 +3,71 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
+use black_box::issuer::Issuer;
 use black_box::names::Names;
 use black_box::program::Program;
 use black_box::proof::audit::AuditedShow;
+use black_box::secured::Secured;
 use black_box::store::Store;
 use black_box::target::Target;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use test_servers::Servers;
 
 use super::chaos;
 use super::fleet::{Fleet, Way, Ways};
+use super::tokens::Tokens;
 use super::usage::Watch;
 use crate::labels::{ALL, CLIENT};
 use crate::scenario::sale::Scenario;
 
 /// The token of another deployment's administration.
 const TOKEN_VARIABLE: &str = "APP__ADMIN__TOKEN";
+/// An agent's token for another deployment.
+const AGENT_VARIABLE: &str = "ONSALE_AGENT_TOKEN";
+
+/// How to be let into a running deployment.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RemoteArgs {
+    /// Trusts the certificates in this PEM file, too, if the URL begins with https.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
+    /// Where tokens are asked for: signs one for each user with the key in this file.
+    ///
+    /// A private key of Ed25519 (EdDSA) as PEM, which `openssl genpkey -algorithm ed25519` makes,
+    /// or the secret of HS256. Connections that buyers share have a token with the role agent.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires_all = ["url", "token_issuer", "token_audience"]
+    )]
+    token_key: Option<PathBuf>,
+    /// What the tokens say of their issuer: `auth.issuer` of the deployment.
+    #[arg(long, value_name = "TEXT", requires = "token_key")]
+    token_issuer: Option<String>,
+    /// What the tokens say of their audience: `auth.audience` of the deployment.
+    #[arg(long, value_name = "TEXT", requires = "token_key")]
+    token_audience: Option<String>,
+    /// Uses existing users instead of adding them: this prefix followed by 0, 1, 2, and so on.
+    #[arg(long, value_name = "PREFIX", requires = "url")]
+    pub(crate) users_exist: Option<String>,
+}
+
+impl RemoteArgs {
+    /// Who signs the tokens of users.
+    fn issuer(&self) -> anyhow::Result<Option<Issuer>> {
+        let [issuer, audience] = [&self.token_issuer, &self.token_audience]
+            .map(|claim| claim.as_deref().unwrap_or_default());
+        let read = |file: &Path| Issuer::read(file, issuer, audience);
+        self.token_key.as_deref().map(read).transpose()
+    }
+}
 
 /// What a run starts the service on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,6 +82,8 @@ pub(crate) enum On {
 pub(crate) struct Ground {
     /// Where it listens.
     pub(crate) target: Target,
+    /// What clients prove who they are with.
+    pub(crate) tokens: Rc<Tokens>,
     /// Where its tickets are read.
     pub(crate) store: Store,
     /// Its processes on this machine, and this one.
@@ -58,6 +103,7 @@ impl Ground {
     fn at(target: Target, on: &str) -> Self {
         Self {
             target,
+            tokens: Rc::default(),
             store: Store::Http,
             watched: vec![client()],
             on: on.to_owned(),
@@ -80,23 +126,28 @@ impl Ground {
     /// Sells on a deployment that runs.
     pub(crate) async fn at_url<T>(
         url: &str,
+        remote: &RemoteArgs,
         scenario: &Scenario,
         names: &Names,
-        users_exist: bool,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         ensure!(
             scenario.faults.is_none(),
             "faults happen to what the run has started: leave --url out"
         );
-        let target = Target::of(url, env::var(TOKEN_VARIABLE).ok()).await?;
-        let users_seconds = if users_exist {
+        let issuer = remote.issuer()?;
+        let token = env::var(TOKEN_VARIABLE).ok();
+        let target = Target::of(url, token, remote.ca_file.as_deref()).await?;
+        let users_seconds = if remote.users_exist.is_some() {
             None
         } else {
             Some(create_users(&target, scenario, names).await?)
         };
         put_on_sale(&target, scenario, names).await?;
+        let agent = env::var(AGENT_VARIABLE).ok();
+        let tokens = Tokens::of(issuer.as_ref(), agent, names, scenario.users.number);
         let ground = Self {
+            tokens: Rc::new(tokens),
             users_seconds,
             ..Self::at(target, url)
         };
@@ -106,6 +157,7 @@ impl Ground {
     /// Starts the service in memory, sells, and stops it.
     pub(crate) async fn in_memory<T>(
         program: Option<PathBuf>,
+        secured: Option<&Secured>,
         scenario: &Scenario,
         names: &Names,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
@@ -116,11 +168,13 @@ impl Ground {
         );
         ensure!(scenario.faults.is_none(), "faults are for --on services");
         let program = Program::in_memory(program)?.with_settings(&scenario.service.settings);
+        let program = secure(program, secured)?;
         let service = program.serve("all").await?;
         let target = service.target.clone();
         let users_seconds = create_users(&target, scenario, names).await?;
         put_on_sale(&target, scenario, names).await?;
         let ground = Self {
+            tokens: tokens_of(secured, scenario, names),
             watched: vec![Watch::new(ALL, service.process.id()), client()],
             versions: BTreeMap::from([("tickets".to_owned(), program.version().await?)]),
             users_seconds: Some(users_seconds),
@@ -135,6 +189,7 @@ impl Ground {
     pub(crate) async fn on_services<T>(
         servers: &Servers,
         program: Option<PathBuf>,
+        secured: Option<&Secured>,
         scenario: &Scenario,
         names: &Names,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
@@ -144,13 +199,14 @@ impl Ground {
             chaos::check(servers, *kind)?;
         }
         let on = async |deployment: &Deployment| {
-            Self::with_processes(deployment, scenario, names, work).await
+            Self::with_processes(deployment, secured, scenario, names, work).await
         };
         Deployment::with(servers, program, on).await
     }
 
     async fn with_processes<T>(
         deployment: &Deployment,
+        secured: Option<&Secured>,
         scenario: &Scenario,
         names: &Names,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
@@ -162,7 +218,7 @@ impl Ground {
             .insert_users(names, users.number, users.high_priority)
             .await?;
         let users_seconds = started.elapsed().as_secs_f64();
-        let fleet = start_fleet(deployment, scenario).await?;
+        let fleet = start_fleet(deployment, secured, scenario).await?;
         deployment.wait_for_owners().await?;
         let target = fleet.target().await;
         put_on_sale(&target, scenario, names).await?;
@@ -170,6 +226,7 @@ impl Ground {
         let mut watched = fleet.watches().await;
         watched.push(client());
         let ground = Self {
+            tokens: tokens_of(secured, scenario, names),
             store: Store::Database(database.clone()),
             watched,
             versions: deployment.versions().await?,
@@ -187,8 +244,13 @@ impl Ground {
 
 /// Starts the processes of a scenario. Only they are slowed down and broken:
 /// users are inserted and tickets read past the proxies.
-async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Result<Fleet> {
-    let mut program = deployment.program.with_settings(&scenario.service.settings);
+async fn start_fleet(
+    deployment: &Deployment,
+    secured: Option<&Secured>,
+    scenario: &Scenario,
+) -> anyhow::Result<Fleet> {
+    let program = deployment.program.with_settings(&scenario.service.settings);
+    let mut program = secure(program, secured)?;
     let latency = Duration::from_millis(scenario.service.store_latency_ms);
     let has_faults = scenario.faults.is_some();
     let mut lead = async |setting: &str, urls: &str, latency: Duration| {
@@ -213,6 +275,19 @@ async fn start_fleet(deployment: &Deployment, scenario: &Scenario) -> anyhow::Re
     }
     let servers = deployment.servers.clone();
     Fleet::start(program, scenario.service.workers, ways, servers).await
+}
+
+/// The program, asking for tokens and speaking HTTPS if it is to.
+fn secure(program: Program, secured: Option<&Secured>) -> anyhow::Result<Program> {
+    match secured {
+        Some(secured) => program.with_settings(&secured.tokens()).with_https(secured),
+        None => Ok(program),
+    }
+}
+
+fn tokens_of(secured: Option<&Secured>, scenario: &Scenario, names: &Names) -> Rc<Tokens> {
+    let issuer = secured.map(|secured| &secured.issuer);
+    Rc::new(Tokens::of(issuer, None, names, scenario.users.number))
 }
 
 async fn create_users(target: &Target, scenario: &Scenario, names: &Names) -> anyhow::Result<f64> {

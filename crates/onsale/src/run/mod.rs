@@ -13,6 +13,7 @@ mod observer;
 mod pool;
 mod sale;
 mod subscribers;
+mod tokens;
 mod usage;
 
 pub(crate) use self::command::{RunArgs, run};

@@ -62,7 +62,9 @@ pub(super) async fn sell(
 ) -> anyhow::Result<Outcome> {
     let Drawn { orders, faults } = drawn;
     let (names, target) = (names.clone(), ground.target.clone());
-    let clients = Rc::new(Clients::new(scenario.clone(), orders, names, target)?);
+    let tokens = Rc::clone(&ground.tokens);
+    let clients = Clients::new(scenario.clone(), orders, names, target, tokens)?;
+    let clients = Rc::new(clients);
     let buyers = Buyers::new(Rc::clone(&clients));
     let observer = Observer::new(Rc::clone(&buyers), ground.watched.clone(), progress);
     let set = LocalSet::new();

@@ -15,13 +15,15 @@ use uuid::Uuid;
 use super::clients::Clients;
 use super::desks::{Desk, SUBSCRIPTIONS};
 
+const NO_WEBSOCKET: &str = "without WebSockets, set readers.websocket = 0; where tokens are asked for, \
+                            give --token-key or ONSALE_AGENT_TOKEN";
 const REOPEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// Opens the connections, which end with the local set.
 pub(super) async fn open(clients: &Rc<Clients>, number: usize) -> anyhow::Result<()> {
-    let opening = (0..number).map(|_| websocket::open(&clients.target));
+    let opening = (0..number).map(|_| websocket::open(&clients.target, clients.tokens.agent()));
     let opened = try_join_all(opening).await;
-    for socket in opened.context("without a WebSocket, set readers.websocket = 0")? {
+    for socket in opened.context(NO_WEBSOCKET)? {
         let subscriber = Subscriber {
             clients: Rc::clone(clients),
             desk: clients.desks.open(),
@@ -51,7 +53,8 @@ impl Subscriber {
             self.clients.desks.figures.borrow_mut().reopened += 1;
             socket = loop {
                 sleep(REOPEN_PAUSE).await;
-                if let Ok(socket) = websocket::open(&self.clients.target).await {
+                let Clients { target, tokens, .. } = &*self.clients;
+                if let Ok(socket) = websocket::open(target, tokens.agent()).await {
                     break socket;
                 }
             };

@@ -42,7 +42,7 @@ impl Scenario {
     ///
     /// # Errors
     /// Every fault of it, one per line.
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         // Tables by name: a seed tells the same sale whatever the sequence of the lines.
         let document: Value<'_> = text.parse::<Table>()?.try_into()?;
         let faults = Faults::new(usize::MAX, fields::dotted);

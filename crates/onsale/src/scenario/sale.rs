@@ -11,7 +11,7 @@ use super::silences::SilenceLimits;
 
 /// A sale to be run.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Scenario {
+pub struct Scenario {
     /// What it is for, in a sentence.
     pub(crate) about: String,
     /// When orders come.

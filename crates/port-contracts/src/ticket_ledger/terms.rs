@@ -37,7 +37,10 @@ pub async fn capacity_below_held_and_sold_is_refused(h: &StoreHarness) {
     assert_eq!(before.seats, seats(5, 3, 2));
     let change = async |seats| {
         let change = capacity(seats);
-        h.ports.ledger.change_show(&show_id("a"), &change).await
+        h.ports
+            .ledger
+            .change_show(&show_id("a"), &change, None)
+            .await
     };
     for seats in [4, 0] {
         match change(seats).await {
@@ -81,7 +84,7 @@ pub async fn capacity_changes_while_orders_are_decided(h: &StoreHarness) {
                     continue;
                 }
                 let change = capacity([20, 300][(round % 2) as usize] + round);
-                match ledger.change_show(&show_id("a"), &change).await {
+                match ledger.change_show(&show_id("a"), &change, None).await {
                     Ok(standing) => {
                         let all = u64::from(standing.show.terms.capacity.seats());
                         assert_eq!(standing.seats.total(), all);
@@ -169,7 +172,11 @@ pub async fn new_terms_are_journaled_and_rule_the_next_order(h: &StoreHarness) {
 /// An unknown show stays unknown; a sale that would close before it opens is refused whole.
 pub async fn terms_that_cannot_be_change_nothing(h: &StoreHarness) {
     let change = async |show: &str, change: ShowChange| {
-        let changed = h.ports.ledger.change_show(&show_id(show), &change).await;
+        let changed = h
+            .ports
+            .ledger
+            .change_show(&show_id(show), &change, None)
+            .await;
         changed.unwrap_err()
     };
     let unknown = change("a", capacity(5)).await;

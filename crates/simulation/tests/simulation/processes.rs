@@ -154,6 +154,7 @@ impl RunningWorld {
             shows: store.clone(),
             publisher: queue,
             ledger: store,
+            state: None,
             events,
             clock: node.clone(),
             receipts: Arc::new(Receipts::new([SECRET], node.process).unwrap()),

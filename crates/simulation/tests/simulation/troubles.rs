@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{ChangeShowError, DeadLetters};
+use domain::principal::Principal;
 use domain::show::{Capacity, HoldSeconds, ShowChange};
 
 use crate::broker::SimQueue;
@@ -31,7 +32,8 @@ pub(crate) async fn administers(world: Arc<RunningWorld>) {
         world.note("admin", format_args!("{show}: {change:?}"));
         let id = show.clone();
         let answer = ask(&world, |office| async move {
-            office.change_show(&id, &change).await
+            let by = Principal::operator();
+            office.change_show(&by, &id, &change).await
         })
         .await;
         match answer {

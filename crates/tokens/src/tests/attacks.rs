@@ -236,6 +236,10 @@ async fn times_have_a_leeway_to_the_microsecond() {
     let clock = clock();
     let verifier = of_secret(rules(&[Algorithm::Hs256]), clock.clone()).await;
     let instant = super::issuer::instant;
+    let no_time = |name: &str| {
+        let name = name.to_owned();
+        Some(TokenError::Claim { name })
+    };
     // exp, nbf, now as distance from NOW in microseconds, what is expected.
     let second = 1_000_000;
     let cases = [
@@ -268,21 +272,11 @@ async fn times_have_a_leeway_to_the_microsecond() {
         (json!(0), json!(null), 0, Some(TokenError::Expired)),
         (json!(-1), json!(null), 0, Some(TokenError::Expired)),
         (json!(-1e300), json!(null), 0, Some(TokenError::Expired)),
-        (json!(u64::MAX), json!(null), 0, None),
-        (json!(1e300), json!(null), 0, None),
+        (json!(u64::MAX), json!(null), 0, no_time("exp")),
+        (json!(1e300), json!(null), 0, no_time("exp")),
         (json!(NOW + 900), json!(-1e300), 0, None),
-        (
-            json!(NOW + 900),
-            json!(u64::MAX),
-            0,
-            Some(TokenError::NotYetValid),
-        ),
-        (
-            json!(NOW + 900),
-            json!(1e300),
-            0,
-            Some(TokenError::NotYetValid),
-        ),
+        (json!(NOW + 900), json!(u64::MAX), 0, no_time("nbf")),
+        (json!(NOW + 900), json!(1e300), 0, no_time("nbf")),
     ];
     for (case, (exp, nbf, now, refusal)) in cases.into_iter().enumerate() {
         let mut claims = buyer_with("exp", exp);

@@ -47,6 +47,8 @@ async fn issuer_and_audience_must_be_ours() {
     for (claim, value) in [
         ("iss", json!(null)),
         ("iss", json!(5)),
+        ("iss", json!(["https://id.example"])),
+        ("iss", json!(["https://other", "https://id.example"])),
         ("iss", json!({"https://id.example": 1})),
         ("aud", json!(null)),
         ("aud", json!(5)),

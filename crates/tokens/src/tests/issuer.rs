@@ -181,7 +181,7 @@ pub(crate) fn jwks(keys: &[Value]) -> String {
 
 /// Verifies what [`SECRET`] signs.
 pub(crate) async fn of_secret(rules: Rules, clock: Arc<ManualClock>) -> Verifier {
-    let keys = Keys::Secret(SecretString::from(SECRET));
+    let keys = Keys::Secrets(vec![SecretString::from(SECRET)]);
     let stop = CancellationToken::new();
     Verifier::start(rules, keys, clock, stop).await.unwrap()
 }

@@ -221,6 +221,9 @@ async fn each_failure_is_told_apart() {
     let more = [&full[..], b" "].concat();
     let error = read(Answer::Body(more.clone()), HOUR).await.unwrap_err();
     assert!(matches!(error, SourceError::TooLong), "{error:?}");
+    let without_end = KeySource::File("/dev/zero".into());
+    let error = without_end.read(HOUR).await.unwrap_err();
+    assert!(matches!(error, SourceError::File(_)), "{error:?}");
     let endless = [b"HTTP/1.1 200 OK\r\n\r\n", &more[..]].concat();
     let error = read(Answer::Raw(endless), HOUR).await.unwrap_err();
     assert!(matches!(error, SourceError::TooLong), "{error:?}");

@@ -21,7 +21,7 @@ async fn started(algorithms: &[Algorithm], keys: Keys) -> Result<Verifier, Start
 #[tokio::test]
 async fn the_algorithms_go_with_the_keys() {
     use Algorithm::{EdDsa, Es256, Hs256, Rs256};
-    let secret = || Keys::Secret(SecretString::from(SECRET));
+    let secret = || Keys::Secrets(vec![SecretString::from(SECRET)]);
     assert!(started(&[Hs256], secret()).await.is_ok());
     for wrong in [&[][..], &[Rs256], &[Hs256, Rs256], &[Hs256, Hs256]] {
         let error = started(wrong, secret()).await.err().unwrap();
@@ -41,7 +41,8 @@ async fn the_algorithms_go_with_the_keys() {
 #[tokio::test]
 async fn a_short_secret_is_refused() {
     for bytes in [0, 31, 32] {
-        let keys = Keys::Secret(SecretString::from("x".repeat(bytes)));
+        let of = |length| SecretString::from("x".repeat(length));
+        let keys = Keys::Secrets(vec![of(40), of(bytes)]);
         match started(&[Algorithm::Hs256], keys).await {
             Ok(_) => assert_eq!(bytes, 32),
             Err(error) => {

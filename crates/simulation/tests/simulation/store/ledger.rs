@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
@@ -110,6 +111,7 @@ impl TicketLedger for SimStore {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        _: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
         let unavailable = |down: Down| ChangeShowError::Unavailable(down.into());
         let shows = BTreeSet::from([id.clone()]);

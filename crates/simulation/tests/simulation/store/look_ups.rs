@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::ids::{ShowId, UserId};
 use domain::ports::{
     CreateShowError, CreateUserError, Dependency, DependencyDown, ShowRepository,
-    ShowRepositoryError, UserRepository, UserRepositoryError,
+    ShowRepositoryError, TermsSet, UserAuthors, UserRepository, UserRepositoryError,
 };
 use domain::show::{Show, ShowStanding};
 use domain::user::{User, UserChange};
@@ -66,8 +67,17 @@ impl ShowRepository for SimStore {
             .map_err(|down| ShowRepositoryError::Unavailable(down.into()))
     }
 
+    async fn terms_history(
+        &self,
+        _: &ShowId,
+        _: u64,
+        _: usize,
+    ) -> Result<Vec<TermsSet>, ShowRepositoryError> {
+        Ok(Vec::new())
+    }
+
     /// The shows of a run are there from its beginning.
-    async fn create(&self, _: &Show) -> Result<ShowStanding, CreateShowError> {
+    async fn create(&self, _: &Show, _: Option<&Author>) -> Result<ShowStanding, CreateShowError> {
         Err(CreateShowError::AlreadyExists)
     }
 }
@@ -97,8 +107,12 @@ impl UserRepository for SimStore {
             .map_err(|down| UserRepositoryError::Unavailable(down.into()))
     }
 
+    async fn authors_of(&self, _: &UserId) -> Result<UserAuthors, UserRepositoryError> {
+        Ok(UserAuthors::default())
+    }
+
     /// The users of a run are there from its beginning.
-    async fn create(&self, _: &User) -> Result<(), CreateUserError> {
+    async fn create(&self, _: &User, _: Option<&Author>) -> Result<(), CreateUserError> {
         Err(CreateUserError::AlreadyExists)
     }
 
@@ -106,6 +120,7 @@ impl UserRepository for SimStore {
         &self,
         id: &UserId,
         change: &UserChange,
+        _: Option<&Author>,
     ) -> Result<Option<User>, UserRepositoryError> {
         let unavailable = |down: Down| UserRepositoryError::Unavailable(down.into());
         self.reach("store: changes a user")

@@ -1,0 +1,142 @@
+//! What a limit asks of a store that processes share, and what it does without it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use limits::{Lease, Limit, SharedTokens, Subject, TokenStore, TokensUnavailable, Want};
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_millis(40);
+
+/// Gives every client as much as it wants, and writes down what it was asked.
+#[derive(Default)]
+struct Generous {
+    is_down: AtomicBool,
+    hangs: AtomicBool,
+    asked: Mutex<Vec<Vec<Want>>>,
+}
+
+#[async_trait]
+impl TokenStore for Generous {
+    async fn lease(&self, wants: &[Want]) -> Result<Vec<Lease>, TokensUnavailable> {
+        self.asked.lock().push(wants.to_vec());
+        if self.hangs.load(Ordering::Relaxed) {
+            sleep(PATIENCE * 25).await;
+        }
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(TokensUnavailable("down".into()));
+        }
+        tokio::task::yield_now().await;
+        let leases = wants.iter().map(|want| Lease {
+            tokens: want.tokens,
+            next_in: Duration::ZERO,
+        });
+        Ok(leases.collect())
+    }
+}
+
+async fn limit(store: &Arc<Generous>, rate: &str) -> Arc<Limit> {
+    let tokens = SharedTokens::start(store.clone(), PATIENCE).await;
+    store.asked.lock().clear();
+    let limit = Limit::new("limit", rate.parse().unwrap(), Some(&Arc::new(tokens)));
+    Arc::new(limit)
+}
+
+impl Generous {
+    fn calls(&self) -> usize {
+        self.asked.lock().len()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_ask_together_share_a_call() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "100/h").await;
+    let users: Vec<_> = (0..100).map(|user| user.to_string()).collect();
+    let asking = users.iter().map(|user| limit.take(Subject::User(user)));
+    join_all(asking).await.into_iter().for_each(Result::unwrap);
+    assert!(store.calls() <= 2, "{}", store.calls());
+    let asked = store.asked.lock().concat();
+    assert_eq!(asked.len(), 100);
+    assert!(asked.iter().all(|want| want.tokens == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_client_is_asked_for_once_and_in_portions() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "200/h").await;
+    let ada = Subject::User("ada");
+    let asking = (0..9).map(|_| limit.take(ada));
+    join_all(asking).await.into_iter().for_each(Result::unwrap);
+    assert_eq!(store.asked.lock().concat().len(), 1);
+    for _ in 0..100 {
+        limit.take(ada).await.unwrap();
+    }
+    let asked: Vec<_> = store.asked.lock().concat();
+    let portions: Vec<_> = asked.iter().map(|want| want.tokens).collect();
+    assert_eq!(portions[..3], [9, 10, 10]);
+    assert_eq!(portions.len(), 11);
+}
+
+/// However much the store gives, for one process alone its own limit holds.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_forgets_everything_gives_a_client_no_more_than_the_limit_of_the_process() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "20/h").await;
+    for _ in 0..20 {
+        limit.take(Subject::User("ada")).await.unwrap();
+    }
+    let refused = limit.take(Subject::User("ada")).await.unwrap_err();
+    assert!((1..=180).contains(&refused.retry_after()), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_not_waited_for_again_until_it_answers() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "3/h").await;
+    let ada = Subject::User("ada");
+    limit.take(ada).await.unwrap();
+    store.is_down.store(true, Ordering::Relaxed);
+    limit.take(ada).await.unwrap();
+    let calls = store.calls();
+    // It has been counted all the time. Nobody waits.
+    limit.take(ada).now_or_never().unwrap().unwrap();
+    limit.take(ada).now_or_never().unwrap().unwrap_err();
+    assert_eq!(store.calls(), calls);
+    sleep(Duration::from_secs(60)).await;
+    assert!(store.calls() > calls, "it is asked meanwhile");
+    store.is_down.store(false, Ordering::Relaxed);
+    sleep(Duration::from_secs(1)).await;
+    let bob = Subject::User("bob");
+    assert!(limit.take(bob).now_or_never().is_none());
+    limit.take(bob).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_store_that_hangs() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "3/h").await;
+    store.hangs.store(true, Ordering::Relaxed);
+    let started = tokio::time::Instant::now();
+    let asking = (0..50).map(|user| {
+        let user = user.to_string();
+        limit.take(Subject::User(&user))
+    });
+    join_all(asking).await.into_iter().for_each(Result::unwrap);
+    // In simulated time, which a busy machine does not change.
+    assert!(started.elapsed() <= PATIENCE + Duration::from_millis(2));
+    sleep(Duration::from_millis(2)).await;
+    let started = tokio::time::Instant::now();
+    limit.take(Subject::User("next")).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
