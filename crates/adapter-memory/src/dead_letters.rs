@@ -23,6 +23,10 @@ impl DeadLetters for MemoryQueue {
         Ok(letters.iter().take(limit).cloned().collect())
     }
 
+    async fn count(&self) -> Result<usize, DeadLettersError> {
+        Ok(self.shared.dead_letters.lock().len())
+    }
+
     /// Ends with [`DeadLettersError::Unavailable`] when the queue is full.
     async fn redrive(&self, limit: usize) -> Result<usize, DeadLettersError> {
         let queue = &self.shared;

@@ -208,6 +208,11 @@ impl DeadLetters for RabbitMq {
         listed.map_err(|error| DeadLettersError::Unavailable(error.cause()))
     }
 
+    async fn count(&self) -> Result<usize, DeadLettersError> {
+        let counted = self.dead_letters.count().await;
+        counted.map_err(|error| DeadLettersError::Unavailable(error.cause()))
+    }
+
     async fn redrive(&self, limit: usize) -> Result<usize, DeadLettersError> {
         let redriven = self.dead_letters.redrive(limit).await;
         redriven.map_err(|error| DeadLettersError::Unavailable(error.cause()))

@@ -44,7 +44,7 @@ impl RabbitDeadLetters {
         }
     }
 
-    async fn count(&self, live: &LiveChannel) -> Result<usize, BrokerError> {
+    async fn count_over(&self, live: &LiveChannel) -> Result<usize, BrokerError> {
         let passive = QueueDeclareOptions::durable().passive();
         let queue = live.channel.queue_declare(
             self.topology.dead_letters_queue(),
@@ -77,7 +77,7 @@ impl RabbitDeadLetters {
     /// Unless there is no room for it.
     async fn put_once(&self, letter: &DeadLetter) -> Result<bool, BrokerError> {
         let live = self.link.confirming_channel().await?;
-        let has_room = self.count(&live).await? < self.capacity;
+        let has_room = self.count_over(&live).await? < self.capacity;
         if has_room {
             self.store(&live, letter).await?;
         }
@@ -128,6 +128,14 @@ impl RabbitDeadLetters {
         }
         put_back_the_others(live).await?;
         Ok(letters)
+    }
+
+    pub(crate) async fn count(&self) -> Result<usize, BrokerError> {
+        let _using = self.using.lock().await;
+        let live = self.link.channel().await?;
+        let count = self.count_over(&live).await?;
+        live.close(CLOSE_LIMIT).await?;
+        Ok(count)
     }
 
     pub(crate) async fn redrive(&self, limit: usize) -> Result<usize, BrokerError> {

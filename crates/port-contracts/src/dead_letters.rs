@@ -56,6 +56,7 @@ pub async fn letters_are_listed_oldest_first_and_stay(h: &QueueHarness) {
     put(h, &letters).await;
     for _ in 0..25 {
         assert_eq!(list(h, 10).await, letters);
+        assert_eq!(h.ports.dead_letters.count().await.unwrap(), letters.len());
     }
     assert_eq!(list(h, 2).await, letters[..2]);
 }
@@ -75,6 +76,7 @@ pub async fn redriven_orders_go_to_the_end_of_their_lanes(h: &QueueHarness) {
     let mut lanes = OpenLanes::all(&h.ports.consumer).await;
     assert_eq!(lanes.drain(h.lane_of("a"), 3, 10).await, expected);
     assert_eq!(list(h, 10).await, []);
+    assert_eq!(h.ports.dead_letters.count().await.unwrap(), 0);
     assert_eq!(h.ports.dead_letters.redrive(10).await.unwrap(), 0);
 }
 

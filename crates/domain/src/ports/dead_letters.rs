@@ -57,6 +57,12 @@ pub trait DeadLetters: Send + Sync {
     /// [`DeadLettersError`].
     async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError>;
 
+    /// How many there are.
+    ///
+    /// # Errors
+    /// [`DeadLettersError`].
+    async fn count(&self) -> Result<usize, DeadLettersError>;
+
     /// Puts up to `limit` orders back at the end of their lanes, the oldest
     /// first, marked as redriven, each durably in its lane before it leaves
     /// the dead letters. What has no order stays. Returns how many it put back.

@@ -3,7 +3,10 @@
 
 use super::box_office::BoxOffice;
 use crate::event::Event;
+use crate::order::Lane;
 use crate::ports::{EventFeed, ShowRepositoryError, TicketEventsError};
+use crate::user::PriorityClass;
+use crate::waiting_line::Waiting;
 
 impl BoxOffice {
     /// A feed of everything that is announced from now on, for [`Self::hear`].
@@ -68,6 +71,18 @@ impl BoxOffice {
             self.parts.gate.verify(&standing.announcement(), as_of);
         }
         Ok(())
+    }
+
+    /// How many shows' gates are closed, or close when they are verified.
+    #[must_use]
+    pub fn closed_gates(&self) -> usize {
+        self.parts.gate.count_closed()
+    }
+
+    /// The orders of a line that wait for a verdict, as far as this process has heard.
+    #[must_use]
+    pub fn waiting(&self, lane: Lane, class: PriorityClass) -> Waiting {
+        self.parts.line.waiting(lane, class, self.parts.clock.now())
     }
 
     /// Tells every process how many orders this one accepted, if that changed.

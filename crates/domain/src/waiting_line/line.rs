@@ -179,24 +179,28 @@ impl Line {
     /// The last moment at which the order, or the longest-waiting one, was not
     /// waiting in vain. `None` if nothing waits.
     pub(super) fn waiting_since(&self, requested_at: Option<Timestamp>) -> Option<Timestamp> {
-        let came_at = match requested_at {
-            Some(place) => place,
-            None => self
-                .processes
-                .values()
-                .filter_map(|it| {
-                    let served = it.served_until(self.moved_at, self.now_serving_at);
-                    // What was there before the first announcement that was
-                    // heard may be decided as well.
-                    let decided = it.decided(served).or_else(|| it.arrivals.first())?;
-                    it.arrivals.exceeds(decided)
-                })
-                .min()?,
-        };
+        let came_at = requested_at.or_else(|| self.oldest_waiting())?;
         Some(
             self.moved_at
                 .map_or(came_at, |moved_at| moved_at.max(came_at)),
         )
+    }
+
+    /// By when the longest-waiting order had come. `None` if nothing waits.
+    pub(super) fn oldest_waiting(&self) -> Option<Timestamp> {
+        let waiting = self.processes.values().filter_map(|it| {
+            let served = it.served_until(self.moved_at, self.now_serving_at);
+            // What was there before the first announcement that was
+            // heard may be decided as well.
+            let decided = it.decided(served).or_else(|| it.arrivals.first())?;
+            it.arrivals.exceeds(decided)
+        });
+        waiting.min()
+    }
+
+    /// Whether no process was heard of.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.processes.is_empty()
     }
 }
 

@@ -47,6 +47,15 @@ pub struct LinePlace {
     pub stalled: bool,
 }
 
+/// The orders of a line that wait for a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// How many; `None` while it cannot be told. A line that nobody was heard of has none.
+    pub orders: Option<u64>,
+    /// For how long the one has waited that came first.
+    pub oldest_for: Duration,
+}
+
 /// All lines, as far as this process has heard.
 #[derive(Debug)]
 pub struct WaitingLine {
@@ -142,6 +151,23 @@ impl WaitingLine {
         let line = self.line(lane, class)?;
         let quiet = self.quiet_micros(&line, None, now);
         quiet.map(Duration::from_micros)
+    }
+
+    /// What waits in a line.
+    #[must_use]
+    pub fn waiting(&self, lane: Lane, class: PriorityClass, now: Timestamp) -> Waiting {
+        let Some(line) = self.line(lane, class) else {
+            return Waiting::default();
+        };
+        let oldest = line.oldest_waiting();
+        Waiting {
+            orders: if line.is_unheard() {
+                Some(0)
+            } else {
+                line.orders_ahead(None, now)
+            },
+            oldest_for: Duration::from_micros(oldest.map_or(0, |came| now.micros_since(came))),
+        }
     }
 
     fn quiet_micros(

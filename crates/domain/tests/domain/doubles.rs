@@ -434,6 +434,10 @@ impl DeadLetters for World {
         Ok(self.letters.lock().clone())
     }
 
+    async fn count(&self) -> Result<usize, DeadLettersError> {
+        Ok(self.letters.lock().len())
+    }
+
     async fn redrive(&self, _: usize) -> Result<usize, DeadLettersError> {
         Ok(0)
     }

@@ -136,6 +136,29 @@ fn an_order_that_was_put_aside_waits_until_it_is_redriven() {
     assert_eq!(listener.ahead(None, HOUR), Some(0));
 }
 
+/// The age is the order's, also where others are decided meanwhile.
+#[test]
+fn what_waits_is_told_in_orders_and_by_the_age_of_the_oldest() {
+    let listener = Listener::new();
+    let waiting = |seconds: i64| {
+        let now = at(seconds * SECOND);
+        let waiting = listener.line.waiting(lane(), CLASS, now);
+        (waiting.orders, waiting.oldest_for.as_secs())
+    };
+    assert_eq!(waiting(1), (Some(0), 0));
+    listener.accepted(1, 0, 0);
+    listener.accepted(1, SECOND, 3);
+    assert_eq!(waiting(5), (Some(3), 4));
+    listener.accepted(1, 3 * SECOND, 5);
+    listener.decided(1, SECOND, 6 * SECOND);
+    assert_eq!(waiting(8), (Some(2), 5));
+    listener.decided(1, 3 * SECOND, 9 * SECOND);
+    assert_eq!(waiting(10), (Some(0), 0));
+    // How many orders of this one wait is not known.
+    listener.decided(2, 9 * SECOND, 10 * SECOND);
+    assert_eq!(waiting(11), (None, 0));
+}
+
 /// A repeated order that comes last: its ticket has the place of the first attempt.
 #[test]
 fn a_line_of_settled_orders_waits_for_nothing() {

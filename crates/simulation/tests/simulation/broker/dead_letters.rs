@@ -34,6 +34,10 @@ impl DeadLetters for SimQueue {
         Ok(broker.letters.iter().take(limit).cloned().collect())
     }
 
+    async fn count(&self) -> Result<usize, DeadLettersError> {
+        Ok(self.node.world.broker.lock().letters.len())
+    }
+
     async fn redrive(&self, limit: usize) -> Result<usize, DeadLettersError> {
         let world = &self.node.world;
         let mut put_back = 0;
