@@ -9,6 +9,6 @@ mod servers;
 mod session;
 mod statements;
 
-pub use adapter_sql::MIN_CONNECTIONS;
+pub use adapter_sql::{MIN_CONNECTIONS, PoolUse};
 pub use engine::{MySql, MySqlConfig, MySqlStore};
 pub use error::{InvalidUrl, MigrateError};

@@ -9,6 +9,7 @@ use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
 use parking_lot::Mutex;
+use runtime::{Timed, Timing};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -41,6 +42,24 @@ pub(crate) struct Connections<E: Engine> {
     limit: Duration,
     /// How long a caller waits for one, so that time is left for the statements.
     lease_limit: Duration,
+    leased: Timing,
+}
+
+/// How the connections for a purpose are used.
+#[derive(Debug, Clone)]
+pub struct PoolUse {
+    /// What they are for: `reading`, `selling`, `changing` or `claiming`.
+    pub purpose: &'static str,
+    /// How many there may be.
+    pub max: usize,
+    /// How many there are.
+    pub open: usize,
+    /// How many of those nobody uses.
+    pub idle: usize,
+    /// How many callers wait for one.
+    pub waiting: usize,
+    /// How long callers had to wait for one, connecting included.
+    pub waited: Timed,
 }
 
 impl<E: Engine> Connections<E> {
@@ -68,6 +87,7 @@ impl<E: Engine> Connections<E> {
             turns: Arc::new(Semaphore::new(max)),
             limit,
             lease_limit: limit / 2,
+            leased: Timing::of_calls(),
         }
     }
 
@@ -116,11 +136,25 @@ impl<E: Engine> Connections<E> {
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease<E>, E::Error> {
-        match timeout(self.lease_limit, self.pool.get()).await {
+        let leasing = timeout(self.lease_limit, self.pool.get());
+        match self.leased.of(leasing).await {
             Ok(Ok(session)) => Ok(Lease(Some(session))),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(_)) => Err(Fault::Closed.into()),
             Err(_) => Err(self.late()),
+        }
+    }
+
+    /// How they are used, which are for this `purpose`.
+    pub(crate) fn usage(&self, purpose: &'static str) -> PoolUse {
+        let status = self.pool.status();
+        PoolUse {
+            purpose,
+            max: status.max_size,
+            open: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+            waited: self.leased.read(),
         }
     }
 

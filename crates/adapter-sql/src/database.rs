@@ -1,12 +1,13 @@
 //! The database as statements need it: connections by purpose, time limits, the server's clock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::ports::Clock;
 use domain::time::Timestamp;
 
-use crate::connections::Connections;
+use crate::connections::{Connections, PoolUse};
 use crate::engine::{Engine, Limits};
 use crate::error::Fault;
 
@@ -31,7 +32,12 @@ pub(crate) struct Database<E: Engine> {
     /// For the claims of lanes, which never wait behind any of them: a worker that says too late
     /// that it is there loses its lanes.
     pub(crate) claiming: Connections<E>,
+    /// By how many microseconds the server's clock was ahead of this process's at least, when that
+    /// was seen last; [`NEVER`] before.
+    ahead_micros: AtomicI64,
 }
+
+const NEVER: i64 = i64::MIN;
 
 impl<E: Engine> Database<E> {
     pub(crate) fn new(engine: E, limits: Limits, clock: Arc<dyn Clock>) -> Self {
@@ -44,6 +50,7 @@ impl<E: Engine> Database<E> {
             selling: Arc::new(connections(shares.selling, READ_LIMIT)),
             changing: connections(shares.changing, CHANGE_LIMIT),
             claiming: connections(1, READ_LIMIT),
+            ahead_micros: AtomicI64::new(NEVER),
             limits,
             engine,
         }
@@ -53,6 +60,23 @@ impl<E: Engine> Database<E> {
     /// locked by others, one connection is left to those who decide.
     pub(crate) fn shows_at_once(&self) -> u32 {
         self.limits.connections.changing.saturating_sub(1).max(1)
+    }
+
+    /// How the connections are used.
+    pub(crate) fn pools(&self) -> [PoolUse; 4] {
+        [
+            self.reading.usage("reading"),
+            self.selling.usage("selling"),
+            self.changing.usage("changing"),
+            self.claiming.usage("claiming"),
+        ]
+    }
+
+    /// By how many microseconds the server's clock is ahead of this process's at least; `None`
+    /// before it was seen.
+    pub(crate) fn ahead_micros(&self) -> Option<i64> {
+        let ahead = self.ahead_micros.load(Ordering::Relaxed);
+        (ahead != NEVER).then_some(ahead)
     }
 
     /// The time, unless the server's clock, which was read between `asked` and
@@ -70,7 +94,10 @@ impl<E: Engine> Database<E> {
         let span = i64::try_from(asked.elapsed().as_micros()).unwrap_or(i64::MAX);
         let ahead = server - now.as_micros();
         let behind = now.as_micros() - span - server;
-        let skew = Duration::from_micros(ahead.max(behind).max(0).unsigned_abs());
+        let skew = ahead.max(behind).max(0);
+        let seen = if ahead < behind { -skew } else { skew };
+        self.ahead_micros.store(seen, Ordering::Relaxed);
+        let skew = Duration::from_micros(skew.unsigned_abs());
         if skew > self.limits.max_clock_skew {
             return Err(Fault::ClockOff { skew }.into());
         }

@@ -30,7 +30,7 @@ mod ticket_ledger;
 mod user_changes;
 mod user_repository;
 
-pub use connections::within;
+pub use connections::{PoolUse, within};
 pub use engine::{Engine, Limits, MIN_CONNECTIONS, Shares};
 pub use error::{Fault, SqlError};
 pub use store::SqlStore;

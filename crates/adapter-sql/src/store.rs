@@ -14,6 +14,7 @@ use domain::user::User;
 use parking_lot::Mutex;
 
 use crate::by_show::ByShow;
+use crate::connections::PoolUse;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::look_ups::LookUps;
@@ -34,6 +35,21 @@ pub struct SqlStore<E: Engine> {
     pub(crate) changed_tickets: LookUps<TicketId, Ticket, E::Error>,
     pub(crate) transitions:
         ByShow<TransitionRequest, (TransitionOutcome, Option<ShowSeats>), E::Error>,
+}
+
+impl<E: Engine> SqlStore<E> {
+    /// How its connections are used, by what they are for.
+    #[must_use]
+    pub fn pools(&self) -> [PoolUse; 4] {
+        self.db.pools()
+    }
+
+    /// By how many microseconds the server's clock is ahead of this process's at least: the
+    /// smallest difference that the two can have. `None` before it was seen.
+    #[must_use]
+    pub fn clock_ahead_micros(&self) -> Option<i64> {
+        self.db.ahead_micros()
+    }
 }
 
 #[async_trait]

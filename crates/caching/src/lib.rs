@@ -9,10 +9,12 @@ mod cached_state;
 mod flights;
 mod memory_state_cache;
 mod newest;
+mod reads;
 mod show_cache;
 mod user_directory;
 
 pub use cached_state::CachedState;
 pub use memory_state_cache::MemoryStateCache;
+pub use reads::CacheReads;
 pub use show_cache::ShowCache;
 pub use user_directory::UserDirectory;

@@ -12,6 +12,8 @@ use domain::ports::{
 use domain::show::{Show, ShowStanding};
 use moka::sync::Cache;
 
+use crate::reads::CacheReads;
+
 /// Time that a found show may be answered from memory.
 const TIME: Duration = Duration::from_secs(1);
 /// Shows kept in memory.
@@ -21,6 +23,7 @@ const MAX: u64 = 10_000;
 pub struct ShowCache {
     shows: Arc<dyn ShowRepository>,
     found: Cache<ShowId, Arc<Show>>,
+    reads: Arc<CacheReads>,
 }
 
 impl ShowCache {
@@ -31,14 +34,24 @@ impl ShowCache {
             .max_capacity(MAX)
             .time_to_live(TIME)
             .build();
-        Self { shows, found }
+        Self {
+            shows,
+            found,
+            reads: Arc::default(),
+        }
+    }
+
+    /// How often it had a show.
+    #[must_use]
+    pub fn reads(&self) -> Arc<CacheReads> {
+        Arc::clone(&self.reads)
     }
 }
 
 #[async_trait]
 impl ShowRepository for ShowCache {
     async fn find(&self, id: &ShowId) -> Result<Option<Arc<Show>>, ShowRepositoryError> {
-        if let Some(show) = self.found.get(id) {
+        if let Some(show) = self.reads.count(self.found.get(id)) {
             return Ok(Some(show));
         }
         let show = self.shows.find(id).await?;

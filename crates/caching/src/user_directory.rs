@@ -17,6 +17,8 @@ use runtime::error_chain;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
+use crate::reads::CacheReads;
+
 /// How often changes of other processes are looked for.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Users of one query.
@@ -34,6 +36,7 @@ const LOOK_FURTHER_BACK: Duration = Duration::from_secs(60);
 pub struct UserDirectory {
     users: Arc<dyn UserRepository>,
     classes: Arc<Classes>,
+    reads: Arc<CacheReads>,
 }
 
 impl UserDirectory {
@@ -49,7 +52,17 @@ impl UserDirectory {
             tokio::spawn(keep_current(changes, Arc::downgrade(&classes)));
         }
         let users = store;
-        Self { users, classes }
+        Self {
+            users,
+            classes,
+            reads: Arc::default(),
+        }
+    }
+
+    /// How often it had a user's class.
+    #[must_use]
+    pub fn reads(&self) -> Arc<CacheReads> {
+        Arc::clone(&self.reads)
     }
 }
 
@@ -60,7 +73,7 @@ impl UserRepository for UserDirectory {
     }
 
     async fn class_of(&self, id: &UserId) -> Result<Option<PriorityClass>, UserRepositoryError> {
-        if let Some(class) = self.classes.class_of(id) {
+        if let Some(class) = self.reads.count(self.classes.class_of(id)) {
             return Ok(Some(class));
         }
         let class = self.users.class_of(id).await?;

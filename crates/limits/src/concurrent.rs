@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use runtime::Count;
 
 use crate::exceeded::{Exceeded, Quota};
 use crate::network::Network;
@@ -16,6 +17,8 @@ pub struct Concurrent {
     max: usize,
     /// Only of those that have any.
     places: Mutex<HashMap<Network, usize>>,
+    /// How often a client had one too many.
+    refused: Count,
 }
 
 impl Concurrent {
@@ -26,6 +29,7 @@ impl Concurrent {
             policy,
             max,
             places: Mutex::default(),
+            refused: Count::default(),
         }
     }
 
@@ -35,11 +39,20 @@ impl Concurrent {
         let mut places = self.places.lock();
         let taken = places.entry(client).or_default();
         *taken += 1;
+        if *taken > self.max {
+            self.refused.add_one();
+        }
         Place {
             number: *taken,
             client,
             among: Arc::clone(self),
         }
+    }
+
+    /// The setting's name in the section `limits`, and how often a client had one too many.
+    #[must_use]
+    pub fn refusals(&self) -> (&'static str, u64) {
+        (self.policy, self.refused.total())
     }
 }
 
@@ -107,6 +120,7 @@ mod tests {
         second.permitted().unwrap();
         let third = streams.enter(ada);
         assert_eq!(third.surplus(), 1);
+        assert_eq!(streams.refusals(), ("streams_per_address", 1));
         assert_eq!(
             third.permitted().unwrap_err().policy(),
             "streams_per_address"

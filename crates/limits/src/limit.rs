@@ -92,8 +92,14 @@ impl Limit {
     fn conclude(&self, shared: Result<(), Duration>, client: u64, takes: bool) -> Permission {
         match shared {
             Ok(()) => self.own.ask(client, takes),
-            Err(wait) => Err(self.own.exceeded(wait)),
+            Err(wait) => Err(self.own.refuse(wait)),
         }
+    }
+
+    /// The setting's name in the section `limits`, and how often a client was refused.
+    #[must_use]
+    pub fn refusals(&self) -> (&'static str, u64) {
+        (self.own.policy(), self.own.refused.total())
     }
 
     /// Forgets clients that have all their tokens again. If too many are left, it forgets all:

@@ -11,6 +11,8 @@ use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
+use runtime::Count;
+
 use crate::exceeded::{self, Exceeded};
 use crate::rate::Rate;
 use crate::subject::Subject;
@@ -25,6 +27,8 @@ pub(crate) struct OwnLimit<C: Clock = MonotonicClock> {
     tokens: RateLimiter<Question, States, C, NoOpMiddleware<C::Instant>>,
     /// Drawn at the start, so that nobody can look for two clients that count as one.
     hasher: RandomState,
+    /// How often a client was refused, also by what processes share.
+    pub(crate) refused: Count,
 }
 
 impl OwnLimit {
@@ -48,6 +52,7 @@ impl<C: Clock> OwnLimit<C> {
                 clock,
             ),
             hasher: RandomState::new(),
+            refused: Count::default(),
         }
     }
 
@@ -64,11 +69,12 @@ impl<C: Clock> OwnLimit<C> {
     /// Takes a token of the client's, or only looks for one.
     pub(crate) fn ask(&self, client: u64, takes: bool) -> Result<(), Exceeded> {
         let asked = self.tokens.check_key(&Question { client, takes });
-        asked.map_err(|until| self.exceeded(until.wait_time_from(self.tokens.clock().now())))
+        asked.map_err(|until| self.refuse(until.wait_time_from(self.tokens.clock().now())))
     }
 
-    /// What a client is told that has to wait so long.
-    pub(crate) fn exceeded(&self, wait: Duration) -> Exceeded {
+    /// Refuses a client, which has to wait so long, and says what it is told.
+    pub(crate) fn refuse(&self, wait: Duration) -> Exceeded {
+        self.refused.add_one();
         Exceeded {
             policy: self.policy,
             quota: exceeded::Quota::Rate(self.rate),

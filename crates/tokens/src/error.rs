@@ -45,6 +45,40 @@ pub enum TokenError {
     KeysUnavailable,
 }
 
+impl TokenError {
+    /// What each is called among operators' figures, by [`Self::index`].
+    pub(crate) const NAMES: [&str; 11] = [
+        "malformed",
+        "too_long",
+        "algorithm",
+        "unknown_key",
+        "signature",
+        "expired",
+        "not_yet_valid",
+        "issuer",
+        "audience",
+        "claim",
+        "keys_unavailable",
+    ];
+
+    /// The place in [`Self::NAMES`].
+    pub(crate) const fn index(&self) -> usize {
+        match self {
+            Self::Malformed => 0,
+            Self::TooLong => 1,
+            Self::Algorithm => 2,
+            Self::UnknownKey => 3,
+            Self::Signature => 4,
+            Self::Expired => 5,
+            Self::NotYetValid => 6,
+            Self::Issuer => 7,
+            Self::Audience => 8,
+            Self::Claim { .. } => 9,
+            Self::KeysUnavailable => 10,
+        }
+    }
+}
+
 /// Why there is no verifier.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -4,6 +4,7 @@
 //! are checked with. [`Verifier::known`] answers for tokens that were verified before, without
 //! waiting; [`Verifier::verify`] for any token. Neither logs a token or a claim.
 
+mod checks;
 mod claims;
 mod current_keys;
 mod error;

@@ -12,6 +12,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
+use crate::checks::Checks;
 use crate::claims::Claims;
 use crate::current_keys::{CurrentKeys, Pace};
 use crate::key_set::KeySet;
@@ -31,6 +32,7 @@ pub struct Verifier {
     keys: ValidKeys,
     clock: Arc<dyn Clock>,
     known: Cache<[u8; blake3::OUT_LEN], Known>,
+    checks: Checks,
 }
 
 enum ValidKeys {
@@ -123,6 +125,7 @@ impl Verifier {
             keys,
             clock,
             known,
+            checks: Checks::default(),
         }
     }
 
@@ -135,7 +138,17 @@ impl Verifier {
         }
         let known = self.known.get(&digest(token))?;
         let is_valid = self.keys.are(&known.keys) && self.clock.now() < known.identity.expires_at;
-        is_valid.then_some(known.identity)
+        if !is_valid {
+            return None;
+        }
+        self.checks.known.add_one();
+        Some(known.identity)
+    }
+
+    /// How many tokens were checked so far, by what came of it: `known` for those that were
+    /// verified before, `verified`, or why they were refused.
+    pub fn checks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.checks.by_result()
     }
 
     /// Who the token stands for. Waits only if its key is unknown, for a new look at the keys.
@@ -146,6 +159,12 @@ impl Verifier {
         if let Some(identity) = self.known(token) {
             return Ok(identity);
         }
+        let checked = self.check_with_new_keys(token).await;
+        self.checks.note(&checked);
+        checked
+    }
+
+    async fn check_with_new_keys(&self, token: &str) -> Result<Arc<Identity>, TokenError> {
         match (self.check(token), &self.keys) {
             (Err(TokenError::UnknownKey), ValidKeys::Set(keys)) => {
                 keys.refresh_for_unknown_key().await;

@@ -137,7 +137,9 @@ impl HeldLanes {
         state.held.get(&lane).map(|entry| entry.lane.claim)
     }
 
-    pub(crate) fn lanes(&self) -> LaneSet {
+    /// Which they are.
+    #[must_use]
+    pub fn lanes(&self) -> LaneSet {
         self.state.lock().held.keys().copied().collect()
     }
 

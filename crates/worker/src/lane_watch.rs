@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,6 +45,8 @@ pub struct LaneWatch {
     unowned: Mutex<BTreeMap<Lane, Instant>>,
     /// Since when the claims cannot be read, and why.
     unread: Mutex<Option<(Instant, String)>>,
+    /// Whether the claims were read once.
+    has_looked: AtomicBool,
 }
 
 impl LaneWatch {
@@ -62,7 +65,22 @@ impl LaneWatch {
             held,
             unowned: Mutex::default(),
             unread: Mutex::default(),
+            has_looked: AtomicBool::new(false),
         }
+    }
+
+    /// Each lane, and whether a living worker of any process has it; none while that cannot be
+    /// read.
+    #[must_use]
+    pub fn owned(&self) -> Vec<(Lane, bool)> {
+        if !self.has_looked.load(Ordering::Acquire) || self.unread.lock().is_some() {
+            return Vec::new();
+        }
+        let unowned = self.unowned.lock();
+        let lanes = self.lanes.iter();
+        lanes
+            .map(|lane| (lane, !unowned.contains_key(&lane)))
+            .collect()
     }
 
     /// Looks again and again, and logs when lanes are undecided and when they are not any more.
@@ -119,6 +137,7 @@ impl LaneWatch {
                 unowned.entry(lane).or_insert_with(Instant::now);
             }
         }
+        self.has_looked.store(true, Ordering::Release);
     }
 
     /// Why orders wait undecided, for operators.
