@@ -100,6 +100,23 @@ impl ClientLimits {
         }
     }
 
+    /// How often a client was refused so far, by the limit; none of limits that are not set.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        let rates = [
+            &self.orders_per_user,
+            &self.orders_per_address,
+            &self.requests_per_address,
+            &self.wrong_ids_per_address,
+        ];
+        let concurrent = [&self.connections_per_address, &self.streams_per_address];
+        let rates = rates.into_iter().flatten().map(|limit| limit.refusals());
+        let concurrent = concurrent.into_iter().flatten();
+        rates
+            .chain(concurrent.map(|limit| limit.refusals()))
+            .collect()
+    }
+
     /// Whose request it is.
     pub(crate) fn client(&self, request: &HttpRequest) -> Network {
         // A client that is gone already has no address any more, and reads no answer.

@@ -18,6 +18,7 @@ use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use socket2::{Domain, SockRef, Socket, Type};
+use tokio::runtime::Handle;
 use tokio_util::either::Either;
 
 use crate::admission::Admission;
@@ -187,6 +188,13 @@ impl Parts {
             stopping,
         } = self;
         let limits = Arc::clone(&process.limits);
+        let counts = Arc::clone(&process);
+        // A thread that serves HTTPS serves plain HTTP, too.
+        if acceptor.is_none()
+            && let Ok(thread) = Handle::try_current()
+        {
+            process.threads.lock().push(thread.metrics());
+        }
         let process = Process::new(process);
         let watched = process.clone();
         let rules = Rc::new(rules);
@@ -199,7 +207,9 @@ impl Parts {
             .wrap(Admission(Arc::clone(&limits)))
             .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
             .wrap_fn(move |request, inner| tell(&rules, request, inner))
-            .configure(|services| routes::serve(services, accepting.map(State::new)))
+            .configure(|services| {
+                routes::serve(services, accepting.map(State::new), &counts.requests);
+            })
             .default_service(web::to(routes::not_found))
             .into_factory()
             .map_err(actix_web::Error::from);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use domain::use_cases::BoxOffice;
+use parking_lot::Mutex;
+use tokio::runtime::RuntimeMetrics;
 use tokio::time::sleep;
 
 use crate::client_limits::ClientLimits;
@@ -13,6 +15,7 @@ use crate::health::Health;
 use crate::lists::Lists;
 use crate::live::Live;
 use crate::problem::{ApiError, FailureLog, Refusals};
+use crate::request_counts::RequestCounts;
 use crate::traffic::Traffic;
 
 /// What a handler gives.
@@ -28,6 +31,9 @@ pub struct ProcessState {
     pub traffic: Traffic,
     /// What one client may ask for.
     pub limits: Arc<ClientLimits>,
+    /// What was answered.
+    pub requests: RequestCounts,
+    pub(crate) threads: Mutex<Vec<RuntimeMetrics>>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
     pub(crate) refusals: Refusals,
@@ -40,10 +46,18 @@ impl ProcessState {
         Self {
             traffic: Traffic::default(),
             limits,
+            requests: RequestCounts::new(),
+            threads: Mutex::default(),
             health,
             failures: FailureLog::default(),
             refusals: Refusals::default(),
         }
+    }
+
+    /// The runtimes of the threads that serve.
+    #[must_use]
+    pub fn threads(&self) -> Vec<RuntimeMetrics> {
+        self.threads.lock().clone()
     }
 
     /// Logs every 10 s how many requests were refused, if any were. Never returns.

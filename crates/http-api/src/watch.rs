@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
@@ -14,6 +15,7 @@ use crate::admission::refuse;
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::given_up::GivenUp;
 use crate::problem::{ApiError, RequestId};
+use crate::request_counts::is_order;
 use crate::state::Process;
 use crate::streams::OpenStream;
 
@@ -44,6 +46,7 @@ where
     B: MessageBody + 'static,
 {
     let in_flight = InFlight::enter(process);
+    let begun = Instant::now();
     let request_id = RequestId::given_by(request.headers());
     let client = request.conn_data::<Rc<Client>>().cloned();
     let mut stream = None;
@@ -85,7 +88,7 @@ where
                 Either::Right(_) => Err(ApiError::BodyIncomplete.into()),
             },
         };
-        let mut response = finish(&in_flight.0, response?, request_id);
+        let mut response = finish(&in_flight.0, response?, request_id, begun);
         let kind = answer_kind(&response);
         if let (Some((stream, given_up)), Some(client)) = (stream, &client) {
             if refused.is_some() || in_flight.0.traffic.is_stopping() {
@@ -136,7 +139,9 @@ fn finish(
     process: &Process,
     mut response: ServiceResponse,
     request_id: Option<RequestId>,
+    begun: Instant,
 ) -> ServiceResponse {
+    let mut code = None;
     let failure = response
         .response()
         .error()
@@ -144,10 +149,15 @@ fn finish(
     if let Some(error) = failure {
         let request_id = request_id.unwrap_or_else(RequestId::random);
         process.refusals.count(error);
+        code = is_order(response.request()).then(|| error.code());
         process.failures.log(error, &request_id);
         let problem = error.response(&request_id);
         response = response.into_response(problem);
     }
+    let (request, status) = (response.request(), response.status());
+    process
+        .requests
+        .note(request, status, code, begun.elapsed());
     let headers = response.headers_mut();
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -7,7 +7,7 @@ use domain::time::Timestamp;
 use parking_lot::Mutex;
 
 use super::listener::{End, Listener};
-use super::message::Closing;
+use super::message::{Closing, Dialect};
 use crate::problem::ApiError;
 
 /// All open WebSockets and event streams of the process.
@@ -74,6 +74,14 @@ impl ConnectionRegistry {
         self.open.lock().listeners.len()
     }
 
+    /// WebSockets, and event streams.
+    pub(crate) fn count_by_kind(&self) -> (usize, usize) {
+        let open = self.open.lock();
+        let dialects = open.listeners.values().map(|listener| listener.dialect());
+        let websockets = dialects.filter(|it| *it == Dialect::WebSocket).count();
+        (websockets, open.listeners.len() - websockets)
+    }
+
     /// Ends those whose token is over.
     pub(crate) fn end_expired(&self, now: Timestamp) {
         let mut over = Vec::new();
@@ -119,7 +127,6 @@ mod tests {
 
     use super::*;
     use crate::live::listener::Next;
-    use crate::live::message::Dialect;
 
     fn listener() -> Arc<Listener> {
         Arc::new(Listener::new(Arc::default(), Dialect::WebSocket, 1))

@@ -97,6 +97,9 @@ impl Stream for EventStream {
         match connection.listener().poll_next(context) {
             Poll::Ready(Next::Message(text)) => Poll::Ready(Some(Ok(text.into_bytes()))),
             Poll::Ready(Next::End(end)) => {
+                if let End::Closing(closing) = end {
+                    connection.live().note_closed(closing);
+                }
                 self.connection = None;
                 Poll::Ready(match end {
                     End::Complete => None,

@@ -45,6 +45,18 @@ pub(crate) enum Closing {
 }
 
 impl Closing {
+    /// All of them, as they are declared.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::SlowReader,
+        Self::ShuttingDown,
+        Self::NoHeartbeat,
+        Self::MessageTooLarge,
+        Self::TokenExpired,
+        Self::ProtocolError,
+        Self::InvalidUtf8,
+        Self::TicketNotFound,
+    ];
+
     /// The stable code.
     pub(crate) const fn code(self) -> &'static str {
         match self {

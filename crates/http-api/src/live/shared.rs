@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::use_cases::BoxOffice;
+use runtime::Count;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::connection_registry::ConnectionRegistry;
+use super::message::Closing;
 use super::show_registry::ShowRegistry;
 use super::ticket_registry::TicketRegistry;
 
@@ -35,6 +37,8 @@ pub struct Live {
     pub(super) shows: ShowRegistry,
     /// Announcements may have been missed, so the store is to be read again.
     pub(super) missed: Notify,
+    /// How many connections this process has closed, by why.
+    closed: [Count; Closing::ALL.len()],
 }
 
 impl Live {
@@ -48,7 +52,26 @@ impl Live {
             tickets: TicketRegistry::default(),
             shows: ShowRegistry::default(),
             missed: Notify::new(),
+            closed: Default::default(),
         }
+    }
+
+    /// Takes note that a connection is closed here.
+    pub(super) fn note_closed(&self, closing: Closing) {
+        self.closed[closing as usize].add_one();
+    }
+
+    /// How many connections this process has closed so far, by the code that they were told.
+    pub fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let closed = Closing::ALL.into_iter().zip(&self.closed);
+        closed.map(|(closing, count)| (closing.code(), count.total()))
+    }
+
+    /// How many connections are open: WebSockets, and event streams.
+    #[must_use]
+    pub fn open(&self) -> [(&'static str, usize); 2] {
+        let (websockets, streams) = self.connections.count_by_kind();
+        [("websocket", websockets), ("event_stream", streams)]
     }
 
     /// A tick after each `live.heartbeat_seconds`, however long the work between them takes.

@@ -44,6 +44,9 @@ pub(crate) async fn accept(
 
 async fn serve(mut session: Session, mut incoming: Incoming, mut connection: Connection) {
     let end = converse(&mut session, &mut incoming, &mut connection).await;
+    if let Parting::Closing(closing) = end {
+        connection.live().note_closed(closing);
+    }
     // Who is gone, or does not read, cannot be told.
     let _told = timeout(GOODBYE, say_goodbye(session, end)).await;
 }

@@ -16,6 +16,7 @@ use self::table::{Endpoint, delete, get, patch, post, stream};
 use crate::access::Listener;
 use crate::live;
 use crate::problem::ApiError;
+use crate::request_counts::RequestCounts;
 use crate::state::{Answer, State};
 
 /// Every route of a process that accepts orders.
@@ -26,13 +27,17 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// Everything that is served; a process that only decides, without `accepting`, serves its health.
-pub(crate) fn serve(services: &mut web::ServiceConfig, accepting: Option<State>) {
+pub(crate) fn serve(
+    services: &mut web::ServiceConfig,
+    accepting: Option<State>,
+    counts: &RequestCounts,
+) {
     let mut endpoints = Vec::from(health_routes());
     if let Some(state) = accepting {
         services.app_data(state);
         endpoints.extend(accepting_routes());
     }
-    table::serve(services, endpoints);
+    table::serve(services, endpoints, counts);
 }
 
 fn health_routes() -> [Endpoint; 3] {

@@ -9,6 +9,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Responder, guard, web};
 
 use crate::access::{Access, Needs};
 use crate::problem::ApiError;
+use crate::request_counts::RequestCounts;
 use crate::state::Answer;
 
 /// A route, and what it needs.
@@ -98,7 +99,11 @@ endpoints! {
 }
 
 /// Serves the endpoints; `OPTIONS` of their paths is answered with `Allow`, and other methods 405.
-pub(super) fn serve(services: &mut web::ServiceConfig, endpoints: Vec<Endpoint>) {
+pub(super) fn serve(
+    services: &mut web::ServiceConfig,
+    endpoints: Vec<Endpoint>,
+    counts: &RequestCounts,
+) {
     let mut paths: BTreeMap<&str, Vec<Endpoint>> = BTreeMap::new();
     for endpoint in endpoints {
         paths.entry(endpoint.path).or_default().push(endpoint);
@@ -117,7 +122,9 @@ pub(super) fn serve(services: &mut web::ServiceConfig, endpoints: Vec<Endpoint>)
                 Answer::Err(ApiError::MethodNotAllowed { allows })
             }
         };
-        let mut resource = web::resource(path).default_service(web::to(others));
+        let mut resource = web::resource(path)
+            .app_data(counts.of(path))
+            .default_service(web::to(others));
         for endpoint in endpoints {
             let asked =
                 guard::fn_guard(move |request| endpoint.methods.contains(&request.head().method));

@@ -1,0 +1,197 @@
+//! How many requests were answered, how, and how long that took: by route, method and status.
+//!
+//! A request finds the counters of its route beside the route's handler, and theirs by position:
+//! no name is looked up. A client makes up no names, so their number is bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::zip;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::{Method, StatusCode};
+use parking_lot::Mutex;
+use runtime::{Count, Sharded, Timed, Timing};
+
+use crate::routes;
+
+/// Of what no route answers.
+const NO_ROUTE: &str = "none";
+/// Of what is none of the others.
+const OTHER: &str = "other";
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", OTHER];
+/// Sorted. Any other one counts as 0.
+const STATUSES: [u16; 29] = [
+    101, 200, 201, 202, 204, 206, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 410, 411, 413,
+    415, 421, 422, 426, 429, 431, 500, 501, 503, 505,
+];
+
+/// The answers to all requests.
+pub struct RequestCounts {
+    /// One for each path, and the last for what no route answers.
+    routes: Vec<Arc<RouteCounts>>,
+    orders: OrderCounts,
+}
+
+/// The answers to the requests of one path.
+pub(crate) struct RouteCounts {
+    path: &'static str,
+    /// By [`METHODS`].
+    methods: [OnceLock<MethodCounts>; METHODS.len()],
+}
+
+struct MethodCounts {
+    /// By [`STATUSES`], and the others.
+    statuses: Sharded<[AtomicU64; STATUSES.len() + 1]>,
+    seconds: Timing,
+}
+
+/// The answers to orders.
+#[derive(Default)]
+struct OrderCounts {
+    accepted: Count,
+    replayed: Count,
+    /// By the problem's code. A thread seldom meets another one at its lock.
+    refused: Sharded<Mutex<BTreeMap<&'static str, u64>>>,
+}
+
+/// The answers to the requests of a path and a method.
+pub struct Answered {
+    /// The path of the route, with `{id}` for ids; `none` for what no route answers.
+    pub route: &'static str,
+    /// The method; `other` for those that no route has.
+    pub method: &'static str,
+    /// How many, by status; 0 stands for a status that this service does not give.
+    pub statuses: Vec<(u16, u64)>,
+    /// From the request's head to the answer's.
+    pub seconds: Timed,
+}
+
+impl RequestCounts {
+    /// No request so far.
+    pub(crate) fn new() -> Self {
+        let paths = routes::routes().into_iter().map(|route| route.path);
+        // Each once.
+        let paths: BTreeSet<_> = paths.collect();
+        let routes = paths.into_iter().chain([NO_ROUTE]).map(|path| {
+            Arc::new(RouteCounts {
+                path,
+                methods: Default::default(),
+            })
+        });
+        Self {
+            routes: routes.collect(),
+            orders: OrderCounts::default(),
+        }
+    }
+
+    /// Those of a path, for its resource.
+    pub(crate) fn of(&self, path: &str) -> Arc<RouteCounts> {
+        let known = self.routes.iter().find(|route| route.path == path);
+        Arc::clone(known.unwrap_or(self.of_no_route()))
+    }
+
+    fn of_no_route(&self) -> &Arc<RouteCounts> {
+        &self.routes[self.routes.len() - 1]
+    }
+
+    /// Takes note of an answer; `code` is its problem's.
+    pub(crate) fn note(
+        &self,
+        request: &HttpRequest,
+        status: StatusCode,
+        code: Option<&'static str>,
+        took: Duration,
+    ) {
+        let method = request.method();
+        match request.app_data::<Arc<RouteCounts>>() {
+            Some(route) => route.note(method, status, took),
+            // It was refused before routes are looked for, or there is none.
+            None => self.of_no_route().note(method, status, took),
+        }
+        if is_order(request) {
+            self.orders.note(status, code);
+        }
+    }
+
+    /// The answers so far; paths and methods that nobody asked for are left out.
+    #[must_use]
+    pub fn answered(&self) -> Vec<Answered> {
+        let routes = self.routes.iter();
+        routes.flat_map(|route| route.answered()).collect()
+    }
+
+    /// How many orders were `accepted` or `replayed`, and how many were refused, by the code of
+    /// the problem.
+    #[must_use]
+    pub fn orders(&self) -> BTreeMap<&'static str, u64> {
+        let OrderCounts {
+            accepted,
+            replayed,
+            refused,
+        } = &self.orders;
+        let mut results = BTreeMap::from([
+            ("accepted", accepted.total()),
+            ("replayed", replayed.total()),
+        ]);
+        for refused in refused.iter() {
+            for (code, count) in &*refused.lock() {
+                *results.entry(code).or_default() += count;
+            }
+        }
+        results
+    }
+}
+
+/// As it is told by the path that routes are found by, so that an order which is refused before
+/// that is one, too.
+pub(crate) fn is_order(request: &HttpRequest) -> bool {
+    request.method() == Method::POST && request.match_info().as_str() == "/tickets"
+}
+
+impl RouteCounts {
+    fn note(&self, method: &Method, status: StatusCode, took: Duration) {
+        let place = METHODS.iter().position(|name| *name == method.as_str());
+        let place = place.unwrap_or(METHODS.len() - 1);
+        let counts = self.methods[place].get_or_init(|| MethodCounts {
+            statuses: Sharded::default(),
+            seconds: Timing::of_calls(),
+        });
+        let place = STATUSES.binary_search(&status.as_u16());
+        let place = place.unwrap_or(STATUSES.len());
+        counts.statuses.own()[place].fetch_add(1, Ordering::Relaxed);
+        counts.seconds.note(took);
+    }
+
+    fn answered(&self) -> impl Iterator<Item = Answered> {
+        let methods = zip(METHODS, &self.methods);
+        methods.filter_map(|(method, counts)| {
+            let counts = counts.get()?;
+            let total = |place: usize| {
+                let shards = counts.statuses.iter();
+                shards
+                    .map(|shard| shard[place].load(Ordering::Relaxed))
+                    .sum()
+            };
+            let statuses = STATUSES.into_iter().chain([0]).enumerate();
+            let statuses = statuses.map(|(place, status)| (status, total(place)));
+            Some(Answered {
+                route: self.path,
+                method,
+                statuses: statuses.filter(|(_, count)| *count > 0).collect(),
+                seconds: counts.seconds.read(),
+            })
+        })
+    }
+}
+
+impl OrderCounts {
+    fn note(&self, status: StatusCode, code: Option<&'static str>) {
+        match code {
+            Some(code) => *self.refused.own().lock().entry(code).or_default() += 1,
+            None if status == StatusCode::ACCEPTED => self.accepted.add_one(),
+            None => self.replayed.add_one(),
+        }
+    }
+}
