@@ -16,7 +16,7 @@ printf 'APP__TICKETS__ID_SECRETS=only-for-this-check\nAPP__ADMIN__TOKEN=only-for
     >"$PROD_ENV"
 port=13001
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-export APP__SERVER__PORT=$port
+export APP__SERVER__PORT=$port APP__METRICS__PORT=0
 log=$(mktemp)
 process=
 

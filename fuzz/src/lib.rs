@@ -84,6 +84,7 @@ pub fn service(settings: &[(&str, &str)]) -> SocketAddr {
         ("APP__SERVER__TRUSTED_PROXIES", "127.0.0.0/8"),
         ("APP__LIMITS__WRONG_IDS_PER_ADDRESS", "1000000/s"),
         ("APP__LOG__LEVEL", "error"),
+        ("APP__METRICS__PORT", ""),
         ("APP__TICKETS__ID_SECRETS", SECRET),
     ];
     let variables: HashMap<_, _> = common

@@ -1,48 +1,105 @@
 //! What Prometheus reads of a process. Decorators measure ports ([`MeasuredPublisher`],
-//! [`MeasuredLedger`]), [`Sampled`] values are asked for when they are read, and [`serve`]
-//! answers `GET /metrics` at an address of its own.
+//! [`MeasuredLedger`], [`MeasuredStateCache`]), other values are asked for where they are counted,
+//! when they are read, and [`serve`] answers `GET /metrics` at an address of its own.
 //!
 //! Names and labels are listed in `docs/OPERATIONS.md`. Times are in seconds, sizes in bytes. No
-//! label has the id of a show, a user or a ticket: each label has a known number of values, and a
-//! series for each is there from the start, so that a rate is right from its first event on.
+//! label has the id of a show, a user or a ticket: each has a known number of values. Nothing looks
+//! a label up while it serves an order: each value has its own counter, from which the text is
+//! written.
 
-mod buckets;
 mod listener;
 mod measured_ledger;
 mod measured_publisher;
+mod measured_state_cache;
 mod process;
 mod sampled;
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use runtime::{Timed, Timing};
 
 pub use self::listener::{Served, serve};
 pub use self::measured_ledger::MeasuredLedger;
 pub use self::measured_publisher::MeasuredPublisher;
-pub use self::sampled::{Sample, Sampled};
+pub use self::measured_state_cache::MeasuredStateCache;
+pub use self::sampled::Labels;
 
 use self::process::ProcessCollector;
+use self::sampled::{Sampled, Values};
 
 /// All metrics of a process.
+#[derive(Default)]
 pub struct Metrics {
     registry: Registry,
 }
 
 impl Metrics {
-    /// Those of the process itself: its build, and what it takes of the machine. `role` is the
-    /// process's.
+    /// The type of [`Self::text`].
+    pub const CONTENT_TYPE: &str = CONTENT_TYPE;
+
+    /// Those of the process itself: what it takes of the machine.
     #[must_use]
-    pub fn new(version: &'static str, role: &'static str) -> Self {
-        let mut registry = Registry::default();
-        let build = Info::new([("version", version), ("role", role)]);
-        registry.register("tickets_build", "What runs", build);
-        registry.register_collector(Box::new(ProcessCollector::new()));
-        Self { registry }
+    pub fn new() -> Self {
+        let mut metrics = Self::default();
+        let process = Box::new(ProcessCollector);
+        metrics.registry.register_collector(process);
+        metrics
     }
 
-    /// Adds values that are asked for when somebody reads the metrics.
-    pub fn sample(&mut self, sampled: Sampled) {
+    /// Numbers that go up and down. `read` is asked when somebody reads the metrics, and must not
+    /// wait.
+    pub fn gauges(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<(Labels, f64)> + Send + Sync + 'static,
+    ) {
+        self.sample(name, help, Values::Gauges(Box::new(read)));
+    }
+
+    /// One such number, while it is known.
+    pub fn gauge(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Option<f64> + Send + Sync + 'static,
+    ) {
+        let read = move || read().map(|value| (Labels::new(), value));
+        self.gauges(name, help, move || read().into_iter().collect());
+    }
+
+    /// Numbers that only grow; their `name` ends with `_total`. `read` is as for [`Self::gauges`].
+    pub fn counters(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<(Labels, f64)> + Send + Sync + 'static,
+    ) {
+        self.sample(name, help, Values::Counters(Box::new(read)));
+    }
+
+    /// Times. `read` is as for [`Self::gauges`].
+    pub fn timings(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<(Labels, Timed)> + Send + Sync + 'static,
+    ) {
+        self.sample(name, help, Values::Timings(Box::new(read)));
+    }
+
+    /// A new one that has no labels.
+    fn timing(&mut self, name: &'static str, help: &'static str, timing: Timing) -> Arc<Timing> {
+        let timing = Arc::new(timing);
+        let read = Arc::clone(&timing);
+        self.timings(name, help, move || vec![(Labels::new(), read.read())]);
+        timing
+    }
+
+    fn sample(&mut self, name: &'static str, help: &'static str, values: Values) {
+        let sampled = Sampled { name, help, values };
         self.registry.register_collector(Box::new(sampled));
     }
 
@@ -54,7 +111,11 @@ impl Metrics {
         let _written = encode(&mut text, &self.registry);
         text
     }
+}
 
-    /// The type of [`Self::text`].
-    pub const CONTENT_TYPE: &str = CONTENT_TYPE;
+/// Exact up to 2^53, which no count here comes near.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub const fn float(count: u64) -> f64 {
+    count as f64
 }

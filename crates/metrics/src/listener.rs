@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::Metrics;
@@ -19,27 +19,28 @@ pub struct Served {
     pub address: SocketAddr,
 }
 
-/// Answers `GET /metrics` at `address`, in a thread of its own. Signals are the caller's.
+/// Answers `GET /metrics` at `address`, in a thread of its own. Signals are the caller's. Must be
+/// called inside of a tokio runtime.
 ///
 /// # Errors
 /// When it cannot listen there.
-pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<Served> {
-    /// Whoever reads metrics is a machine of the operator's, of which there are few.
-    const CONNECTIONS: usize = 64;
+pub fn serve(address: SocketAddr, metrics: Metrics) -> io::Result<Served> {
+    /// Only a few machines of the operator's read metrics.
+    const CONNECTIONS: usize = 16;
     const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
     let listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
-    let metrics = web::Data::from(metrics);
+    let metrics = web::Data::from(Arc::new(metrics));
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(metrics.clone())
-            .route("/metrics", web::get().to(read))
+        let path = web::resource("/metrics")
+            .route(web::get().to(read))
+            .default_service(web::to(other_method));
+        App::new().app_data(metrics.clone()).service(path)
     })
     .workers(1)
     .max_connections(CONNECTIONS)
     .client_request_timeout(REQUEST_TIMEOUT)
-    .shutdown_timeout(1)
     .disable_signals()
     .listen(listener)?
     .run();
@@ -50,4 +51,9 @@ async fn read(metrics: web::Data<Metrics>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, Metrics::CONTENT_TYPE))
         .body(metrics.text())
+}
+
+async fn other_method() -> HttpResponse {
+    let mut answer = HttpResponse::MethodNotAllowed();
+    answer.insert_header((ALLOW, "GET")).finish()
 }

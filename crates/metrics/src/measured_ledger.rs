@@ -1,9 +1,10 @@
 //! What the ledger decides, and how long it takes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::author::Author;
 use domain::claims::Claim;
 use domain::ids::{ShowId, UserId};
 use domain::journal::HistoryEntry;
@@ -15,40 +16,41 @@ use domain::receipt::TicketId;
 use domain::rule::{Decision, TransitionOutcome, TransitionRequest};
 use domain::show::{ShowChange, ShowStanding};
 use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use runtime::{Count, Timing};
 
-use crate::{Metrics, buckets};
+use crate::{Labels, Metrics, float};
 
 /// Operations of a ledger, as the label `operation` names them.
+#[derive(Clone)]
 struct Operations {
-    decide: Histogram,
-    transition: Histogram,
-    expire: Histogram,
-    change_show: Histogram,
-    find: Histogram,
-    list: Histogram,
-    history: Histogram,
+    decide: Arc<Timing>,
+    transition: Arc<Timing>,
+    expire: Arc<Timing>,
+    change_show: Arc<Timing>,
+    find: Arc<Timing>,
+    list: Arc<Timing>,
+    history: Arc<Timing>,
 }
 
-/// Verdicts and changes. Each has a counter of its own, because looking a label up costs more than
-/// counting.
+/// Verdicts and changes.
+#[derive(Default)]
 struct Outcomes {
-    reserved: Counter,
-    confirmed: Counter,
+    reserved: Count,
+    confirmed: Count,
     /// By [`RejectionReason::index`].
-    rejected: [Counter; RejectionReason::ALL.len()],
+    rejected: [Count; RejectionReason::ALL.len()],
     /// By [`Status::index`].
-    changed: [Counter; Status::ALL.len()],
-    time_to_verdict: Histogram,
+    changed: [Count; Status::ALL.len()],
 }
 
 /// Measures each operation of a ledger, and counts what it decides.
 pub struct MeasuredLedger {
     ledger: Arc<dyn TicketLedger>,
     seconds: Operations,
-    outcomes: Outcomes,
+    outcomes: Arc<Outcomes>,
+    time_to_verdict: Arc<Timing>,
+    /// One value for each batch, so the lock in it costs nothing.
     batch_orders: Histogram,
 }
 
@@ -56,105 +58,127 @@ impl MeasuredLedger {
     /// A ledger in front of `ledger`.
     #[must_use]
     pub fn new(ledger: Arc<dyn TicketLedger>, metrics: &mut Metrics) -> Self {
-        let batch_orders = buckets::of_counts();
+        let batch_orders = Histogram::new([
+            1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0,
+        ]);
         metrics.registry.register(
             "tickets_batch_orders",
             "Orders that were decided together",
             batch_orders.clone(),
         );
+        let time_to_verdict = metrics.timing(
+            "tickets_time_to_verdict_seconds",
+            "Time from an order's place in the queue to its verdict",
+            Timing::of_waits(),
+        );
         Self {
             ledger,
             seconds: Operations::new(metrics),
             outcomes: Outcomes::new(metrics),
+            time_to_verdict,
             batch_orders,
         }
+    }
+
+    fn note_verdict(&self, ticket: &Ticket) {
+        let outcomes = &self.outcomes;
+        match ticket.verdict {
+            Verdict::Reserved { .. } => outcomes.reserved.add_one(),
+            Verdict::Confirmed => outcomes.confirmed.add_one(),
+            Verdict::Rejected(reason) => outcomes.rejected[reason.index()].add_one(),
+        }
+        let waited = ticket.decided_at.micros_since(ticket.order.requested_at);
+        self.time_to_verdict.note(Duration::from_micros(waited));
     }
 }
 
 impl Operations {
     fn new(metrics: &mut Metrics) -> Self {
-        let family = Family::<[(&str, &str); 1], Histogram>::new_with_constructor(
-            buckets::of_calls as fn() -> Histogram,
-        );
-        metrics.registry.register(
+        let timing = || Arc::new(Timing::of_calls());
+        let all = Self {
+            decide: timing(),
+            transition: timing(),
+            expire: timing(),
+            change_show: timing(),
+            find: timing(),
+            list: timing(),
+            history: timing(),
+        };
+        let read = all.clone();
+        metrics.timings(
             "tickets_store_seconds",
             "Time that the store takes for an operation",
-            family.clone(),
+            move || {
+                let named = [
+                    ("decide", &read.decide),
+                    ("transition", &read.transition),
+                    ("expire", &read.expire),
+                    ("change_show", &read.change_show),
+                    ("find", &read.find),
+                    ("list", &read.list),
+                    ("history", &read.history),
+                ];
+                let named = named.map(|(operation, timing)| {
+                    let labels = Labels::from([("operation", operation.to_owned())]);
+                    (labels, timing.read())
+                });
+                named.into()
+            },
         );
-        let of = |operation| family.get_or_create_owned(&[("operation", operation)]);
-        Self {
-            decide: of("decide"),
-            transition: of("transition"),
-            expire: of("expire"),
-            change_show: of("change_show"),
-            find: of("find"),
-            list: of("list"),
-            history: of("history"),
-        }
+        all
     }
 }
 
 impl Outcomes {
-    fn new(metrics: &mut Metrics) -> Self {
-        let registry = &mut metrics.registry;
-        let decisions = Family::<[(&str, &str); 2], Counter>::default();
-        registry.register(
-            "tickets_decisions",
+    fn new(metrics: &mut Metrics) -> Arc<Self> {
+        let all = Arc::<Self>::default();
+        let read = Arc::clone(&all);
+        metrics.counters(
+            "tickets_decisions_total",
             "Verdicts on orders, each once; those of an order that was delivered again do not count",
-            decisions.clone(),
+            move || read.decisions(),
         );
-        let changes = Family::<[(&str, &str); 1], Counter>::default();
-        registry.register(
-            "tickets_changes",
+        let read = Arc::clone(&all);
+        metrics.counters(
+            "tickets_changes_total",
             "Tickets that became this after their verdict",
-            changes.clone(),
+            move || {
+                let changed = Status::ALL.into_iter().zip(&read.changed);
+                let changed = changed.map(|(status, count)| {
+                    let labels = Labels::from([("status", status.as_str().to_owned())]);
+                    (labels, float(count.total()))
+                });
+                changed.collect()
+            },
         );
-        let time_to_verdict = buckets::of_waits();
-        registry.register(
-            "tickets_time_to_verdict_seconds",
-            "Time from an order's place in the queue to its verdict",
-            time_to_verdict.clone(),
-        );
-        let decision = |status: Status, reason: &'static str| {
-            decisions.get_or_create_owned(&[("status", status.as_str()), ("reason", reason)])
-        };
-        Self {
-            reserved: decision(Status::Reserved, ""),
-            confirmed: decision(Status::Confirmed, ""),
-            rejected: RejectionReason::ALL
-                .map(|reason| decision(Status::Rejected, reason.as_str())),
-            changed: Status::ALL
-                .map(|status| changes.get_or_create_owned(&[("status", status.as_str())])),
-            time_to_verdict,
-        }
+        all
     }
 
-    fn note_verdict(&self, ticket: &Ticket) {
-        match ticket.verdict {
-            Verdict::Reserved { .. } => self.reserved.inc(),
-            Verdict::Confirmed => self.confirmed.inc(),
-            Verdict::Rejected(reason) => self.rejected[reason.index()].inc(),
-        };
-        let waited = ticket.decided_at.micros_since(ticket.order.requested_at);
-        self.time_to_verdict
-            .observe(Duration::from_micros(waited).as_secs_f64());
+    fn decisions(&self) -> Vec<(Labels, f64)> {
+        let rejected = RejectionReason::ALL.into_iter().zip(&self.rejected);
+        let rejected = rejected.map(|(why, count)| (Status::Rejected, why.as_str(), count));
+        let all = [
+            (Status::Reserved, "", &self.reserved),
+            (Status::Confirmed, "", &self.confirmed),
+        ];
+        let all = all.into_iter().chain(rejected);
+        let all = all.map(|(status, reason, count)| {
+            let labels = Labels::from([
+                ("status", status.as_str().to_owned()),
+                ("reason", reason.to_owned()),
+            ]);
+            (labels, float(count.total()))
+        });
+        all.collect()
     }
 
     fn note_changes(&self, report: &TransitionReport) {
         for outcome in &report.outcomes {
             if let TransitionOutcome::Changed(ticket) = outcome {
-                self.changed[ticket.status.index()].inc();
+                self.changed[ticket.status.index()].add_one();
             }
         }
     }
-}
-
-/// Measures how long `operation` takes.
-async fn measured<T>(seconds: &Histogram, operation: impl Future<Output = T>) -> T {
-    let start = Instant::now();
-    let done = operation.await;
-    seconds.observe(start.elapsed().as_secs_f64());
-    done
 }
 
 #[async_trait]
@@ -164,16 +188,17 @@ impl TicketLedger for MeasuredLedger {
         orders: &[Order],
         claim: Option<Claim>,
     ) -> Result<DecideReport, LedgerError> {
-        let decided = measured(&self.seconds.decide, self.ledger.decide(orders, claim)).await;
+        let deciding = self.ledger.decide(orders, claim);
+        let decided = self.seconds.decide.of(deciding).await;
         if let Ok(report) = &decided {
-            self.batch_orders.observe(f64_of(orders.len()));
+            self.batch_orders.observe(float(orders.len() as u64));
             for decision in &report.decisions {
                 if let Decision::First(ticket) = decision {
-                    self.outcomes.note_verdict(ticket);
+                    self.note_verdict(ticket);
                 }
             }
             for ticket in &report.released {
-                self.outcomes.changed[ticket.status.index()].inc();
+                self.outcomes.changed[ticket.status.index()].add_one();
             }
         }
         decided
@@ -184,7 +209,7 @@ impl TicketLedger for MeasuredLedger {
         requests: &[TransitionRequest],
     ) -> Result<TransitionReport, LedgerError> {
         let changing = self.ledger.transition(requests);
-        let changed = measured(&self.seconds.transition, changing).await;
+        let changed = self.seconds.transition.of(changing).await;
         if let Ok(report) = &changed {
             self.outcomes.note_changes(report);
         }
@@ -192,7 +217,8 @@ impl TicketLedger for MeasuredLedger {
     }
 
     async fn expire_due(&self, limit: usize) -> Result<TransitionReport, LedgerError> {
-        let expired = measured(&self.seconds.expire, self.ledger.expire_due(limit)).await;
+        let expiring = self.ledger.expire_due(limit);
+        let expired = self.seconds.expire.of(expiring).await;
         if let Ok(report) = &expired {
             self.outcomes.note_changes(report);
         }
@@ -203,16 +229,14 @@ impl TicketLedger for MeasuredLedger {
         &self,
         id: &ShowId,
         change: &ShowChange,
+        by: Option<&Author>,
     ) -> Result<ShowStanding, ChangeShowError> {
-        measured(
-            &self.seconds.change_show,
-            self.ledger.change_show(id, change),
-        )
-        .await
+        let changing = self.ledger.change_show(id, change, by);
+        self.seconds.change_show.of(changing).await
     }
 
     async fn find(&self, ids: &[TicketId]) -> Result<Vec<Ticket>, LedgerError> {
-        measured(&self.seconds.find, self.ledger.find(ids)).await
+        self.seconds.find.of(self.ledger.find(ids)).await
     }
 
     async fn list_by_user(
@@ -220,7 +244,8 @@ impl TicketLedger for MeasuredLedger {
         user: &UserId,
         page: TicketPage,
     ) -> Result<Vec<Ticket>, LedgerError> {
-        measured(&self.seconds.list, self.ledger.list_by_user(user, page)).await
+        let listing = self.ledger.list_by_user(user, page);
+        self.seconds.list.of(listing).await
     }
 
     async fn history(
@@ -230,11 +255,6 @@ impl TicketLedger for MeasuredLedger {
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, LedgerError> {
         let reading = self.ledger.history(show, after_seq, limit);
-        measured(&self.seconds.history, reading).await
+        self.seconds.history.of(reading).await
     }
-}
-
-/// Exact: no batch has more than 2^32 orders.
-fn f64_of(count: usize) -> f64 {
-    u32::try_from(count).unwrap_or(u32::MAX).into()
 }

@@ -3,55 +3,34 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use runtime::Timed;
 
-/// A value with its labels.
-pub struct Sample {
-    /// Names and values; the same names for all samples of a metric.
-    pub labels: Vec<(&'static str, String)>,
-    /// In the metric's unit.
-    pub value: f64,
+/// Names and values; the same names for all samples of a metric.
+pub type Labels = Vec<(&'static str, String)>;
+
+/// What a metric says when it is read. It must not wait.
+pub(crate) type Read<V> = Box<dyn Fn() -> Vec<(Labels, V)> + Send + Sync>;
+
+/// What is read of a metric.
+pub(crate) enum Values {
+    /// Numbers that go up and down.
+    Gauges(Read<f64>),
+    /// Numbers that only grow.
+    Counters(Read<f64>),
+    /// Times.
+    Timings(Read<Timed>),
 }
 
-/// A gauge whose values are asked for when somebody reads the metrics. It must not wait.
-pub struct Sampled {
-    name: &'static str,
-    help: &'static str,
-    samples: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+/// A metric that is asked for its values when somebody reads it.
+pub(crate) struct Sampled {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) values: Values,
 }
-
-impl Sampled {
-    /// A gauge without labels.
-    pub fn one(
-        name: &'static str,
-        help: &'static str,
-        value: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Self {
-        Self::many(name, help, move || {
-            vec![Sample {
-                labels: Vec::new(),
-                value: value(),
-            }]
-        })
-    }
-
-    /// A gauge for each of some labels.
-    pub fn many(
-        name: &'static str,
-        help: &'static str,
-        samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            name,
-            help,
-            samples: Box::new(samples),
-        }
-    }
-}
-
-const NO_LABELS: [(&str, &str); 0] = [];
 
 impl fmt::Debug for Sampled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,16 +40,38 @@ impl fmt::Debug for Sampled {
 
 impl Collector for Sampled {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut metric =
-            encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
-        for sample in (self.samples)() {
-            let gauge = ConstGauge::new(sample.value);
-            if sample.labels.is_empty() {
-                gauge.encode(metric.encode_family(&NO_LABELS)?)?;
-            } else {
-                gauge.encode(metric.encode_family(&sample.labels)?)?;
+        let (name, kind) = match &self.values {
+            Values::Gauges(_) => (self.name, MetricType::Gauge),
+            // The library adds the suffix.
+            Values::Counters(_) => {
+                let name = self.name.strip_suffix("_total");
+                (name.unwrap_or(self.name), MetricType::Counter)
             }
+            Values::Timings(_) => (self.name, MetricType::Histogram),
+        };
+        let metric = encoder.encode_descriptor(name, self.help, None, kind)?;
+        match &self.values {
+            Values::Gauges(read) => each(metric, read, |value, sample| {
+                ConstGauge::new(value).encode(sample)
+            }),
+            Values::Counters(read) => each(metric, read, |value, sample| {
+                ConstCounter::new(value).encode(sample)
+            }),
+            Values::Timings(read) => each(metric, read, |timed, mut sample| {
+                let (sum, count) = (timed.seconds, timed.count);
+                sample.encode_histogram::<NoLabelSet>(sum, count, &timed.buckets, None)
+            }),
         }
-        Ok(())
     }
+}
+
+fn each<V>(
+    mut metric: MetricEncoder<'_>,
+    read: &Read<V>,
+    write: impl Fn(V, MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    for (labels, value) in read() {
+        write(value, metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::receipt::{ProcessId, Receipts};
+use metrics::Metrics;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::Role;
+use super::metering;
 use super::preparation::Preparation;
 use crate::clock::WatchedClock;
 use crate::settings::{Settings, TicketSettings};
@@ -36,6 +38,7 @@ impl Ground {
         settings: Settings,
         role: Role,
         clock: Arc<dyn Clock>,
+        metrics: Option<&mut Metrics>,
     ) -> anyhow::Result<Self> {
         let process = ProcessId::new(rand::random());
         let receipts = Arc::new(receipts(&settings.tickets, process)?);
@@ -45,7 +48,7 @@ impl Ground {
             StoreUse::Changes
         };
         let store = settings.store.adapter();
-        let store = store.connect(&settings, Arc::clone(&clock), usage)?;
+        let mut store = store.connect(&settings, Arc::clone(&clock), usage)?;
         // Before the queue, which asks the store which deployment this is.
         let preparing = Preparation::new(&store, &settings.store).start().await;
         let is_watched = settings.store.adapter().is_shared() && role.accepts();
@@ -64,7 +67,10 @@ impl Ground {
         let (identity, usage) = (store.identity.clone(), QueueUse::Serves);
         let queue = settings.queue.adapter();
         let queue = queue.connect(&settings, dating, process, identity, usage);
-        let queue = queue.await?;
+        let mut queue = queue.await?;
+        if let Some(metrics) = metrics {
+            metering::measure(&mut store, &mut queue, metrics);
+        }
         Ok(Self {
             settings,
             process,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use domain::ports::{Clock, Dependency};
+use domain::ports::Clock;
 use http_api::{Guard, Tokens};
 use tokens::Verifier;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -15,8 +15,8 @@ use crate::settings::{AuthSettings, JwtSettings, Settings, setting_of};
 /// Tells who calls.
 pub(super) struct Guarding {
     pub(super) guard: Guard,
-    /// What it cannot work without.
-    pub(super) needed: Option<Arc<dyn Dependency>>,
+    /// Without its keys nobody is let in.
+    pub(super) verifier: Option<Arc<Verifier>>,
     /// Keeps its keys current until it is dropped.
     pub(super) keys: DropGuard,
 }
@@ -34,16 +34,13 @@ pub(super) async fn guard(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow
         }
         AuthSettings::Jwt(jwt) => Some(tokens(jwt, clock, stop.clone()).await?),
     };
-    let needed = tokens.as_ref().map(|tokens| {
-        let verifier: Arc<dyn Dependency> = tokens.verifier.clone();
-        verifier
-    });
+    let verifier = tokens.as_ref().map(|tokens| Arc::clone(&tokens.verifier));
     let admin_token = settings.admin_token.as_ref();
     let secret = id_secrets(&settings.tickets)[0];
     let guard = Guard::new(admin_token, tokens, secret, Arc::clone(clock));
     Ok(Guarding {
         guard,
-        needed,
+        verifier,
         keys: stop.drop_guard(),
     })
 }

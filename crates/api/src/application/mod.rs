@@ -2,6 +2,7 @@
 
 mod ground;
 mod guarding;
+mod metering;
 mod preparation;
 mod role;
 mod running;
@@ -19,12 +20,14 @@ use http_api::{
     Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
 };
 use limits::SharedTokens;
+use metrics::Metrics;
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
 pub use self::role::Role;
 
 use self::ground::Ground;
+use self::metering::{Metered, Metering};
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
@@ -45,6 +48,7 @@ pub struct Application {
     worker: Option<Worker>,
     watch: Arc<LaneWatch>,
     examiner: Arc<Examiner>,
+    metering: Option<Metering>,
     ground: Ground,
 }
 
@@ -83,7 +87,8 @@ impl Application {
             );
         }
         let files = OpenFiles::of_this_process(&settings)?;
-        let ground = Ground::connect(settings, role, clock).await?;
+        let mut metrics = settings.metrics.is_some().then(Metrics::new);
+        let ground = Ground::connect(settings, role, clock, metrics.as_mut()).await?;
         let Ground {
             settings, clock, ..
         } = &ground;
@@ -133,11 +138,12 @@ impl Application {
             Some(_) => Some(guarding::guard(settings, clock).await?),
             None => None,
         };
-        needed.extend(
-            guarding
-                .as_ref()
-                .and_then(|guarding| guarding.needed.clone()),
-        );
+        let verifier = guarding
+            .as_ref()
+            .and_then(|guarding| guarding.verifier.clone());
+        if let Some(verifier) = &verifier {
+            needed.push(verifier.clone());
+        }
         let proxies = settings.server.trusted_proxies.clone();
         let limits = Arc::new(ClientLimits::new(
             &settings.limits,
@@ -148,7 +154,7 @@ impl Application {
         let process = Arc::new(ProcessState::new(health, limits));
         let accepting = line.zip(guarding).map(|(line, guarding)| {
             let process = Arc::clone(&process);
-            let state = ground.state(redis.as_ref());
+            let state = ground.state(redis.as_ref(), metrics.as_mut());
             ground.accepting(line, state, process, guarding.guard, guarding.keys)
         });
         let address = SocketAddr::new(settings.server.host, settings.server.port);
@@ -189,10 +195,21 @@ impl Application {
             &policy,
             serving,
         )?;
+        let metered = Metered {
+            role,
+            process: &process,
+            accepting: accepting.as_ref(),
+            verifier,
+            watch: &watch,
+            held: worker.as_ref().map(|worker| &worker.held),
+            ground: &ground,
+        };
+        let metering = metrics.map(|metrics| metered.serve(metrics)).transpose()?;
         info!(
             environment = settings.environment,
             %address,
             https.address = https.map(display),
+            metrics.address = metering.as_ref().map(|metering| display(metering.address)),
             role = ?role,
             auth.mode = settings.auth.name(),
             process.id = ground.process.get(),
@@ -213,6 +230,7 @@ impl Application {
             worker,
             watch,
             examiner,
+            metering,
             ground,
         })
     }
@@ -227,6 +245,13 @@ impl Application {
     #[must_use]
     pub const fn https_address(&self) -> Option<SocketAddr> {
         self.https
+    }
+
+    /// Where its metrics are read, if anywhere.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        let metering = self.metering.as_ref();
+        metering.map(|metering| metering.address)
     }
 }
 

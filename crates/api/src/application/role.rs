@@ -16,6 +16,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// As the command line has it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+
     pub(super) fn accepts(self) -> bool {
         self != Self::Worker
     }
@@ -35,7 +44,7 @@ impl Role {
             bail!(
                 "--role {}: with queue.adapter or store.adapter `memory` only --role all \
                  works, because other processes cannot see this one's memory",
-                if self == Self::Api { "api" } else { "worker" }
+                self.name()
             );
         }
         Ok(())

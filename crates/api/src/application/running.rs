@@ -79,6 +79,17 @@ impl Application {
             };
             spawn(&mut tasks, "watch over the certificate", watches);
         }
+        let metrics = self.metering.map(|metering| {
+            let handle = metering.server.handle();
+            let server = metering.server;
+            tasks.spawn(async move { ("server of metrics", server.await.map_err(Into::into)) });
+            let (letters, stopped) = (metering.dead_letters, last_stop.clone());
+            let counts = async move {
+                stopped.run_until_cancelled(letters.keep_current()).await;
+            };
+            spawn(&mut tasks, "counter of dead letters", counts);
+            handle
+        });
         let (examiner, stopped) = (self.examiner, last_stop.clone());
         let examines = async move { examiner.watch(&stopped).await };
         spawn(&mut tasks, "examiner of the servers", examines);
@@ -127,6 +138,7 @@ impl Application {
             process: &self.process,
             live: accepting.map(|accepting| &*accepting.state.live),
             server: &server,
+            metrics: metrics.as_ref(),
             consumer,
             worker: &worker_stop,
             last: &last_stop,
@@ -137,6 +149,9 @@ impl Application {
         worker_stop.cancel();
         last_stop.cancel();
         server.stop(false).await;
+        if let Some(metrics) = &metrics {
+            metrics.stop(false).await;
+        }
         let left = consumer.volatile_orders();
         match died {
             Some(Some(Ok((task, result)))) => {
@@ -167,6 +182,7 @@ struct Stopping<'a> {
     process: &'a ProcessState,
     live: Option<&'a Live>,
     server: &'a ServerHandle,
+    metrics: Option<&'a ServerHandle>,
     consumer: &'a dyn TicketConsumer,
     worker: &'a CancellationToken,
     last: &'a CancellationToken,
@@ -198,6 +214,9 @@ impl Stopping<'_> {
         self.worker.cancel();
         self.last.cancel();
         self.server.stop(true).await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop(false).await;
+        }
         while tasks.join_next().await.is_some() {}
     }
 }

@@ -9,6 +9,7 @@ use domain::ports::{DecidedState, StateCache};
 use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
 use http_api::{AcceptingState, Guard, Live, ProcessState};
+use metrics::{MeasuredStateCache, Metrics};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use worker::{DecisionLog, Worker};
 
@@ -26,16 +27,23 @@ pub(super) struct Accepting {
 
 impl Ground {
     /// What those are told who only look. A store in this process needs no cache.
-    pub(super) fn state(&self, redis: Option<&RedisPorts>) -> Option<Arc<dyn DecidedState>> {
+    pub(super) fn state(
+        &self,
+        redis: Option<&RedisPorts>,
+        metrics: Option<&mut Metrics>,
+    ) -> Option<Arc<dyn DecidedState>> {
         let settings = &self.settings.cache;
         if !self.settings.store.adapter().is_shared() {
             return None;
         }
         let redis = redis.filter(|_| settings.adapter == CacheAdapter::Redis);
-        let cache: Arc<dyn StateCache> = match redis {
+        let mut cache: Arc<dyn StateCache> = match redis {
             Some(redis) => Arc::clone(&redis.state_cache),
             None => Arc::new(MemoryStateCache::new()),
         };
+        if let Some(metrics) = metrics {
+            cache = Arc::new(MeasuredStateCache::new(cache, metrics));
+        }
         let (ledger, shows) = (
             Arc::clone(&self.store.ledger),
             Arc::clone(&self.store.shows),

@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod log;
 mod memory;
+mod metrics;
 mod mysql;
 mod queue;
 mod rabbitmq;
@@ -27,6 +28,7 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,6 +76,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// The section `log`.
     pub log: LogSettings,
+    /// `metrics.*`: where metrics are read, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// `queue.*`
     pub queue: QueueSettings,
     /// The section `store`.
@@ -275,6 +279,11 @@ fn read(
 ) -> Option<Settings> {
     let server = server::read(fields);
     let tls = tls::read(fields, server.as_ref().map(|server| server.port));
+    let ports = [
+        ("server.port", server.as_ref().map(|server| server.port)),
+        ("tls.port", tls_port(tls.as_ref())),
+    ];
+    let metrics = metrics::read(fields, ports);
     let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
@@ -327,6 +336,7 @@ fn read(
         has_unused_certificate,
         allowed_origins: allowed_origins?,
         log: log?,
+        metrics: metrics?,
         queue: queue?,
         store: store?,
         worker: worker?,
@@ -342,6 +352,12 @@ fn read(
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })
+}
+
+/// Where HTTPS is served.
+fn tls_port(tls: Option<&(Option<TlsSettings>, bool)>) -> Option<u16> {
+    let (tls, _) = tls?;
+    tls.as_ref().map(|tls| tls.port)
 }
 
 /// What is wrong with a key that is none of those that are `known`, and which was meant.

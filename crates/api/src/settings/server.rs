@@ -70,7 +70,7 @@ fn hosts(text: &str) -> Result<Vec<String>, &'static str> {
     }
 }
 
-fn host(text: &str) -> Result<IpAddr, &'static str> {
+pub(super) fn host(text: &str) -> Result<IpAddr, &'static str> {
     text.parse()
         .map_err(|_| "must be an IP address such as 127.0.0.1, 0.0.0.0 or ::1")
 }

@@ -121,6 +121,41 @@ fn the_database_may_have_one_address_or_several() {
 }
 
 #[test]
+fn metrics_are_read_where_they_should_or_nowhere() {
+    let at = |port| load(&[("APP__METRICS__PORT", port)]).map(|settings| settings.metrics);
+    assert_eq!(at("").unwrap(), None);
+    let address = |port: u16| Some(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    assert_eq!(at("0").unwrap(), address(0));
+    assert_eq!(at("9464").unwrap(), address(9464));
+    for (port, what) in [
+        (
+            "70000",
+            "metrics.port: must be a whole number from 0 to 65535, or empty for none",
+        ),
+        (
+            "off",
+            "metrics.port: must be a whole number from 0 to 65535, or empty for none",
+        ),
+        (
+            "3001",
+            "metrics.port: is server.port, too; set one of them to a free port",
+        ),
+    ] {
+        let faults = at(port).unwrap_err().to_string();
+        assert!(faults.contains(what), "{faults}");
+    }
+    let faults = load(&[("APP__METRICS__HOST", "localhost")]).unwrap_err();
+    assert!(
+        faults
+            .to_string()
+            .contains("metrics.host: must be an IP address")
+    );
+    // Where they are not read, their port is nobody's.
+    let settings = load(&[("APP__METRICS__PORT", ""), ("APP__SERVER__PORT", "9464")]).unwrap();
+    assert_eq!(settings.metrics, None);
+}
+
+#[test]
 fn variables_override_files() {
     let settings = load(&[("APP__SERVER__PORT", "0"), ("APP__QUEUE__LANES", "7")]).unwrap();
     assert_eq!(settings.server.port, 0);

@@ -10,7 +10,7 @@ use domain::ports::{Clock, StoreIdentity};
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
 
-use super::{QueueAdapter, QueuePorts, QueueUse, StoreAdapter, StorePorts, StoreUse};
+use super::{QueueAdapter, QueuePorts, QueueUse, StoreAdapter, StoreFigures, StorePorts, StoreUse};
 use crate::settings::{MemorySettings, Settings};
 
 impl StoreAdapter for MemorySettings {
@@ -38,6 +38,7 @@ impl StoreAdapter for MemorySettings {
             dependency: store,
             examinations: Vec::new(),
             migrate: Arc::new(|| Box::pin(async { Ok(()) })),
+            figures: StoreFigures::default(),
         })
     }
 }

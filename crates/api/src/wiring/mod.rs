@@ -19,6 +19,7 @@ mod redis;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use caching::CacheReads;
 use domain::order::Lanes;
 use domain::ports::{
     Clock, DeadLetters, Dependency, Examination, LaneClaims, ShowRepository, StateCache,
@@ -27,6 +28,7 @@ use domain::ports::{
 use domain::receipt::ProcessId;
 use futures_util::future::BoxFuture;
 use limits::TokenStore;
+use runtime::Timed;
 
 #[cfg(not(all(
     feature = "memory",
@@ -189,6 +191,35 @@ pub struct StorePorts {
     pub examinations: Vec<Arc<dyn Examination>>,
     /// What `tickets migrate` does.
     pub migrate: Migration,
+    /// What operators read of it.
+    pub figures: StoreFigures,
+}
+
+/// What operators read of a store beside what its ports show.
+#[derive(Default)]
+pub struct StoreFigures {
+    /// What is kept at hand of it.
+    pub caches: Vec<(&'static str, Arc<CacheReads>)>,
+    /// How its connections are used, if it has any.
+    pub pools: Option<Box<dyn Fn() -> Vec<PoolUse> + Send + Sync>>,
+    /// By how many microseconds its clock is ahead at least, if it has one and that was seen.
+    pub clock_ahead_micros: Option<Box<dyn Fn() -> Option<i64> + Send + Sync>>,
+}
+
+/// How the connections of a store for one purpose are used.
+pub struct PoolUse {
+    /// What they are for.
+    pub purpose: &'static str,
+    /// How many there may be.
+    pub max: usize,
+    /// How many are lent.
+    pub used: usize,
+    /// How many nobody uses.
+    pub idle: usize,
+    /// How many callers wait for one.
+    pub waiting: usize,
+    /// How long callers had to wait for one.
+    pub waited: Timed,
 }
 
 /// The ports of the queue.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use caching::{ShowCache, UserDirectory};
 use domain::ports::Clock;
 
-use super::{StoreAdapter, StorePorts, StoreUse, exposed};
+use super::{PoolUse, StoreAdapter, StoreFigures, StorePorts, StoreUse, exposed};
 use crate::settings::{MySqlSettings, Settings};
 
 impl StoreAdapter for MySqlSettings {
@@ -46,9 +46,13 @@ impl StoreAdapter for MySqlSettings {
         };
         let store = Arc::new(MySqlStore::new(&config, clock).context("mysql.url or mysql.urls")?);
         let migrated = Arc::clone(&store);
+        let users = UserDirectory::start(store.clone(), users_at_hand);
+        let shows = ShowCache::new(store.clone());
+        let figures = figures(&store, &users, &shows);
         Ok(StorePorts {
-            users: Arc::new(UserDirectory::start(store.clone(), users_at_hand)),
-            shows: Arc::new(ShowCache::new(store.clone())),
+            users: Arc::new(users),
+            shows: Arc::new(shows),
+            figures,
             ledger: store.clone(),
             claims: store.clone(),
             identity: Some(store.clone()),
@@ -59,5 +63,22 @@ impl StoreAdapter for MySqlSettings {
                 Box::pin(async move { Ok(store.migrate().await?) })
             }),
         })
+    }
+}
+
+fn figures(store: &Arc<MySqlStore>, users: &UserDirectory, shows: &ShowCache) -> StoreFigures {
+    let (pools, clock) = (Arc::clone(store), Arc::clone(store));
+    let usage = |pool: adapter_mysql::PoolUse| PoolUse {
+        purpose: pool.purpose,
+        max: pool.max,
+        used: pool.open.saturating_sub(pool.idle),
+        idle: pool.idle,
+        waiting: pool.waiting,
+        waited: pool.waited,
+    };
+    StoreFigures {
+        caches: vec![("users", users.reads()), ("shows", shows.reads())],
+        pools: Some(Box::new(move || pools.pools().map(usage).into())),
+        clock_ahead_micros: Some(Box::new(move || clock.clock_ahead_micros())),
     }
 }

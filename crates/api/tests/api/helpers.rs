@@ -31,6 +31,9 @@ pub(crate) struct TestService {
     /// Where it serves HTTPS itself, if it does.
     #[allow(dead_code, reason = "one of the programs that have this file uses it")]
     pub(crate) https: Option<SocketAddr>,
+    /// Where its metrics are read, if a test asks for them.
+    #[allow(dead_code, reason = "some of the programs that have this file use it")]
+    pub(crate) metrics: Option<SocketAddr>,
     client: Client,
     pub(crate) stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -100,6 +103,7 @@ impl TestService {
         Self {
             url: format!("http://{}", transport.way_to(&application)),
             https: application.https_address(),
+            metrics: application.metrics_address(),
             client: client(variables),
             running: tokio::spawn(application.run_until_stopped(stop.clone())),
             stop,
@@ -199,6 +203,8 @@ fn settings(backend: &Backend, transport: &Transport, variables: &[(&str, &str)]
     let mut all: HashMap<String, String> = HashMap::from([
         ("APP__SERVER__PORT".to_owned(), "0".to_owned()),
         ("APP__LOG__LEVEL".to_owned(), "warn".to_owned()),
+        // Hundreds run beside each other, and each would have a thread more.
+        ("APP__METRICS__PORT".to_owned(), String::new()),
         // What requests that are written byte by byte call it.
         ("APP__SERVER__ALLOWED_HOSTS".to_owned(), "x".to_owned()),
     ]);

@@ -383,6 +383,32 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
+fn a_taken_port_of_metrics_is_named_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (output, stderr) = ended(&["serve"], &[("APP__METRICS__PORT", &port)]);
+    assert_eq!(output.status.code(), Some(1));
+    for part in ["metrics.port", &port, "to 0 for any"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
+/// In development nobody has to choose ports for them.
+#[test]
+fn two_processes_beside_each_other_have_their_own_metrics() {
+    let [first, second] = [(); 2].map(|()| Serving::start(&[]));
+    let address = |serving: &Serving| {
+        serving.built["metrics.address"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_ne!(address(&first), address(&second));
+    let off = Serving::start(&[("APP__METRICS__PORT", "")]);
+    assert_eq!(off.built["metrics.address"], serde_json::Value::Null);
+}
+
+#[test]
 fn audit_prints_a_table_or_json_and_exits_0() {
     let serving = Serving::start(&[]);
     assert_eq!(pipeline_orders(&serving.address, 20), 20);

@@ -41,6 +41,7 @@ mod live_limits;
 mod live_processes;
 #[path = "../api/live_stopping.rs"]
 mod live_stopping;
+mod metrics;
 #[path = "../api/orders.rs"]
 mod orders;
 #[path = "../api/attacks/others_rights.rs"]
@@ -50,6 +51,8 @@ mod reading;
 #[path = "../api/attacks/replays.rs"]
 mod replays;
 mod rotating;
+#[path = "../api/scraped.rs"]
+mod scraped;
 mod shared_limits;
 #[path = "../api/transport.rs"]
 mod transport;
