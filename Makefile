@@ -50,7 +50,7 @@ release:
 
 # An adapter that is missing can only be missed in a build without it.
 .PHONY: test
-test: services browser nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis and Chromium, which it starts or installs.
+test: services browser promtool nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis, Chromium and promtool, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not $(NEEDS_A_CLUSTER)'
@@ -85,9 +85,9 @@ test-latest: services nextest ## All tests on the latest RabbitMQ and MySQL, fro
 	TICKETS_TEST_PROMISES=1 $(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)' && \
 	$(MAKE) test
 
-# All but what needs a database, a broker or a browser.
+# All but what needs a database, a broker, a browser or promtool.
 NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) or package(adapter-redis) \
-	or binary(api_on_services) or binary(faults) or binary(browser)))
+	or binary(api_on_services) or binary(faults) or binary(browser) or test(promtool)))
 
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
@@ -129,6 +129,10 @@ cluster-destroy: ## REMOVES the nodes of `make cluster` with their data.
 .PHONY: browser
 browser: ## Finds or installs the Chromium in which the look of reports is tested.
 	deploy/browser.sh
+
+.PHONY: promtool
+promtool: ## Finds or installs the promtool that checks metrics.
+	deploy/promtool.sh
 
 .PHONY: nextest
 nextest:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares what the docs say with what the code has, where both can be read by a program:
 log lines that an operator may see, settings and their defaults, endpoints, make targets, problem
-codes, the map of the code, the crates that use each other, the files that know features, and the
+codes, metrics, the map of the code, the crates that use each other, the files that know features, and the
 tests that SECURITY.md names. Follows links, looks for the files that are named, and measures
 lines. Lists every difference; exits 1 on any.
 """
@@ -163,6 +163,22 @@ def check_codes():
             expect(name in codes | {"ticket_id"}, f"API.md has the code {name}, which is none")
 
 
+def check_metrics():
+    """Names and types of the table are those of the code. A test compares the labels."""
+    kinds = {"gauge": "gauge", "gauges": "gauge", "counter": "counter", "counters": "counter"}
+    measured, made = [*(TOP / "crates/metrics/src").glob("*.rs")], {}
+    for path in [*measured, TOP / "crates/api/src/application/metering.rs"]:
+        for how, name in re.findall(r'\b(\w+)\(\s*"((?:tickets|process)_[a-z_]+)"', path.read_text()):
+            made[name] = kinds.get(how, "histogram")
+    table = re.search(r"<!-- metrics -->\n(.*?)<!-- /metrics -->", read("docs/OPERATIONS.md"), re.S).group(1)
+    told = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", table, re.M))
+    for name in sorted(made.keys() | told.keys()):
+        expect(name in told, f"OPERATIONS.md lacks the metric {name}")
+        expect(name in made, f"OPERATIONS.md has the metric {name}, which is none")
+        both = {told.get(name), made.get(name)}
+        expect(len(both) == 1 or None in both, f"OPERATIONS.md says that {name} is a {told.get(name)}")
+
+
 def check_rooms():
     """The picture of the crates has the edges of the manifests: `-->` in the product, `-.->` in tests."""
     picture = re.search(r"```mermaid\n(.*?)```", read("docs/ARCHITECTURE.md"), re.S).group(1)
@@ -305,6 +321,7 @@ def main():
     check_endpoints()
     check_targets()
     check_codes()
+    check_metrics()
     check_rooms()
     check_files()
     check_map()

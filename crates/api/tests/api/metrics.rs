@@ -80,12 +80,12 @@ async fn a_sale_is_told_as_its_clients_saw_it() {
     let mut accepted = 0;
     for number in 0..5 {
         // With a key no order is refused by the gate.
-        let ordered = service.keyed(&format!("key {number}"), order()).await;
+        let ordered = service.keyed(&format!("key-{number}"), order()).await;
         assert_eq!(ordered.status, 202, "{}", ordered.body);
         accepted += 1;
         service.decided(&ordered.text("ticket_id")).await;
     }
-    let again = service.keyed("key 1", order()).await;
+    let again = service.keyed("key-1", order()).await;
     assert_eq!(again.status, 200);
     service
         .order(json!({}))

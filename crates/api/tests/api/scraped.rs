@@ -1,19 +1,40 @@
 //! The metrics of a process, as Prometheus reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use tokio::time::sleep;
 
-use crate::helpers::{DEADLINE, TestService};
+use crate::helpers::{DEADLINE, TestService, config_dir};
 
-/// What was read once. Whatever is against the text format 0.0.4 fails the test.
+/// What was read once. Whatever is against the text format 0.0.4, or not as `docs/OPERATIONS.md` has
+/// it, fails the test.
 pub(crate) struct Scraped {
     pub(crate) text: String,
     /// By name and labels.
     samples: BTreeMap<(String, BTreeMap<String, String>), f64>,
 }
+
+/// The labels of each name, as operators read them.
+static DOCUMENTED: LazyLock<BTreeMap<String, BTreeSet<String>>> = LazyLock::new(|| {
+    let path = config_dir().join("../docs/OPERATIONS.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, table) = text.split_once("<!-- metrics -->").unwrap();
+    let (table, _) = table.split_once("<!-- /metrics -->").unwrap();
+    let quoted = |cell: &str| -> Vec<String> {
+        let words = cell.split('`').skip(1).step_by(2);
+        words.map(str::to_owned).collect()
+    };
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split('|').collect();
+        let labels = quoted(cells[3]).into_iter().collect();
+        (quoted(cells[1]).remove(0), labels)
+    };
+    rows.map(row).collect()
+});
 
 /// What a process's listener answers.
 pub(crate) async fn answer(service: &TestService, path: &str) -> Response {
@@ -76,6 +97,7 @@ impl Scraped {
         }
         let scraped = Self { text, samples };
         scraped.assert_buckets();
+        scraped.assert_documented();
         scraped
     }
 
@@ -95,6 +117,19 @@ impl Scraped {
             assert!(ends.is_sorted_by_key(|(_, count)| *count), "{name}");
             let count = self.samples[&(format!("{name}_count"), labels)];
             assert_eq!(ends.last(), Some(&(f64::INFINITY, count)), "{name}");
+        }
+    }
+
+    fn assert_documented(&self) {
+        for (name, labels) in self.samples.keys() {
+            let endings = ["_bucket", "_sum", "_count", ""];
+            let mut names = endings
+                .iter()
+                .filter_map(|ending| name.strip_suffix(ending));
+            let documented = names.find_map(|name| DOCUMENTED.get(name));
+            let labels = labels.keys().filter(|label| *label != "le");
+            let labels: BTreeSet<_> = labels.cloned().collect();
+            assert_eq!(documented, Some(&labels), "{name}");
         }
     }
 
