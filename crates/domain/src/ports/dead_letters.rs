@@ -57,7 +57,7 @@ pub trait DeadLetters: Send + Sync {
     /// [`DeadLettersError`].
     async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, DeadLettersError>;
 
-    /// How many there are.
+    /// How many there are. Those that somebody reads or puts back at this moment may be missing.
     ///
     /// # Errors
     /// [`DeadLettersError`].
