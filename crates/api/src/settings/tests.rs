@@ -631,15 +631,15 @@ fn a_secret_may_be_in_a_file() {
 
     let fault = |path: &str| {
         let fault = load(&[
-            ("APP__AUTH__MODE", "jwt"),
-            ("APP__AUTH__HMAC_SECRET_FILE", path),
+            ("APP__STORE__ADAPTER", "mysql"),
+            ("APP__MYSQL__URL_FILE", path),
         ])
         .unwrap_err();
         let fault = fault.to_string();
-        let told = "auth.hmac_secret: the file that APP__AUTH__HMAC_SECRET_FILE names";
+        let told = "mysql.url: the file that APP__MYSQL__URL_FILE names";
         assert!(fault.contains(told), "{fault}");
         // Nor is it missing, too.
-        assert_eq!(fault.matches("auth.hmac_secret").count(), 1, "{fault}");
+        assert_eq!(fault.matches("mysql.url").count(), 1, "{fault}");
         assert!(!fault.contains("hunter2"), "{fault}");
         fault
     };
