@@ -143,11 +143,15 @@ hack:
 	@$(CARGO) hack --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-hack
 
 .PHONY: check
-check: hack ## Formatting, lints on every feature set, documentation.
+check: hack ## Formatting, lints with each feature and with all, documentation.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
-	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --depth 2 --exclude-features default -- -D warnings
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --each-feature --exclude-features default --exclude-all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
+
+.PHONY: check-features
+check-features: hack ## Lints with every set of features; before a release, and when a feature changes.
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
 
 .PHONY: check-compose
 check-compose: ## Checks docker-compose.yml and the image against the code, without Docker.

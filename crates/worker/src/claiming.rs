@@ -160,13 +160,13 @@ impl Worker {
     async fn take(&self, lane: Lane, seen: u64) {
         match within_limit(self.claims.take(self.process, lane, seen)).await {
             Ok(Some(claim)) => {
-                // A lane that cannot be served comes and goes every few seconds.
-                if self.held.is_failing(lane) {
-                    debug!(queue.lane = %lane, claim = claim.number, "owns the lane");
+                self.held.add(claim);
+                // Said when it has shown that it can be served.
+                if self.held.is_on_trial(lane) {
+                    debug!(queue.lane = %lane, claim = claim.number, "tries the lane again");
                 } else {
                     info!(queue.lane = %lane, claim = claim.number, "owns the lane");
                 }
-                self.held.add(claim);
             }
             Ok(None) => debug!(queue.lane = %lane, "another worker claimed the lane first"),
             Err(error) => {

@@ -15,8 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A lane that had an order within this time is busy.
 const BUSY_FOR: Duration = Duration::from_secs(5);
-/// A lane that stays open for so long can be served, also if it has no orders.
-const SERVED_AFTER: Duration = Duration::from_secs(3);
 /// After so long another worker has shown that it can serve the lane: who cannot has given it up.
 const SERVED_BY_OTHERS_AFTER: Duration = Duration::from_secs(6);
 
@@ -26,12 +24,13 @@ pub(crate) struct HeldLane {
     pub(crate) claim: Claim,
     /// Says that the lane is to be closed: it was lost, or is for another worker.
     pub(crate) let_go: CancellationToken,
-    /// It could not be served here before: it comes and goes every few seconds, which is no news.
-    pub(crate) was_failing: bool,
 }
 
 struct Entry {
     lane: HeldLane,
+    /// It could not be served here before, and nothing has shown yet that it can: it comes and
+    /// goes every few seconds, which is no news.
+    is_on_trial: bool,
     latest_order: Option<Instant>,
     /// Since when it has a batch that is not settled.
     unsettled: Option<Instant>,
@@ -43,8 +42,6 @@ struct Failing {
     /// The latest failure: of what, and why.
     component: &'static str,
     reason: String,
-    /// Since when it is open again.
-    opened: Option<Instant>,
     /// Another worker's claim, and since when.
     taken: Option<(u64, Instant)>,
     /// It was given up for that.
@@ -77,10 +74,10 @@ impl HeldLanes {
         let lane = HeldLane {
             claim,
             let_go: CancellationToken::new(),
-            was_failing: state.failing.contains_key(&claim.lane),
         };
         let entry = Entry {
             lane,
+            is_on_trial: state.failing.contains_key(&claim.lane),
             latest_order: None,
             unsettled: None,
         };
@@ -162,10 +159,6 @@ impl HeldLanes {
             entry.latest_order = Some(now);
             entry.unsettled = Some(now);
         }
-        // From now on only a settled batch shows that the lane can be served.
-        if let Some(failing) = state.failing.get_mut(&lane) {
-            failing.opened = None;
-        }
     }
 
     /// Notes that the batch is settled.
@@ -189,22 +182,22 @@ impl HeldLanes {
             since: unsettled.unwrap_or_else(Instant::now),
             component,
             reason: String::new(),
-            opened: None,
             taken: None,
             was_given_up: false,
         });
         failing.component = component;
         failing.reason = error_chain(error);
-        failing.opened = None;
         failing.taken = None;
     }
 
-    /// Whether it could not be served, and nothing has shown since that it can.
-    pub(crate) fn is_failing(&self, lane: Lane) -> bool {
-        self.state.lock().failing.contains_key(&lane)
+    /// Whether it is held without having shown yet that it can be served here again.
+    pub(crate) fn is_on_trial(&self, lane: Lane) -> bool {
+        let state = self.state.lock();
+        state.held.get(&lane).is_some_and(|entry| entry.is_on_trial)
     }
 
-    /// The same, if that component failed last.
+    /// Whether it could not be served because of that component, and nothing has shown since
+    /// that it can.
     pub(crate) fn is_failing_by(&self, lane: Lane, component: &str) -> bool {
         let state = self.state.lock();
         let failing = state.failing.get(&lane);
@@ -218,16 +211,12 @@ impl HeldLanes {
         failing.is_none_or(|failing| !std::mem::replace(&mut failing.was_given_up, true))
     }
 
-    /// Notes that the lane is open, which does not say yet that it can be served.
-    pub(crate) fn note_open(&self, lane: Lane) {
-        if let Some(failing) = self.state.lock().failing.get_mut(&lane) {
-            failing.opened = Some(Instant::now());
-        }
-    }
-
-    /// Notes that the lane can be served.
-    pub(crate) fn note_served(&self, lane: Lane) {
-        self.state.lock().failing.remove(&lane);
+    /// Notes that the lane can be served; whether that was in doubt.
+    pub(crate) fn note_served(&self, lane: Lane) -> bool {
+        let mut state = self.state.lock();
+        state.failing.remove(&lane);
+        let held = state.held.get_mut(&lane);
+        held.is_some_and(|entry| std::mem::take(&mut entry.is_on_trial))
     }
 
     /// Notes that a living worker, another one, has the lane.
@@ -246,11 +235,8 @@ impl HeldLanes {
     pub(crate) fn failing(&self) -> Option<(Lane, Duration, String)> {
         let mut state = self.state.lock();
         state.failing.retain(|_, failing| {
-            let is_served = |since: Option<Instant>, after: Duration| {
-                since.is_some_and(|since| since.elapsed() >= after)
-            };
-            !is_served(failing.opened, SERVED_AFTER)
-                && !is_served(failing.taken.map(|(_, at)| at), SERVED_BY_OTHERS_AFTER)
+            let taken = failing.taken;
+            taken.is_none_or(|(_, since)| since.elapsed() < SERVED_BY_OTHERS_AFTER)
         });
         let failing = state.failing.iter();
         let failing = failing.map(|(lane, it)| (it.since, *lane, it.reason.as_str()));
@@ -286,35 +272,34 @@ mod tests {
     use super::*;
 
     const MOMENT: Duration = Duration::from_millis(1);
+    const LONG: Duration = Duration::from_secs(9);
 
-    /// Failed once, and opened at once afterwards.
     fn failed() -> (HeldLanes, Lane) {
         let (held, lane) = (HeldLanes::default(), Lanes::new(1).unwrap().get(0).unwrap());
-        held.note_open(lane);
         held.note_failure(lane, "queue", &std::fmt::Error);
         (held, lane)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lane_fails_until_it_was_served_or_open_for_a_while() {
+    async fn a_lane_fails_until_it_was_served() {
         let (held, lane) = failed();
-        advance(SERVED_AFTER * 9).await;
+        advance(Duration::from_secs(30)).await;
         let (_, since, reason) = held.failing().unwrap();
-        assert_eq!(since, SERVED_AFTER * 9);
+        assert_eq!(since, Duration::from_secs(30));
         assert!(reason.contains("formatting"), "{reason}");
-        held.note_open(lane);
-        advance(SERVED_AFTER - MOMENT).await;
-        assert!(held.failing().is_some());
-        held.note_failure(lane, "queue", &std::fmt::Error);
-        advance(MOMENT).await;
-        assert!(held.failing().is_some(), "it is open no more");
-        held.note_open(lane);
-        advance(SERVED_AFTER).await;
+        assert!(!held.note_served(lane), "nobody has it");
         assert!(held.failing().is_none());
+    }
 
-        held.note_failure(lane, "queue", &std::fmt::Error);
-        held.note_served(lane);
-        assert!(held.failing().is_none());
+    #[test]
+    fn a_lane_that_failed_is_on_trial_until_it_was_served() {
+        let (held, lane) = failed();
+        assert!(!held.is_on_trial(lane), "nobody has it");
+        claimed(&held, lane);
+        assert!(held.is_on_trial(lane));
+        assert!(held.note_served(lane));
+        assert!(!held.is_on_trial(lane));
+        assert!(!held.note_served(lane), "that is no news");
     }
 
     fn claimed(held: &HeldLanes, lane: Lane) {
@@ -326,22 +311,20 @@ mod tests {
     async fn a_lane_whose_batch_gets_no_verdicts_is_not_served() {
         let (held, lane) = (HeldLanes::default(), Lanes::new(1).unwrap().get(0).unwrap());
         claimed(&held, lane);
-        held.note_open(lane);
         assert!(held.failing().is_none());
         held.note_batch(lane);
-        advance(SERVED_AFTER * 3).await;
+        advance(LONG).await;
         let (_, since, _) = held.failing().unwrap();
-        assert_eq!(since, SERVED_AFTER * 3);
+        assert_eq!(since, LONG);
         held.note_failure(lane, "ledger", &std::fmt::Error);
         held.remove(lane, None);
 
         // It is opened again, and the next attempt takes as long.
         claimed(&held, lane);
-        held.note_open(lane);
         held.note_batch(lane);
-        advance(SERVED_AFTER * 3).await;
+        advance(LONG).await;
         let (_, since, reason) = held.failing().unwrap();
-        assert_eq!(since, SERVED_AFTER * 6);
+        assert_eq!(since, LONG * 2);
         assert!(reason.contains("formatting"), "{reason}");
 
         held.note_served(lane);

@@ -53,8 +53,8 @@ impl Worker {
             if ended != Ended::ClaimLost {
                 self.give_back(held.claim).await;
             }
-            // At the level at which it was logged that the lane is owned.
-            if held.was_failing {
+            // At the level at which it was logged that the worker has it.
+            if self.held.is_on_trial(lane) {
                 debug!(queue.lane = %lane, "gave the lane up");
             } else {
                 info!(queue.lane = %lane, "gave the lane up");
@@ -79,17 +79,12 @@ impl Worker {
             };
             let error = match opened {
                 Ok(mut open) => {
-                    self.held.note_open(lane);
                     let mut has_worked = false;
-                    let since = Instant::now();
                     let outage = &mut queue.outage;
                     let served = self.serve(open.as_mut(), held, outage, &mut has_worked);
                     let served = served.await;
-                    // An idle lane shows by staying open that it can be served here.
-                    has_worked |= since.elapsed() >= PATIENCE;
                     open.close().await;
                     if has_worked {
-                        queue.outage.record_success();
                         failing_since = None;
                     }
                     match served {
@@ -114,20 +109,26 @@ impl Worker {
         }
     }
 
-    /// Serves an open lane, noting whether a batch was settled, which ends the outage.
+    /// Serves an open lane. The first settled batch shows that it can be served here, which ends
+    /// the outage; an idle lane shows it by staying open.
     async fn serve(
         &self,
         open: &mut dyn LaneConsumer,
         held: &HeldLane,
         outage: &mut Outage,
-        has_settled: &mut bool,
+        has_worked: &mut bool,
     ) -> Served {
+        let opened = Instant::now();
         loop {
             let batch = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Served::Ended(Ended::LetGo),
                 () = held.let_go.cancelled() => return Served::Ended(Ended::LetGo),
                 batch = open.next_batch(self.settings.batch_max) => batch,
+                () = sleep_until(opened + PATIENCE), if !*has_worked => {
+                    self.note_worked(held.claim, outage, has_worked);
+                    continue;
+                }
             };
             let batch = match batch {
                 Ok(batch) => batch,
@@ -142,12 +143,22 @@ impl Worker {
                 return Served::Failed(error);
             }
             self.held.note_settled(held.claim.lane);
-            if !*has_settled {
-                self.held.note_served(held.claim.lane);
-                outage.record_success();
-            }
-            *has_settled = true;
+            self.note_worked(held.claim, outage, has_worked);
             pace(started).await;
+        }
+    }
+
+    /// Notes, once, that the lane can be served here.
+    fn note_worked(&self, claim: Claim, outage: &mut Outage, has_worked: &mut bool) {
+        if !std::mem::replace(has_worked, true) {
+            outage.record_success();
+            self.note_served(claim);
+        }
+    }
+
+    fn note_served(&self, claim: Claim) {
+        if self.held.note_served(claim.lane) {
+            info!(queue.lane = %claim.lane, claim = claim.number, "owns the lane");
         }
     }
 
@@ -161,7 +172,7 @@ impl Worker {
             match self.desk.decide_orders(orders, Some(claim)).await {
                 Ok(decided) => {
                     if backoff.outage.failures() > 0 {
-                        self.held.note_served(claim.lane);
+                        self.note_served(claim);
                     }
                     backoff.outage.record_success();
                     self.log.note_all(&decided);
