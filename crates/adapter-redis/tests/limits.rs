@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use adapter_redis::{Redis, RedisConfig, RedisTokens};
 use domain::ports::Dependency;
-use limits::{Limit, SharedTokens, Subject};
+use limits::{Limit, SharedTokens, Subject, TokenStore, Want};
 use parking_lot::Mutex;
 use port_contracts::{LimitHarness, within};
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
@@ -102,20 +102,43 @@ async fn something_else_under_a_clients_key_is_overwritten() {
     server.tell(&["SET", "a:limits:limit:bob", "nonsense"]);
     let far = "9000000000000000";
     server.tell(&["SET", "a:limits:limit:eve", far]);
+    server.tell(&["SET", "a:limits:limit:zoe", "1"]);
     let limit = limit(&tokens(&server.url(), "a:", LONG).await, "2/h");
-    for user in ["ada", "bob"] {
+    for user in ["ada", "bob", "zoe"] {
         limit.take(Subject::User(user)).await.unwrap();
+        let left = server.tell(&["PTTL", &format!("a:limits:limit:{user}")]);
+        assert!(left.trim().parse::<i64>().unwrap() > 0, "{user}: {left}");
     }
     // A clock that was set back keeps nobody out for longer than a token takes.
     let refused = limit.take(Subject::User("eve")).await.unwrap_err();
     assert!(refused.retry_after() <= 1_800, "{refused:?}");
 }
 
+/// Some periods cannot be divided without a rest.
+#[tokio::test]
+async fn each_client_of_a_call_has_all_its_tokens_once() {
+    let tokens = RedisTokens::new(redis(&services::redis_url(), &own_prefix()));
+    let wants = (1..=200).map(|count| Want {
+        policy: "limit",
+        client: count.to_string(),
+        rate: format!("{count}/h").parse().unwrap(),
+        tokens: count,
+    });
+    let wants: Vec<_> = wants.collect();
+    for is_there in [true, false] {
+        let leases = tokens.lease(&wants).await.unwrap();
+        for (want, lease) in wants.iter().zip(leases) {
+            let wanted = if is_there { want.tokens } else { 0 };
+            assert_eq!(lease.tokens, wanted, "{want:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_key_expires() {
     let server = RedisServer::start().await;
     let redis = redis(&server.url(), "a:");
-    let limit = limit(&tokens(&server.url(), "a:", LONG).await, "1/m");
+    let limit = limit(&tokens(&server.url(), "a:", LONG).await, "1/h");
     limit.take(Subject::User("ada")).await.unwrap();
     redis.check().await.unwrap();
     let keys = server.tell(&["KEYS", "*"]);
@@ -123,8 +146,13 @@ async fn every_key_expires() {
     for key in keys.lines() {
         assert!(key.starts_with("a:"), "{key}");
         let left: i64 = server.tell(&["PTTL", key]).trim().parse().unwrap();
-        // The others last a second, and may be gone by now.
-        assert!(left == -2 || (1..=60_000).contains(&left), "{key}: {left}");
+        // The others last a second, and may be gone by now. A token takes an hour.
+        let least = if key.ends_with(":ada") { 1_800_000 } else { 1 };
+        let is_gone = least == 1 && left == -2;
+        assert!(
+            is_gone || (least..=3_600_000).contains(&left),
+            "{key}: {left}"
+        );
     }
 }
 

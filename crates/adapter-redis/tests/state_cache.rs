@@ -129,6 +129,29 @@ async fn a_frozen_server_is_not_waited_for_and_used_again() {
     assert_eq!(answer(&cache).await.state, Some(standing(3)));
 }
 
+/// It answers before the driver gives up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_server_is_not_waited_for() {
+    let server = RedisServer::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&server.url()))
+        .await
+        .unwrap();
+    let config = RedisConfig {
+        url: proxy.url(&server.url()),
+        prefix: "tests:".to_owned(),
+    };
+    let redis = Redis::new(&config).unwrap();
+    let patience = Duration::from_millis(40);
+    let cache: Arc<dyn StateCache> = Arc::new(RedisStateCache::new(redis, patience));
+    put(&cache, 3).await;
+    proxy.set(Weather::Distant(patience * 3));
+    // It waits for its next answer already, which is not late.
+    let _in_time = cache.get(&key()).await;
+    assert_eq!(cache.get(&key()).await, None);
+    proxy.set(Weather::Fair);
+    answer(&cache).await;
+}
+
 /// The peer is gone, and nothing says so: the connection is given up, not only what was asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_open_connection_is_replaced() {
@@ -168,6 +191,13 @@ async fn what_is_not_of_this_program_is_a_miss_and_is_replaced() {
     cache.raise(vec![standing(2)]).await;
     put(&cache, 3).await;
     assert_eq!(seq(&cache).await, Some(3));
+    server.tell(&["DEL", key]);
+    // That of another key is not told, either.
+    put(&cache, 3).await;
+    let value = server.tell(&["GET", key]);
+    server.tell(&["SET", "tests:show:b", value.trim()]);
+    let of_other = cache.get(&StateKey::Show(show_id("b"))).await;
+    assert_eq!(of_other.unwrap().state, None);
     server.tell(&["DEL", key]);
     // A value of another release counts by its number, and is never told.
     server.tell(&["SET", key, "99:7:whatever", "PX", "600000"]);

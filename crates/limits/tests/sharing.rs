@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(40);
 #[derive(Default)]
 struct Generous {
     is_down: AtomicBool,
-    hangs: AtomicBool,
+    takes: Mutex<Duration>,
     asked: Mutex<Vec<Vec<Want>>>,
 }
 
@@ -30,8 +30,9 @@ struct Generous {
 impl TokenStore for Generous {
     async fn lease(&self, wants: &[Want]) -> Result<Vec<Lease>, TokensUnavailable> {
         self.asked.lock().push(wants.to_vec());
-        if self.hangs.load(Ordering::Relaxed) {
-            sleep(PATIENCE * 25).await;
+        let takes = *self.takes.lock();
+        if !takes.is_zero() {
+            sleep(takes).await;
         }
         if self.is_down.load(Ordering::Relaxed) {
             return Err(TokensUnavailable("down".into()));
@@ -122,11 +123,89 @@ async fn a_store_that_fails_is_not_waited_for_again_until_it_answers() {
     limit.take(bob).await.unwrap();
 }
 
+/// Those who wait for their turn meanwhile do not make it fail again.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_asked_once_however_many_wait() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "3/h").await;
+    store.is_down.store(true, Ordering::Relaxed);
+    let users: Vec<_> = (0..1_000).map(|user| user.to_string()).collect();
+    let asking = users.iter().map(|user| limit.take(Subject::User(user)));
+    join_all(asking).await.into_iter().for_each(Result::unwrap);
+    assert_eq!(store.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_or_slow_at_the_start_is_not_asked() {
+    for takes in [Duration::ZERO, PATIENCE * 2] {
+        let store = Arc::new(Generous::default());
+        store.is_down.store(takes.is_zero(), Ordering::Relaxed);
+        *store.takes.lock() = takes;
+        let limit = limit(&store, "3/h").await;
+        // It is looked at all the time.
+        for _ in 0..3 {
+            let asked = limit.take(Subject::User("ada"));
+            asked.now_or_never().unwrap().unwrap();
+            sleep(Duration::from_secs(10)).await;
+        }
+        limit.take(Subject::User("ada")).await.unwrap_err();
+    }
+}
+
+/// Also one whose turn comes late.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_questions_of_others_and_for_an_answer() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "3/h").await;
+    *store.takes.lock() = PATIENCE * 3 / 4;
+    let late = async {
+        sleep(PATIENCE / 4).await;
+        let started = tokio::time::Instant::now();
+        limit.take(Subject::User("bob")).await.unwrap();
+        started.elapsed()
+    };
+    let (early, waited) = tokio::join!(limit.take(Subject::User("ada")), late);
+    early.unwrap();
+    // In simulated time, as below.
+    assert!(waited <= PATIENCE + Duration::from_millis(2), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_takes_nothing_out_of_the_store() {
+    let store = Arc::new(Generous::default());
+    let limit = limit(&store, "3/h").await;
+    limit.check(Subject::User("ada")).await.unwrap();
+    assert_eq!(store.asked.lock().concat()[0].tokens, 0);
+}
+
+/// Says that there is nothing, for ever.
+struct Wrong;
+
+#[async_trait]
+impl TokenStore for Wrong {
+    async fn lease(&self, wants: &[Want]) -> Result<Vec<Lease>, TokensUnavailable> {
+        let nothing = Lease {
+            tokens: 0,
+            next_in: Duration::MAX,
+        };
+        Ok(vec![nothing; wants.len()])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_wrong_keeps_nobody_out_for_longer_than_a_token_takes() {
+    let tokens = Arc::new(SharedTokens::start(Arc::new(Wrong), PATIENCE).await);
+    let rate = "2/h".parse().unwrap();
+    let limit = Arc::new(Limit::new("limit", rate, Some(&tokens)));
+    let refused = limit.take(Subject::User("ada")).await.unwrap_err();
+    assert_eq!(refused.retry_after(), 1_800);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_long_for_a_store_that_hangs() {
     let store = Arc::new(Generous::default());
     let limit = limit(&store, "3/h").await;
-    store.hangs.store(true, Ordering::Relaxed);
+    *store.takes.lock() = PATIENCE * 25;
     let started = tokio::time::Instant::now();
     let asking = (0..50).map(|user| {
         let user = user.to_string();
