@@ -18,7 +18,6 @@ use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use socket2::{Domain, SockRef, Socket, Type};
-use tokio::runtime::Handle;
 use tokio_util::either::Either;
 
 use crate::admission::Admission;
@@ -109,7 +108,11 @@ pub fn serve(
         let (parts, policy) = (parts.clone(), Arc::clone(policy));
         move || {
             let rules = match acceptor {
-                None => Rules::of_http(&policy, https.map(|https| https.port())),
+                None => {
+                    // Of all threads: each serves plain HTTP.
+                    parts.process.note_thread();
+                    Rules::of_http(&policy, https.map(|https| https.port()))
+                }
                 Some(_) => Rules::of_https(&policy),
             };
             parts.clone().thread(acceptor.clone(), rules)
@@ -189,12 +192,6 @@ impl Parts {
         } = self;
         let limits = Arc::clone(&process.limits);
         let counts = Arc::clone(&process);
-        // A thread that serves HTTPS serves plain HTTP, too.
-        if acceptor.is_none()
-            && let Ok(thread) = Handle::try_current()
-        {
-            process.threads.lock().push(thread.metrics());
-        }
         let process = Process::new(process);
         let watched = process.clone();
         let rules = Rc::new(rules);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use domain::use_cases::BoxOffice;
 use parking_lot::Mutex;
-use tokio::runtime::RuntimeMetrics;
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::time::sleep;
 
 use crate::client_limits::ClientLimits;
@@ -33,7 +33,7 @@ pub struct ProcessState {
     pub limits: Arc<ClientLimits>,
     /// What was answered.
     pub requests: RequestCounts,
-    pub(crate) threads: Mutex<Vec<RuntimeMetrics>>,
+    threads: Mutex<Vec<RuntimeMetrics>>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
     pub(crate) refusals: Refusals,
@@ -51,6 +51,13 @@ impl ProcessState {
             health,
             failures: FailureLog::default(),
             refusals: Refusals::default(),
+        }
+    }
+
+    /// Takes note of the runtime of this thread, which serves.
+    pub(crate) fn note_thread(&self) {
+        if let Ok(runtime) = Handle::try_current() {
+            self.threads.lock().push(runtime.metrics());
         }
     }
 

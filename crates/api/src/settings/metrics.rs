@@ -5,15 +5,21 @@ use std::net::SocketAddr;
 use fields::{Fields, Value, text, whole};
 
 use super::reader::setting;
-use super::server::host;
+use super::server::{ServerSettings, host};
+use super::tls::TlsSettings;
 
-/// Where metrics are read; `None` in it if nowhere. `taken` are ports of the same process.
+/// Where metrics are read; `None` in it if nowhere. The others are served by the same process.
 pub(super) fn read(
     fields: &mut Fields<'_, '_>,
-    taken: [(&'static str, Option<u16>); 2],
+    http: Option<&ServerSettings>,
+    https: Option<&TlsSettings>,
 ) -> Option<Option<SocketAddr>> {
     let host = setting(fields, "metrics.host", text(host));
     let port = setting(fields, "metrics.port", port);
+    let taken = [
+        ("server.port", http.map(|http| http.port)),
+        ("tls.port", https.map(|https| https.port)),
+    ];
     let same = taken.into_iter().find(|(_, taken)| {
         let taken = taken.filter(|taken| *taken != 0);
         taken.is_some() && Some(taken) == port

@@ -289,11 +289,8 @@ fn read(
 ) -> Option<Settings> {
     let server = server::read(fields);
     let tls = tls::read(fields, server.as_ref().map(|server| server.port));
-    let ports = [
-        ("server.port", server.as_ref().map(|server| server.port)),
-        ("tls.port", tls_port(tls.as_ref())),
-    ];
-    let metrics = metrics::read(fields, ports);
+    let https = tls.as_ref().and_then(|(tls, _)| tls.as_ref());
+    let metrics = metrics::read(fields, server.as_ref(), https);
     let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
@@ -362,12 +359,6 @@ fn read(
         max_clock_skew: max_clock_skew?,
         ignored_variables,
     })
-}
-
-/// Where HTTPS is served.
-fn tls_port(tls: Option<&(Option<TlsSettings>, bool)>) -> Option<u16> {
-    let (tls, _) = tls?;
-    tls.as_ref().map(|tls| tls.port)
 }
 
 /// What is wrong with a key that is none of those that are `known`, and which was meant.

@@ -66,15 +66,28 @@ async fn measured(more: &[(&str, &str)]) -> TestService {
     TestService::with(Role::All, &variables).await
 }
 
+fn assert_has_all(scraped: &Scraped) {
+    for name in NAMES {
+        // Only what is limited can be hit.
+        let limit = [("limit", "wrong_ids_per_address")];
+        let labels: &[_] = if name == "tickets_limits_hit_total" {
+            &limit
+        } else {
+            &[]
+        };
+        assert!(!scraped.all(name, labels).is_empty(), "{name}");
+    }
+}
+
 /// Nothing waits any more.
 fn is_decided(scraped: &Scraped) -> bool {
     scraped.sum("tickets_waiting_orders", &[]) == 0.0
         && scraped.sum("tickets_oldest_undecided_seconds", &[]) == 0.0
 }
 
-#[tokio::test]
-async fn a_sale_is_told_as_its_clients_saw_it() {
-    let service = measured(&[]).await;
+/// Sells two seats to more who want one, and says how many orders were accepted. One was replayed,
+/// one was not valid, and the gate refused one.
+async fn sell(service: &TestService) -> f64 {
     let club = json!({"id": "club", "title": "Club", "capacity": 2, "max_per_user": 9});
     service.create_show(club).await;
     let mut accepted = 0;
@@ -91,7 +104,7 @@ async fn a_sale_is_told_as_its_clients_saw_it() {
         .order(json!({}))
         .await
         .assert_problem(422, "invalid_fields");
-    Scraped::when(&service, |scraped| {
+    Scraped::when(service, |scraped| {
         scraped.sum("tickets_closed_gates", &[]) == 1.0
     })
     .await;
@@ -102,8 +115,13 @@ async fn a_sale_is_told_as_its_clients_saw_it() {
         unkeyed = service.order(order()).await;
     }
     unkeyed.assert_problem(409, "sold_out");
+    f64::from(accepted)
+}
 
-    let accepted = f64::from(accepted);
+#[tokio::test]
+async fn a_sale_is_told_as_its_clients_saw_it() {
+    let service = measured(&[]).await;
+    let accepted = sell(&service).await;
     let scraped = Scraped::when(&service, |scraped| {
         let decisions = scraped.sum("tickets_decisions_total", &[]);
         decisions == accepted && is_decided(scraped)
@@ -147,16 +165,7 @@ async fn a_sale_is_told_as_its_clients_saw_it() {
     let ordering = [("route", "/tickets"), ("method", "POST")];
     let timed = scraped.sum("tickets_http_request_seconds_count", &ordering);
     assert_eq!(timed, accepted + 3.0);
-    for name in NAMES {
-        // Only what is limited can be hit.
-        let limit = [("limit", "wrong_ids_per_address")];
-        let labels: &[_] = if name == "tickets_limits_hit_total" {
-            &limit
-        } else {
-            &[]
-        };
-        assert!(!scraped.all(name, labels).is_empty(), "{name}");
-    }
+    assert_has_all(&scraped);
     for name in ["process_resident_memory_bytes", "process_open_fds"] {
         assert!(scraped.sum(name, &[]) > 0.0, "{name}");
     }
