@@ -10,7 +10,8 @@ use redis::Script;
 
 use crate::connection::Redis;
 
-/// Keys are `limits:<policy>:<client>`.
+/// Keys are `limits:<policy>:<rate>:<client>`: what one rate has taken means nothing to another, so
+/// processes with other rates, and a process that was started with another one, count anew.
 pub struct RedisTokens {
     redis: Redis,
     lease: Script,
@@ -36,8 +37,9 @@ impl TokenStore for RedisTokens {
         let mut call = self.lease.prepare_invoke();
         call.arg(number);
         for want in wants {
-            let name = format!("limits:{}:{}", want.policy, want.client);
-            let (count, period) = (want.rate.count(), want.rate.period().as_secs());
+            let rate = want.rate;
+            let name = format!("limits:{}:{rate}:{}", want.policy, want.client);
+            let (count, period) = (rate.count(), rate.period().as_secs());
             call.key(self.redis.key(&name));
             call.arg(period * 1_000_000);
             call.arg(count.get()).arg(want.tokens);

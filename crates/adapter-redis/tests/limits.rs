@@ -95,20 +95,58 @@ async fn portions_cost_a_client_a_twentieth_for_each_process_at_most() {
     assert!((170..=200).contains(&taken), "{taken}");
 }
 
+/// A limit that was loosened counts at once, and one of another process stays as it is.
+#[tokio::test]
+async fn other_rates_are_counted_apart() {
+    let (url, prefix) = (services::redis_url(), own_prefix());
+    let tokens = tokens(&url, &prefix, LONG).await;
+    let strict = limit(&tokens, "5/h");
+    assert_eq!(taken(&[strict], 9).await, 5);
+    let loose = limit(&tokens, "100/s");
+    assert_eq!(taken(&[loose], 20).await, 20);
+    let strict = limit(&tokens, "5/h");
+    assert_eq!(taken(&[strict], 1).await, 0);
+}
+
+/// What else is there for other clients counts, too.
 #[tokio::test]
 async fn something_else_under_a_clients_key_is_overwritten() {
     let server = RedisServer::start().await;
-    server.tell(&["LPUSH", "a:limits:limit:ada", "x"]);
-    server.tell(&["SET", "a:limits:limit:bob", "nonsense"]);
-    let far = "9000000000000000";
-    server.tell(&["SET", "a:limits:limit:eve", far]);
     let limit = limit(&tokens(&server.url(), "a:", LONG).await, "2/h");
-    for user in ["ada", "bob"] {
-        limit.take(Subject::User(user)).await.unwrap();
+    server.tell(&["LPUSH", "a:limits:limit:2/h:list", "x"]);
+    let texts = [
+        "nonsense", "nan", "-nan", "inf", "-inf", "1e999", "-5", "0x10",
+    ];
+    for text in texts {
+        server.tell(&["SET", &format!("a:limits:limit:2/h:{text}"), text]);
     }
-    // A clock that was set back keeps nobody out for longer than a token takes.
-    let refused = limit.take(Subject::User("eve")).await.unwrap_err();
-    assert!(refused.retry_after() <= 1_800, "{refused:?}");
+    for user in texts.iter().chain(&["list"]) {
+        limit.take(Subject::User(user)).await.unwrap();
+        let key = format!("a:limits:limit:2/h:{user}");
+        let left: i64 = server.tell(&["PTTL", &key]).trim().parse().unwrap();
+        assert!((1..=3_600_000).contains(&left), "{key}: {left}");
+    }
+}
+
+/// As after the server's clock was set back: a client waits for its next token, and no longer.
+#[tokio::test]
+async fn a_time_that_is_too_late_is_corrected_at_once() {
+    let server = RedisServer::start().await;
+    for late in ["9000000000000000", "9e300"] {
+        let tokens = tokens(&server.url(), "a:", LONG).await;
+        let limit = limit(&tokens, "10/s");
+        let key = "a:limits:limit:10/s:ada";
+        server.tell(&["SET", key, late]);
+        limit.take(Subject::User("ada")).await.unwrap_err();
+        let left: i64 = server.tell(&["PTTL", key]).trim().parse().unwrap();
+        assert!(left <= 1_000 && left != -1, "{left}");
+        let token = async {
+            while limit.take(Subject::User("ada")).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within("a token", token).await;
+    }
 }
 
 #[tokio::test]
@@ -119,7 +157,7 @@ async fn every_key_expires() {
     limit.take(Subject::User("ada")).await.unwrap();
     redis.check().await.unwrap();
     let keys = server.tell(&["KEYS", "*"]);
-    assert!(keys.contains("a:limits:limit:ada"), "{keys}");
+    assert!(keys.contains("a:limits:limit:1/m:ada"), "{keys}");
     for key in keys.lines() {
         assert!(key.starts_with("a:"), "{key}");
         let left: i64 = server.tell(&["PTTL", key]).trim().parse().unwrap();
