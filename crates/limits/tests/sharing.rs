@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(40);
 struct Generous {
     is_down: AtomicBool,
     hangs: AtomicBool,
+    /// How long each answer takes.
+    distance: Mutex<Duration>,
     asked: Mutex<Vec<Vec<Want>>>,
 }
 
@@ -36,6 +38,8 @@ impl TokenStore for Generous {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(TokensUnavailable("down".into()));
         }
+        let distance = *self.distance.lock();
+        sleep(distance).await;
         tokio::task::yield_now().await;
         let leases = wants.iter().map(|want| Lease {
             tokens: want.tokens,
@@ -45,11 +49,15 @@ impl TokenStore for Generous {
     }
 }
 
-async fn limit(store: &Arc<Generous>, rate: &str) -> Arc<Limit> {
-    let tokens = SharedTokens::start(store.clone(), PATIENCE).await;
+async fn sharing(store: &Arc<Generous>, rate: &str) -> (Arc<Limit>, Arc<SharedTokens>) {
+    let tokens = Arc::new(SharedTokens::start(store.clone(), PATIENCE).await);
     store.asked.lock().clear();
-    let limit = Limit::new("limit", rate.parse().unwrap(), Some(&Arc::new(tokens)));
-    Arc::new(limit)
+    let limit = Limit::new("limit", rate.parse().unwrap(), Some(&tokens));
+    (Arc::new(limit), tokens)
+}
+
+async fn limit(store: &Arc<Generous>, rate: &str) -> Arc<Limit> {
+    sharing(store, rate).await.0
 }
 
 impl Generous {
@@ -103,11 +111,13 @@ async fn a_store_that_forgets_everything_gives_a_client_no_more_than_the_limit_o
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_is_not_waited_for_again_until_it_answers() {
     let store = Arc::new(Generous::default());
-    let limit = limit(&store, "3/h").await;
+    let (limit, tokens) = sharing(&store, "3/h").await;
     let ada = Subject::User("ada");
     limit.take(ada).await.unwrap();
+    assert_eq!(tokens.failure(), None);
     store.is_down.store(true, Ordering::Relaxed);
     limit.take(ada).await.unwrap();
+    assert!(tokens.failure().unwrap().ends_with(": down"));
     let calls = store.calls();
     // It has been counted all the time. Nobody waits.
     limit.take(ada).now_or_never().unwrap().unwrap();
@@ -120,6 +130,41 @@ async fn a_store_that_fails_is_not_waited_for_again_until_it_answers() {
     let bob = Subject::User("bob");
     assert!(limit.take(bob).now_or_never().is_none());
     limit.take(bob).await.unwrap();
+    assert_eq!(tokens.failure(), None);
+}
+
+/// Those who ask while a call is under way wait for two: each call has its own time.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_in_time_is_asked_for_everybody() {
+    let store = Arc::new(Generous::default());
+    let (limit, tokens) = sharing(&store, "3/h").await;
+    *store.distance.lock() = PATIENCE * 9 / 10;
+    let mut asking = Vec::new();
+    for user in 0..50 {
+        let user = user.to_string();
+        asking.push(tokio::spawn(limit.take(Subject::User(&user))));
+        sleep(PATIENCE / 10).await;
+    }
+    for asked in asking {
+        asked.await.unwrap().unwrap();
+    }
+    assert_eq!(tokens.failure(), None);
+    assert_eq!(store.asked.lock().concat().len(), 50);
+}
+
+/// What nobody answers is decided here, and that is said.
+#[tokio::test(start_paused = true)]
+async fn more_clients_than_the_store_can_answer_for_are_a_failure_of_it() {
+    let store = Arc::new(Generous::default());
+    let (limit, tokens) = sharing(&store, "3/h").await;
+    *store.distance.lock() = PATIENCE * 9 / 10;
+    let asking = (0..2_000).map(|user| {
+        let user = user.to_string();
+        limit.take(Subject::User(&user))
+    });
+    join_all(asking).await.into_iter().for_each(Result::unwrap);
+    let failure = tokens.failure().unwrap();
+    assert!(failure.contains("took longer than 80ms"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

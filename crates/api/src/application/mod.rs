@@ -31,7 +31,7 @@ use crate::open_files::OpenFiles;
 use crate::settings::{AuthSettings, LimitStore, Settings};
 use crate::{telemetry, wiring};
 
-/// No request waits longer for what processes share. Redis answers in less than a tenth of it.
+/// No call for what processes share takes longer. Redis answers in less than a tenth of it.
 const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Everything built, not yet running.
