@@ -27,8 +27,13 @@ local time = redis.call('TIME')
 local left = tonumber(ARGV[3]) - time[1] * 1000 - math.floor(time[2] / 1000)
 if left <= 0 then return 0 end
 local held = redis.pcall('GET', KEYS[1])
-local version = type(held) == 'string' and string.match(held, '^%d+:(%d+):')
-if version and tonumber(version) >= tonumber(ARGV[1]) then return 0 end
+local version = type(held) == 'string' and tonumber(string.match(held, '^%d+:(%d+):'))
+local lasts = redis.call('PTTL', KEYS[1])
+-- What would last for ever was not put here.
+if version and lasts >= 0 then
+    local new = tonumber(ARGV[1])
+    if version > new or (version == new and lasts <= left) then return 0 end
+end
 local done = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', left)
 return done.err and -1 or 1
 ";
@@ -169,15 +174,23 @@ impl Server {
         });
     }
 
-    /// The time, and the value of a key.
-    async fn look_up(&self, key: &str) -> RedisResult<(CacheInstant, Option<Vec<u8>>)> {
+    /// The time, the value of a key, and when that ends.
+    async fn look_up(
+        &self,
+        key: &str,
+    ) -> RedisResult<(CacheInstant, Option<Vec<u8>>, CacheInstant)> {
+        let key = self.redis.key(key);
         let mut asking = redis::pipe();
         // MGET has nothing to say of what is no text, where GET fails.
-        asking.cmd("TIME").cmd("MGET").arg(self.redis.key(key));
+        asking.cmd("TIME").cmd("MGET").arg(&key);
+        asking.cmd("PTTL").arg(&key);
         let answer = asking.query_async(&mut self.redis.clone()).await?;
-        let ((seconds, micros), [value]): ((u64, u64), [Option<Vec<u8>>; 1]) = answer;
+        let ((seconds, micros), [value], left): ((u64, u64), [Option<Vec<u8>>; 1], i64) = answer;
         let now = seconds.saturating_mul(1_000_000).saturating_add(micros);
-        Ok((CacheInstant(now), value))
+        // Both clocks are cut to milliseconds. A negative time is that of what never ends.
+        let left = u64::try_from(left).map_or(Duration::MAX, Duration::from_millis);
+        let until = CacheInstant(now - now % 1_000).plus(left);
+        Ok((CacheInstant(now), value, until))
     }
 }
 
@@ -185,10 +198,14 @@ impl Server {
 impl StateCache for RedisStateCache {
     async fn get(&self, key: &StateKey) -> Option<Cached> {
         let name = name(key);
-        let (asked_at, value) = self.server.ask(self.server.look_up(&name)).await?;
+        let (asked_at, value, until) = self.server.ask(self.server.look_up(&name)).await?;
         let state = value.and_then(|value| state_value::decode(&value));
         let state = state.filter(|state| state.key() == *key);
-        Some(Cached { asked_at, state })
+        Some(Cached {
+            asked_at,
+            state,
+            until,
+        })
     }
 
     async fn put(&self, state: State, until: CacheInstant) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_redis::{Redis, RedisConfig, RedisStateCache};
-use domain::ports::{Cached, State, StateCache, StateKey};
+use domain::ports::{CacheInstant, Cached, State, StateCache, StateKey};
 use domain::show::ShowStanding;
 use port_contracts::fixtures::{seats, show, show_id};
 use port_contracts::{StateCacheHarness, promised, within};
@@ -208,4 +208,17 @@ async fn every_key_ends_by_itself() {
         .parse()
         .unwrap();
     assert!((1..=600_000).contains(&left), "{left}");
+}
+
+/// What lasts for ever was put by somebody else; readers learn when it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_is_said_and_replaced_whatever_its_number() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url());
+    put(&cache, 9).await;
+    server.tell(&["PERSIST", "tests:show:a"]);
+    assert_eq!(answer(&cache).await.until, CacheInstant(u64::MAX));
+    put(&cache, 3).await;
+    assert_eq!(seq(&cache).await, Some(3));
+    assert_ne!(server.tell(&["PTTL", "tests:show:a"]).trim(), "-1");
 }
