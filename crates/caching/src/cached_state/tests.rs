@@ -541,6 +541,18 @@ async fn an_erased_user_is_told_no_longer_than_a_final_ticket_is_kept() {
     assert_eq!(told(&process, &expired).await, Some(anonymous));
 }
 
+/// Numbers come from a broker and a cache, too, and are not trusted.
+#[tokio::test(start_paused = true)]
+async fn the_highest_numbers_are_no_fault() {
+    let (store, _, [process, _]) = two_processes();
+    store.save_show(&standing(9, u64::MAX));
+    told_show(&process).await;
+    let expired = changed(&reserved(), Status::Expired);
+    store.save(&expired);
+    assert_eq!(told(&process, &expired).await, Some(expired));
+    assert_eq!(told_show(&process).await, Some(standing(9, u64::MAX)));
+}
+
 /// One ticket is changed again and again, through either process or behind their backs, while
 /// both read it over a cache that is late, forgetful and away. What is changed is heard late, or
 /// never.
