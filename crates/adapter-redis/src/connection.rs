@@ -108,6 +108,16 @@ impl Redis {
     }
 }
 
+/// What an error says, in one sentence: its source repeats it, and of what is no Redis the driver
+/// only quotes bytes.
+pub(crate) fn sentence(error: &RedisError) -> String {
+    let text = error.to_string();
+    if error.kind() == ErrorKind::Parse || text.contains("Unexpected `") {
+        return "what answers there is no Redis".to_owned();
+    }
+    text.lines().collect::<Vec<_>>().join(" ")
+}
+
 /// Whether Redis has refused the command, and the connection is as good as before.
 fn is_of_the_command(error: &RedisError) -> bool {
     matches!(
@@ -172,9 +182,11 @@ impl Dependency for Redis {
         let mut write = redis::cmd("SET");
         write.arg(self.key("probe")).arg(1).arg("PX").arg(1_000);
         let written = write.query_async::<()>(&mut self.clone()).await;
-        written.map_err(|error| DependencyDown {
-            reason: format!("{error}; the service goes on without it"),
-            source: Some(error.into()),
-        })
+        written.map_err(|error| without_it(&sentence(&error)))
     }
+}
+
+/// What readiness says of it.
+pub(crate) fn without_it(reason: &str) -> DependencyDown {
+    DependencyDown::because(format!("{reason}; the service goes on without it"))
 }

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{CacheInstant, Cached, State, StateCache, StateKey};
+use domain::ports::{
+    CacheInstant, Cached, Dependency, DependencyDown, State, StateCache, StateKey,
+};
 use parking_lot::Mutex;
 use redis::{RedisResult, Script};
 use runtime::Outage;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::connection::Redis;
+use crate::connection::{Redis, sentence, without_it};
 use crate::state_value;
 
 /// Before a Redis that failed is asked again.
@@ -64,6 +66,8 @@ struct Server {
     /// The longest that a caller waits.
     patience: Duration,
     is_away: AtomicBool,
+    /// Why it is.
+    failure: Mutex<Option<String>>,
     outage: Mutex<Outage>,
     /// It answers, and takes nothing.
     refusals: Mutex<Outage>,
@@ -73,6 +77,11 @@ struct Server {
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {0:?} (cache.timeout_ms)")]
 struct TooSlow(Duration);
+
+/// It failed, in the words of [`sentence`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(String);
 
 /// It takes no writes.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +100,7 @@ impl RedisStateCache {
                 redis,
                 patience,
                 is_away: AtomicBool::new(false),
+                failure: Mutex::default(),
                 outage: Mutex::new(Outage::of("cache")),
                 refusals: Mutex::new(Outage::of("cache: writing")),
             }),
@@ -100,13 +110,13 @@ impl RedisStateCache {
     }
 
     async fn write(&self, script: &Script, state: &State, until: Option<CacheInstant>) {
-        let mut call = script.key(self.server.redis.key(&name(&state.key())));
-        call.arg(state.version()).arg(state_value::encode(state));
-        if let Some(CacheInstant(micros)) = until {
-            call.arg(micros / 1_000);
-        }
         let mut redis = self.server.redis.clone();
         let writing = async {
+            let mut call = script.key(redis.key(&name(&state.key())));
+            call.arg(state.version()).arg(state_value::encode(state));
+            if let Some(CacheInstant(micros)) = until {
+                call.arg(micros / 1_000);
+            }
             match call.invoke_async(&mut redis).await {
                 // It answers.
                 Err(error) if error.code().is_some() => Ok(REFUSED),
@@ -139,7 +149,7 @@ impl Server {
         match timeout(self.patience, asking).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
-                self.go_without(&error);
+                self.go_without(&Failed(sentence(&error)));
                 None
             }
             Err(_) => {
@@ -154,6 +164,7 @@ impl Server {
         if self.is_away.swap(true, Ordering::Relaxed) {
             return;
         }
+        *self.failure.lock() = Some(error.to_string());
         self.outage.lock().record_failure(error);
         let server = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -167,6 +178,7 @@ impl Server {
                 // half open.
                 if server.look_up(PROBE).await.is_ok() && asked_at.elapsed() < server.patience {
                     server.outage.lock().record_success();
+                    *server.failure.lock() = None;
                     server.is_away.store(false, Ordering::Relaxed);
                     return;
                 }
@@ -216,5 +228,27 @@ impl StateCache for RedisStateCache {
         for state in states {
             self.write(&self.raise, &state, None).await;
         }
+    }
+}
+
+/// Whether Redis takes writes, and nothing that readers asked it for has failed since it last
+/// worked.
+#[async_trait]
+impl Dependency for RedisStateCache {
+    fn name(&self) -> &'static str {
+        self.server.redis.name()
+    }
+
+    async fn check(&self) -> Result<(), DependencyDown> {
+        self.server.redis.check().await?;
+        let failure = self.server.failure.lock().clone();
+        if let Some(failure) = failure {
+            let reason = format!("nothing is read from the cache: {failure}");
+            return Err(without_it(&reason));
+        }
+        if self.server.refusals.lock().failures() > 0 {
+            return Err(without_it(&format!("nothing is cached: {Refused}")));
+        }
+        Ok(())
     }
 }

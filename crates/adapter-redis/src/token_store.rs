@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use limits::{Lease, TokenStore, TokensUnavailable, Want};
 use redis::Script;
 
-use crate::connection::Redis;
+use crate::connection::{Redis, sentence};
 
 /// Keys are `limits:<policy>:<rate>:<client>`: what one rate has taken means nothing to another, so
 /// processes with other rates, and a process that was started with another one, count anew.
@@ -45,7 +45,7 @@ impl TokenStore for RedisTokens {
             call.arg(count.get()).arg(want.tokens);
         }
         let answer = call.invoke_async::<Vec<u64>>(&mut self.redis.clone()).await;
-        let answer = answer.map_err(unavailable)?;
+        let answer = answer.map_err(|error| unavailable(sentence(&error)))?;
         read(number, wants.len(), &answer).ok_or_else(|| {
             // Whatever answers here does not answer what was asked.
             self.redis.reconnect();

@@ -424,3 +424,37 @@ async fn a_wrong_password_is_said_without_it_and_may_become_the_right_one() {
     server.tell(&["CONFIG", "SET", "requirepass", "hunter2"]);
     redis.check().await.unwrap();
 }
+
+/// One sentence each, which names what is wrong once.
+#[tokio::test]
+async fn what_fails_is_said_in_one_sentence() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let _gone = client
+                .unwrap()
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let url = format!("redis://{address}");
+    let (log, _guard) = Log::start();
+    let web = redis(&url, "a:");
+    for _ in 0..3 {
+        let down = web.check().await.unwrap_err();
+        assert!(!down.reason.contains(['\n', '`']), "{down}");
+        assert!(down.reason.contains("no Redis"), "{down}");
+    }
+    let store = RedisServer::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&store.url())).await.unwrap();
+    let url = proxy.url(&store.url());
+    proxy.set(Weather::Stalled);
+    let shared = tokens(&url, "a:", LONG).await;
+    assert!(
+        shared
+            .failure()
+            .unwrap()
+            .ends_with("as it should: timed out")
+    );
+    assert_eq!(log.count("timed out: timed out"), 0);
+}

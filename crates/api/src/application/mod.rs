@@ -3,6 +3,7 @@
 mod ground;
 mod guarding;
 mod preparation;
+mod redis_in_use;
 mod role;
 mod running;
 mod sides;
@@ -25,6 +26,7 @@ use worker::{Heard, LaneWatch, Worker};
 pub use self::role::Role;
 
 use self::ground::Ground;
+use self::redis_in_use::RedisInUse;
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
@@ -122,7 +124,10 @@ impl Application {
             _ => None,
         };
         // Every order is taken and decided without it.
-        of_others.extend(redis.as_ref().map(|redis| Arc::clone(&redis.dependency)));
+        of_others.extend(redis.as_ref().map(|redis| -> Arc<dyn Dependency> {
+            let (server, tokens) = (Arc::clone(&redis.dependency), tokens.clone());
+            Arc::new(RedisInUse { server, tokens })
+        }));
         // Who only takes orders can go on with that while others do not decide.
         if role.decides() {
             needed.push(watch.clone());

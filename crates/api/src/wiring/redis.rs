@@ -21,10 +21,11 @@ impl RedisSettings {
             prefix: self.prefix.clone(),
         };
         let redis = Redis::new(&config).context("redis.url")?;
+        let state_cache = Arc::new(RedisStateCache::new(redis.clone(), cache_timeout));
         Ok(RedisPorts {
-            tokens: Arc::new(RedisTokens::new(redis.clone())),
-            state_cache: Arc::new(RedisStateCache::new(redis.clone(), cache_timeout)),
-            dependency: Arc::new(redis),
+            tokens: Arc::new(RedisTokens::new(redis)),
+            dependency: state_cache.clone(),
+            state_cache,
         })
     }
 }
