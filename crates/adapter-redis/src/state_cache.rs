@@ -112,7 +112,7 @@ impl RedisStateCache {
     async fn write(&self, script: &Script, state: &State, until: Option<CacheInstant>) {
         let mut redis = self.server.redis.clone();
         let writing = async {
-            let mut call = script.key(redis.key(&name(&state.key())));
+            let mut call = script.key(redis.key(&name(&state.key())).await?);
             call.arg(state.version()).arg(state_value::encode(state));
             if let Some(CacheInstant(micros)) = until {
                 call.arg(micros / 1_000);
@@ -191,7 +191,7 @@ impl Server {
         &self,
         key: &str,
     ) -> RedisResult<(CacheInstant, Option<Vec<u8>>, CacheInstant)> {
-        let key = self.redis.key(key);
+        let key = self.redis.key(key).await?;
         let mut asking = redis::pipe();
         // MGET has nothing to say of what is no text, where GET fails.
         asking.cmd("TIME").cmd("MGET").arg(&key);

@@ -40,7 +40,8 @@ impl TokenStore for RedisTokens {
             let rate = want.rate;
             let name = format!("limits:{}:{rate}:{}", want.policy, want.client);
             let (count, period) = (rate.count(), rate.period().as_secs());
-            call.key(self.redis.key(&name));
+            let key = self.redis.key(&name).await;
+            call.key(key.map_err(|error| unavailable(sentence(&error)))?);
             call.arg(period * 1_000_000);
             call.arg(count.get()).arg(want.tokens);
         }

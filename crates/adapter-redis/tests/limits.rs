@@ -27,7 +27,8 @@ const LONG: Duration = Duration::from_secs(5);
 
 fn redis(url: &str, prefix: &str) -> Redis {
     let (url, prefix) = (url.to_owned(), prefix.to_owned());
-    Redis::new(&RedisConfig { url, prefix }).unwrap()
+    let store = None;
+    Redis::new(&RedisConfig { url, prefix, store }).unwrap()
 }
 
 /// What one process has.

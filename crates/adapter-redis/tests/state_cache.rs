@@ -28,6 +28,7 @@ fn patient(url: &str, patience: Duration) -> RedisStateCache {
     let config = RedisConfig {
         url: url.to_owned(),
         prefix: "tests:".to_owned(),
+        store: None,
     };
     RedisStateCache::new(Redis::new(&config).unwrap(), patience)
 }

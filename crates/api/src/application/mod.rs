@@ -20,12 +20,14 @@ use http_api::{
     Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
 };
 use limits::SharedTokens;
+use tokio::time::timeout;
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
 pub use self::role::Role;
 
 use self::ground::Ground;
+use self::preparation::Preparation;
 use self::redis_in_use::RedisInUse;
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
@@ -114,9 +116,16 @@ impl Application {
         // It concerns all processes, and stopping all of them would help nobody.
         let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
         let redis = match &settings.redis {
-            Some(redis) if role.accepts() => Some(redis.connect(settings.cache.timeout)?),
+            Some(redis) if role.accepts() => {
+                let identity = ground.store.identity.clone();
+                Some(redis.connect(settings.cache.timeout, identity)?)
+            }
             _ => None,
         };
+        if let Some(redis) = &redis {
+            // So that it is connected, and the deployment known, when the first request comes.
+            let _at_once = timeout(Preparation::AT_ONCE, redis.dependency.check()).await;
+        }
         let tokens = match &redis {
             Some(redis) if settings.limit_store == LimitStore::Redis => Some(Arc::new(
                 SharedTokens::start(Arc::clone(&redis.tokens), PATIENCE).await,
