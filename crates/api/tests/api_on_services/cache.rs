@@ -213,6 +213,20 @@ async fn a_change_that_redis_was_not_told_is_seen_all_the_same() {
     }
 }
 
+/// Each has a show of that name. Both have the same prefix.
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_on_one_redis_do_not_read_each_others_shows() {
+    let server = RedisServer::start().await;
+    let [one, _] = pair(&on_redis(&server.url())).await;
+    let [other, _] = pair(&on_redis(&server.url())).await;
+    let renamed = other.patch("/shows/held", json!({"title": "Other"})).await;
+    assert_eq!(renamed.status, 200);
+    for _ in 0..3 {
+        assert_eq!(show(&one).await["title"], "Held");
+        assert_eq!(show(&other).await["title"], "Other");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_order_asks_redis() {
     let server = RedisServer::start().await;
