@@ -733,7 +733,7 @@ fn every_secret_may_be_in_a_file() {
     ] {
         let of_file = format!("{}_FILE", variable(key));
         let faults = load(&[(&of_file, "/dev/null")]).unwrap_err().to_string();
-        let told = format!("{key}: the file \"/dev/null\", which {of_file} names, is empty");
+        let told = format!("{key}: the file that {of_file} names is empty");
         assert!(faults.contains(&told), "{told} in {faults}");
     }
 }
