@@ -139,10 +139,10 @@ hack:
 	@$(CARGO) hack --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-hack
 
 .PHONY: check
-check: hack ## Formatting, lints on every feature set, documentation.
+check: hack ## Formatting, lints with each feature and with all, documentation.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets --all-features -- -D warnings
-	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --depth 2 --exclude-features default -- -D warnings
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --each-feature --exclude-features default --exclude-all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
 # Against the service in memory. OPTIONS of what was deleted is answered all the same; a WebSocket
@@ -156,6 +156,10 @@ test-schema: ## Sends what the OpenAPI document allows, and what it does not, to
 		&& .local/schemathesis/bin/pip install --quiet 'schemathesis==4.32.5'; }
 	$(CARGO) build $(CARGO_FLAGS) -p api
 	SCHEMA_CASES=$(SCHEMA_CASES) SCHEMA_SEED=$(SCHEMA_SEED) deploy/test-schema.sh
+
+.PHONY: check-features
+check-features: hack ## Lints with every set of features; before a release, and when a feature changes.
+	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
 
 .PHONY: check-compose
 check-compose: ## Checks docker-compose.yml and the image against the code, without Docker.

@@ -43,7 +43,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 /// The on-sale engine: accepts ticket orders, decides them in sequence and reports each outcome.
 ///
 /// Settings come from config/base.toml, then config/$APP_ENV.toml, then variables
-/// APP__SECTION__KEY; each overrides the ones before it.
+/// APP__SECTION__KEY; each overrides the ones before it. Secrets may be in files, which
+/// APP__SECTION__KEY_FILE names.
 #[derive(Debug, Parser)]
 #[command(name = "tickets", version = VERSION.as_str())]
 pub struct Cli {
@@ -493,7 +494,8 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn seed(settings: &Settings) -> anyhow::Result<ExitCode> {
-    needs_a_server(settings.store.adapter().is_shared(), "store.adapter")?;
+    needs_a_server(settings.store.adapter().is_shared(), "store.adapter")
+        .context("set store.seed_demo, and the process adds them at its start")?;
     let store = connect_store(settings, StoreUse::Changes)?;
     let seeded = seed::demo(&*store.users, &*store.shows).await;
     explained(settings, &store, seeded).await?;

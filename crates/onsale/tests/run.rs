@@ -67,20 +67,13 @@ impl Run {
     /// Of `smoke.toml`, with time for everything: its limits are for a machine that has
     /// nothing else to do.
     async fn of_smoke_with(arguments: &[&str], agent: Option<&str>) -> Self {
-        let mut text = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
-        for (hurried, patient) in [
+        let folder = smoke(&[
             ("timeout_ms = 1000\n", "timeout_ms = 60000\n"),
             ("[client]\n", "[client]\ntimeout_ms = 60000\n"),
             ("patience_seconds = 15\n", "patience_seconds = 120\n"),
             ("run_seconds = 60\n", "run_seconds = 600\n"),
-        ] {
-            assert_eq!(text.matches(hurried).count(), 1, "{hurried}");
-            text = text.replace(hurried, patient);
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("smoke.toml");
-        std::fs::write(&path, text).unwrap();
-        Self::with(&path, arguments, agent).await
+        ]);
+        Self::with(&folder.path().join("smoke.toml"), arguments, agent).await
     }
 
     fn json(&self) -> Value {
@@ -103,6 +96,18 @@ impl Run {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         text(&self.output.stdout) + &text(&self.output.stderr)
     }
+}
+
+/// `smoke.toml` with other words.
+fn smoke(replaced: &[(&str, &str)]) -> TempDir {
+    let mut text = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
+    for (before, after) in replaced {
+        assert_eq!(text.matches(before).count(), 1, "{before}");
+        text = text.replace(before, after);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("smoke.toml"), text).unwrap();
+    folder
 }
 
 fn scenario(name: &str) -> std::path::PathBuf {
@@ -183,7 +188,7 @@ async fn two_runs_on_one_deployment_do_not_meet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_that_is_given_twice_fails_the_run() {
-    let first = Mutex::new(None);
+    let latest = Mutex::new(Vec::new());
     let number = Mutex::new(0);
     let liar = liar(service().await, move |answer| {
         const BEFORE: &[u8] = br#"{"ticket_id":""#;
@@ -195,14 +200,19 @@ async fn an_id_that_is_given_twice_fails_the_run() {
         let id = &mut answer[at + BEFORE.len()..][..36];
         let mut number = number.lock().unwrap();
         *number += 1;
-        let mut first = first.lock().unwrap();
-        match (&*first, *number) {
-            (None, _) => *first = Some(id.to_vec()),
-            (Some(first), 100) => id.copy_from_slice(first),
-            _ => {}
+        let mut latest = latest.lock().unwrap();
+        if *number == 100 {
+            id.copy_from_slice(&latest);
         }
+        *latest = id.to_vec();
     });
-    let run = Run::of_smoke(liar.await).await;
+    // All follow their tickets over one connection.
+    let followed = smoke(&[
+        ("poll = 0.3\n", "poll = 0\n"),
+        ("websocket = 0.4\n", "websocket = 1\n"),
+        ("websocket_connections = 8\n", "websocket_connections = 1\n"),
+    ]);
+    let run = Run::of(&followed.path().join("smoke.toml"), liar.await).await;
     assert_eq!(run.output.status.code(), Some(1), "{}", run.told());
     let json = run.json();
     assert_eq!(json["passed"], false);
@@ -210,6 +220,8 @@ async fn an_id_that_is_given_twice_fails_the_run() {
         json["violations"]["duplicated"].as_u64().unwrap() > 0,
         "{json}"
     );
+    // Nobody waits for news of a ticket that is another's.
+    assert_eq!(json["ending"], "complete");
     assert!(run.told().contains("were given one id"), "{}", run.told());
 }
 

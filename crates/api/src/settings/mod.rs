@@ -31,7 +31,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ::worker::WorkerSettings;
-use fields::{Faults, Fields, Place, Value};
+use fields::{Fault, Faults, Fields, Place, Value};
 use http_api::{ClientLimitSettings, LiveSettings};
 use secrecy::SecretString;
 
@@ -167,10 +167,17 @@ impl Settings {
     ) -> Result<Self, ConfigurationFaults> {
         let sources = Sources::of(directory, variables)?;
         let (environment, strays) = (sources.environment, sources.strays);
-        fields::read(sources.values, sources.faults, |fields| {
+        let settings = fields::read(sources.values, sources.faults, |fields| {
             read(fields, environment, strays)
+        });
+        settings.map_err(|mut faults| {
+            // One whose file cannot be read is not missing as well.
+            let mut told = BTreeSet::new();
+            faults.told.retain(|Fault { place, .. }| {
+                !sources.unread.contains(&&**place) || told.insert(place.clone())
+            });
+            faults.into()
         })
-        .map_err(ConfigurationFaults::from)
     }
 }
 
@@ -180,6 +187,8 @@ struct Sources {
     values: Value<'static>,
     /// Names of variables that are no settings.
     strays: BTreeSet<String>,
+    /// Settings whose files cannot be used.
+    unread: Vec<&'static str>,
     faults: Faults,
 }
 
@@ -206,7 +215,7 @@ impl Sources {
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
-        secret_files::read(&mut settings, &mut faults);
+        let unread = secret_files::read(&mut settings, &mut faults);
         for (name, above) in below_others(&settings) {
             let place = Place::Field(&Place::Document, &name);
             faults.note(
@@ -241,6 +250,7 @@ impl Sources {
             environment,
             values: Value::Table(values.collect()),
             strays,
+            unread,
             faults,
         })
     }
@@ -349,6 +359,12 @@ fn no_setting(key: &str, known: &[&'static str]) -> String {
     if let Some(right) = like(key, known) {
         let variable = variable(right);
         return format!("is not a setting; did you mean {right} ({variable})?");
+    }
+    let of_file = key
+        .strip_suffix(".file")
+        .and_then(secret_files::variable_of_file);
+    if let Some(variable) = of_file {
+        return format!("is not a setting; did you mean {variable}?");
     }
     let section = key.split_inclusive('.').next().unwrap_or(key);
     let others = known.iter().copied();

@@ -37,8 +37,18 @@ enum FileError {
     Empty,
 }
 
-/// Puts what the files have in the place of the variables that name them.
-pub(super) fn read(variables: &mut HashMap<String, String>, faults: &mut Faults) {
+/// The variable that names the file of the setting, if it may have one.
+pub(super) fn variable_of_file(key: &str) -> Option<String> {
+    SECRETS.contains(&key).then(|| variable(key) + "_FILE")
+}
+
+/// Puts what the files have in the place of the variables that name them. Returns the settings
+/// whose files cannot be used.
+pub(super) fn read(
+    variables: &mut HashMap<String, String>,
+    faults: &mut Faults,
+) -> Vec<&'static str> {
+    let mut unread = Vec::new();
     for key in SECRETS {
         let name = variable(key);
         let of_file = format!("{name}_FILE");
@@ -56,12 +66,14 @@ pub(super) fn read(variables: &mut HashMap<String, String>, faults: &mut Faults)
             Ok(secret) => {
                 variables.insert(name, secret);
             }
-            Err(error) => faults.note(
-                place,
-                format_args!("the file {path:?}, which {of_file} names, {error}"),
-            ),
+            // What the variable says is not repeated: it may be the secret itself.
+            Err(error) => {
+                faults.note(place, format_args!("the file that {of_file} names {error}"));
+                unread.push(key);
+            }
         }
     }
+    unread
 }
 
 /// What the file has, without the end of its last line.

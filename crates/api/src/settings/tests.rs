@@ -630,18 +630,25 @@ fn a_secret_may_be_in_a_file() {
     assert_eq!(settings.tickets.id_secrets.len(), 1);
 
     let fault = |path: &str| {
-        let fault = load(&[("APP__AUTH__HMAC_SECRET_FILE", path)]).unwrap_err();
+        let fault = load(&[
+            ("APP__STORE__ADAPTER", "mysql"),
+            ("APP__MYSQL__URL_FILE", path),
+        ])
+        .unwrap_err();
         let fault = fault.to_string();
-        assert!(fault.contains("auth.hmac_secret: the file"), "{fault}");
-        assert!(fault.contains("APP__AUTH__HMAC_SECRET_FILE"), "{fault}");
+        let told = "mysql.url: the file that APP__MYSQL__URL_FILE names";
+        assert!(fault.contains(told), "{fault}");
+        // Nor is it missing, too.
+        assert_eq!(fault.matches("mysql.url").count(), 1, "{fault}");
         assert!(!fault.contains("hunter2"), "{fault}");
-        assert!(fault.contains(path), "{fault}");
         fault
     };
     let long = "hunter2".repeat(10_000);
     for (path, what) in [
         (path("none"), "cannot be read: No such file"),
         (path(""), "cannot be read: Is a directory"),
+        // The secret itself, by mistake.
+        ("hunter2hunter2".to_owned(), "cannot be read: No such file"),
         (file("empty", b"\n"), "is empty"),
         (file("binary", b"hunter2\xff"), "is not UTF-8"),
         (file("long", long.as_bytes()), "is longer than 65536 bytes"),
@@ -653,11 +660,13 @@ fn a_secret_may_be_in_a_file() {
         ("APP__ADMIN__TOKEN", "0123456789abcdef"),
         ("APP__ADMIN__TOKEN_FILE", &token),
         ("APP__SERVER__PORT_FILE", &token),
+        ("APP__TICKETS__ID_SECRETS__FILE", &token),
     ]);
     let both = both.unwrap_err().to_string();
     for fault in [
         "admin.token: APP__ADMIN__TOKEN_FILE is set beside APP__ADMIN__TOKEN; remove one of them",
         "server.port_file: is not a setting",
+        "id_secrets.file: is not a setting; did you mean APP__TICKETS__ID_SECRETS_FILE?",
     ] {
         assert!(both.contains(fault), "{fault} in {both}");
     }

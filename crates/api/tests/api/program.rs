@@ -165,6 +165,32 @@ fn a_body_that_never_comes_does_not_hold_up_the_stop() {
     serving.log_line("stopped");
 }
 
+/// As on a mount that hangs. Nobody writes into the terminal.
+#[test]
+fn a_file_that_hangs_does_not_hold_up_the_stop() {
+    let certificate = TestCertificate::new();
+    let mut command = tickets(&["serve"], &[]);
+    command.envs(certificate.variables("on"));
+    let mut serving = Serving::of(command);
+    let file = certificate.file("certificate");
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/ptmx", &file).unwrap();
+    let opened = format!("/proc/{}/fd", serving.process.id());
+    let is_read = || {
+        let files = std::fs::read_dir(&opened).unwrap().flatten();
+        let mut files = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        files.any(|file| file.ends_with("ptmx"))
+    };
+    let started = Instant::now();
+    while !is_read() {
+        assert!(started.elapsed() < DEADLINE, "nobody looks at the file");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    serving.signal("-TERM");
+    assert_eq!(serving.exit_code(), 0);
+    serving.log_line("stopped");
+}
+
 #[test]
 fn a_process_that_can_open_no_file_is_not_ready() {
     let mut serving = Serving::start(&[]);

@@ -95,7 +95,10 @@ impl Subscriber {
 
     fn remember(&mut self, new: &[(usize, Uuid)]) {
         for (order, ticket) in new {
-            self.open.insert(*ticket, (*order, None));
+            if self.open.insert(*ticket, (*order, None)).is_some() {
+                // An id that was given twice, which the proof tells: the first is not followed.
+                self.clients.desks.free(&self.desk);
+            }
             self.clients.remember(*order, |told| told.subscribed = true);
         }
         let mut figures = self.clients.desks.figures.borrow_mut();

@@ -20,21 +20,21 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// Signs tokens and ids, and is the token of administration.
-pub const SECRET: &str = "a secret of the fuzz targets: 32 bytes";
+pub(crate) const SECRET: &str = "a secret of the fuzz targets: 32 bytes";
 /// Of tokens.
-pub const ISSUER: &str = "https://issuer.example";
+pub(crate) const ISSUER: &str = "https://issuer.example";
 /// Of tokens.
-pub const AUDIENCE: &str = "tickets";
+pub(crate) const AUDIENCE: &str = "tickets";
 /// What [`FixedClock`] says.
-pub const NOW_SECONDS: u32 = 1_767_225_600;
+pub(crate) const NOW_SECONDS: u32 = 1_767_225_600;
 /// Until then an answer has come, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where everything runs that waits.
-pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 /// Always the same instant: a token that is found today is good tomorrow.
-pub struct FixedClock;
+pub(crate) struct FixedClock;
 
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
@@ -43,7 +43,7 @@ impl Clock for FixedClock {
 }
 
 /// What tokens must satisfy.
-pub fn rules(algorithms: &[Algorithm]) -> Rules {
+pub(crate) fn rules(algorithms: &[Algorithm]) -> Rules {
     Rules {
         issuer: ISSUER.to_owned(),
         audience: AUDIENCE.to_owned(),
@@ -56,20 +56,20 @@ pub fn rules(algorithms: &[Algorithm]) -> Rules {
 }
 
 /// Claims of user 1, who may do everything.
-pub fn claims() -> String {
+pub(crate) fn claims() -> String {
     format!(
         r#"{{"iss":"{ISSUER}","aud":"{AUDIENCE}","exp":9999999999,"sub":"1","roles":["agent","operator"]}}"#
     )
 }
 
 /// The first two parts of a token.
-pub fn message(header: &str, claims: &str) -> String {
+pub(crate) fn message(header: &str, claims: &str) -> String {
     let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
     format!("{header}.{claims}")
 }
 
 /// A token, signed by [`SECRET`].
-pub fn signed(header: &str, claims: &str) -> String {
+pub(crate) fn signed(header: &str, claims: &str) -> String {
     let message = message(header, claims);
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes()));
@@ -77,7 +77,7 @@ pub fn signed(header: &str, claims: &str) -> String {
 }
 
 /// Starts the service with everything in memory, and these settings beside.
-pub fn service(settings: &[(&str, &str)]) -> SocketAddr {
+pub(crate) fn service(settings: &[(&str, &str)]) -> SocketAddr {
     let common = [
         ("APP__SERVER__PORT", "0"),
         // So that the headers of proxies are read.
@@ -91,7 +91,7 @@ pub fn service(settings: &[(&str, &str)]) -> SocketAddr {
         .chain(settings)
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     let settings = Settings::load(&config, variables).unwrap();
     RUNTIME.block_on(async {
         let building = Application::build(settings, Role::All, Arc::new(SystemClock));
@@ -103,14 +103,14 @@ pub fn service(settings: &[(&str, &str)]) -> SocketAddr {
 }
 
 /// A connection, and what has come over it.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 impl Client {
     /// A new connection.
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -122,12 +122,12 @@ impl Client {
     }
 
     /// The service may refuse before it has read everything.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _refused = self.stream.write_all(bytes);
     }
 
     /// The next answer's head; `None` if the service has closed the connection.
-    pub fn head(&mut self) -> Option<Head> {
+    pub(crate) fn head(&mut self) -> Option<Head> {
         loop {
             match Head::parse(&self.received) {
                 Some((head, length)) => {
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// So many bytes of a body; fewer if the service has closed the connection.
-    pub fn take(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         while self.received.len() < length && self.receive() {}
         self.received
             .drain(..length.min(self.received.len()))
@@ -152,7 +152,7 @@ impl Client {
     }
 
     /// The chunks of a body (RFC 9112, section 7.1).
-    pub fn chunks(&mut self) -> Vec<u8> {
+    pub(crate) fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
             let (start, length) = loop {
@@ -186,7 +186,7 @@ impl Client {
     }
 
     /// Says no more, and reads until the service closes the connection.
-    pub fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         let _closed = self.stream.shutdown(Shutdown::Write);
         while self.receive() {}
         self.received
@@ -194,9 +194,9 @@ impl Client {
 }
 
 /// The head of an answer.
-pub struct Head {
+pub(crate) struct Head {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
 }
 
@@ -219,7 +219,7 @@ impl Head {
     }
 
     /// The value of a header, by its name in small letters.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
             .find(|(has, _)| has == name)
