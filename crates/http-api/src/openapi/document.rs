@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use actix_web::http::{Method, StatusCode};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
-use strum::EnumMessage;
 
-use super::headers;
 use super::operation::{Answered, Operation, Sent};
 use super::schemas::generator;
+use super::{headers, problems};
 use crate::access::Needs;
 use crate::problem::{Code, Problem};
 
@@ -49,8 +48,6 @@ const ANY_OF_HEALTH: [Code; 5] = [
     Code::RateLimited,
 ];
 
-const PROBLEM: &str = "application/problem+json";
-
 /// A route and what is said of it.
 pub(crate) struct Described {
     pub(crate) path: &'static str,
@@ -77,10 +74,7 @@ pub(crate) fn write(routes: impl IntoIterator<Item = Described>) -> Value {
             path.insert(method.as_str().to_ascii_lowercase(), written);
         }
         path.insert("options".to_owned(), options(&route));
-        let id = json!({"$ref": "#/components/parameters/X-Request-Id"});
-        path.insert("parameters".to_owned(), json!([id]));
     }
-    let refused = |code| answer_of_problems(&[code]);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -101,9 +95,10 @@ pub(crate) fn write(routes: impl IntoIterator<Item = Described>) -> Value {
                 "schema": {"type": "string"},
             }},
             "responses": {
-                "MethodNotAllowed": refused(Code::MethodNotAllowed),
-                "RouteNotFound": refused(Code::RouteNotFound),
+                "MethodNotAllowed": problems::answer(&[Code::MethodNotAllowed]),
+                "RouteNotFound": problems::answer(&[Code::RouteNotFound]),
             },
+            "examples": problems::examples(),
             "securitySchemes": {
                 "token": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
@@ -191,11 +186,12 @@ fn operation(route: &Described, generator: &mut SchemaGenerator) -> Value {
     };
     let codes = any(route.path).iter().chain(by_needs).chain(problems);
     refuse(&mut responses, codes.copied());
+    let request_id = json!({"$ref": "#/components/parameters/X-Request-Id"});
     let mut written = json!({
         "operationId": id,
         "tags": [tag(route.path)],
         "summary": summary,
-        "parameters": parameters,
+        "parameters": parameters.iter().chain([&request_id]).collect::<Vec<_>>(),
         "security": security(route.needs),
         "responses": responses,
     });
@@ -274,7 +270,7 @@ fn refuse(responses: &mut Map<String, Value>, codes: impl Iterator<Item = Code>)
     }
     for (status, codes) in by_status {
         let codes: Vec<_> = codes.into_iter().collect();
-        let told = answer_of_problems(&codes);
+        let told = problems::answer(&codes);
         let written = match responses.remove(status.as_str()) {
             // Readiness says in words of its own that it is not.
             Some(own) => either(own, &told),
@@ -293,27 +289,8 @@ fn either(mut own: Value, problem: &Value) -> Value {
             .to_owned()
     };
     own["description"] = format!("{}\n\n{}", told(&own), told(problem)).into();
-    own["content"][PROBLEM] = problem["content"][PROBLEM].clone();
+    own["content"][problems::MEDIA_TYPE] = problem["content"][problems::MEDIA_TYPE].clone();
     own
-}
-
-/// The answer of one status, for one of these reasons.
-fn answer_of_problems(codes: &[Code]) -> Value {
-    let told = codes.iter().map(|code| {
-        let meaning = code.get_documentation().unwrap_or_default();
-        format!("- `{}`: {meaning}\n", code.as_str())
-    });
-    let status = codes.first().map_or(StatusCode::OK, |code| code.status());
-    let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
-    let schema = json!({
-        "allOf": [{"$ref": "#/components/schemas/Problem"}],
-        "properties": {"code": {"enum": names}, "status": {"const": status.as_u16()}},
-    });
-    json!({
-        "description": told.collect::<String>(),
-        "headers": headers::of(headers::of_problem(status)),
-        "content": {PROBLEM: {"schema": schema}},
-    })
 }
 
 /// What the path takes.

@@ -5,6 +5,7 @@
 mod document;
 mod headers;
 mod operation;
+mod problems;
 pub(crate) mod schemas;
 #[cfg(test)]
 mod tests;
