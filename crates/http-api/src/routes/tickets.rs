@@ -437,12 +437,12 @@ pub(super) fn events_described() -> Operation {
     .query(
         "lastEventId",
         "As the header `Last-Event-ID`, for who cannot send it.",
-        json!({"type": "string", "pattern": "^[0-9]*$"}),
+        json!({"type": "string", "pattern": "^[0-9]{0,9}$"}),
     )
     .header(
         "Last-Event-ID",
         "The `id` of the last event that the client has heard.",
-        json!({"type": "string", "pattern": "^[0-9]*$"}),
+        json!({"type": "string", "pattern": "^[0-9]{0,9}$"}),
     )
     .bare(200, "The stream.")
     .or(
