@@ -1,10 +1,11 @@
 //! One connection, which comes back by itself.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{Dependency, DependencyDown};
+use domain::ports::{Dependency, DependencyDown, DeploymentId, StoreIdentity};
 use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
@@ -12,6 +13,8 @@ use redis::{
     Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult,
     ServerErrorKind, Value,
 };
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 /// To a new connection, the login included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,6 +29,9 @@ pub struct RedisConfig {
     pub url: String,
     /// Goes before every key.
     pub prefix: String,
+    /// Knows the deployment, whose id is in every key: two deployments with one prefix share
+    /// nothing. A store that does not outlive its process knows none.
+    pub store: Option<Arc<dyn StoreIdentity>>,
 }
 
 /// The URL names no server that can be connected to.
@@ -43,6 +49,8 @@ pub struct Redis(Arc<Shared>);
 struct Shared {
     client: Client,
     prefix: String,
+    store: Option<Arc<dyn StoreIdentity>>,
+    deployment: OnceCell<DeploymentId>,
     link: Mutex<Link>,
 }
 
@@ -67,14 +75,34 @@ impl Redis {
         Ok(Self(Arc::new(Shared {
             client,
             prefix: config.prefix.clone(),
+            store: config.store.clone(),
+            deployment: OnceCell::new(),
             link: Mutex::new(Link { number: 0, manager }),
         })))
     }
 
     /// The deployment's key of that name.
-    #[must_use]
-    pub fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.0.prefix)
+    ///
+    /// # Errors
+    /// While the store has not said yet which deployment this is.
+    pub async fn key(&self, name: &str) -> RedisResult<String> {
+        let Shared {
+            prefix,
+            store,
+            deployment,
+            ..
+        } = &*self.0;
+        let Some(store) = store else {
+            return Ok(format!("{prefix}{name}"));
+        };
+        let asking = deployment.get_or_try_init(|| store.deployment());
+        match timeout(ANSWER_TIMEOUT, asking).await {
+            Ok(Ok(deployment)) => Ok(format!("{prefix}{deployment}:{name}")),
+            Ok(Err(down)) => Err(deployment_unknown(&down.reason)),
+            Err(_) => Err(deployment_unknown(&format!(
+                "no answer within {ANSWER_TIMEOUT:?}"
+            ))),
+        }
     }
 
     fn link(&self) -> Link {
@@ -106,6 +134,21 @@ impl Redis {
             *link = Link { number, manager };
         }
     }
+}
+
+fn deployment_unknown(why: &str) -> RedisError {
+    let text = format!("the store has not said which deployment this is: {why}");
+    io::Error::other(text).into()
+}
+
+/// What an error says, in one sentence: its source repeats it, and of what is no Redis the driver
+/// only quotes bytes.
+pub(crate) fn sentence(error: &RedisError) -> String {
+    let text = error.to_string();
+    if error.kind() == ErrorKind::Parse || text.contains("Unexpected `") {
+        return "what answers there is no Redis".to_owned();
+    }
+    text.lines().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether Redis has refused the command, and the connection is as good as before.
@@ -169,12 +212,17 @@ impl Dependency for Redis {
     }
 
     async fn check(&self) -> Result<(), DependencyDown> {
-        let mut write = redis::cmd("SET");
-        write.arg(self.key("probe")).arg(1).arg("PX").arg(1_000);
-        let written = write.query_async::<()>(&mut self.clone()).await;
-        written.map_err(|error| DependencyDown {
-            reason: format!("{error}; the service goes on without it"),
-            source: Some(error.into()),
-        })
+        let write = async {
+            let mut write = redis::cmd("SET");
+            write.arg(self.key("probe").await?);
+            write.arg(1).arg("PX").arg(1_000);
+            write.query_async::<()>(&mut self.clone()).await
+        };
+        write.await.map_err(|error| without_it(&sentence(&error)))
     }
+}
+
+/// What readiness says of it.
+pub(crate) fn without_it(reason: &str) -> DependencyDown {
+    DependencyDown::because(format!("{reason}; the service goes on without it"))
 }

@@ -11,14 +11,16 @@ local answer = {tonumber(ARGV[1])}
 for i, key in ipairs(KEYS) do
     local period, count, wanted = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
     local each = period / count
-    -- No clock that only runs forward makes it later than that, and something else's value is
-    -- none.
-    local full = math.min(tonumber(redis.pcall('GET', key)) or now, now + period)
-    full = math.max(full, now)
+    local latest, held = now + period, tonumber(redis.pcall('GET', key))
+    -- A value of something else counts as none: no number, `nan`, `inf`.
+    if not (held and held > now and held < math.huge) then held = now end
+    -- It is later than that if the clock was set back.
+    local full = math.min(held, latest)
     -- A client with all of them has `count` also where the division rounds down.
     local there = math.floor((now + period - full) / each + 0.000001)
     local taken = math.min(wanted, there)
-    if taken > 0 then
+    -- What was corrected is kept, or the client would wait for a token as long at each call.
+    if taken > 0 or held > latest then
         full = full + taken * each
         redis.call('SET', key, string.format('%.2f', full), 'PX', math.ceil((full - now) / 1000))
     end

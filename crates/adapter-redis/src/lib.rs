@@ -3,8 +3,8 @@
 //!
 //! `connection.rs` has the one connection: [`Redis`] can be used by every command of the crate
 //! `redis`. `token_store.rs` and `lease.lua` are the limits of clients; `state_cache.rs` keeps
-//! decided state, as `state_value.rs` writes it. Each key begins with `redis.prefix` and expires by
-//! itself.
+//! decided state, as `state_value.rs` writes it. Each key begins with `redis.prefix` and the
+//! deployment's id, and expires by itself.
 
 mod connection;
 mod state_cache;

@@ -188,16 +188,25 @@ pub(crate) fn encode(state: &State) -> String {
     format!("{FORMAT}:{}:{json}", state.version())
 }
 
+/// No counter reaches it: a higher number was written by somebody else.
+const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
+
 /// `None` for what this build did not write.
 pub(crate) fn decode(value: &[u8]) -> Option<State> {
     let rest = std::str::from_utf8(value).ok()?.strip_prefix(FORMAT)?;
     let (version, json) = rest.strip_prefix(':')?.split_once(':')?;
-    let state = match serde_json::from_str(json).ok()? {
-        StateBody::Ticket(ticket) => State::Ticket(ticket.read()?),
-        StateBody::Show(show) => State::Show(show.read()?),
+    let (state, seq) = match serde_json::from_str(json).ok()? {
+        StateBody::Ticket(ticket) => {
+            let seq = ticket.decision_seq.unwrap_or_default();
+            (State::Ticket(ticket.read()?), seq)
+        }
+        StateBody::Show(show) => {
+            let seq = show.seq;
+            (State::Show(show.read()?), seq)
+        }
     };
     // By which it was compared.
-    (version.parse() == Ok(state.version())).then_some(state)
+    (version.parse() == Ok(state.version()) && seq <= MAX_SEQ).then_some(state)
 }
 
 #[cfg(test)]
@@ -219,6 +228,7 @@ mod tests {
             (TICKET, "1:2:", ""),
             (TICKET, "reserved", "sold_out"),
             (TICKET, "\"quantity\":2", "\"quantity\":0"),
+            (TICKET, "seq\":6", "seq\":18446744073709551615"),
             (TICKET, "\"version\":2", "\"version\":2,\"new\":1"),
             (SHOW, "\"max_per_user\":1", "\"max_per_user\":0"),
             (SHOW, "Zoë", ""),
@@ -228,6 +238,8 @@ mod tests {
             let other = value.replacen(from, to, 1);
             assert_eq!(decode(other.as_bytes()), None, "{other}");
         }
+        let highest = SHOW.replace('9', "18446744073709551615");
+        assert_eq!(decode(highest.as_bytes()), None);
         for other in [&b""[..], b"1", b"1:", b"1:1:", b"\xff", b"1:9:{}"] {
             assert_eq!(decode(other), None);
         }

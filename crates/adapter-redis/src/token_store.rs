@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use limits::{Lease, TokenStore, TokensUnavailable, Want};
 use redis::Script;
 
-use crate::connection::Redis;
+use crate::connection::{Redis, sentence};
 
-/// Keys are `limits:<policy>:<client>`.
+/// Keys are `limits:<policy>:<rate>:<client>`: what one rate has taken means nothing to another, so
+/// processes with other rates, and a process that was started with another one, count anew.
 pub struct RedisTokens {
     redis: Redis,
     lease: Script,
@@ -36,14 +37,16 @@ impl TokenStore for RedisTokens {
         let mut call = self.lease.prepare_invoke();
         call.arg(number);
         for want in wants {
-            let name = format!("limits:{}:{}", want.policy, want.client);
-            let (count, period) = (want.rate.count(), want.rate.period().as_secs());
-            call.key(self.redis.key(&name));
+            let rate = want.rate;
+            let name = format!("limits:{}:{rate}:{}", want.policy, want.client);
+            let (count, period) = (rate.count(), rate.period().as_secs());
+            let key = self.redis.key(&name).await;
+            call.key(key.map_err(|error| unavailable(sentence(&error)))?);
             call.arg(period * 1_000_000);
             call.arg(count.get()).arg(want.tokens);
         }
         let answer = call.invoke_async::<Vec<u64>>(&mut self.redis.clone()).await;
-        let answer = answer.map_err(unavailable)?;
+        let answer = answer.map_err(|error| unavailable(sentence(&error)))?;
         read(number, wants.len(), &answer).ok_or_else(|| {
             // Whatever answers here does not answer what was asked.
             self.redis.reconnect();

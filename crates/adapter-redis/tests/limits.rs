@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use adapter_redis::{Redis, RedisConfig, RedisTokens};
 use domain::ports::Dependency;
-use limits::{Limit, SharedTokens, Subject};
+use limits::{Limit, SharedTokens, Subject, TokenStore, Want};
 use parking_lot::Mutex;
 use port_contracts::{LimitHarness, within};
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
@@ -27,7 +27,8 @@ const LONG: Duration = Duration::from_secs(5);
 
 fn redis(url: &str, prefix: &str) -> Redis {
     let (url, prefix) = (url.to_owned(), prefix.to_owned());
-    Redis::new(&RedisConfig { url, prefix }).unwrap()
+    let store = None;
+    Redis::new(&RedisConfig { url, prefix, store }).unwrap()
 }
 
 /// What one process has.
@@ -95,36 +96,99 @@ async fn portions_cost_a_client_a_twentieth_for_each_process_at_most() {
     assert!((170..=200).contains(&taken), "{taken}");
 }
 
+/// A limit that was loosened counts at once, and one of another process stays as it is.
+#[tokio::test]
+async fn other_rates_are_counted_apart() {
+    let (url, prefix) = (services::redis_url(), own_prefix());
+    let tokens = tokens(&url, &prefix, LONG).await;
+    let strict = limit(&tokens, "5/h");
+    assert_eq!(taken(&[strict], 9).await, 5);
+    let loose = limit(&tokens, "100/s");
+    assert_eq!(taken(&[loose], 20).await, 20);
+    let strict = limit(&tokens, "5/h");
+    assert_eq!(taken(&[strict], 1).await, 0);
+}
+
+/// What else is there for other clients counts, too.
 #[tokio::test]
 async fn something_else_under_a_clients_key_is_overwritten() {
     let server = RedisServer::start().await;
-    server.tell(&["LPUSH", "a:limits:limit:ada", "x"]);
-    server.tell(&["SET", "a:limits:limit:bob", "nonsense"]);
-    let far = "9000000000000000";
-    server.tell(&["SET", "a:limits:limit:eve", far]);
     let limit = limit(&tokens(&server.url(), "a:", LONG).await, "2/h");
-    for user in ["ada", "bob"] {
-        limit.take(Subject::User(user)).await.unwrap();
+    server.tell(&["LPUSH", "a:limits:limit:2/h:list", "x"]);
+    let texts = [
+        "nonsense", "nan", "-nan", "inf", "-inf", "1e999", "-5", "0x10", "1",
+    ];
+    for text in texts {
+        server.tell(&["SET", &format!("a:limits:limit:2/h:{text}"), text]);
     }
-    // A clock that was set back keeps nobody out for longer than a token takes.
-    let refused = limit.take(Subject::User("eve")).await.unwrap_err();
-    assert!(refused.retry_after() <= 1_800, "{refused:?}");
+    for user in texts.iter().chain(&["list"]) {
+        limit.take(Subject::User(user)).await.unwrap();
+        let key = format!("a:limits:limit:2/h:{user}");
+        let left: i64 = server.tell(&["PTTL", &key]).trim().parse().unwrap();
+        assert!((1..=3_600_000).contains(&left), "{key}: {left}");
+    }
+}
+
+/// As after the server's clock was set back: a client waits for its next token, and no longer.
+#[tokio::test]
+async fn a_time_that_is_too_late_is_corrected_at_once() {
+    let server = RedisServer::start().await;
+    for late in ["9000000000000000", "9e300"] {
+        let tokens = tokens(&server.url(), "a:", LONG).await;
+        let limit = limit(&tokens, "10/s");
+        let key = "a:limits:limit:10/s:ada";
+        server.tell(&["SET", key, late]);
+        limit.take(Subject::User("ada")).await.unwrap_err();
+        let left: i64 = server.tell(&["PTTL", key]).trim().parse().unwrap();
+        assert!(left <= 1_000 && left != -1, "{left}");
+        let token = async {
+            while limit.take(Subject::User("ada")).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within("a token", token).await;
+    }
+}
+
+/// Some periods cannot be divided without a rest.
+#[tokio::test]
+async fn each_client_of_a_call_has_all_its_tokens_once() {
+    let tokens = RedisTokens::new(redis(&services::redis_url(), &own_prefix()));
+    let wants = (1..=200).map(|count| Want {
+        policy: "limit",
+        client: count.to_string(),
+        rate: format!("{count}/h").parse().unwrap(),
+        tokens: count,
+    });
+    let wants: Vec<_> = wants.collect();
+    for is_there in [true, false] {
+        let leases = tokens.lease(&wants).await.unwrap();
+        for (want, lease) in wants.iter().zip(leases) {
+            let wanted = if is_there { want.tokens } else { 0 };
+            assert_eq!(lease.tokens, wanted, "{want:?}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn every_key_expires() {
     let server = RedisServer::start().await;
     let redis = redis(&server.url(), "a:");
-    let limit = limit(&tokens(&server.url(), "a:", LONG).await, "1/m");
+    let limit = limit(&tokens(&server.url(), "a:", LONG).await, "1/h");
     limit.take(Subject::User("ada")).await.unwrap();
     redis.check().await.unwrap();
     let keys = server.tell(&["KEYS", "*"]);
-    assert!(keys.contains("a:limits:limit:ada"), "{keys}");
+    assert!(keys.contains("a:limits:limit:1/h:ada"), "{keys}");
     for key in keys.lines() {
         assert!(key.starts_with("a:"), "{key}");
         let left: i64 = server.tell(&["PTTL", key]).trim().parse().unwrap();
-        // The others last a second, and may be gone by now.
-        assert!(left == -2 || (1..=60_000).contains(&left), "{key}: {left}");
+        // The others last a second, and may be gone by now. A token takes an hour.
+        let least = if key.ends_with(":ada") { 1_800_000 } else { 1 };
+        let is_gone = least == 1 && left == -2;
+        assert!(
+            is_gone || (least..=3_600_000).contains(&left),
+            "{key}: {left}"
+        );
     }
 }
 
@@ -385,4 +449,38 @@ async fn a_wrong_password_is_said_without_it_and_may_become_the_right_one() {
     server.start_again().await;
     server.tell(&["CONFIG", "SET", "requirepass", "hunter2"]);
     redis.check().await.unwrap();
+}
+
+/// One sentence each, which names what is wrong once.
+#[tokio::test]
+async fn what_fails_is_said_in_one_sentence() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let _gone = client
+                .unwrap()
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let url = format!("redis://{address}");
+    let (log, _guard) = Log::start();
+    let web = redis(&url, "a:");
+    for _ in 0..3 {
+        let down = web.check().await.unwrap_err();
+        assert!(!down.reason.contains(['\n', '`']), "{down}");
+        assert!(down.reason.contains("no Redis"), "{down}");
+    }
+    let store = RedisServer::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&store.url())).await.unwrap();
+    let url = proxy.url(&store.url());
+    proxy.set(Weather::Stalled);
+    let shared = tokens(&url, "a:", LONG).await;
+    assert!(
+        shared
+            .failure()
+            .unwrap()
+            .ends_with("as it should: timed out")
+    );
+    assert_eq!(log.count("timed out: timed out"), 0);
 }

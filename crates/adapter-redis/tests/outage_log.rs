@@ -86,6 +86,7 @@ async fn an_outage_is_logged_once_and_so_is_its_end() {
     let config = RedisConfig {
         url: server.url(),
         prefix: "tests:".to_owned(),
+        store: None,
     };
     let cache = RedisStateCache::new(Redis::new(&config).unwrap(), Duration::from_millis(450));
     put(&cache, 3).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapter_redis::{Redis, RedisConfig, RedisStateCache};
-use domain::ports::{Cached, State, StateCache, StateKey};
+use domain::ports::{CacheInstant, Cached, Dependency, State, StateCache, StateKey};
 use domain::show::ShowStanding;
 use port_contracts::fixtures::{seats, show, show_id};
 use port_contracts::{StateCacheHarness, promised, within};
@@ -21,11 +21,16 @@ use tokio::time::sleep;
 const PATIENCE: Duration = Duration::from_millis(450);
 
 fn cache_at(url: &str) -> Arc<dyn StateCache> {
+    Arc::new(patient(url, PATIENCE))
+}
+
+fn patient(url: &str, patience: Duration) -> RedisStateCache {
     let config = RedisConfig {
         url: url.to_owned(),
         prefix: "tests:".to_owned(),
+        store: None,
     };
-    Arc::new(RedisStateCache::new(Redis::new(&config).unwrap(), PATIENCE))
+    RedisStateCache::new(Redis::new(&config).unwrap(), patience)
 }
 
 async fn cache() -> StateCacheHarness {
@@ -129,6 +134,30 @@ async fn a_frozen_server_is_not_waited_for_and_used_again() {
     assert_eq!(answer(&cache).await.state, Some(standing(3)));
 }
 
+/// It answers before the driver gives up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_server_is_not_waited_for() {
+    let server = RedisServer::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&server.url()))
+        .await
+        .unwrap();
+    let config = RedisConfig {
+        url: proxy.url(&server.url()),
+        prefix: "tests:".to_owned(),
+        store: None,
+    };
+    let redis = Redis::new(&config).unwrap();
+    let patience = Duration::from_millis(40);
+    let cache: Arc<dyn StateCache> = Arc::new(RedisStateCache::new(redis, patience));
+    put(&cache, 3).await;
+    proxy.set(Weather::Distant(patience * 3));
+    // It waits for its next answer already, which is not late.
+    let _in_time = cache.get(&key()).await;
+    assert_eq!(cache.get(&key()).await, None);
+    proxy.set(Weather::Fair);
+    answer(&cache).await;
+}
+
 /// The peer is gone, and nothing says so: the connection is given up, not only what was asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_open_connection_is_replaced() {
@@ -169,6 +198,13 @@ async fn what_is_not_of_this_program_is_a_miss_and_is_replaced() {
     put(&cache, 3).await;
     assert_eq!(seq(&cache).await, Some(3));
     server.tell(&["DEL", key]);
+    // That of another key is not told, either.
+    put(&cache, 3).await;
+    let value = server.tell(&["GET", key]);
+    server.tell(&["SET", "tests:show:b", value.trim()]);
+    let of_other = cache.get(&StateKey::Show(show_id("b"))).await;
+    assert_eq!(of_other.unwrap().state, None);
+    server.tell(&["DEL", key]);
     // A value of another release counts by its number, and is never told.
     server.tell(&["SET", key, "99:7:whatever", "PX", "600000"]);
     assert_eq!(seq(&cache).await, None);
@@ -208,4 +244,64 @@ async fn every_key_ends_by_itself() {
         .parse()
         .unwrap();
     assert!((1..=600_000).contains(&left), "{left}");
+}
+
+/// What lasts for ever was put by somebody else; readers learn when it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_is_said_and_replaced_whatever_its_number() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url());
+    put(&cache, 9).await;
+    server.tell(&["PERSIST", "tests:show:a"]);
+    assert_eq!(answer(&cache).await.until, CacheInstant(u64::MAX));
+    put(&cache, 3).await;
+    assert_eq!(seq(&cache).await, Some(3));
+    assert_ne!(server.tell(&["PTTL", "tests:show:a"]).trim(), "-1");
+}
+
+async fn until_well(cache: &RedisStateCache) {
+    let well = async {
+        while cache.check().await.is_err() {
+            let _read = cache.get(&key()).await;
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("a cache that works again", well).await;
+}
+
+/// The server takes more time than readers have, and does all that it is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_that_a_server_is_too_slow_for_readers() {
+    let server = RedisServer::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&server.url()))
+        .await
+        .unwrap();
+    let cache = patient(&proxy.url(&server.url()), Duration::from_millis(100));
+    until_well(&cache).await;
+    proxy.set(Weather::Distant(Duration::from_millis(200)));
+    // What was on its way may have passed.
+    let slow = async { while cache.get(&key()).await.is_some() {} };
+    within("a slow answer", slow).await;
+    let down = cache.check().await.unwrap_err();
+    assert!(down.reason.contains("no answer within 100ms"), "{down}");
+    proxy.set(Weather::Fair);
+    until_well(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_that_the_user_may_run_no_scripts() {
+    let server = RedisServer::start().await;
+    let rights = ["~*", "+set", "+mget", "+pttl", "+time", "+hello", "+client"];
+    let user = ["ACL", "SETUSER", "shop", "on", ">secret"];
+    server.tell(&[&user[..], &rights].concat());
+    let url = server.url().replace("://", "://shop:secret@");
+    let cache = Arc::new(patient(&url, PATIENCE));
+    let port: Arc<dyn StateCache> = cache.clone();
+    until_well(&cache).await;
+    put(&port, 1).await;
+    let down = cache.check().await.unwrap_err();
+    assert!(down.reason.contains("it takes no writes"), "{down}");
+    server.tell(&["ACL", "SETUSER", "shop", "+@all"]);
+    put(&port, 1).await;
+    cache.check().await.unwrap();
 }

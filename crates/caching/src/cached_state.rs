@@ -35,7 +35,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 ///
 /// How old an answer may be: a cached one counts from before the store was read, and lasts as long
 /// as [`Self::new`] is told, unless the ticket is final. It is replaced by what this process has
-/// heard or told since, if that is newer.
+/// heard or told since, if that is newer. When the cache's clock is set back, what it has lasts
+/// twice as long at most.
 pub struct CachedState {
     ledger: Arc<dyn TicketLedger>,
     shows: Arc<dyn ShowRepository>,
@@ -103,10 +104,10 @@ impl CachedState {
             shows,
             cache,
             life,
-            newest: Newest::new(life + MARGIN),
+            newest: Newest::new(life * 2 + MARGIN),
             erased: Cache::builder()
                 .max_capacity(ERASED)
-                .time_to_live(FINAL_LIFE + MARGIN)
+                .time_to_live(FINAL_LIFE * 2 + MARGIN)
                 .build(),
             ticket_flights: Flights::new(),
             show_flights: Flights::new(),
@@ -126,9 +127,7 @@ impl CachedState {
         let found = self.ledger.find(&[id]).await?.pop();
         if let Some(ticket) = &found {
             self.newest.see_in_show(ticket);
-            let is_final = ticket.status.is_final();
-            let life = if is_final { FINAL_LIFE } else { self.life };
-            self.put(cached, State::Ticket(ticket.clone()), life).await;
+            self.put(cached, State::Ticket(ticket.clone())).await;
         }
         Ok(found)
     }
@@ -145,8 +144,7 @@ impl CachedState {
         let found = self.shows.standings(std::slice::from_ref(id)).await?.pop();
         if let Some(standing) = &found {
             self.newest.standing(standing);
-            self.put(cached, State::Show(standing.clone()), self.life)
-                .await;
+            self.put(cached, State::Show(standing.clone())).await;
         }
         Ok(found)
     }
@@ -156,19 +154,29 @@ impl CachedState {
         !self.erased.contains_key(&ticket.order.user_id)
     }
 
+    /// For so long a state is kept.
+    fn life(&self, state: &State) -> Duration {
+        match state {
+            State::Ticket(ticket) if ticket.status.is_final() => FINAL_LIFE,
+            State::Ticket(_) | State::Show(_) => self.life,
+        }
+    }
+
     /// What the cache has, if it can be believed.
     async fn cached(&self, key: StateKey) -> Option<Cached> {
         let mut cached = self.cache.get(&key).await?;
-        if self.newest.is_lossy() {
-            cached.state = None;
-        }
+        let (asked_at, until) = (cached.asked_at, cached.until);
+        cached.state = cached
+            .state
+            .filter(|state| !self.newest.is_lossy() && until <= asked_at.plus(self.life(state)));
         Some(cached)
     }
 
     /// Keeps what was read after the cache was `asked`.
-    async fn put(&self, asked: Option<Cached>, state: State, life: Duration) {
+    async fn put(&self, asked: Option<Cached>, state: State) {
         if let Some(asked) = asked {
-            self.cache.put(state, asked.asked_at.plus(life)).await;
+            let until = asked.asked_at.plus(self.life(&state));
+            self.cache.put(state, until).await;
         }
     }
 }

@@ -59,8 +59,13 @@ impl StateCache for MemoryStateCache {
     async fn get(&self, key: &StateKey) -> Option<Cached> {
         let asked_at = self.now();
         let held = self.states.get(key).filter(|held| asked_at < held.until);
+        let until = held.as_ref().map_or(asked_at, |held| held.until);
         let state = held.map(|held| held.state);
-        Some(Cached { asked_at, state })
+        Some(Cached {
+            asked_at,
+            state,
+            until,
+        })
     }
 
     async fn put(&self, state: State, until: CacheInstant) {
@@ -68,8 +73,11 @@ impl StateCache for MemoryStateCache {
             return;
         }
         self.change(state.key(), |held| {
-            let is_newer = held.is_none_or(|held| held.state.version() < state.version());
-            is_newer.then_some(Entry { state, until })
+            let is_better = held.is_none_or(|held| {
+                let order = held.state.version().cmp(&state.version());
+                order.then(until.cmp(&held.until)).is_lt()
+            });
+            is_better.then_some(Entry { state, until })
         });
     }
 

@@ -83,7 +83,7 @@ impl Newest {
         let is_news = || !self.tickets.contains_key(&ticket.order.ticket_id);
         let at_least = match ticket.status {
             // Its number is not told: the next one that is not known here yet.
-            Status::Expired if known.seq > 0 && is_news() => known.seq + 1,
+            Status::Expired if known.seq > 0 && is_news() => known.seq.saturating_add(1),
             _ => ticket.decision_seq.unwrap_or_default(),
         };
         if at_least > known.seq {

@@ -542,15 +542,17 @@ impl Drop for ClientStream {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::future::{pending, poll_fn};
     use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::advance;
 
     use super::*;
     use crate::open_connections::{ConnectionLimits, OpenConnections};
+    use crate::streams::OpenStream;
 
     /// Longer than any test.
     const NEVER: Duration = Duration::from_secs(3_600);
@@ -558,7 +560,11 @@ mod tests {
     const READ: usize = 1_024;
 
     /// A stream, and its client.
-    async fn connected(request: Duration, answer: Duration) -> (ClientStream, TcpStream) {
+    async fn connected(
+        request: Duration,
+        answer: Duration,
+        stop: Option<Stop>,
+    ) -> (ClientStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
@@ -569,7 +575,7 @@ mod tests {
             keep_alive: NEVER,
         };
         let transport = Either::Left(accepted.unwrap().0);
-        let stream = ClientStream::new(transport, all.enter(None), patience, None);
+        let stream = ClientStream::new(transport, all.enter(None), patience, stop);
         (stream, peer.unwrap())
     }
 
@@ -595,7 +601,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_ends_although_there_is_more_and_goes_on_by_itself() {
         const ALL: usize = 60_000;
-        let (mut stream, mut peer) = connected(NEVER, NEVER).await;
+        let (mut stream, mut peer) = connected(NEVER, NEVER, None).await;
         peer.write_all(&[b' '; ALL]).await.unwrap();
         let mut left = ALL;
         let mut turns = 0;
@@ -615,7 +621,7 @@ mod tests {
     #[tokio::test]
     async fn little_is_read_ahead_of_an_answer_and_the_rest_after_it() {
         const ALL: usize = 60_000;
-        let (mut stream, mut peer) = connected(NEVER, NEVER).await;
+        let (mut stream, mut peer) = connected(NEVER, NEVER, None).await;
         for answer in [AnswerKind::Whole, AnswerKind::Stream] {
             peer.write_all(&[b' '; ALL]).await.unwrap();
             let client = Rc::clone(stream.client());
@@ -637,9 +643,37 @@ mod tests {
         }
     }
 
+    /// What has come of a head by then is not late for that.
+    #[tokio::test(start_paused = true)]
+    async fn over_http2_nothing_is_read_while_so_many_requests_are_answered() {
+        const REST: usize = 0x1000;
+        let stop: Stop = Box::pin(pending());
+        let (mut stream, mut peer) = connected(NEVER, NEVER, Some(stop)).await;
+        let begun = [&[b' '; 24][..], &[0, 0x10, 0, 1, 0, 0, 0, 0, 1]].concat();
+        peer.write_all(&begun).await.unwrap();
+        while turn(&mut stream).await == 0 {
+            yield_now().await;
+        }
+        let streams = stream.client().streams.clone().unwrap();
+        let mut open = Vec::new();
+        open.resize_with(AT_ONCE.into(), || OpenStream::begin(&streams));
+        peer.write_all(&[b' '; REST]).await.unwrap();
+        for _ in 0..100 {
+            assert_eq!(turn(&mut stream).await, 0);
+            yield_now().await;
+        }
+        advance(NEVER * 2).await;
+        open.pop();
+        let mut left = REST;
+        while left > 0 {
+            left -= turn(&mut stream).await;
+            yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn a_client_that_takes_no_answer_is_given_up() {
-        let (mut stream, _peer) = connected(NEVER, Duration::from_millis(50)).await;
+        let (mut stream, _peer) = connected(NEVER, Duration::from_millis(50), None).await;
         let answer = vec![b' '; 1 << 26];
         let error = stream.write_all(&answer).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);

@@ -93,7 +93,6 @@ impl Streams {
     pub(crate) fn wake_later(&self, reader: &Waker) {
         if self.are_enough() {
             self.reader.replace(Some(reader.clone()));
-            self.frames.borrow_mut().restart_clock(Instant::now());
         }
     }
 
@@ -128,6 +127,7 @@ impl Streams {
     pub(crate) fn end_answering(&self) {
         self.answering.set(self.answering.get() - 1);
         if let Some(reader) = self.reader.take() {
+            self.frames.borrow_mut().restart_clock(Instant::now());
             reader.wake();
         }
     }

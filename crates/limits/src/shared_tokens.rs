@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use runtime::{Coalescer, NotCalled, error_chain};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -46,14 +47,16 @@ impl From<NotCalled> for NotAnswered {
 }
 
 impl SharedTokens {
-    /// Looks whether the store answers, and returns at the latest when the store gives up. No
-    /// request waits longer than `patience`, and a store that takes longer is given up until it
-    /// is quicker. Must be called inside of a tokio runtime, on which the store is asked.
+    /// Looks whether the store answers, and returns at the latest when the store gives up. A call
+    /// that takes longer than `patience` is a failure, and a store that failed is asked by nobody
+    /// until it is quicker. A request waits for the call under way and for its own: no longer than
+    /// twice that. Must be called inside of a tokio runtime, on which the store is asked.
     pub async fn start(store: Arc<dyn TokenStore>, patience: Duration) -> Self {
         let watched = Arc::new(Watched {
             store,
             patience,
             answers: AtomicBool::new(true),
+            failure: Mutex::default(),
         });
         // The first time it may have to be connected.
         if watched.probe().await.is_err()
@@ -74,13 +77,24 @@ impl SharedTokens {
         self.watched.answers.load(Ordering::Relaxed)
     }
 
+    /// Why limits are not shared now, if they are not.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.watched.failure.lock().clone()
+    }
+
     /// Takes a token for one client, or looks for one.
     pub(crate) async fn ask(
         &self,
         question: Question,
     ) -> Result<Result<(), Duration>, NotAnswered> {
-        let asked = timeout(self.watched.patience, self.calls.call(question)).await;
-        asked.unwrap_or(Err(NotAnswered))
+        // Longer only if more is asked than the store can answer, which is a failure of it, too.
+        let longest = self.watched.patience * 2;
+        let asked = timeout(longest, self.calls.call(question)).await;
+        asked.unwrap_or_else(|_| {
+            self.watched.give_up(&too_slow(longest));
+            Err(NotAnswered)
+        })
     }
 }
 
@@ -89,6 +103,8 @@ struct Watched {
     store: Arc<dyn TokenStore>,
     patience: Duration,
     answers: AtomicBool,
+    /// Why it does not.
+    failure: Mutex<Option<String>>,
 }
 
 /// What is asked for one client.
@@ -174,11 +190,15 @@ impl Watched {
         Ok(())
     }
 
-    /// Asks it no more until it answers again. Once asked at a time, so that it is said once.
+    /// Asks it no more until it answers again. The first failure is said.
     fn give_up(self: &Arc<Self>, error: &TokensUnavailable) {
-        self.answers.store(false, Ordering::Relaxed);
+        if !self.answers.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let error = error_chain(error);
+        *self.failure.lock() = Some(error.clone());
         warn!(
-            error = error_chain(error),
+            error,
             "limits of clients are not shared with other processes: this one goes by what it has \
              seen itself until their store answers"
         );
@@ -192,6 +212,7 @@ impl Watched {
                 return;
             };
             if watched.probe().await.is_ok() {
+                *watched.failure.lock() = None;
                 watched.answers.store(true, Ordering::Relaxed);
                 info!("limits of clients are shared with other processes again");
                 return;

@@ -26,6 +26,8 @@ contract!($ state_cache_contract, state_cache, [
     an_older_state_never_replaces_a_newer_one,
     of_many_writers_the_newest_stays,
     a_state_ends_at_its_instant,
+    it_is_said_when_a_state_ends,
+    of_one_number_what_ends_first_stays,
     what_is_over_already_is_not_put_and_removes_nothing,
     raising_replaces_only_what_is_there_and_not_newer,
     what_is_raised_lasts_as_long_as_what_was_there,
@@ -238,6 +240,38 @@ pub async fn a_state_ends_at_its_instant(h: &StateCacheHarness) {
     // What ended may have been newer.
     put(&h.cache, &standing("short", 1), LONG).await;
     assert_eq!(version(&h.cache, &short.key()).await, Some(1));
+}
+
+/// To a few milliseconds, and no later.
+pub async fn it_is_said_when_a_state_ends(h: &StateCacheHarness) {
+    let key = standing("a", 0).key();
+    let until = asked_at(&h.cache, &key).await.plus(LONG);
+    within("put", h.cache.put(standing("a", 1), until)).await;
+    let (said, margin) = (
+        answer(&h.cache, &key).await.until,
+        Duration::from_millis(10),
+    );
+    assert!(
+        said <= until && until <= said.plus(margin),
+        "{said:?} {until:?}"
+    );
+    within("raise", h.cache.raise(vec![standing("a", 2)])).await;
+    let raised = answer(&h.cache, &key).await.until;
+    assert!(
+        raised <= until && until <= raised.plus(margin),
+        "{raised:?} {until:?}"
+    );
+}
+
+/// So what lasts too long is replaced by what was read again.
+pub async fn of_one_number_what_ends_first_stays(h: &StateCacheHarness) {
+    let key = standing("a", 0).key();
+    for (time, lasts) in [(LONG, LONG), (LONG / 2, LONG / 2), (LONG, LONG / 2)] {
+        put(&h.cache, &standing("a", 1), time).await;
+        let cached = answer(&h.cache, &key).await;
+        assert!(cached.until <= cached.asked_at.plus(lasts), "{cached:?}");
+        assert!(cached.until > cached.asked_at.plus(lasts / 2), "{cached:?}");
+    }
 }
 
 /// As of a process that was frozen between its reading and its writing.

@@ -261,4 +261,6 @@ async fn what_an_earlier_release_writes_has_no_author() {
     let terms = store.terms_history(&show.id, 0, 9).await.unwrap();
     let by: Vec<_> = terms.into_iter().map(|set| (set.seq, set.by)).collect();
     assert_eq!(by, [(1, Some(ada)), (2, None)]);
+    // She has been one all the time.
+    assert_eq!(database.number("SELECT COUNT(*) FROM authors").await, 1);
 }

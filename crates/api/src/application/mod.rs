@@ -3,6 +3,7 @@
 mod ground;
 mod guarding;
 mod preparation;
+mod redis_in_use;
 mod role;
 mod running;
 mod sides;
@@ -19,19 +20,22 @@ use http_api::{
     Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
 };
 use limits::SharedTokens;
+use tokio::time::timeout;
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
 pub use self::role::Role;
 
 use self::ground::Ground;
+use self::preparation::Preparation;
+use self::redis_in_use::RedisInUse;
 use self::sides::Accepting;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
 use crate::settings::{AuthSettings, LimitStore, Settings};
 use crate::{telemetry, wiring};
 
-/// No request waits longer for what processes share. Redis answers in less than a tenth of it.
+/// No call for what processes share takes longer. Redis answers in less than a tenth of it.
 const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Everything built, not yet running.
@@ -112,9 +116,16 @@ impl Application {
         // It concerns all processes, and stopping all of them would help nobody.
         let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
         let redis = match &settings.redis {
-            Some(redis) if role.accepts() => Some(redis.connect(settings.cache.timeout)?),
+            Some(redis) if role.accepts() => {
+                let identity = ground.store.identity.clone();
+                Some(redis.connect(settings.cache.timeout, identity)?)
+            }
             _ => None,
         };
+        if let Some(redis) = &redis {
+            // So that it is connected, and the deployment known, when the first request comes.
+            let _at_once = timeout(Preparation::AT_ONCE, redis.dependency.check()).await;
+        }
         let tokens = match &redis {
             Some(redis) if settings.limit_store == LimitStore::Redis => Some(Arc::new(
                 SharedTokens::start(Arc::clone(&redis.tokens), PATIENCE).await,
@@ -122,7 +133,10 @@ impl Application {
             _ => None,
         };
         // Every order is taken and decided without it.
-        of_others.extend(redis.as_ref().map(|redis| Arc::clone(&redis.dependency)));
+        of_others.extend(redis.as_ref().map(|redis| -> Arc<dyn Dependency> {
+            let (server, tokens) = (Arc::clone(&redis.dependency), tokens.clone());
+            Arc::new(RedisInUse { server, tokens })
+        }));
         // Who only takes orders can go on with that while others do not decide.
         if role.decides() {
             needed.push(watch.clone());

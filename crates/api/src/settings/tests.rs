@@ -571,6 +571,16 @@ fn tokens_need_their_rules_and_one_kind_of_keys() {
         faults.contains(told) && !faults.contains("hunter2"),
         "{faults}"
     );
+    let short = [
+        &rules[..],
+        &[
+            ("APP__AUTH__HMAC_SECRET", secret),
+            ("APP__AUTH__OLD_HMAC_SECRET", "hunter2"),
+        ],
+    ];
+    let faults = with(&short.concat()).unwrap_err().to_string();
+    let told = "auth.old_hmac_secret: the secret has 7 bytes";
+    assert!(faults.contains(told), "{faults}");
     let settings = with(&[&rules[..], &[file]].concat()).unwrap();
     assert!(matches!(settings.auth, AuthSettings::Jwt(_)));
     let unknown = [
@@ -669,6 +679,27 @@ fn a_secret_may_be_in_a_file() {
         "id_secrets.file: is not a setting; did you mean APP__TICKETS__ID_SECRETS_FILE?",
     ] {
         assert!(both.contains(fault), "{fault} in {both}");
+    }
+}
+
+#[test]
+fn every_secret_may_be_in_a_file() {
+    for key in [
+        "admin.token",
+        "auth.hmac_secret",
+        "auth.old_hmac_secret",
+        "mysql.url",
+        "mysql.urls",
+        "rabbitmq.management_urls",
+        "rabbitmq.url",
+        "rabbitmq.urls",
+        "redis.url",
+        "tickets.id_secrets",
+    ] {
+        let of_file = format!("{}_FILE", variable(key));
+        let faults = load(&[(&of_file, "/dev/null")]).unwrap_err().to_string();
+        let told = format!("{key}: the file that {of_file} names is empty");
+        assert!(faults.contains(&told), "{told} in {faults}");
     }
 }
 

@@ -51,7 +51,11 @@ macro_rules! absent {
             ///
             /// # Errors
             /// Always.
-            pub fn connect(&self, _: std::time::Duration) -> anyhow::Result<RedisPorts> {
+            pub fn connect(
+                &self,
+                _: std::time::Duration,
+                _: Option<Arc<dyn StoreIdentity>>,
+            ) -> anyhow::Result<RedisPorts> {
                 not_compiled("limits.store or cache.adapter", $feature)
             }
         }

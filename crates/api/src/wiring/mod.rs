@@ -213,7 +213,7 @@ pub struct RedisPorts {
     pub state_cache: Arc<dyn StateCache>,
     /// The limits of clients.
     pub tokens: Arc<dyn TokenStore>,
-    /// What readiness asks.
+    /// What readiness asks of the server and of the decided state.
     pub dependency: Arc<dyn Dependency>,
 }
 

@@ -197,6 +197,10 @@ impl WsClient {
 
     /// What comes last: why the connection is closed, and the code of the close frame.
     pub(crate) async fn closing(&mut self) -> (String, CloseCode) {
+        within("the end", self.hear_closing()).await
+    }
+
+    async fn hear_closing(&mut self) -> (String, CloseCode) {
         let mut why = None;
         loop {
             match self.hear_anything().await {

@@ -220,6 +220,23 @@ async fn a_slow_reader_is_dropped_and_told_why_and_holds_nobody_up() {
     assert_eq!(closing, ("slow_reader".to_owned(), CloseCode::Policy));
 }
 
+/// Its next message is read once the answers to the one before are sent.
+#[tokio::test]
+async fn who_asks_faster_than_it_is_answered_is_no_slow_reader() {
+    let limits = [
+        ("APP__LIVE__MAX_SUBSCRIPTIONS", "1"),
+        ("APP__LIVE__OUTGOING_BUFFER", "2"),
+    ];
+    let service = limited(&limits).await;
+    let mut client = WsClient::connect(&service).await;
+    for _ in 0..200 {
+        client.say_anything("?").await;
+    }
+    for _ in 0..200 {
+        assert_eq!(client.error().await.0, "invalid_message");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_that_never_reads_again_takes_no_place() {
     let limits = [

@@ -318,6 +318,24 @@ async fn nobody_hears_the_verdict_on_somebody_elses_order() {
     assert_eq!(heard["code"], "ticket_not_found", "{heard}");
 }
 
+/// Its id tells whose it is, but for one in 1,024.
+#[tokio::test]
+async fn an_order_that_waits_is_not_there_for_other_listeners() {
+    let service = guarded(&WITH_RECEIPTS).await;
+    let id = receipt("waits");
+    for (user, status, code) in [
+        (USER, json!("processing"), Value::Null),
+        ("2", Value::Null, json!("ticket_not_found")),
+    ] {
+        let issued = post(&service, &buyer(user), "/live-tickets", Value::Null).await;
+        let mut socket = WsClient::by_ticket(&service, &issued.text("ticket")).await;
+        socket.subscribe(&[&id], &[]).await;
+        let heard = socket.hear().await;
+        let told = (&heard["ticket"]["status"], &heard["code"]);
+        assert_eq!(told, (&status, &code));
+    }
+}
+
 /// Opened with a token, and by the ticket of one; both kinds.
 #[tokio::test]
 async fn streams_end_with_their_token() {

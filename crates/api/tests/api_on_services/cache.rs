@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use api::application::Role;
-use port_contracts::{DEADLINE, measured, promised};
+use port_contracts::{DEADLINE, measured, promised, within};
 use serde_json::{Value, json};
 use tcp_proxy::{TcpProxy, Weather, host_and_port};
 use test_servers::RedisServer;
@@ -143,10 +143,24 @@ async fn with_a_cache_in_redis_the_first_read_after_a_change_tells_it_in_either_
     }
     seats_become(&services, 1_000).await;
     let cached = server.tell(&["KEYS", "tickets:*"]);
-    assert!(cached.contains("tickets:ticket:"), "{cached}");
+    assert!(cached.contains(":ticket:"), "{cached}");
     // An id that nobody issued is none, cached or not.
     let unknown = services[0].get("/tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77");
     unknown.await.assert_problem(404, "ticket_not_found");
+}
+
+/// What the keys of the service's deployment begin with.
+async fn prefix(server: &RedisServer, service: &TestService) -> String {
+    let written = async {
+        loop {
+            show(service).await;
+            let keys = server.tell(&["KEYS", "*:show:held"]);
+            if let Some(prefix) = keys.trim().strip_suffix("show:held") {
+                return prefix.to_owned();
+            }
+        }
+    };
+    within("a key", written).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,9 +182,10 @@ async fn whatever_becomes_of_redis_readers_are_told_what_is_true() {
     changes_are_seen_in_both(&services).await;
     server.tell(&["CONFIG", "SET", "maxmemory", "0"]);
     let id = seen_by_all(&services).await;
+    let prefix = prefix(&server, &services[1]).await;
     for garbage in ["", "2:9:{}", "1:9:{\"ticket\":{}}"] {
-        server.tell(&["SET", &format!("tickets:ticket:{id}"), garbage]);
-        server.tell(&["SET", "tickets:show:held", garbage]);
+        server.tell(&["SET", &format!("{prefix}ticket:{id}"), garbage]);
+        server.tell(&["SET", &format!("{prefix}show:held"), garbage]);
         assert_eq!(status(&services[1], &id).await, "reserved");
         assert_eq!(show(&services[1]).await["id"], "held");
     }
@@ -210,6 +225,20 @@ async fn a_change_that_redis_was_not_told_is_seen_all_the_same() {
         proxy.set(Weather::Fair);
         becomes(changing, &id, "confirmed", "confirmed").await;
         change(changing, &id, "cancel").await;
+    }
+}
+
+/// Each has a show of that name. Both have the same prefix.
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_on_one_redis_do_not_read_each_others_shows() {
+    let server = RedisServer::start().await;
+    let [one, _] = pair(&on_redis(&server.url())).await;
+    let [other, _] = pair(&on_redis(&server.url())).await;
+    let renamed = other.patch("/shows/held", json!({"title": "Other"})).await;
+    assert_eq!(renamed.status, 200);
+    for _ in 0..3 {
+        assert_eq!(show(&one).await["title"], "Held");
+        assert_eq!(show(&other).await["title"], "Other");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::application::Role;
 use port_contracts::within;
 use serde_json::json;
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
 use test_servers::RedisServer;
 use tokio::time::sleep;
 
@@ -14,12 +15,12 @@ use crate::helpers::{Answer, SHOW, TestService};
 
 /// Two api processes of a deployment, with such limits.
 async fn pair(redis: &RedisServer, limits: &[(&str, &str)]) -> [TestService; 2] {
+    pair_at(&redis.url(), limits).await
+}
+
+async fn pair_at(url: &str, limits: &[(&str, &str)]) -> [TestService; 2] {
     let backend = Backend::start().await;
-    let url = redis.url();
-    let mut variables = vec![
-        ("APP__LIMITS__STORE", "redis"),
-        ("APP__REDIS__URL", url.as_str()),
-    ];
+    let mut variables = vec![("APP__LIMITS__STORE", "redis"), ("APP__REDIS__URL", url)];
     variables.extend(limits);
     [
         TestService::on(&backend, Role::All, &variables).await,
@@ -115,4 +116,28 @@ async fn orders_and_requests_of_an_address_are_limited_for_all_processes_togethe
     }
     assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(other.get("/shows").await.status, 200);
+}
+
+/// It answers readiness, and is of no use for limits.
+#[tokio::test]
+async fn readiness_says_that_limits_are_not_shared_with_a_redis_that_answers() {
+    let redis = RedisServer::start().await;
+    let proxy = TcpProxy::start(&host_and_port(&redis.url())).await.unwrap();
+    let limit = [("APP__LIMITS__ORDERS_PER_USER", "10/h")];
+    let services = pair_at(&proxy.url(&redis.url()), &limit).await;
+    assert_shared(&services, "1").await;
+    proxy.set(Weather::Distant(Duration::from_millis(100)));
+    for service in services {
+        for user in 2..9 {
+            assert_ne!(order(&service, &user.to_string()).await.status, 429);
+        }
+        within("it is said, and no outage", is_degraded(&service)).await;
+    }
+    let rights = ["~*", "+set", "+get", "+time", "+hello", "+client"];
+    let user = ["ACL", "SETUSER", "shop", "on", ">secret"];
+    redis.tell(&[&user[..], &rights].concat());
+    let url = redis.url().replace("://", "://shop:secret@");
+    for service in pair_at(&url, &limit).await {
+        within("it is said, and no outage", is_degraded(&service)).await;
+    }
 }

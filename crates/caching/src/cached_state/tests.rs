@@ -12,7 +12,7 @@ use domain::ports::{
     CacheInstant, ChangeShowError, CreateShowError, DecideReport, TermsSet, TicketPage,
 };
 use domain::rule::TransitionRequest;
-use domain::show::{Capacity, Show, ShowChange, ShowSeats};
+use domain::show::{Capacity, Show, ShowChange, ShowSeats, Title};
 use domain::ticket::{Status, Verdict};
 use parking_lot::Mutex;
 use port_contracts::fixtures::{OrderSource, seats, show, show_id, start};
@@ -434,8 +434,32 @@ async fn a_process_that_was_frozen_while_it_read_caches_nothing_old() {
     let confirmed = changed(&ticket, Status::Confirmed);
     store.save(&confirmed);
     sleep(LIFE).await;
-    slow.put(asked, State::Ticket(ticket.clone()), LIFE).await;
+    slow.put(asked, State::Ticket(ticket.clone())).await;
     assert_eq!(told(&other, &ticket).await, Some(confirmed));
+}
+
+/// As after its clock was set back by an hour, or as somebody else wrote it.
+#[tokio::test(start_paused = true)]
+async fn what_lasts_too_long_in_a_cache_is_not_told_and_replaced() {
+    for status in [Status::Reserved, Status::Expired] {
+        let (store, cache, [process, other]) = two_processes();
+        let ticket = changed(&reserved(), status);
+        store.save(&ticket);
+        store.save_show(&standing(9, 2));
+        let mut old = ticket.clone();
+        old.order.user_id = UserId::alias(1);
+        let mut old_show = standing(9, 2);
+        old_show.show.title = Title::new("Another title").unwrap();
+        for state in [State::Ticket(old), State::Show(old_show)] {
+            let asked_at = cache.get(&state.key()).await.unwrap().asked_at;
+            cache.put(state, asked_at.plus(FINAL_LIFE * 12)).await;
+        }
+        for (process, asked) in [(&process, 2), (&other, 0)] {
+            assert_eq!(told(process, &ticket).await.as_ref(), Some(&ticket));
+            assert_eq!(told_show(process).await, Some(standing(9, 2)));
+            assert_eq!(store.asked(), asked);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -515,6 +539,18 @@ async fn an_erased_user_is_told_no_longer_than_a_final_ticket_is_kept() {
     assert_eq!(told(&other, &expired).await.as_ref(), Some(&anonymous));
     tokio::time::sleep_until(began + FINAL_LIFE).await;
     assert_eq!(told(&process, &expired).await, Some(anonymous));
+}
+
+/// Numbers come from a broker and a cache, too, and are not trusted.
+#[tokio::test(start_paused = true)]
+async fn the_highest_numbers_are_no_fault() {
+    let (store, _, [process, _]) = two_processes();
+    store.save_show(&standing(9, u64::MAX));
+    told_show(&process).await;
+    let expired = changed(&reserved(), Status::Expired);
+    store.save(&expired);
+    assert_eq!(told(&process, &expired).await, Some(expired));
+    assert_eq!(told_show(&process).await, Some(standing(9, u64::MAX)));
 }
 
 /// One ticket is changed again and again, through either process or behind their backs, while

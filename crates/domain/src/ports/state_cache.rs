@@ -70,6 +70,9 @@ pub struct Cached {
     pub asked_at: CacheInstant,
     /// The state; `None` if there is none that this version of the program can read.
     pub state: Option<State>,
+    /// When the state ends. One that lasts longer than any that is put was written by somebody
+    /// else, or the cache's clock was set back: it is not to be believed.
+    pub until: CacheInstant,
 }
 
 /// Keeps states until an instant that is fixed when one is put, so that none is ever older than
@@ -91,7 +94,8 @@ pub trait StateCache: Send + Sync {
     /// What it has; `None` if it does not answer, and then nothing is to be put.
     async fn get(&self, key: &StateKey) -> Option<Cached>;
 
-    /// Keeps a state until then, if it is newer than what is there. To be called with what the
+    /// Keeps a state until then, if it is newer than what is there; or as new, and ends earlier. To
+    /// be called with what the
     /// store said after a [`Self::get`], and an instant that counts from [`Cached::asked_at`]:
     /// then a process that was frozen between its reading and this puts nothing that is over.
     async fn put(&self, state: State, until: CacheInstant);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::event::Event;
 use domain::ids::{ShowId, UserId};
-use domain::order::Quantity;
+use domain::order::{Order, Quantity};
 use domain::ports::{DecidedState, LedgerError, ShowRepositoryError, TicketPage, TransitionReport};
 use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, TicketId};
@@ -119,6 +119,18 @@ async fn a_ticket_that_the_ledger_finds_to_be_somebody_elses_is_not_there() {
         matches!(refused, ChangeTicketError::NotFound),
         "{refused:?}"
     );
+    let id = order.ticket_id;
+    let other = Order {
+        user_id: user("2"),
+        ..order
+    };
+    world.tickets.lock().insert(id, confirmed(&other));
+    for read in [
+        office.read_ticket(&buyer, id, &LineHint::default()).await,
+        office.read_current_ticket(&buyer, id).await,
+    ] {
+        assert!(matches!(read, Err(ReadTicketError::NotFound)), "{read:?}");
+    }
 }
 
 #[tokio::test]
