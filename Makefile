@@ -127,7 +127,7 @@ cluster-destroy: ## REMOVES the nodes of `make cluster` with their data.
 	deploy/cluster.sh destroy
 
 .PHONY: browser
-browser: ## Finds or installs the Chromium in which the look of reports is tested.
+browser: ## Finds or installs the Chromium in which reports and the page of the API are tested.
 	deploy/browser.sh
 
 .PHONY: promtool
@@ -149,6 +149,18 @@ check: hack ## Formatting, lints with each feature and with all, documentation.
 	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --each-feature --exclude-features default --exclude-all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
+# Against the service in memory. OPTIONS of what was deleted is answered all the same; a WebSocket
+# is nothing that it speaks.
+SCHEMA_CASES ?= 50
+SCHEMA_SEED ?= 1
+
+.PHONY: test-schema
+test-schema: ## Sends what the OpenAPI document allows, and what it does not, to a service in memory (Schemathesis).
+	@test -x .local/schemathesis/bin/st || { python3 -m venv .local/schemathesis \
+		&& .local/schemathesis/bin/pip install --quiet 'schemathesis==4.32.5'; }
+	$(CARGO) build $(CARGO_FLAGS) -p api
+	SCHEMA_CASES=$(SCHEMA_CASES) SCHEMA_SEED=$(SCHEMA_SEED) deploy/test-schema.sh
+
 .PHONY: check-features
 check-features: hack ## Lints with every set of features; before a release, and when a feature changes.
 	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
@@ -161,7 +173,7 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 		.local/python/bin/python deploy/check-compose.py; fi
 
 .PHONY: check-docs
-check-docs: ## Compares log lines, settings, targets and codes in the docs with the code; finds circles of files.
+check-docs: ## Compares log lines, settings and targets in the docs with the code; finds circles of files.
 	python3 deploy/check-docs.py
 	python3 deploy/test-check-circles.py
 	python3 deploy/check-circles.py

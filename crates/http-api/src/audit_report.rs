@@ -6,10 +6,11 @@ use domain::audit::{ShowAudit, VerdictCounts};
 use domain::ports::UnreadableShow;
 use domain::ticket::RejectionReason;
 use domain::use_cases::AuditedShows;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the replay of every show found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditReport {
     /// The audit of each show, sorted by id.
     pub shows: Vec<AuditedShow>,
@@ -18,7 +19,7 @@ pub struct AuditReport {
 }
 
 /// What the replay of one show found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditedShow {
     /// The id of the show.
     pub show_id: String,
@@ -43,7 +44,7 @@ pub struct AuditedShow {
 }
 
 /// How often each verdict was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditedVerdicts {
     /// Tickets that got seats.
     pub reserved: u64,
@@ -54,7 +55,7 @@ pub struct AuditedVerdicts {
 }
 
 /// How often each reason was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditedRejections {
     /// Too few seats were left.
     pub sold_out: u64,

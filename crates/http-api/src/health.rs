@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use domain::ports::Dependency;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -113,7 +114,8 @@ async fn check_all(dependencies: &[Arc<dyn Dependency>]) -> Vec<DependencyBody> 
 }
 
 /// What a dependency answered.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Dependency")]
 pub(crate) struct DependencyBody {
     /// Its name, such as `store`.
     name: &'static str,

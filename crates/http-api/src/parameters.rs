@@ -11,8 +11,9 @@ use fields::{Fields, Value, all, text, whole};
 use crate::problem::{ApiError, Fault, Faults};
 
 /// Items of one page, unless the client says otherwise.
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 500;
+pub(crate) const DEFAULT_LIMIT: usize = 50;
+/// The most of them.
+pub(crate) const MAX_LIMIT: usize = 500;
 
 /// Reads the query's parameters, all at once.
 pub(crate) fn read_query<T>(

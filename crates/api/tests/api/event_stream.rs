@@ -3,7 +3,7 @@
 use api::application::Role;
 use reqwest::Method;
 
-use crate::helpers::{Answer, TestService};
+use crate::helpers::{Answer, TestService, send};
 use crate::live::{SseClient, WITH_RECEIPTS, change, hold, order, receipt, with_holds};
 
 fn state(status: &str, id: &str) -> (String, String) {
@@ -63,7 +63,7 @@ async fn what_is_known_may_stand_in_the_query_and_may_be_empty() {
             Some(last) => request.header("Last-Event-ID", last),
             None => request,
         };
-        let mut stream = SseClient::of(request.send().await.unwrap());
+        let mut stream = SseClient::of(send(request).await.unwrap());
         assert_eq!(stream.status().await, state("reserved", "1"));
     }
     change(&service, &id, "cancel").await;
@@ -79,7 +79,7 @@ async fn what_is_known_may_stand_in_the_query_and_may_be_empty() {
             Some(last) => request.header("Last-Event-ID", last),
             None => request,
         };
-        assert_eq!(request.send().await.unwrap().status(), status, "{query}");
+        assert_eq!(send(request).await.unwrap().status(), status, "{query}");
     }
     let path = format!("/tickets/{id}/events?lastEventId=x");
     service

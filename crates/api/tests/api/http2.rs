@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 
+use crate::contract::{self, Seen};
 use crate::helpers::{SHOW, TestService};
 use crate::live::{WITH_RECEIPTS, receipt, within};
 use crate::tls::{TestCertificate, connect, connect_from};
@@ -98,15 +99,22 @@ async fn ask(client: &Client, method: &str, path: &str, body: &'static str) -> (
 
 async fn heard(answer: h2::client::ResponseFuture) -> (StatusCode, Value) {
     let answer = within("an answer", answer).await.unwrap();
-    let status = answer.status();
-    let mut body = answer.into_body();
+    let (head, mut body) = answer.into_parts();
     let mut all = Vec::new();
     while let Some(some) = body.data().await {
         let some = some.unwrap();
         body.flow_control().release_capacity(some.len()).unwrap();
         all.extend(some);
     }
-    (status, serde_json::from_slice(&all).unwrap_or_default())
+    contract::check_any(Seen {
+        status: head.status.as_u16(),
+        headers: &head.headers,
+        body: Some(&all),
+    });
+    (
+        head.status,
+        serde_json::from_slice(&all).unwrap_or_default(),
+    )
 }
 
 const DATA: u8 = 0;

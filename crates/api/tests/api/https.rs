@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::backend::Backend;
-use crate::helpers::TestService;
+use crate::helpers::{TestService, send};
 use crate::live::{until, within};
 use crate::raw::Connection;
 use crate::tls::{TestCertificate, connect};
@@ -226,7 +226,7 @@ async fn over_https_pages_of_plain_http_are_of_another_site() {
     for origin in ["https://x", "http://x"] {
         let asked = service.request(reqwest::Method::GET, "/ws");
         let asked = asked.header("Host", "x").header("Origin", origin);
-        assert_eq!(asked.send().await.unwrap().status(), 426, "{origin}");
+        assert_eq!(send(asked).await.unwrap().status(), 426, "{origin}");
     }
 }
 

@@ -14,7 +14,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::backend::Backend;
-use crate::helpers::{Answer, SHOW, TestService, USER};
+use crate::helpers::{Answer, SHOW, TestService, USER, send};
 
 const SECRET: &str = "a secret that issuer and service share";
 pub(crate) const ADMIN: &str = "the administration's own token";
@@ -120,7 +120,7 @@ async fn every_route_asks_for_what_it_needs() {
         for route in &routes {
             let path = written(route.path);
             let answer = asking(&service, token, route.method.parse().unwrap(), &path);
-            let answer = answer.send().await.unwrap();
+            let answer = send(answer).await.unwrap();
             let status = answer.status().as_u16();
             let proves = !matches!(*who, "nobody" | "a forger");
             let administers = matches!(*who, "an operator" | "admin.token");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use tokio::task::spawn_blocking;
 
-use crate::helpers::{Answer, SHOW, TestService};
+use crate::helpers::{Answer, SHOW, TestService, send};
 use crate::live::{SseClient, WITH_RECEIPTS, WsClient, names, order, receipt, until};
 use crate::raw::{Connection, raw_order};
 
@@ -279,7 +279,7 @@ async fn streams_of_both_kinds_are_limited_by_address_together() {
     let handshake = service.request(Method::GET, "/ws");
     assert_limited(&Answer::to(handshake).await, "streams_per_address");
     let elsewhere = Caller::at(&service, 2).request(Method::GET, &path);
-    SseClient::of(elsewhere.send().await.unwrap());
+    SseClient::of(send(elsewhere).await.unwrap());
     drop(client);
     until("room for another stream", async || {
         SseClient::request(&service, &id, None).await.status() == 200

@@ -19,7 +19,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::helpers::{DEADLINE, SHOW, TestService, USER, config_dir};
+use crate::contract::{self, Seen};
+use crate::helpers::{DEADLINE, SHOW, TestService, USER, config_dir, send};
 
 /// Waits for a condition.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -97,9 +98,15 @@ impl WsClient {
         }
         let stream = socket.connect(address.parse().unwrap()).await.unwrap();
         let url = format!("ws://{address}{path}");
-        let (socket, _) = within("handshake", client_async(url, stream))
+        let (socket, answer) = within("handshake", client_async(url, stream))
             .await
             .unwrap();
+        let seen = Seen {
+            status: answer.status().as_u16(),
+            headers: answer.headers(),
+            body: None,
+        };
+        contract::check("GET", "/ws", seen);
         Self { socket }
     }
 
@@ -225,7 +232,7 @@ impl SseClient {
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
-        within("an answer", request.send()).await.unwrap()
+        within("an answer", send(request)).await.unwrap()
     }
 
     pub(crate) async fn connect(service: &TestService, id: &str, last: Option<&str>) -> Self {

@@ -12,6 +12,8 @@ mod audit;
 mod backend;
 mod bad_orders;
 mod browsers;
+mod contract;
+mod documentation;
 mod event_stream;
 mod gate;
 mod health;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::contract::{self, Seen};
 use crate::helpers::DEADLINE;
 
 const ORDER: &str = r#"{"show_id":"230920","user_id":1}"#;
@@ -24,6 +25,13 @@ pub(crate) struct Connection {
 }
 
 struct Answers(BufReader<TcpStream>);
+
+/// All that came of a connection.
+fn written(bytes: Vec<u8>) -> String {
+    let text = String::from_utf8(bytes).unwrap();
+    contract::check_written(&text);
+    text
+}
 
 impl Connection {
     pub(crate) fn open(address: &str) -> Self {
@@ -65,7 +73,7 @@ impl Connection {
         // What was sent and not read turns the end into a reset.
         match self.answers.0.read_to_end(&mut rest) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
-            _ => String::from_utf8(rest).unwrap(),
+            _ => written(rest),
         }
     }
 
@@ -88,7 +96,7 @@ impl Connection {
                 Err(_) => break,
             }
         }
-        String::from_utf8(rest).unwrap()
+        written(rest)
     }
 
     /// The next answer: head and body.
@@ -111,6 +119,12 @@ impl Answers {
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
+        let (status, headers) = contract::read_head(head.trim_end()).unwrap();
+        contract::check_any(Seen {
+            status,
+            headers: &headers,
+            body: (length > 0).then_some(&body),
+        });
         (head, String::from_utf8(body).unwrap())
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use api::application::Role;
 
-use crate::helpers::TestService;
+use crate::helpers::{TestService, send};
 
 const SEATS: usize = 2_100;
 
@@ -31,7 +31,7 @@ async fn a_show_with_tickets(service: &TestService, seats: usize) -> Vec<String>
 
 async fn text(service: &TestService, path: &str, accept: &str) -> (String, String) {
     let request = service.request(Method::GET, path).header("Accept", accept);
-    let answer = request.send().await.unwrap();
+    let answer = send(request).await.unwrap();
     assert_eq!(answer.status(), 200);
     let media_type = answer.headers()["content-type"]
         .to_str()
@@ -122,5 +122,5 @@ async fn a_shows_tickets_are_for_those_who_run_it() {
     let request = service
         .request(Method::GET, "/shows/230920/tickets")
         .bearer_auth(token);
-    assert_eq!(request.send().await.unwrap().status(), 200);
+    assert_eq!(send(request).await.unwrap().status(), 200);
 }

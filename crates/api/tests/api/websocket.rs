@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::helpers::{SHOW, TestService, USER};
+use crate::helpers::{SHOW, TestService, USER, send};
 use crate::identity::{ADMIN, asking, buyer, claims, decided, guarded, post, seconds, signed};
 use crate::live::{SseClient, WITH_RECEIPTS, WsClient, change, hold, order, receipt, with_holds};
 
@@ -354,7 +354,7 @@ async fn streams_end_with_their_token() {
     let mut ending = WsClient::by_ticket(&service, &tickets[0]).await;
     let mut lasting = WsClient::by_ticket(&service, &tickets[1]).await;
     let stream = format!("/tickets/{id}/events");
-    let opened = asking(&service, &short, Method::GET, &stream).send().await;
+    let opened = send(asking(&service, &short, Method::GET, &stream)).await;
     let mut events = SseClient::of(opened.unwrap());
     events.hear_a("ticket").await;
     ending.subscribe(&[&id], &[]).await;
@@ -394,7 +394,7 @@ async fn a_ticket_is_used_up_by_the_stream_that_it_opens_alone() {
     refused.assert_problem(503, "live_connections_exhausted");
     drop(socket);
     let opened = loop {
-        let answer = service.request(Method::GET, &stream).send().await.unwrap();
+        let answer = send(service.request(Method::GET, &stream)).await.unwrap();
         if answer.status() != 503 {
             break answer;
         }

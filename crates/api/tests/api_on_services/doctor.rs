@@ -131,6 +131,7 @@ async fn servers_that_answer_are_said_to_and_others_with_a_remedy() {
 }
 
 /// What an operator may set at any time, and no client of AMQP is told.
+#[expect(clippy::disallowed_methods, reason = "the broker answers")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_drops_orders_is_said_by_the_doctor_and_in_readiness() {
     let backend = Backend::start().await;

@@ -16,6 +16,9 @@ mod backend;
 mod bad_orders;
 mod cache;
 mod clock;
+#[allow(dead_code, reason = "what the tests that are left out use")]
+#[path = "../api/contract.rs"]
+mod contract;
 mod doctor;
 #[path = "../api/event_stream.rs"]
 mod event_stream;

@@ -15,6 +15,9 @@ mod audit;
 mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
+#[allow(dead_code, reason = "what the tests that are left out use")]
+#[path = "../api/contract.rs"]
+mod contract;
 #[path = "../api/event_stream.rs"]
 mod event_stream;
 #[path = "../api/attacks/forged_ids.rs"]

@@ -15,6 +15,8 @@ mod audit;
 mod backend;
 #[path = "../api/bad_orders.rs"]
 mod bad_orders;
+#[path = "../api/contract.rs"]
+mod contract;
 #[path = "../api/event_stream.rs"]
 mod event_stream;
 #[path = "../api/attacks/floods.rs"]

@@ -5,15 +5,20 @@ use domain::receipt::TicketId;
 use domain::ticket::Ticket;
 use domain::time::Timestamp;
 use domain::waiting_line::LinePlace;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+
+use crate::openapi::schemas;
 
 const PROCESSING: &str = "processing";
 
 /// A ticket as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Ticket")]
 pub(crate) struct TicketBody<'a> {
     /// Names the ticket for ever.
     #[serde(serialize_with = "written")]
+    #[schemars(schema_with = "schemas::ticket_id")]
     pub(crate) ticket_id: TicketId,
     /// The show that was ordered for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,27 +30,32 @@ pub(crate) struct TicketBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<u32>,
     /// `processing` until the first verdict.
+    #[schemars(schema_with = "schemas::status")]
     status: &'static str,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::reason")]
     reason: Option<&'static str>,
     /// Until when a reserved ticket can be confirmed.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "written_if_some"
     )]
+    #[schemars(schema_with = "schemas::instant")]
     hold_expires_at: Option<Timestamp>,
     /// When the order was accepted.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "written_if_some"
     )]
+    #[schemars(schema_with = "schemas::instant")]
     requested_at: Option<Timestamp>,
     /// When its first verdict was given.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "written_if_some"
     )]
+    #[schemars(schema_with = "schemas::instant")]
     decided_at: Option<Timestamp>,
     /// Number of the verdict among all changes of the show.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,10 +130,12 @@ impl<'a> TicketBody<'a> {
 }
 
 /// Where the line is for a ticket that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "WaitingLine")]
 pub(crate) struct WaitingLineBody {
     /// Orders accepted until then have their verdict.
     #[serde(serialize_with = "written_if_some")]
+    #[schemars(schema_with = "schemas::instant_or_null")]
     now_serving_at: Option<Timestamp>,
     /// Orders that come first.
     estimated_orders_ahead: Option<u64>,

@@ -1,5 +1,6 @@
 //! Every error as a client sees it: RFC 9457 `application/problem+json`.
 
+mod code;
 mod failure_log;
 mod faults;
 mod refusals;
@@ -27,11 +28,14 @@ use domain::use_cases::{
     ChangeTicketError, ListShowTicketsError, ListTicketsError, PlaceOrderError, ReadTicketError,
 };
 use limits::Exceeded;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tokens::TokenError;
 
 use crate::open_connections::{Refused, TooManyConnections};
+use crate::openapi::schemas;
 
+pub(crate) use self::code::Code;
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
 pub(crate) use self::refusals::Refusals;
@@ -95,8 +99,9 @@ pub(crate) enum ApiError {
 }
 
 /// An error as the client gets it: RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Problem<'a> {
     /// `urn:tickets:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
@@ -112,6 +117,7 @@ struct Problem<'a> {
     request_id: String,
     /// Of an order that may or may not be queued.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written")]
+    #[schemars(schema_with = "schemas::ticket_id")]
     ticket_id: Option<TicketId>,
     /// The first things that are wrong with the request.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -120,267 +126,209 @@ struct Problem<'a> {
 
 /// An [`ApiError`] as the client gets it, without what is the same for all.
 struct Explanation {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
 }
 
-fn explanation(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Explanation {
+fn explanation(code: Code, detail: impl Into<String>) -> Explanation {
     Explanation {
-        status,
         code,
         detail: detail.into(),
     }
 }
 
 impl ApiError {
-    /// Status, stable code, and what the client can do.
+    /// Stable code, and what the client can do.
     #[expect(
         clippy::too_many_lines,
         reason = "a table: what the client is told of each error"
     )]
     fn explanation(&self) -> Explanation {
-        use StatusCode as S;
+        use Code as C;
         match self {
             Self::NotHttp => explanation(
-                S::BAD_REQUEST,
-                "not_http",
+                C::NotHttp,
                 "This cannot be read as a request of HTTP/1.1. Nothing was done.",
             ),
             Self::HeadTooLarge => explanation(
-                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "head_too_large",
+                C::HeadTooLarge,
                 "Send fewer or shorter headers, or a shorter path.",
             ),
             Self::UnsupportedMediaType => explanation(
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                C::UnsupportedMediaType,
                 "Send the body as JSON with the header Content-Type: application/json.",
             ),
             Self::UnsupportedEncoding => explanation(
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                C::UnsupportedMediaType,
                 "Send the body uncompressed, without the header Content-Encoding.",
             ),
             Self::BodyTooLarge => explanation(
-                S::PAYLOAD_TOO_LARGE,
-                "body_too_large",
+                C::BodyTooLarge,
                 format!("Send a body of at most {MAX_BODY} bytes."),
             ),
             Self::BodyIncomplete => explanation(
-                S::BAD_REQUEST,
-                "body_incomplete",
+                C::BodyIncomplete,
                 "The body broke off or could not be decoded. Send the request again.",
             ),
             Self::RequestTimeout => explanation(
-                S::REQUEST_TIMEOUT,
-                "request_timeout",
+                C::RequestTimeout,
                 "The request did not come in time (server.request_timeout_ms), so nothing was done. \
                  Send the request again, all of it at once.",
             ),
             Self::NotJson { detail } => explanation(
-                S::BAD_REQUEST,
-                "not_json",
+                C::NotJson,
                 format!("The body is not JSON: {detail}. Send one JSON object."),
             ),
             Self::InvalidFields(faults) => explanation(
-                S::UNPROCESSABLE_ENTITY,
-                "invalid_fields",
+                C::InvalidFields,
                 format!("Correct the fields named in errors.{}", faults.and_more()),
             ),
             Self::InvalidParameters(faults) => explanation(
-                S::BAD_REQUEST,
-                "invalid_parameter",
+                C::InvalidParameter,
                 format!(
                     "Correct the parameters named in errors.{}",
                     faults.and_more()
                 ),
             ),
-            Self::Unauthorized(unproved) if unproved.is_our_fault() => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "keys_unavailable",
-                unproved.detail(),
-            ),
-            Self::Unauthorized(unproved) => {
-                explanation(S::UNAUTHORIZED, "unauthorized", unproved.detail())
+            Self::Unauthorized(unproved) if unproved.is_our_fault() => {
+                explanation(C::KeysUnavailable, unproved.detail())
             }
+            Self::Unauthorized(unproved) => explanation(C::Unauthorized, unproved.detail()),
             Self::NoOperator => explanation(
-                S::FORBIDDEN,
-                "forbidden",
+                C::Forbidden,
                 "Administration needs a token with the role operator, or admin.token.",
             ),
             Self::Forbidden => explanation(
-                S::FORBIDDEN,
-                "forbidden",
+                C::Forbidden,
                 "This token acts for its own user only; for others a token needs the role agent. \
                  Operators may look, and order or change no tickets.",
             ),
             Self::HttpsRequired => explanation(
-                S::FORBIDDEN,
-                "https_required",
+                C::HttpsRequired,
                 "Plain HTTP is not served (tls.mode). Send the request over HTTPS; what this one \
                  had in it can have been read on the way.",
             ),
             Self::HostNotAllowed => explanation(
-                S::MISDIRECTED_REQUEST,
-                "host_not_allowed",
+                C::HostNotAllowed,
                 "This service does not go by the name in Host. Ask it by its address, or add the \
                  name to server.allowed_hosts.",
             ),
             Self::OriginNotAllowed => explanation(
-                S::FORBIDDEN,
-                "origin_not_allowed",
+                C::OriginNotAllowed,
                 "Pages of this origin may not ask this. cors.allowed_origins names those that may.",
             ),
-            Self::RouteNotFound => explanation(
-                S::NOT_FOUND,
-                "route_not_found",
-                "There is nothing at this path.",
-            ),
-            Self::MethodNotAllowed { allows } => explanation(
-                S::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                format!("This path takes {allows}."),
-            ),
-            Self::ShowNotFound => explanation(
-                S::NOT_FOUND,
-                "show_not_found",
-                "There is no show with this id.",
-            ),
-            Self::UserNotFound => explanation(
-                S::NOT_FOUND,
-                "user_not_found",
-                "There is no user with this id.",
-            ),
+            Self::RouteNotFound => explanation(C::RouteNotFound, "There is nothing at this path."),
+            Self::MethodNotAllowed { allows } => {
+                explanation(C::MethodNotAllowed, format!("This path takes {allows}."))
+            }
+            Self::ShowNotFound => explanation(C::ShowNotFound, "There is no show with this id."),
+            Self::UserNotFound => explanation(C::UserNotFound, "There is no user with this id."),
             Self::TicketNotFound => explanation(
-                S::NOT_FOUND,
-                "ticket_not_found",
+                C::TicketNotFound,
                 "No ticket with this id was ever issued. Use the ticket_id of an order's answer.",
             ),
             Self::ShowExists => explanation(
-                S::CONFLICT,
-                "show_exists",
+                C::ShowExists,
                 "There is a show with this id; PATCH /shows/{id} changes it.",
             ),
             Self::UserExists => explanation(
-                S::CONFLICT,
-                "user_exists",
+                C::UserExists,
                 "There is a user with this id; PATCH /users/{id} changes it.",
             ),
             Self::CapacityInUse { held, sold } => explanation(
-                S::CONFLICT,
-                "capacity_in_use",
+                C::CapacityInUse,
                 format!(
                     "{held} seats are held and {sold} sold; give a capacity of at least {}.",
                     u64::from(*held) + u64::from(*sold)
                 ),
             ),
-            Self::SalesClosed(window) => {
-                explanation(S::CONFLICT, "sales_closed", sales_closed_detail(window))
-            }
+            Self::SalesClosed(window) => explanation(C::SalesClosed, sales_closed_detail(window)),
             Self::SoldOut => explanation(
-                S::CONFLICT,
-                "sold_out",
+                C::SoldOut,
                 "The show has no seats left. Seats that come back go on sale again at once: \
                  try again later, or listen to the show over GET /ws.",
             ),
             Self::IdempotencyConflict => explanation(
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency_conflict",
+                C::IdempotencyConflict,
                 "This Idempotency-Key belongs to an order with another body. \
                  Repeat that body, or use a new key.",
             ),
             Self::NotDecided => explanation(
-                S::CONFLICT,
-                "not_decided",
+                C::NotDecided,
                 "The order still waits for its verdict. Try again when GET /tickets/{id} \
                  shows another status than processing.",
             ),
             Self::HoldExpired => explanation(
-                S::CONFLICT,
-                "hold_expired",
+                C::HoldExpired,
                 "The hold is over and its seats went back on sale. Place a new order.",
             ),
             Self::NotReserved(status) => explanation(
-                S::CONFLICT,
-                "not_reserved",
+                C::NotReserved,
                 format!(
                     "Only a reserved ticket can be confirmed; this one is {}.",
                     status.as_str()
                 ),
             ),
             Self::TicketRejected => explanation(
-                S::CONFLICT,
-                "ticket_rejected",
+                C::TicketRejected,
                 "The order was rejected, so there are no seats to give back.",
             ),
             Self::ClockOff => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "clock_off",
+                C::ClockOff,
                 "The clock of this process is not known to be right, so it takes no orders. \
                  This one was not queued; send it again.",
             ),
             Self::QueueUnavailable(PublishError::Full { .. }) => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "queue_unavailable",
+                C::QueueUnavailable,
                 "Too many orders wait already. This one was not queued; send it again later.",
             ),
             Self::QueueUnavailable(_) => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "queue_unavailable",
+                C::QueueUnavailable,
                 "The queue cannot be reached. The order was not queued; send it again later.",
             ),
             Self::OutcomeUnknown(_) => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "outcome_unknown",
+                C::OutcomeUnknown,
                 "The order may or may not be queued. Poll GET /tickets/{ticket_id}, \
                  or send it again with the same Idempotency-Key; without one a repeated \
                  order can be a second order.",
             ),
             Self::StoreUnavailable(_) => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "store_unavailable",
+                C::StoreUnavailable,
                 "The store cannot be reached, or a record in it is damaged. \
                  Send the request again later.",
             ),
             Self::NotAWebSocket(what) => explanation(
-                S::UPGRADE_REQUIRED,
-                "not_a_websocket",
+                C::NotAWebsocket,
                 format!("This path is for WebSocket handshakes (RFC 6455, version 13): {what}."),
             ),
             Self::LiveConnectionsExhausted { max } => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "live_connections_exhausted",
+                C::LiveConnectionsExhausted,
                 format!(
                     "{max} live connections are open on this process (live.max_connections). \
                      Try again later, or poll GET /tickets/{{id}}."
                 ),
             ),
             Self::ConnectionsExhausted(_) => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "connections_exhausted",
+                C::ConnectionsExhausted,
                 "This process has reached its limit of connections and closes this one. \
                  Send the request again later.",
             ),
             Self::RateLimited(exceeded) => explanation(
-                S::TOO_MANY_REQUESTS,
-                "rate_limited",
+                C::RateLimited,
                 format!(
                     "This is more than {exceeded}. Send the request again when the seconds of \
                      Retry-After are over."
                 ),
             ),
             Self::ListsExhausted { max } => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "lists_exhausted",
+                C::ListsExhausted,
                 format!(
                     "{max} lists are being read on this process, and too many others wait. \
                      Send the request again later."
                 ),
             ),
             Self::ShuttingDown => explanation(
-                S::SERVICE_UNAVAILABLE,
-                "shutting_down",
+                C::ShuttingDown,
                 "This process is stopping and accepts no new requests. Send the request again.",
             ),
         }
@@ -388,13 +336,13 @@ impl ApiError {
 
     /// Its stable code.
     pub(crate) fn code(&self) -> &'static str {
-        self.explanation().code
+        self.explanation().code.as_str()
     }
 
     /// The answer to the client. Nothing from below a port is in it.
     pub(crate) fn response(&self, request_id: &RequestId) -> HttpResponse {
         let explanation = self.explanation();
-        let status = explanation.status;
+        let status = explanation.code.status();
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -428,7 +376,7 @@ impl ApiError {
         let explanation = self.explanation();
         let problem = self.problem(&explanation, &RequestId::random());
         let body = serde_json::to_string(&problem).unwrap_or_default();
-        let (status, length) = (explanation.status, body.len());
+        let (status, length) = (explanation.code.status(), body.len());
         let head = format!(
             "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n\
              content-security-policy: {NO_PAGE}\r\nx-content-type-options: nosniff\r\n\
@@ -438,11 +386,8 @@ impl ApiError {
     }
 
     fn problem<'a>(&'a self, explained: &'a Explanation, request_id: &RequestId) -> Problem<'a> {
-        let Explanation {
-            status,
-            code,
-            detail,
-        } = explained;
+        let Explanation { code, detail } = explained;
+        let (status, code) = (code.status(), code.as_str());
         Problem {
             kind: format!("urn:tickets:problem:{code}"),
             title: status.canonical_reason().unwrap_or(code),
@@ -492,7 +437,7 @@ fn sales_closed_detail(window: &SalesWindow) -> String {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.explanation().code)
+        f.write_str(self.code())
     }
 }
 
@@ -500,7 +445,7 @@ impl fmt::Display for ApiError {
 /// request's id is known.
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.explanation().status
+        self.explanation().code.status()
     }
 }
 

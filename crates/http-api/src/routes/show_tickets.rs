@@ -12,12 +12,16 @@ use domain::use_cases::ListShowTicketsError;
 use fields::{Fields, all, text, word};
 use futures_util::future::ready;
 use futures_util::stream::{Stream, StreamExt, once, try_unfold};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::access::Operator;
 use crate::json::ticket::TicketBody;
+use crate::openapi::{Operation, schemas};
 use crate::parameters::{limit, path_id, read_query, sequence_cursor};
+use crate::problem::Code;
 use crate::state::{Answer, State};
 
 /// What the tickets are written as.
@@ -78,7 +82,8 @@ impl TicketsQuery {
 }
 
 /// A page of a show's tickets.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ShowTicketPage")]
 struct TicketsBody<'a> {
     /// The tickets.
     tickets: Vec<TicketBody<'a>>,
@@ -203,4 +208,39 @@ fn written(tickets: &[Ticket], format: Format) -> String {
         }
     }
     text
+}
+
+pub(super) fn list_described() -> Operation {
+    let ticket = json!({
+        "ticket_id": "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77", "show_id": "230920", "user_id": "1",
+        "quantity": 2, "status": "confirmed", "requested_at": "2026-05-01T18:00:00.000000Z",
+        "decided_at": "2026-05-01T18:00:00.004000Z", "decision_seq": 7,
+    });
+    let csv = format!(
+        "{CSV_HEADER}0199a2b4-7d3e-8001-8a5f-3c0d9e412b77,230920,1,2,confirmed,,\
+         2026-05-01T18:00:00.000000Z,2026-05-01T18:00:00.004000Z,7,\r\n"
+    );
+    let statuses = Status::ALL.map(Status::as_str);
+    let status = json!({"type": "string", "enum": statuses});
+    Operation::new("listShowTickets", "A show's decided tickets")
+        .about(
+            "In the sequence of their decisions. `Accept: text/csv` and \
+             `Accept: application/x-ndjson` stream all of them; then there is no `limit`.",
+        )
+        .path("id", schemas::identifier())
+        .query("status", "Only tickets with this status.", status)
+        .page(schemas::sequence())
+        .json(
+            200,
+            "A page of tickets, or all of them.",
+            schemas::of::<TicketsBody<'static>>,
+            json!({"tickets": [ticket.clone()], "next_cursor": null}),
+        )
+        .or("text/csv", &csv)
+        .or("application/x-ndjson", &format!("{ticket}\n"))
+        .problems([
+            Code::ShowNotFound,
+            Code::ListsExhausted,
+            Code::StoreUnavailable,
+        ])
 }

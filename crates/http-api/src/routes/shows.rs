@@ -13,14 +13,17 @@ use domain::show::{
 };
 use domain::time::Timestamp;
 use fields::{Fields, Value, all, text, whole};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 use tracing::info;
 
 use crate::access::{Anybody, Operator};
 use crate::json::body::Body;
 use crate::json::values::{instant, show_id};
+use crate::openapi::{Operation, Sent, schemas};
 use crate::parameters::{PageQuery, path_id, read_query, sequence_cursor};
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Code};
 use crate::state::{Answer, State};
 
 /// Seats per user where a show does not say.
@@ -101,7 +104,8 @@ fn max_per_user(value: &Value<'_>) -> Result<NonZeroU32, String> {
 }
 
 /// A show as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Show")]
 struct ShowBody<'a> {
     /// Names the show for ever.
     id: &'a str,
@@ -120,8 +124,10 @@ struct ShowBody<'a> {
     /// How long a reserved ticket can be confirmed; 0: seats are sold at once.
     hold_seconds: u32,
     /// Before that no order is taken.
+    #[schemars(schema_with = "schemas::instant_or_null")]
     sales_open_at: Option<String>,
     /// From then on no order is taken.
+    #[schemars(schema_with = "schemas::instant_or_null")]
     sales_close_at: Option<String>,
     /// Number of the latest change of the show's seats.
     seq: u64,
@@ -152,11 +158,13 @@ fn written(instant: Option<Timestamp>) -> Option<String> {
 }
 
 /// Terms that a show got.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Terms")]
 struct TermsBody<'a> {
     /// The change's number.
     seq: u64,
     /// When they were set.
+    #[schemars(schema_with = "schemas::instant")]
     at: String,
     /// Who set them, if that is known.
     by: Option<&'a str>,
@@ -164,7 +172,9 @@ struct TermsBody<'a> {
     capacity: u32,
     max_per_user: u32,
     hold_seconds: u32,
+    #[schemars(schema_with = "schemas::instant_or_null")]
     sales_open_at: Option<String>,
+    #[schemars(schema_with = "schemas::instant_or_null")]
     sales_close_at: Option<String>,
 }
 
@@ -185,7 +195,8 @@ impl<'a> From<&'a TermsSet> for TermsBody<'a> {
 }
 
 /// A page of the terms that a show had, in sequence.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TermsPage")]
 struct TermsHistoryBody<'a> {
     /// The terms.
     terms: Vec<TermsBody<'a>>,
@@ -194,7 +205,8 @@ struct TermsHistoryBody<'a> {
 }
 
 /// A page of shows, by id.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ShowPage")]
 struct ShowsBody<'a> {
     /// The shows.
     shows: Vec<ShowBody<'a>>,
@@ -276,4 +288,119 @@ pub(crate) async fn terms(
             .filter(|_| terms.len() == page.limit)
             .map(|last| last.seq.to_string()),
     }))
+}
+
+fn example() -> Json {
+    json!({
+        "id": "230920", "title": "Finals", "capacity": 50000, "available": 49998, "held": 0,
+        "sold": 2, "max_per_user": 10, "hold_seconds": 0, "sales_open_at": null,
+        "sales_close_at": null, "seq": 7,
+    })
+}
+
+/// What both a new show and a change may say.
+fn terms_asked() -> Json {
+    json!({
+        "title": schemas::label(),
+        "capacity": schemas::whole(0, MAX_CAPACITY),
+        "max_per_user": schemas::whole(1, u32::MAX),
+        "hold_seconds": schemas::whole(0, MAX_HOLD_SECONDS),
+        "sales_open_at": schemas::instant_asked(),
+        "sales_close_at": schemas::instant_asked(),
+    })
+}
+
+pub(super) fn list_described() -> Operation {
+    Operation::new("listShows", "Shows by id")
+        .page(schemas::stored_id())
+        .json(
+            200,
+            "A page of shows.",
+            schemas::of::<ShowsBody<'static>>,
+            json!({"shows": [example()], "next_cursor": null}),
+        )
+        .problems([Code::ListsExhausted, Code::StoreUnavailable])
+}
+
+pub(super) fn create_described() -> Operation {
+    let mut fields = terms_asked();
+    fields["id"] = schemas::identifier_or_number();
+    Operation::new("createShow", "Puts a show on sale")
+        .about("With `hold_seconds` above 0 a ticket is `reserved` until it is confirmed.")
+        .sent(Sent {
+            title: "NewShow",
+            fields,
+            required: &["id", "title", "capacity"],
+            example: json!({
+                "id": "123", "title": "Finals", "capacity": 10000, "max_per_user": 4,
+                "hold_seconds": 600,
+            }),
+            is_change: false,
+        })
+        .json(
+            201,
+            "The show.",
+            schemas::of::<ShowBody<'static>>,
+            example(),
+        )
+        .with(&["Location"])
+        .leads_to(&[("readShow", "id"), ("changeShow", "id")])
+        .problems([Code::ShowExists, Code::StoreUnavailable])
+}
+
+pub(super) fn read_described() -> Operation {
+    Operation::new("readShow", "A show and its seats")
+        .path("id", schemas::identifier())
+        .json(
+            200,
+            "The show.",
+            schemas::of::<ShowBody<'static>>,
+            example(),
+        )
+        .problems([Code::ShowNotFound, Code::StoreUnavailable])
+}
+
+pub(super) fn change_described() -> Operation {
+    Operation::new("changeShow", "Changes a show's title or terms")
+        .about("Null takes an end of the sales window away.")
+        .path("id", schemas::identifier())
+        .sent(Sent {
+            title: "ShowChange",
+            fields: terms_asked(),
+            required: &[],
+            example: json!({"capacity": 12000, "sales_close_at": null}),
+            is_change: true,
+        })
+        .json(
+            200,
+            "The show.",
+            schemas::of::<ShowBody<'static>>,
+            example(),
+        )
+        .problems([
+            Code::ShowNotFound,
+            Code::CapacityInUse,
+            Code::StoreUnavailable,
+        ])
+}
+
+pub(super) fn terms_described() -> Operation {
+    Operation::new("listTerms", "All terms that a show had, and who set them")
+        .path("id", schemas::identifier())
+        .page(schemas::sequence())
+        .json(
+            200,
+            "A page of terms, in sequence.",
+            schemas::of::<TermsHistoryBody<'static>>,
+            json!({"terms": [{
+                "seq": 1, "at": "2026-05-01T18:00:00.000000Z", "by": "user:ada", "capacity": 50000,
+                "max_per_user": 10, "hold_seconds": 600, "sales_open_at": null,
+                "sales_close_at": null,
+            }], "next_cursor": null}),
+        )
+        .problems([
+            Code::ShowNotFound,
+            Code::ListsExhausted,
+            Code::StoreUnavailable,
+        ])
 }

@@ -1,4 +1,5 @@
-//! The one table of routes: what of a path is served, and who may. `Allow` follows from it.
+//! The one table of routes: what of a path is served, who may, and what is said of it. `Allow` and
+//! the OpenAPI document follow from it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use actix_web::http::header::ALLOW;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder, guard, web};
 
 use crate::access::{Access, Needs};
+use crate::openapi::{Described, Operation};
 use crate::problem::ApiError;
 use crate::request_counts::RequestCounts;
 use crate::state::Answer;
@@ -48,6 +50,7 @@ pub(super) struct Endpoint {
     methods: &'static [Method],
     needs: Needs,
     handler: actix_web::Route,
+    describe: fn() -> Operation,
 }
 
 impl Endpoint {
@@ -59,9 +62,24 @@ impl Endpoint {
             needs: self.needs,
         })
     }
+
+    /// For the document.
+    pub(super) fn described(self) -> Described {
+        Described {
+            path: self.path,
+            methods: self.methods,
+            needs: self.needs,
+            operation: (self.describe)(),
+        }
+    }
 }
 
-fn endpoint<F, Args>(methods: &'static [Method], path: &'static str, handler: F) -> Endpoint
+fn endpoint<F, Args>(
+    methods: &'static [Method],
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Operation,
+) -> Endpoint
 where
     F: Handler<Args>,
     F::Output: Responder + 'static,
@@ -72,19 +90,24 @@ where
         methods,
         needs: Args::NEEDS,
         handler: web::to(handler),
+        describe,
     }
 }
 
 macro_rules! endpoints {
     ($($(#[$doc:meta])* $name:ident: $methods:expr;)*) => {$(
         $(#[$doc])*
-        pub(super) fn $name<F, Args>(path: &'static str, handler: F) -> Endpoint
+        pub(super) fn $name<F, Args>(
+            path: &'static str,
+            handler: F,
+            describe: fn() -> Operation,
+        ) -> Endpoint
         where
             F: Handler<Args>,
             F::Output: Responder + 'static,
             Args: FromRequest + Guarded + 'static,
         {
-            endpoint($methods, path, handler)
+            endpoint($methods, path, handler, describe)
         }
     )*};
 }

@@ -14,7 +14,9 @@ use domain::rule::TransitionKind;
 use domain::time::Timestamp;
 use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
 use fields::{Fields, Value, all, text, whole};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::access::{Caller, Listener, Orderer};
 use crate::json::body::Body;
@@ -22,8 +24,9 @@ use crate::json::hint::hint;
 use crate::json::ticket::{TicketBody, WaitingLineBody};
 use crate::json::values::{show_id, user_id};
 use crate::live::{TicketRequest, event_stream};
+use crate::openapi::{Operation, Sent, schemas};
 use crate::parameters::{PageQuery, path_id, read_cursor, read_query, write_cursor};
-use crate::problem::{ApiError, Fault};
+use crate::problem::{ApiError, Code, Fault};
 use crate::state::{Answer, State};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -98,7 +101,8 @@ fn whose<E: Display>(
 }
 
 /// A page of a user's tickets.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TicketPage")]
 struct TicketsBody<'a> {
     /// The tickets.
     tickets: Vec<TicketBody<'a>>,
@@ -288,4 +292,201 @@ async fn change(
         state.process.failures.unannounced(error, request.headers());
     }
     Ok(HttpResponse::Ok().json(TicketBody::decided(&changed.ticket)))
+}
+
+const ID: &str = "0199a2b4-7d3e-8001-8a5f-3c0d9e412b77";
+
+fn waiting() -> Json {
+    json!({
+        "ticket_id": ID, "status": "processing", "requested_at": "2026-05-01T18:00:00.000000Z",
+        "waiting_line": {
+            "now_serving_at": "2026-05-01T17:59:59.950000Z", "estimated_orders_ahead": 1200,
+            "estimated_wait_ms": 50, "stalled": false,
+        },
+    })
+}
+
+fn decided(status: &str) -> Json {
+    json!({
+        "ticket_id": ID, "show_id": "230920", "user_id": "1", "quantity": 2, "status": status,
+        "requested_at": "2026-05-01T18:00:00.000000Z",
+        "decided_at": "2026-05-01T18:00:00.004000Z", "decision_seq": 7,
+    })
+}
+
+pub(super) fn list_described() -> Operation {
+    let cursor =
+        r"^[0-9]{1,16}\.[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
+    Operation::new("listTickets", "A user's decided tickets, newest first")
+        .query(
+            "user_id",
+            "Whose; a buyer may leave it out.",
+            schemas::identifier(),
+        )
+        .page(json!({"type": "string", "pattern": cursor}))
+        .json(
+            200,
+            "A page of tickets.",
+            schemas::of::<TicketsBody<'static>>,
+            json!({"tickets": [decided("confirmed")], "next_cursor": null}),
+        )
+        .problems([
+            Code::Forbidden,
+            Code::UserNotFound,
+            Code::ListsExhausted,
+            Code::StoreUnavailable,
+        ])
+}
+
+/// What an order goes on with.
+const LINKS: [(&str, &str); 4] = [
+    ("readTicket", "ticket_id"),
+    ("followTicket", "ticket_id"),
+    ("confirmTicket", "ticket_id"),
+    ("cancelTicket", "ticket_id"),
+];
+
+pub(super) fn place_described() -> Operation {
+    let ticket = schemas::of::<TicketBody<'static>>;
+    Operation::new("placeOrder", "Orders seats")
+        .about(
+            "The order waits in the queue. `Location` is where its verdict is to be read. With an \
+             `Idempotency-Key` an order can be sent again: it has the same id, and is decided once.",
+        )
+        .header(
+            "Idempotency-Key",
+            "Names the order among the user's.",
+            json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+        )
+        .sent(Sent {
+            title: "NewOrder",
+            fields: json!({
+                "show_id": schemas::identifier_or_number(),
+                "user_id": schemas::identifier_or_number(),
+                "quantity": {
+                    "type": "integer", "minimum": 1, "default": 1,
+                    "description": "At most `tickets.max_quantity`.",
+                },
+            }),
+            required: &["show_id"],
+            example: json!({"show_id": "230920", "user_id": "1", "quantity": 2}),
+            is_change: false,
+        })
+        .json(202, "The order is queued.", ticket, json!({
+            "ticket_id": ID, "show_id": "230920", "user_id": "1", "quantity": 2,
+            "status": "processing",
+        }))
+        .with(&["Location"])
+        .leads_to(&LINKS)
+        .json(
+            200,
+            "The order was sent before, with the same key, and is decided.",
+            ticket,
+            decided("confirmed"),
+        )
+        .with(&["Location"])
+        .leads_to(&LINKS)
+        .problems([
+            Code::InvalidParameter,
+            Code::Forbidden,
+            Code::SoldOut,
+            Code::SalesClosed,
+            Code::ShowNotFound,
+            Code::UserNotFound,
+            Code::IdempotencyConflict,
+            Code::ClockOff,
+            Code::QueueUnavailable,
+            Code::OutcomeUnknown,
+            Code::StoreUnavailable,
+            Code::ShuttingDown,
+        ])
+}
+
+/// With what `Location` says of a keyed order.
+fn hinted(operation: Operation) -> Operation {
+    const HINT: &str = "As `Location` of the order's answer has it.";
+    operation
+        .path("id", schemas::uuid())
+        .query("show_id", HINT, schemas::identifier())
+        .query("requested_at", HINT, schemas::instant_in_query())
+        .query("priority", HINT, schemas::priority_asked())
+        .problems([Code::TicketNotFound])
+}
+
+pub(super) fn read_described() -> Operation {
+    hinted(Operation::new("readTicket", "A ticket as it stands"))
+        .json(
+            200,
+            "The ticket: `processing` until its verdict.",
+            schemas::of::<TicketBody<'static>>,
+            waiting(),
+        )
+        .problems([Code::StoreUnavailable])
+}
+
+pub(super) fn events_described() -> Operation {
+    hinted(Operation::new(
+        "followTicket",
+        "A ticket's changes as they happen",
+    ))
+    .about(
+        "Server-Sent Events: `ticket` with each of its states up to the last one, \
+             `waiting_line` while it waits, `problem`, and `closing` with the reason before the \
+             service closes the stream. docs/notifications.schema.json has the data of each.",
+    )
+    .query(
+        "lastEventId",
+        "As the header `Last-Event-ID`, for who cannot send it.",
+        json!({"type": "string", "pattern": "^[0-9]{0,9}$"}),
+    )
+    .header(
+        "Last-Event-ID",
+        "The `id` of the last event that the client has heard.",
+        json!({"type": "string", "pattern": "^[0-9]{0,9}$"}),
+    )
+    .bare(200, "The stream.")
+    .or(
+        "text/event-stream",
+        "retry: 1000\n\nid: 1\nevent: ticket\ndata: {\"ticket_id\": \"…\"}\n\n",
+    )
+    .with(&["X-Accel-Buffering"])
+    .bare(
+        204,
+        "The client has heard the last state of the ticket already.",
+    )
+    .problems([Code::LiveConnectionsExhausted, Code::ShuttingDown])
+}
+
+pub(super) fn confirm_described() -> Operation {
+    changed(
+        Operation::new("confirmTicket", "Takes the seats that are held"),
+        "confirmed",
+    )
+    .problems([Code::NotReserved, Code::HoldExpired])
+}
+
+pub(super) fn cancel_described() -> Operation {
+    changed(
+        Operation::new("cancelTicket", "Gives the seats back"),
+        "cancelled",
+    )
+    .problems([Code::TicketRejected, Code::HoldExpired])
+}
+
+fn changed(operation: Operation, status: &str) -> Operation {
+    operation
+        .about("Repeating a call changes nothing.")
+        .path("id", schemas::uuid())
+        .json(
+            200,
+            "The ticket.",
+            schemas::of::<TicketBody<'static>>,
+            decided(status),
+        )
+        .problems([
+            Code::Forbidden,
+            Code::TicketNotFound,
+            Code::NotDecided,
+            Code::StoreUnavailable,
+        ])
 }

@@ -6,14 +6,17 @@ use domain::author::Author;
 use domain::ids::UserId;
 use domain::user::{PriorityClass, User, UserChange, UserName};
 use fields::{Fields, all, text};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 use tracing::info;
 
 use crate::access::Operator;
 use crate::json::body::Body;
 use crate::json::values::{new_user_id, priority};
+use crate::openapi::{Operation, Sent, schemas};
 use crate::parameters::{PageQuery, path_id, read_query};
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Code};
 use crate::state::{Answer, State};
 
 /// Of the class standard unless given.
@@ -33,13 +36,15 @@ fn user_change(fields: &mut Fields<'_, '_>) -> Option<UserChange> {
 }
 
 /// A user as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "User")]
 struct UserBody<'a> {
     /// Names the user for ever.
     id: &'a str,
     /// As people see it.
     name: &'a str,
     /// `high` or `standard`.
+    #[schemars(schema_with = "schemas::priority")]
     priority: &'static str,
 }
 
@@ -54,7 +59,8 @@ impl<'a> From<&'a User> for UserBody<'a> {
 }
 
 /// A user, and who wrote it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuthoredUser")]
 struct AuthoredBody<'a> {
     #[serde(flatten)]
     user: UserBody<'a>,
@@ -65,7 +71,8 @@ struct AuthoredBody<'a> {
 }
 
 /// A page of users, by id.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UserPage")]
 struct UsersBody<'a> {
     /// The users.
     users: Vec<UserBody<'a>>,
@@ -74,7 +81,8 @@ struct UsersBody<'a> {
 }
 
 /// A user who is no more.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErasedUser")]
 struct ErasedBody<'a> {
     /// The id, which nobody has any more.
     id: &'a str,
@@ -148,4 +156,94 @@ pub(crate) async fn list(_: Operator, state: State, request: HttpRequest) -> Ans
             .filter(|_| users.len() == page.limit)
             .map(|user| user.id.as_str()),
     }))
+}
+
+fn example() -> Json {
+    json!({"id": "456", "name": "Ada", "priority": "standard"})
+}
+
+pub(super) fn list_described() -> Operation {
+    Operation::new("listUsers", "Users by id")
+        .page(schemas::stored_id())
+        .json(
+            200,
+            "A page of users.",
+            schemas::of::<UsersBody<'static>>,
+            json!({"users": [example()], "next_cursor": null}),
+        )
+        .problems([Code::ListsExhausted, Code::StoreUnavailable])
+}
+
+pub(super) fn create_described() -> Operation {
+    Operation::new("createUser", "Lets somebody order")
+        .sent(Sent {
+            title: "NewUser",
+            fields: json!({
+                "id": schemas::new_user_id(), "name": schemas::label(),
+                "priority": schemas::priority_asked(),
+            }),
+            required: &["id", "name"],
+            example: json!({"id": "456", "name": "Ada"}),
+            is_change: false,
+        })
+        .json(
+            201,
+            "The user.",
+            schemas::of::<UserBody<'static>>,
+            example(),
+        )
+        .with(&["Location"])
+        .leads_to(&[
+            ("readUser", "id"),
+            ("changeUser", "id"),
+            ("eraseUser", "id"),
+        ])
+        .problems([Code::UserExists, Code::StoreUnavailable])
+}
+
+pub(super) fn read_described() -> Operation {
+    let mut authored = example();
+    authored["created_by"] = "admin.token".into();
+    authored["changed_by"] = Json::Null;
+    Operation::new("readUser", "A user, and who wrote it")
+        .path("id", schemas::identifier())
+        .json(
+            200,
+            "The user.",
+            schemas::of::<AuthoredBody<'static>>,
+            authored,
+        )
+        .problems([Code::UserNotFound, Code::StoreUnavailable])
+}
+
+pub(super) fn change_described() -> Operation {
+    Operation::new("changeUser", "Changes a user's name or class")
+        .path("id", schemas::identifier())
+        .sent(Sent {
+            title: "UserChange",
+            fields: json!({"name": schemas::label(), "priority": schemas::priority_asked()}),
+            required: &[],
+            example: json!({"name": "Ada Lovelace", "priority": "high"}),
+            is_change: true,
+        })
+        .json(
+            200,
+            "The user.",
+            schemas::of::<UserBody<'static>>,
+            example(),
+        )
+        .problems([Code::UserNotFound, Code::StoreUnavailable])
+}
+
+pub(super) fn erase_described() -> Operation {
+    Operation::new("eraseUser", "Erases a user")
+        .about("The tickets stay, under an alias that names nobody.")
+        .path("id", schemas::identifier())
+        .json(
+            200,
+            "The user is no more.",
+            schemas::of::<ErasedBody<'static>>,
+            json!({"id": "456", "anonymised_tickets": 3}),
+        )
+        .problems([Code::UserNotFound, Code::StoreUnavailable])
 }

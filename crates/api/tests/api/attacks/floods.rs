@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use reqwest::Client;
 use serde_json::json;
 
-use crate::helpers::{SHOW, TestService, USER};
+use crate::helpers::{SHOW, TestService, USER, send};
 use crate::identity::{ADMIN, buyer, guarded};
 
 /// Requests of the flood that are under way at any time.
@@ -37,7 +37,7 @@ impl Buyer {
 
     async fn order(&self) -> u16 {
         let order = self.client.post(&self.url).bearer_auth(&self.token);
-        let sent = order.json(&json!({"show_id": SHOW})).send().await;
+        let sent = send(order.json(&json!({"show_id": SHOW}))).await;
         sent.unwrap().status().as_u16()
     }
 }

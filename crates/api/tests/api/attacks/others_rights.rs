@@ -22,9 +22,12 @@ fn no_route_is_open_but_these() {
     assert_eq!(
         of(Needs::Nothing),
         [
+            "GET /docs",
+            "GET /docs/{file}",
             "GET /health",
             "GET /health/live",
             "GET /health/ready",
+            "GET /openapi.json",
             "GET /shows",
             "GET /shows/{id}",
         ]

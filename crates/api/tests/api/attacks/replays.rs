@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, SHOW, TestService, USER};
+use crate::helpers::{Answer, SHOW, TestService, USER, send};
 use crate::identity::{ADMIN, asking, buyer, decided, get, guarded, post};
 
 async fn keyed(service: &TestService, token: &str, key: &str, body: &Value) -> Answer {
@@ -45,7 +45,7 @@ async fn of_many_who_use_a_ticket_of_a_stream_at_once_one_gets_in() {
     let id = decided(&service, &buyer(USER), json!({"show_id": SHOW})).await;
     let issued = post(&service, &buyer(USER), "/live-tickets", Value::Null).await;
     let stream = format!("/tickets/{id}/events?ticket={}", issued.text("ticket"));
-    let opened = (0..THIEVES).map(|_| service.request(Method::GET, &stream).send());
+    let opened = (0..THIEVES).map(|_| send(service.request(Method::GET, &stream)));
     let opened = join_all(opened).await;
     let statuses = opened
         .into_iter()
