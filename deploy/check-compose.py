@@ -20,6 +20,9 @@ TOP = Path(__file__).resolve().parent.parent
 REQUIRED = {"tickets.id_secrets", "admin.token", "auth.mode", "mysql.url", "rabbitmq.url"}
 # Secrets that it may have there, too.
 OPTIONAL = {"auth.hmac_secret", "redis.url"}
+SERVERS = {"mysql", "rabbitmq", "redis"}
+# Of the profile `observability`.
+OBSERVING = {"prometheus", "grafana", "otel-collector", "jaeger"}
 UNITS = {"h": 3600, "m": 60, "s": 1}
 
 faults = []
@@ -79,7 +82,7 @@ def check_environment(name, environment, servers, known):
 def check_compose(known):
     services = yaml.safe_load(interpolated(read("docker-compose.yml")))["services"]
     port = known["server.port"]
-    own = {name: service for name, service in services.items() if name not in ("mysql", "rabbitmq", "redis")}
+    own = {name: service for name, service in services.items() if name not in SERVERS | OBSERVING}
     expect(sum("build" in service for service in own.values()) == 1, "one service builds the image of all")
     for name, service in own.items():
         check_environment(name, service.get("environment", {}), services, known)
@@ -87,6 +90,9 @@ def check_compose(known):
             grace = seconds(service.get("stop_grace_period", "10s"))
             deadline = known["server.shutdown_deadline_seconds"]
             expect(grace > deadline, f"{name}: stop_grace_period must exceed the {deadline} s of a stop")
+            metrics = service["environment"].get("APP__METRICS__HOST")
+            expect(metrics == "0.0.0.0", f"{name}: Prometheus does not reach metrics.host")
+    check_observing(services, {name for name, service in own.items() if "serve" in service.get("command", [])}, known)
     for name, service in services.items():
         options = service.get("logging", {}).get("options", {})
         expect({"max-size", "max-file"} <= options.keys(), f"{name}: its log grows without end")
@@ -110,6 +116,41 @@ def check_compose(known):
         pinned = rf"{name}:{re.escape(release)}\.\d+{re.escape(flavour)}"
         image = services[name]["image"]
         expect(re.fullmatch(pinned, image), f"{name}: {image} is no patch release of what deploy/services.sh tests with")
+
+
+def check_observing(services, serving, known):
+    """Prometheus scrapes every process that serves, and each address and file is that of its other end."""
+    for name in OBSERVING:
+        service = services[name]
+        expect(service.get("profiles") == ["observability"], f"{name}: starts without being asked for")
+        expect(re.search(r":v?\d+\.\d+\.\d+$", service["image"]), f"{name}: {service['image']} is not pinned")
+        for volume in service.get("volumes", []):
+            source, _, rest = volume.partition(":")
+            if source.startswith("./"):
+                expect((TOP / source).is_file(), f"{name}: there is no {source}")
+                expect(rest.endswith(":ro"), f"{name}: could write {source}")
+    folder = "deploy/observability"
+    (job,) = yaml.safe_load(read(f"{folder}/prometheus.yml"))["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    expect(set(found["names"]) == serving, f"prometheus.yml: scrapes {found['names']}, and not {serving}")
+    expect(found["port"] == known["metrics.port"], f"prometheus.yml: port {found['port']} is not metrics.port")
+    sources = yaml.safe_load(read(f"{folder}/grafana/datasources.yml"))["datasources"]
+    ports = {"prometheus": 9090, "jaeger": 16686}
+    for source in sources:
+        url, kind = urlsplit(source["url"]), source["type"]
+        expect((url.hostname, url.port) == (kind, ports[kind]), f"datasources.yml: {source['url']} is no {kind}")
+        published = str(services[kind]["ports"])
+        expect(f":{url.port}'" in published, f"{kind}: {published} does not lead to {url.port}")
+    (path,) = {source["options"]["path"] for source in yaml.safe_load(read(f"{folder}/grafana/dashboards.yml"))["providers"]}
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    mounted = [volume.split(":")[1] for volume in services["grafana"]["volumes"]]
+    expect(home in mounted and home.startswith(f"{path}/"), f"grafana: {home} is not what dashboards.yml provides")
+    collector = yaml.safe_load(read(f"{folder}/collector.yml"))
+    pipeline = collector["service"]["pipelines"]["traces"]
+    for kind in ("receivers", "processors", "exporters"):
+        expect(set(pipeline[kind]) == collector[kind].keys(), f"collector.yml: traces do not use all {kind}")
+    endpoint = collector["exporters"]["otlp"]["endpoint"]
+    expect(endpoint == "jaeger:4317", f"collector.yml: {endpoint} is no Jaeger")
 
 
 def check_env():
