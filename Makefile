@@ -165,12 +165,19 @@ test-schema: ## Sends what the OpenAPI document allows, and what it does not, to
 check-features: hack ## Lints with every set of features; before a release, and when a feature changes.
 	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --feature-powerset --exclude-features default -- -D warnings
 
+# Runs a script that reads YAML, with a Python that can.
+with-yaml = @if python3 -c 'import yaml' 2>/dev/null; then python3 $(1); else \
+	test -x .local/python/bin/python || { python3 -m venv .local/python \
+		&& .local/python/bin/pip install --quiet pyyaml; } || exit 1; \
+	.local/python/bin/python $(1); fi
+
 .PHONY: check-compose
 check-compose: ## Checks docker-compose.yml and the image against the code, without Docker.
-	@if python3 -c 'import yaml' 2>/dev/null; then python3 deploy/check-compose.py; else \
-		test -x .local/python/bin/python || { python3 -m venv .local/python \
-			&& .local/python/bin/pip install --quiet pyyaml; } || exit 1; \
-		.local/python/bin/python deploy/check-compose.py; fi
+	$(call with-yaml,deploy/check-compose.py)
+
+.PHONY: check-alerts
+check-alerts: promtool ## Alerts fire on their causes and in no clean sale; queries of the dashboard ask for what is there.
+	$(call with-yaml,deploy/check-alerts.py)
 
 .PHONY: check-docs
 check-docs: ## Compares log lines, settings and targets in the docs with the code; finds circles of files.

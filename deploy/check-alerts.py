@@ -106,7 +106,7 @@ def check_dashboard(known):
     for target, (place, query, legend, source) in enumerate(queries(dashboard)):
         expect(source in sources, f"{place}: datasources.yml has no {source}")
         check_query(place, query, set(re.findall(r"\{\{(\w+)\}\}", legend)), known)
-        name = re.sub(r"\W+", "_", f"{place} {target}")
+        name = re.sub(r"\W+", "_", f"panel {place} {target}")
         # Grafana puts a range in its place.
         rules.append({"record": name, "expr": query.replace("$__rate_interval", "1m")})
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
