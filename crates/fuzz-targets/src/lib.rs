@@ -2,7 +2,7 @@
 //! libFuzzer makes the bytes up in `fuzz`, which is a workspace of its own, and a test here changes
 //! the seeds at random.
 
-#![allow(
+#![expect(
     clippy::missing_panics_doc,
     clippy::panic,
     clippy::unwrap_used,

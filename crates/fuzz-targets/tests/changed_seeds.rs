@@ -2,8 +2,8 @@
 //! seconds each: `FUZZ_SECONDS`, 3 unless set. `make fuzz` goes on from there for longer, and sees
 //! which code an input reaches.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
-#![allow(clippy::print_stdout, reason = "says how many inputs were tried")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::print_stdout, reason = "says how many inputs were tried")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -344,7 +344,7 @@ mod tests {
             prefix: String::new(),
         };
         let error = redis
-            .connect(std::time::Duration::ZERO)
+            .connect(std::time::Duration::ZERO, None)
             .map(drop)
             .unwrap_err()
             .to_string();
