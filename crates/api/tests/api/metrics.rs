@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::helpers::{Answer, TestService};
 use crate::identity::{buyer, claims, guarded, post, seconds, signed};
 use crate::live::{SseClient, WsClient};
-use crate::scraped::{Scraped, answer};
+use crate::scraped::{Scraped, answer, ask};
 
 const ON: (&str, &str) = ("APP__METRICS__PORT", "0");
 
@@ -225,15 +225,14 @@ async fn metrics_are_read_at_an_address_of_their_own() {
     for path in ["/", "/metrics/", "/shows", "/health"] {
         assert_eq!(answer(&service, path).await.status(), 404, "{path}");
     }
-    let url = format!("http://{}/metrics", service.metrics.unwrap());
-    let client = reqwest::Client::new();
+    let listener = service.metrics.unwrap();
     for method in [Method::POST, Method::HEAD, Method::DELETE] {
-        let refused = client.request(method, &url).send().await.unwrap();
+        let refused = ask(listener, method, "/metrics").await.unwrap();
         assert_eq!(refused.status(), 405);
         assert_eq!(refused.headers()["allow"], "GET");
     }
     service.stop().await.unwrap();
-    let gone = client.get(&url).send().await;
+    let gone = ask(listener, Method::GET, "/metrics").await;
     gone.unwrap_err();
     // As all other tests have it.
     assert_eq!(TestService::start().await.metrics, None);

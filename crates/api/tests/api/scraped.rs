@@ -1,10 +1,11 @@
 //! The metrics of a process, as Prometheus reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use reqwest::Response;
+use reqwest::{Method, Response};
 use tokio::time::sleep;
 
 use crate::helpers::{DEADLINE, TestService, config_dir};
@@ -36,10 +37,27 @@ static DOCUMENTED: LazyLock<BTreeMap<String, BTreeSet<String>>> = LazyLock::new(
     rows.map(row).collect()
 });
 
-/// What a process's listener answers.
+/// What a process's listener of metrics answers to `method`.
+///
+/// # Errors
+/// When nothing listens there.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the listener is no part of the HTTP API"
+)]
+pub(crate) async fn ask(
+    listener: SocketAddr,
+    method: Method,
+    path: &str,
+) -> reqwest::Result<Response> {
+    let url = format!("http://{listener}{path}");
+    reqwest::Client::new().request(method, url).send().await
+}
+
+/// What a process's listener of metrics answers to a `GET`.
 pub(crate) async fn answer(service: &TestService, path: &str) -> Response {
-    let url = format!("http://{}{path}", service.metrics.unwrap());
-    reqwest::get(url).await.unwrap()
+    let listener = service.metrics.unwrap();
+    ask(listener, Method::GET, path).await.unwrap()
 }
 
 impl Scraped {
