@@ -5,6 +5,7 @@ use anyhow::Context;
 use black_box::database::now_micros;
 use black_box::deployment::Deployment;
 use black_box::load::ratio;
+use black_box::program::Program;
 use black_box::usage::Watched;
 use serde::{Deserialize, Serialize};
 
@@ -58,10 +59,20 @@ pub(crate) async fn decide_backlog(
     orders: u64,
     beside: impl IntoIterator<Item = Watched>,
 ) -> anyhow::Result<(Decided, CpuMicros)> {
+    decide_backlog_by(&deployment.program, deployment, orders, beside).await
+}
+
+/// The same by a worker with settings of its own.
+pub(crate) async fn decide_backlog_by(
+    program: &Program,
+    deployment: &Deployment,
+    orders: u64,
+    beside: impl IntoIterator<Item = Watched>,
+) -> anyhow::Result<(Decided, CpuMicros)> {
     let since = now_micros()?;
     let mut meter = Meter::on(deployment, beside)?;
     let before = deployment.database.changes().await?;
-    let worker = deployment.program.serve("worker").await?;
+    let worker = program.serve("worker").await?;
     meter.add(worker.watched(WORKER));
     deployment.wait_for_changes(before + orders).await?;
     let cpu = meter.per(orders)?;

@@ -16,6 +16,7 @@ mod heard;
 pub(crate) mod memory;
 mod naive;
 mod notify;
+mod observed;
 mod orders;
 mod proof;
 mod recipes;

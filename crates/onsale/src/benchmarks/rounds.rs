@@ -80,10 +80,20 @@ impl Ratio {
     /// # Errors
     /// Of no round.
     pub(crate) fn of(side: &[Round], beside: &[Round]) -> anyhow::Result<Self> {
+        let rates = |rounds: &[Round]| -> Vec<f64> {
+            let rounds = rounds.iter();
+            rounds.map(|round| round.accepted_per_second).collect()
+        };
+        Self::of_rates(&rates(side), &rates(beside))
+    }
+
+    /// The same of rates alone.
+    ///
+    /// # Errors
+    /// Of no round.
+    pub(crate) fn of_rates(side: &[f64], beside: &[f64]) -> anyhow::Result<Self> {
         let rounds = side.iter().zip(beside);
-        let mut ratios: Vec<f64> = rounds
-            .map(|(side, beside)| side.accepted_per_second / beside.accepted_per_second)
-            .collect();
+        let mut ratios: Vec<f64> = rounds.map(|(side, beside)| side / beside).collect();
         ratios.sort_by(f64::total_cmp);
         let at = |place| ratios.get(place).copied().context(NO_ROUND);
         Ok(Self {

@@ -20,6 +20,7 @@ use super::edge::Edge;
 use super::flash_sale::{self, FlashSales};
 use super::growth::Growth;
 use super::notify::Notify;
+use super::observed::Observed;
 use super::recipes::Recipes;
 use super::sold_out::SoldOut;
 use crate::files::write_json;
@@ -97,6 +98,8 @@ benchmarks! {
     AcceptDurable, accept, accept_durable: Accept;
     /// Accepts orders durably with tokens, limits and HTTPS, beside the same without.
     Edge, edge, edge: Edge;
+    /// Accepts and decides orders with metrics and traces, beside the same without.
+    Observed, observed, observed: Observed;
     /// Decides a backlog of one hot show, beside one transaction per ticket.
     Decide, decide, decide: Decide;
     /// Confirms holds of one hot show while its orders are decided.
