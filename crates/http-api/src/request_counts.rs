@@ -82,7 +82,7 @@ impl RequestCounts {
         });
         Self {
             routes: routes.collect(),
-            orders: OrderCounts::default(),
+            orders: OrderCounts::new(),
         }
     }
 
@@ -187,6 +187,15 @@ impl RouteCounts {
 }
 
 impl OrderCounts {
+    /// None so far. Every code is there from the start, so that its first refusal is an increase.
+    fn new() -> Self {
+        let codes = routes::codes_of_orders().into_iter();
+        let none = codes.map(|code| (code.as_str(), 0)).collect();
+        let counts = Self::default();
+        *counts.refused.own().lock() = none;
+        counts
+    }
+
     fn note(&self, status: StatusCode, code: Option<&'static str>) {
         match code {
             Some(code) => *self.refused.own().lock().entry(code).or_default() += 1,

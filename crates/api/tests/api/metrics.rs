@@ -121,12 +121,20 @@ async fn sell(service: &TestService) -> f64 {
 #[tokio::test]
 async fn a_sale_is_told_as_its_clients_saw_it() {
     let service = measured(&[]).await;
+    let results = |it: &Scraped| {
+        let results = it.values("tickets_orders_total", "result").into_iter();
+        results.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // What has no series yet does not increase when it comes for the first time.
+    let from_the_start = results(&Scraped::of(&service).await);
+    assert!(from_the_start.contains(&"queue_unavailable".to_owned()));
     let accepted = sell(&service).await;
     let scraped = Scraped::when(&service, |scraped| {
         let decisions = scraped.sum("tickets_decisions_total", &[]);
         decisions == accepted && is_decided(scraped)
     })
     .await;
+    assert_eq!(results(&scraped), from_the_start);
     let orders = |result| scraped.sum("tickets_orders_total", &[("result", result)]);
     assert_eq!(orders("accepted"), accepted);
     let others = ["replayed", "invalid_fields", "sold_out"].map(orders);
