@@ -14,7 +14,10 @@ use domain::ports::DeadLetters;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
 use http_api::{Answered, ProcessState};
-use metrics::{Labels, MeasuredLedger, MeasuredPublisher, Metrics, Served, float};
+use metrics::{
+    Labels, MeasuredLaneClaims, MeasuredLedger, MeasuredPublisher, Metrics, Served, StoreSeconds,
+    float,
+};
 use tokens::Verifier;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::time::{MissedTickBehavior, interval};
@@ -27,9 +30,12 @@ use crate::wiring::{PoolUse, QueuePorts, StoreFigures, StorePorts};
 
 /// Puts what measures in front of the ports by which orders are accepted and decided.
 pub(super) fn measure(store: &mut StorePorts, queue: &mut QueuePorts, metrics: &mut Metrics) {
-    let (publisher, ledger) = (Arc::clone(&queue.publisher), Arc::clone(&store.ledger));
+    let publisher = Arc::clone(&queue.publisher);
     queue.publisher = Arc::new(MeasuredPublisher::new(publisher, metrics));
-    store.ledger = Arc::new(MeasuredLedger::new(ledger, metrics));
+    let (ledger, claims) = (Arc::clone(&store.ledger), Arc::clone(&store.claims));
+    let seconds = StoreSeconds::new(metrics);
+    store.ledger = Arc::new(MeasuredLedger::new(ledger, seconds.clone(), metrics));
+    store.claims = Arc::new(MeasuredLaneClaims::new(claims, seconds));
     store_figures(std::mem::take(&mut store.figures), metrics);
 }
 
@@ -55,6 +61,17 @@ fn store_figures(figures: StoreFigures, metrics: &mut Metrics) {
         pools,
         clock_ahead_micros,
     } = figures;
+    let missed = caches.clone();
+    metrics.timings(
+        "tickets_cache_miss_seconds",
+        "Time that the store took for what was not at hand",
+        move || {
+            let missed = missed.iter();
+            missed
+                .map(|(cache, reads)| (label("cache", cache), reads.miss_seconds()))
+                .collect()
+        },
+    );
     metrics.counters(
         "tickets_cache_reads_total",
         "Reads of what is kept at hand for orders",

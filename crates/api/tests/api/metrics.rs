@@ -158,6 +158,10 @@ async fn a_sale_is_told_as_its_clients_saw_it() {
     }
     let decided = scraped.sum("tickets_store_seconds_count", &[("operation", "decide")]);
     assert_eq!(decided, scraped.sum("tickets_batch_orders_count", &[]));
+    for operation in ["beat", "take_lane", "read_claims"] {
+        let taken = scraped.sum("tickets_store_seconds_count", &[("operation", operation)]);
+        assert!(taken > 0.0, "{operation}");
+    }
     let answered = |status| {
         let labels = [
             ("route", "/tickets"),

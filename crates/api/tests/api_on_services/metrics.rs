@@ -78,6 +78,13 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
     }
     let reads = |cache| scraped.sum("tickets_cache_reads_total", &[("cache", cache)]);
     assert_eq!(["users", "shows"].map(reads), [4.0; 2]);
+    for cache in ["users", "shows"] {
+        let missed = [("cache", cache), ("result", "miss")];
+        let missed = scraped.sum("tickets_cache_reads_total", &missed);
+        let timed = scraped.sum("tickets_cache_miss_seconds_count", &[("cache", cache)]);
+        assert_eq!(timed, missed, "{cache}");
+    }
+    assert!(scraped.sum("tickets_cache_miss_seconds_sum", &[]) > 0.0);
     let looked = scraped.sum("tickets_state_cache_reads_total", &[("kind", "ticket")]);
     assert!(looked >= 1.0, "{looked}");
     api.stop().await.unwrap();
