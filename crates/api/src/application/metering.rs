@@ -13,7 +13,7 @@ use domain::order::Lane;
 use domain::ports::DeadLetters;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
-use http_api::{Answered, ProcessState};
+use http_api::{Answered, Certificates, ProcessState};
 use metrics::{
     Labels, MeasuredLaneClaims, MeasuredLedger, MeasuredPublisher, Metrics, Served, StoreSeconds,
     float,
@@ -152,6 +152,8 @@ pub(super) struct Metered<'a> {
     pub(super) accepting: Option<&'a Accepting>,
     /// If callers have tokens.
     pub(super) verifier: Option<Arc<Verifier>>,
+    /// If it speaks HTTPS.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) watch: &'a Arc<LaneWatch>,
     /// If it decides orders.
     pub(super) held: Option<&'a Arc<HeldLanes>>,
@@ -179,6 +181,13 @@ impl Metered<'_> {
         }
         if let Some(verifier) = self.verifier.clone() {
             token_checks(verifier, &mut metrics);
+        }
+        if let Some(certificates) = self.certificates.clone() {
+            metrics.gauge(
+                "tickets_certificate_not_after_timestamp_seconds",
+                "When the certificate that new connections get ends, in Unix time",
+                move || certificates.not_after().map(float),
+            );
         }
         self.lanes(&mut metrics);
         let letters = Arc::clone(&self.ground.queue.dead_letters);

@@ -214,6 +214,7 @@ impl Application {
             process: &process,
             accepting: accepting.as_ref(),
             verifier,
+            certificates: certificates.clone(),
             watch: &watch,
             held: worker.as_ref().map(|worker| &worker.held),
             ground: &ground,

@@ -11,6 +11,7 @@ use crate::helpers::{Answer, TestService};
 use crate::identity::{buyer, claims, guarded, post, seconds, signed};
 use crate::live::{SseClient, WsClient};
 use crate::scraped::{Scraped, answer, ask};
+use crate::tls::TestCertificate;
 
 const ON: (&str, &str) = ("APP__METRICS__PORT", "0");
 
@@ -272,6 +273,22 @@ async fn live_connections_are_counted_by_kind_and_by_why_they_were_closed() {
     let closed = |labels: &[_]| scraped.sum("tickets_live_connections_closed_total", labels);
     assert_eq!(closed(&[("code", "message_too_large")]), 1.0);
     assert_eq!(closed(&[]), 1.0, "who goes is not closed");
+}
+
+/// Of the one that new connections get.
+#[tokio::test]
+async fn the_end_of_the_certificate_is_told_and_follows_its_renewal() {
+    let mut certificate = TestCertificate::new();
+    let variables = certificate.variables("on");
+    let variables = variables.iter().map(|(name, value)| (&**name, &**value));
+    let service = measured(&variables.collect::<Vec<_>>()).await;
+    let ends = |it: &Scraped| it.all("tickets_certificate_not_after_timestamp_seconds", &[]);
+    let far = ends(&Scraped::of(&service).await);
+    certificate.renew_until(2030);
+    let scraped = Scraped::when(&service, |it| ends(it) != far).await;
+    assert_eq!(ends(&scraped), [1_893_456_000.0]);
+    // Without HTTPS there is none.
+    assert!(ends(&Scraped::of(&measured(&[]).await).await).is_empty());
 }
 
 #[tokio::test]
