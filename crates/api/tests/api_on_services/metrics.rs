@@ -60,8 +60,11 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
     assert!(took >= 3.0, "each waited a second at least: {took}");
 
     // What only servers have.
-    let scraped = Scraped::when(&api, |it| !it.all("tickets_dead_letters", &[]).is_empty()).await;
-    assert_eq!(scraped.sum("tickets_dead_letters", &[]), 0.0);
+    let letters = |it: &Scraped| it.all("tickets_dead_letters", &[]);
+    Scraped::when(&api, |it| letters(it) == [0.0]).await;
+    backend.queue().publish("standard.0", b"poison").await;
+    let scraped = Scraped::when(&api, |it| letters(it) == [1.0]).await;
+    Scraped::when(&worker, |it| letters(it) == [1.0]).await;
     let skew = scraped.sum("tickets_clock_skew_seconds", &[]);
     assert!(skew.abs() < 0.1, "{skew}");
     let pools = scraped.values("tickets_store_connections", "pool");
