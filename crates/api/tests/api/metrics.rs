@@ -352,7 +352,7 @@ async fn promtool_has_nothing_to_say() {
         .stderr(Stdio::piped())
         .spawn();
     let mut started = started.unwrap_or_else(|error| {
-        panic!("{promtool}: {error}. `make promtool` installs Debian's as root, or set PROMTOOL")
+        panic!("{promtool}: {error}. `make prometheus` installs Debian's as root, or set PROMTOOL")
     });
     started
         .stdin
