@@ -141,7 +141,10 @@ impl Prometheus {
 
 /// Prometheus sees that the file has changed: it is another one.
 fn write_targets(folder: &Path, targets: &[(&str, SocketAddr)]) {
-    let target = |(role, address): &(&str, SocketAddr)| json!({"targets": [address.to_string()], "labels": {"service": role}});
+    let target = |(role, address): &(&str, SocketAddr)| {
+        let targets = [address.to_string()];
+        json!({"targets": targets, "labels": {"service": role}})
+    };
     let targets: Value = targets.iter().map(target).collect();
     let new = folder.join("new");
     fs::write(&new, targets.to_string()).unwrap();
