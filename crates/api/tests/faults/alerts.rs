@@ -171,7 +171,7 @@ fn write_certificate(folder: &Path, days: u64) -> [String; 2] {
 async fn a_clock_is_off_and_a_certificate_ends_soon() {
     let deployment = Deployment::new().await;
     let folder = tempfile::tempdir().unwrap();
-    let [certificate, key] = write_certificate(folder.path(), 13);
+    let [certificate, key] = write_certificate(folder.path(), 15);
     let https = [
         ("APP__TLS__MODE", "on"),
         ("APP__TLS__PORT", "0"),
@@ -185,7 +185,6 @@ async fn a_clock_is_off_and_a_certificate_ends_soon() {
     variables.insert("APP__SERVER__PORT".to_owned(), "0".to_owned());
     let settings = Settings::load(Path::new(CONFIG), variables).unwrap();
     let clock = Arc::new(SetClock::default());
-    clock.ahead_micros.store(90_000, Ordering::Relaxed);
     let wrong = Application::build(settings, Role::Worker, clock.clone()).await;
     let wrong = wrong.unwrap();
     let [api, right] = targets(&api, &right);
@@ -193,6 +192,8 @@ async fn a_clock_is_off_and_a_certificate_ends_soon() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(wrong.run_until_stopped(stop.clone()));
     let prometheus = Prometheus::start(&all).await;
+    write_certificate(folder.path(), 13);
+    clock.ahead_micros.store(90_000, Ordering::Relaxed);
     let both = ["TicketsCertificateEnds", "TicketsClockSkew"];
     prometheus.wait_until_only(&both).await;
     write_certificate(folder.path(), 15);
