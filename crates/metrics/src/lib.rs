@@ -27,7 +27,7 @@ pub use self::measured_lane_claims::MeasuredLaneClaims;
 pub use self::measured_ledger::MeasuredLedger;
 pub use self::measured_publisher::MeasuredPublisher;
 pub use self::measured_state_cache::MeasuredStateCache;
-pub use self::sampled::Labels;
+pub use self::sampled::{Labels, float};
 pub use self::store_seconds::StoreSeconds;
 
 use self::process::ProcessCollector;
@@ -115,11 +115,4 @@ impl Metrics {
         let _written = encode(&mut text, &self.registry);
         text
     }
-}
-
-/// Exact up to 2^53, which no count here comes near.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-pub const fn float(count: u64) -> f64 {
-    count as f64
 }

@@ -11,7 +11,7 @@ use caching::CacheReads;
 use domain::order::Lane;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
-use http_api::{Answered, Certificates, ProcessState};
+use http_api::{AcceptingState, Answered, Certificates, ProcessState};
 use metrics::{
     Labels, MeasuredLaneClaims, MeasuredLedger, MeasuredPublisher, Metrics, Served, StoreSeconds,
     float,
@@ -22,8 +22,7 @@ use worker::{HeldLanes, LaneWatch};
 
 use super::Role;
 use super::dead_letters::DeadLetterCount;
-use super::ground::Ground;
-use super::sides::Accepting;
+use crate::settings::Settings;
 use crate::wiring::{PoolUse, QueuePorts, StoreFigures, StorePorts};
 
 /// Puts what measures in front of the ports by which orders are accepted and decided.
@@ -147,7 +146,7 @@ pub(super) struct Metered<'a> {
     pub(super) role: Role,
     pub(super) process: &'a Arc<ProcessState>,
     /// If it accepts orders.
-    pub(super) accepting: Option<&'a Accepting>,
+    pub(super) accepting: Option<&'a Arc<AcceptingState>>,
     /// If callers have tokens.
     pub(super) verifier: Option<Arc<Verifier>>,
     /// If it speaks HTTPS.
@@ -156,7 +155,7 @@ pub(super) struct Metered<'a> {
     /// If it decides orders.
     pub(super) held: Option<&'a Arc<HeldLanes>>,
     pub(super) dead_letters: &'a Arc<DeadLetterCount>,
-    pub(super) ground: &'a Ground,
+    pub(super) settings: &'a Settings,
 }
 
 /// The listener of metrics, and what it needs beside it.
@@ -194,7 +193,7 @@ impl Metered<'_> {
             "Orders that could not be decided and were put aside",
             move || letters.latest().map(number),
         );
-        let address = self.ground.settings.metrics;
+        let address = self.settings.metrics;
         let address = address.context("metrics.port is not set")?;
         let Served { server, address } = metrics::serve(address, metrics).with_context(|| {
             format!(
@@ -235,10 +234,10 @@ impl Metered<'_> {
     }
 
     /// What waits for a verdict, as far as this process has heard.
-    fn lines(&self, accepting: &Accepting, metrics: &mut Metrics) {
-        let lanes = self.ground.settings.queue.lanes;
+    fn lines(&self, accepting: &AcceptingState, metrics: &mut Metrics) {
+        let lanes = self.settings.queue.lanes;
         let mut gauge = |name, help, value: fn(Waiting) -> Option<f64>| {
-            let office = Arc::clone(&accepting.state.office);
+            let office = Arc::clone(&accepting.office);
             metrics.gauges(name, help, move || {
                 let of = |lane: Lane| {
                     PriorityClass::ALL.map(|class| {
@@ -341,7 +340,11 @@ fn requests(process: &Arc<ProcessState>, metrics: &mut Metrics) {
 }
 
 /// What is known where orders are accepted.
-fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics: &mut Metrics) {
+fn accepting_figures(
+    accepting: &AcceptingState,
+    process: &Arc<ProcessState>,
+    metrics: &mut Metrics,
+) {
     let state = Arc::clone(process);
     metrics.counters(
         "tickets_orders_total",
@@ -353,13 +356,13 @@ fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics
                 .collect()
         },
     );
-    let office = Arc::clone(&accepting.state.office);
+    let office = Arc::clone(&accepting.office);
     metrics.gauge(
         "tickets_closed_gates",
         "Shows that are sold out as far as this process has heard",
         move || Some(number(office.closed_gates())),
     );
-    let live = Arc::clone(&accepting.state.live);
+    let live = Arc::clone(&accepting.live);
     metrics.gauges(
         "tickets_live_connections",
         "Open WebSockets and event streams",
@@ -369,7 +372,7 @@ fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics
                 .collect()
         },
     );
-    let live = Arc::clone(&accepting.state.live);
+    let live = Arc::clone(&accepting.live);
     metrics.counters(
         "tickets_live_connections_closed_total",
         "WebSockets and event streams that this process closed, by why",

@@ -41,7 +41,7 @@ pub fn openapi() -> &'static str {
 }
 
 /// What orders may be refused for.
-pub(crate) fn codes_of_orders() -> Vec<Code> {
+fn codes_of_orders() -> Vec<Code> {
     let is_order = |it: &Described| it.path == "/tickets" && it.methods.contains(&Method::POST);
     let order = all().map(Endpoint::described).find(is_order);
     order.iter().flat_map(Described::codes).collect()
@@ -58,6 +58,7 @@ pub(crate) fn serve(
         services.app_data(state);
         services.app_data(Document(openapi()));
         endpoints.extend(accepting_routes());
+        counts.know_codes(codes_of_orders().into_iter().map(Code::as_str));
     }
     table::serve(services, endpoints, counts);
 }
