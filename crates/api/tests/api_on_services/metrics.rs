@@ -60,11 +60,7 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
     assert!(took >= 3.0, "each waited a second at least: {took}");
 
     // What only servers have.
-    let letters = |it: &Scraped| it.all("tickets_dead_letters", &[]);
-    Scraped::when(&api, |it| letters(it) == [0.0]).await;
-    backend.queue().publish("standard.0", b"poison").await;
-    let scraped = Scraped::when(&api, |it| letters(it) == [1.0]).await;
-    Scraped::when(&worker, |it| letters(it) == [1.0]).await;
+    let scraped = Scraped::of(&api).await;
     let skew = scraped.sum("tickets_clock_skew_seconds", &[]);
     assert!(skew.abs() < 0.1, "{skew}");
     let pools = scraped.values("tickets_store_connections", "pool");
@@ -90,6 +86,22 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
     assert!(scraped.sum("tickets_cache_miss_seconds_sum", &[]) > 0.0);
     let looked = scraped.sum("tickets_state_cache_reads_total", &[("kind", "ticket")]);
     assert!(looked >= 1.0, "{looked}");
+    api.stop().await.unwrap();
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_process_tells_how_many_dead_letters_there_are() {
+    let backend = Backend::start().await;
+    let api = TestService::on(&backend, Role::Api, &[ON]).await;
+    let worker = TestService::on(&backend, Role::Worker, &[ON]).await;
+    let letters = |it: &Scraped| it.all("tickets_dead_letters", &[]);
+    for count in [0.0, 1.0] {
+        for service in [&api, &worker] {
+            Scraped::when(service, |it| letters(it) == [count]).await;
+        }
+        backend.queue().publish("standard.0", b"poison").await;
+    }
     api.stop().await.unwrap();
     worker.stop().await.unwrap();
 }
