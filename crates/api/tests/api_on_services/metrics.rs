@@ -93,15 +93,17 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
 #[tokio::test]
 async fn every_process_tells_how_many_dead_letters_there_are() {
     let backend = Backend::start().await;
-    let api = TestService::on(&backend, Role::Api, &[ON]).await;
+    let demo = [ON, ("APP__STORE__SEED_DEMO", "true")];
+    let api = TestService::on(&backend, Role::Api, &demo).await;
     let worker = TestService::on(&backend, Role::Worker, &[ON]).await;
-    let letters = |it: &Scraped| it.all("tickets_dead_letters", &[]);
-    for count in [0.0, 1.0] {
+    let tell = async |count: f64| {
         for service in [&api, &worker] {
-            Scraped::when(service, |it| letters(it) == [count]).await;
+            Scraped::when(service, |it| it.all("tickets_dead_letters", &[]) == [count]).await;
         }
-        backend.queue().publish("standard.0", b"poison").await;
-    }
+    };
+    tell(0.0).await;
+    backend.queue().publish("standard.0", b"poison").await;
+    tell(1.0).await;
     api.stop().await.unwrap();
     worker.stop().await.unwrap();
 }
