@@ -75,6 +75,8 @@ async fn the_only_worker_is_killed_under_load_and_its_successor_is_slow() {
     } = Scene::start(&mut chance).await;
     let prometheus = Prometheus::start(&targets(&api, &worker)).await;
     buyers.wait_for_accepted(200).await;
+    // Fewer processes than before are only noticed if there was a before.
+    sleep(LONG_ENOUGH).await;
     worker.kill().await;
     let killed = [
         "TicketsFewerProcesses",
