@@ -50,7 +50,7 @@ release:
 
 # An adapter that is missing can only be missed in a build without it.
 .PHONY: test
-test: services browser promtool nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis, Chromium and promtool, which it starts or installs.
+test: services browser prometheus nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis, Chromium and Prometheus, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not $(NEEDS_A_CLUSTER)'
@@ -71,6 +71,12 @@ test-pair: services nextest ## A primary and its replica change roles under load
 	TICKETS_FAULT_SWITCHES=5 TICKETS_TEST_PROMISES=1 \
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast --success-output final -E 'test(pair::)'
 
+# `make test` does this, too.
+.PHONY: test-alerts
+test-alerts: services prometheus nextest ## Each alert fires by its cause, and none in a clean sale: real processes, read by a real Prometheus.
+	set -a && . .local/services.env && \
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E 'binary(faults) and test(/^alerts::/)'
+
 # Minutes more than the gate has: before a release, and when an adapter changes.
 .PHONY: test-latest
 test-latest: export CLUSTER_STATE := .local/latest
@@ -85,7 +91,7 @@ test-latest: services nextest ## All tests on the latest RabbitMQ and MySQL, fro
 	TICKETS_TEST_PROMISES=1 $(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)' && \
 	$(MAKE) test
 
-# All but what needs a database, a broker, a browser or promtool.
+# All but what needs a database, a broker, a browser or Prometheus.
 NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) or package(adapter-redis) \
 	or binary(api_on_services) or binary(faults) or binary(browser) or test(promtool)))
 
@@ -130,9 +136,9 @@ cluster-destroy: ## REMOVES the nodes of `make cluster` with their data.
 browser: ## Finds or installs the Chromium in which reports and the page of the API are tested.
 	deploy/browser.sh
 
-.PHONY: promtool
-promtool: ## Finds or installs the promtool that checks metrics.
-	deploy/promtool.sh
+.PHONY: prometheus
+prometheus: ## Finds or installs the Prometheus that reads metrics and evaluates alerts, with its promtool.
+	deploy/prometheus.sh
 
 .PHONY: nextest
 nextest:
@@ -176,7 +182,7 @@ check-compose: ## Checks docker-compose.yml and the image against the code, with
 	$(call with-yaml,deploy/check-compose.py)
 
 .PHONY: check-alerts
-check-alerts: promtool ## Alerts fire on their causes and in no clean sale; queries of the dashboard ask for what is there.
+check-alerts: prometheus ## Alerts fire on their causes and in no clean sale; queries of the dashboard ask for what is there.
 	$(call with-yaml,deploy/check-alerts.py)
 
 .PHONY: check-docs

@@ -72,12 +72,14 @@ def check_alerts(known):
     headings = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
                 for heading in re.findall(r"^#+ (.*)$", operations, re.M)}
     tests = (FOLDER / "alerts_test.yml").read_text()
+    causes = (TOP / "crates/api/tests/faults/alerts.rs").read_text()
     for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]:
         for rule in group["rules"]:
             name, notes = rule["alert"], rule["annotations"]
             severity = rule["labels"]["severity"]
             expect(told.pop(name, None) == severity, f"OPERATIONS.md does not say that {name} is {severity}")
             expect(f'labels: ALERTS{{alertname="{name}"' in tests, f"alerts_test.yml: {name} never fires")
+            expect(f'"{name}"' in causes, f"faults/alerts.rs: nothing makes {name} fire")
             expect(notes.keys() == {"summary", "description", "runbook"}, f"{name}: has {set(notes)}")
             file, _, heading = notes["runbook"].partition("#")
             expect(file == "docs/OPERATIONS.md" and heading in headings, f"{name}: {notes['runbook']} leads nowhere")

@@ -18,6 +18,7 @@ pub mod http;
 pub mod issuer;
 pub mod load;
 pub mod local_servers;
+pub mod metrics;
 pub mod names;
 pub mod process;
 pub mod program;

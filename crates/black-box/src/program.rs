@@ -148,10 +148,13 @@ impl Program {
             command.env("APP__TLS__MODE", "off");
             https = None;
         }
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::lasting()?));
+        command.env("APP__METRICS__PORT", metrics.port().to_string());
         let process = Process::start(command, port, READY).await?;
         let endpoint = https.unwrap_or_else(|| process.address.into());
         Ok(Service {
             target: Target::local(endpoint, &self.token),
+            metrics,
             process,
         })
     }
@@ -188,6 +191,8 @@ pub struct Service {
     pub process: Process,
     /// Where it listens.
     pub target: Target,
+    /// Where its metrics are read.
+    pub metrics: SocketAddr,
 }
 
 impl Service {

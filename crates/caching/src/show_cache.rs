@@ -54,7 +54,7 @@ impl ShowRepository for ShowCache {
         if let Some(show) = self.reads.count(self.found.get(id)) {
             return Ok(Some(show));
         }
-        let show = self.shows.find(id).await?;
+        let show = self.reads.ask(self.shows.find(id)).await?;
         if let Some(show) = &show {
             self.found.insert(id.clone(), Arc::clone(show));
         }

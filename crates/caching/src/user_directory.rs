@@ -76,7 +76,7 @@ impl UserRepository for UserDirectory {
         if let Some(class) = self.reads.count(self.classes.class_of(id)) {
             return Ok(Some(class));
         }
-        let class = self.users.class_of(id).await?;
+        let class = self.reads.ask(self.users.class_of(id)).await?;
         if let Some(class) = class {
             self.classes.learn(id, class);
         }

@@ -16,6 +16,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::time::sleep;
 use tracing::{info, warn};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 /// Between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -69,6 +71,18 @@ impl Certificates {
             used: Mutex::new(contents),
             files,
         })
+    }
+
+    /// When the first of those ends that new connections get, in seconds since 1970: without an
+    /// intermediate one clients trust the server's no more. `None` if no end can be read.
+    #[must_use]
+    pub fn not_after(&self) -> Option<u64> {
+        let end = |certificate: &CertificateDer<'_>| {
+            let (_, read) = X509Certificate::from_der(certificate).ok()?;
+            Some(read.validity().not_after.timestamp())
+        };
+        let first = self.current.load().cert.iter().filter_map(end).min()?;
+        Some(u64::try_from(first).unwrap_or_default())
     }
 
     /// Looks at the files for as long as it is polled, and takes a new pair once both stay as
@@ -206,7 +220,7 @@ impl CertificateFiles {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::generate_simple_self_signed;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd, generate_simple_self_signed};
     use tempfile::TempDir;
 
     use super::*;
@@ -260,6 +274,24 @@ mod tests {
             let told = loaded(&certificate, key).unwrap_err();
             assert!(told.starts_with(setting) && told.contains(what), "{told}");
         }
+    }
+
+    /// The chain ends with the first of it.
+    #[test]
+    fn the_first_end_of_the_chain_is_told() {
+        let ending = |year| {
+            let mut params = CertificateParams::new(["tickets.test".to_owned()]).unwrap();
+            params.not_after = date_time_ymd(year, 1, 1);
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap().pem();
+            (certificate, key.serialize_pem())
+        };
+        let (own, key) = ending(2035);
+        let (intermediate, _) = ending(2030);
+        let certificates = loaded(&own, &key).unwrap();
+        assert_eq!(certificates.not_after(), Some(2_051_222_400));
+        let certificates = loaded(&(own + &intermediate), &key).unwrap();
+        assert_eq!(certificates.not_after(), Some(1_893_456_000));
     }
 
     #[test]

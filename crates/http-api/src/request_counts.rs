@@ -86,6 +86,14 @@ impl RequestCounts {
         Arc::clone(route)
     }
 
+    /// No order was refused for one of these so far: the first that is, is an increase.
+    pub(crate) fn know_codes(&self, codes: impl IntoIterator<Item = &'static str>) {
+        let mut refused = self.orders.refused.own().lock();
+        for code in codes {
+            refused.entry(code).or_default();
+        }
+    }
+
     /// Takes note of an answer; `code` is its problem's.
     pub(crate) fn note(
         &self,

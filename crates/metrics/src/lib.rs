@@ -1,5 +1,5 @@
 //! What Prometheus reads of a process. Decorators measure ports ([`MeasuredPublisher`],
-//! [`MeasuredLedger`], [`MeasuredStateCache`]), other values are asked for where they are counted,
+//! [`MeasuredLedger`], [`MeasuredLaneClaims`], [`MeasuredStateCache`]), other values are asked for where they are counted,
 //! when they are read, and [`serve`] answers `GET /metrics` at an address of its own.
 //!
 //! Names and labels are listed in `docs/OPERATIONS.md`. Times are in seconds, sizes in bytes. No
@@ -8,11 +8,13 @@
 //! written.
 
 mod listener;
+mod measured_lane_claims;
 mod measured_ledger;
 mod measured_publisher;
 mod measured_state_cache;
 mod process;
 mod sampled;
+mod store_seconds;
 
 use std::sync::Arc;
 
@@ -21,10 +23,12 @@ use prometheus_client::registry::Registry;
 use runtime::{Timed, Timing};
 
 pub use self::listener::{Served, serve};
+pub use self::measured_lane_claims::MeasuredLaneClaims;
 pub use self::measured_ledger::MeasuredLedger;
 pub use self::measured_publisher::MeasuredPublisher;
 pub use self::measured_state_cache::MeasuredStateCache;
 pub use self::sampled::{Labels, float};
+pub use self::store_seconds::StoreSeconds;
 
 use self::process::ProcessCollector;
 use self::sampled::{Sampled, Values};

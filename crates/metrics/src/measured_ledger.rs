@@ -19,19 +19,7 @@ use domain::ticket::{RejectionReason, Status, Ticket, Verdict};
 use prometheus_client::metrics::histogram::Histogram;
 use runtime::{Count, Timing};
 
-use crate::{Labels, Metrics, float};
-
-/// Operations of a ledger, as the label `operation` names them.
-#[derive(Clone)]
-struct Operations {
-    decide: Arc<Timing>,
-    transition: Arc<Timing>,
-    expire: Arc<Timing>,
-    change_show: Arc<Timing>,
-    find: Arc<Timing>,
-    list: Arc<Timing>,
-    history: Arc<Timing>,
-}
+use crate::{Labels, Metrics, StoreSeconds, float};
 
 /// Verdicts and changes.
 #[derive(Default)]
@@ -47,7 +35,7 @@ struct Outcomes {
 /// Measures each operation of a ledger, and counts what it decides.
 pub struct MeasuredLedger {
     ledger: Arc<dyn TicketLedger>,
-    seconds: Operations,
+    seconds: StoreSeconds,
     outcomes: Arc<Outcomes>,
     time_to_verdict: Arc<Timing>,
     /// One value for each batch, so the lock in it costs nothing.
@@ -57,7 +45,11 @@ pub struct MeasuredLedger {
 impl MeasuredLedger {
     /// A ledger in front of `ledger`.
     #[must_use]
-    pub fn new(ledger: Arc<dyn TicketLedger>, metrics: &mut Metrics) -> Self {
+    pub fn new(
+        ledger: Arc<dyn TicketLedger>,
+        seconds: StoreSeconds,
+        metrics: &mut Metrics,
+    ) -> Self {
         let batch_orders = Histogram::new([
             1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0,
         ]);
@@ -73,7 +65,7 @@ impl MeasuredLedger {
         );
         Self {
             ledger,
-            seconds: Operations::new(metrics),
+            seconds,
             outcomes: Outcomes::new(metrics),
             time_to_verdict,
             batch_orders,
@@ -89,43 +81,6 @@ impl MeasuredLedger {
         }
         let waited = ticket.decided_at.micros_since(ticket.order.requested_at);
         self.time_to_verdict.note(Duration::from_micros(waited));
-    }
-}
-
-impl Operations {
-    fn new(metrics: &mut Metrics) -> Self {
-        let timing = || Arc::new(Timing::of_calls());
-        let all = Self {
-            decide: timing(),
-            transition: timing(),
-            expire: timing(),
-            change_show: timing(),
-            find: timing(),
-            list: timing(),
-            history: timing(),
-        };
-        let read = all.clone();
-        metrics.timings(
-            "tickets_store_seconds",
-            "Time that the store takes for an operation",
-            move || {
-                let named = [
-                    ("decide", &read.decide),
-                    ("transition", &read.transition),
-                    ("expire", &read.expire),
-                    ("change_show", &read.change_show),
-                    ("find", &read.find),
-                    ("list", &read.list),
-                    ("history", &read.history),
-                ];
-                let named = named.map(|(operation, timing)| {
-                    let labels = Labels::from([("operation", operation.to_owned())]);
-                    (labels, timing.read())
-                });
-                named.into()
-            },
-        );
-        all
     }
 }
 

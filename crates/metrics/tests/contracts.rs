@@ -7,7 +7,10 @@ use caching::MemoryStateCache;
 use domain::ports::StateCache;
 use domain::receipt::ProcessId;
 use domain::schedule::ClassSchedule;
-use metrics::{MeasuredLedger, MeasuredPublisher, MeasuredStateCache, Metrics};
+use metrics::{
+    MeasuredLaneClaims, MeasuredLedger, MeasuredPublisher, MeasuredStateCache, Metrics,
+    StoreSeconds,
+};
 use port_contracts::{
     DEAD_LETTER_CAPACITY, HIGH_WEIGHT, LANES, ManualClock, QUEUE_CAPACITY, QueueHarness,
     QueueUnderTest, STANDARD_WEIGHT, StateCacheHarness, StoreHarness, StoreUnderTest, fixtures,
@@ -20,11 +23,13 @@ fn clock() -> Arc<ManualClock> {
 async fn store() -> StoreHarness {
     let clock = clock();
     let store = Arc::new(MemoryStore::new(clock.clone()));
+    let mut metrics = Metrics::new();
+    let seconds = StoreSeconds::new(&mut metrics);
     let ports = StoreUnderTest {
         users: store.clone(),
         shows: store.clone(),
-        claims: store.clone(),
-        ledger: Arc::new(MeasuredLedger::new(store, &mut Metrics::new())),
+        claims: Arc::new(MeasuredLaneClaims::new(store.clone(), seconds.clone())),
+        ledger: Arc::new(MeasuredLedger::new(store, seconds, &mut metrics)),
     };
     StoreHarness {
         ports: ports.clone(),
@@ -79,6 +84,7 @@ async fn cache() -> StateCacheHarness {
     }
 }
 
+port_contracts::lane_claims_contract!(store);
 port_contracts::ticket_ledger_contract!(store);
 port_contracts::ticket_publisher_contract!(queue);
 port_contracts::state_cache_contract!(cache);

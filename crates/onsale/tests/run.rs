@@ -172,6 +172,40 @@ async fn seats_are_seen_before_the_first_order_and_after_the_last() {
     assert!(area.starts_with("64.0,232.0 "), "{}", &area[..40]);
 }
 
+/// Those of the process that sold, and not those of another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_agree_with_what_clients_were_told() {
+    const ON: [(&str, &str); 1] = [("APP__METRICS__PORT", "0")];
+    let application = start(&ON).await;
+    let url = format!("http://{}", application.address());
+    let metrics = application.metrics_address().unwrap().to_string();
+    tokio::spawn(application.run_until_stopped(CancellationToken::new()));
+    // What was counted before a run is none of its.
+    for _ in 0..2 {
+        let run = Run::of_smoke_with(&["--url", &url, "--metrics", &metrics], None).await;
+        run.assert_passed();
+        let compared = &run.json()["metrics"];
+        assert!(compared["compared"].as_u64().unwrap() > 30, "{compared}");
+        assert_eq!(compared["differences"], serde_json::json!([]));
+        assert!(run.told().contains("figures; all agree"), "{}", run.told());
+    }
+
+    let other = start(&ON).await;
+    let metrics = other.metrics_address().unwrap().to_string();
+    tokio::spawn(other.run_until_stopped(CancellationToken::new()));
+    let run = Run::of_smoke_with(&["--url", &url, "--metrics", &metrics], None).await;
+    assert_eq!(run.output.status.code(), Some(1), "{}", run.told());
+    assert_eq!(run.json()["passed"], false);
+    for figure in [
+        "tickets_orders_total of accepted",
+        "tickets_decisions_total of SoldOut",
+        "tickets_changes_total of Expired",
+    ] {
+        let told = format!("metrics: {figure} is 0, not ");
+        assert!(run.told().contains(&told), "{}", run.told());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_runs_on_one_deployment_do_not_meet() {
     let address = service().await;
@@ -325,6 +359,7 @@ async fn a_run_starts_the_service_with_tokens_and_https() {
     let run = Run::of_smoke_with(&["--secured"], None).await;
     run.assert_passed();
     assert_eq!(run.json()["setting"]["on"], "memory");
+    assert_eq!(run.json()["metrics"]["processes"], 1);
 }
 
 #[tokio::test]

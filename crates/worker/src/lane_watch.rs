@@ -69,17 +69,18 @@ impl LaneWatch {
         }
     }
 
-    /// Each lane, and whether a living worker of any process has it; none while that cannot be
-    /// read.
+    /// Each lane, and whether a living worker of any process has it. Workers need the claims, too:
+    /// while they cannot be read none has a lane. Empty before the first look.
     #[must_use]
     pub fn owned(&self) -> Vec<(Lane, bool)> {
-        if !self.has_looked.load(Ordering::Acquire) || self.unread.lock().is_some() {
+        let is_unread = self.claims_unread().is_some();
+        if !is_unread && !self.has_looked.load(Ordering::Acquire) {
             return Vec::new();
         }
         let unowned = self.unowned.lock();
         let lanes = self.lanes.iter();
         lanes
-            .map(|lane| (lane, !unowned.contains_key(&lane)))
+            .map(|lane| (lane, !is_unread && !unowned.contains_key(&lane)))
             .collect()
     }
 
@@ -277,6 +278,7 @@ mod tests {
         let limited = timeout(UNDECIDED_AFTER - LOOK, watch.watch(&stop)).await;
         assert!(limited.is_err());
         watch.check().await.unwrap();
+        assert_eq!(watch.owned(), []);
         let limited = timeout(LOOK * 4, watch.watch(&stop)).await;
         assert!(limited.is_err());
         let told = watch.check().await.unwrap_err().reason;
@@ -284,5 +286,7 @@ mod tests {
             told.contains("could not be read for") && told.contains("locked"),
             "{told}"
         );
+        let lanes = lanes.iter().map(|lane| (lane, false));
+        assert!(watch.owned().into_iter().eq(lanes));
     }
 }

@@ -11,8 +11,11 @@ use caching::CacheReads;
 use domain::order::Lane;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
-use http_api::{AcceptingState, Answered, ProcessState};
-use metrics::{Labels, MeasuredLedger, MeasuredPublisher, Metrics, Served, float};
+use http_api::{AcceptingState, Answered, Certificates, ProcessState};
+use metrics::{
+    Labels, MeasuredLaneClaims, MeasuredLedger, MeasuredPublisher, Metrics, Served, StoreSeconds,
+    float,
+};
 use tokens::Verifier;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use worker::{HeldLanes, LaneWatch};
@@ -24,9 +27,12 @@ use crate::wiring::{PoolUse, QueuePorts, StoreFigures, StorePorts};
 
 /// Puts what measures in front of the ports by which orders are accepted and decided.
 pub(super) fn measure(store: &mut StorePorts, queue: &mut QueuePorts, metrics: &mut Metrics) {
-    let (publisher, ledger) = (Arc::clone(&queue.publisher), Arc::clone(&store.ledger));
+    let publisher = Arc::clone(&queue.publisher);
     queue.publisher = Arc::new(MeasuredPublisher::new(publisher, metrics));
-    store.ledger = Arc::new(MeasuredLedger::new(ledger, metrics));
+    let (ledger, claims) = (Arc::clone(&store.ledger), Arc::clone(&store.claims));
+    let seconds = StoreSeconds::new(metrics);
+    store.ledger = Arc::new(MeasuredLedger::new(ledger, seconds.clone(), metrics));
+    store.claims = Arc::new(MeasuredLaneClaims::new(claims, seconds));
     store_figures(std::mem::take(&mut store.figures), metrics);
 }
 
@@ -52,6 +58,17 @@ fn store_figures(figures: StoreFigures, metrics: &mut Metrics) {
         pools,
         clock_ahead_micros,
     } = figures;
+    let missed = caches.clone();
+    metrics.timings(
+        "tickets_cache_miss_seconds",
+        "Time that the store took for what was not at hand",
+        move || {
+            let missed = missed.iter();
+            missed
+                .map(|(cache, reads)| (label("cache", cache), reads.miss_seconds()))
+                .collect()
+        },
+    );
     metrics.counters(
         "tickets_cache_reads_total",
         "Reads of what is kept at hand for orders",
@@ -132,6 +149,8 @@ pub(super) struct Metered<'a> {
     pub(super) accepting: Option<&'a Arc<AcceptingState>>,
     /// If callers have tokens.
     pub(super) verifier: Option<Arc<Verifier>>,
+    /// If it speaks HTTPS.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) watch: &'a Arc<LaneWatch>,
     /// If it decides orders.
     pub(super) held: Option<&'a Arc<HeldLanes>>,
@@ -159,6 +178,13 @@ impl Metered<'_> {
         }
         if let Some(verifier) = self.verifier.clone() {
             token_checks(verifier, &mut metrics);
+        }
+        if let Some(certificates) = self.certificates.clone() {
+            metrics.gauge(
+                "tickets_certificate_not_after_timestamp_seconds",
+                "When the certificate that new connections get ends, in Unix time",
+                move || certificates.not_after().map(float),
+            );
         }
         self.lanes(&mut metrics);
         let letters = Arc::clone(self.dead_letters);

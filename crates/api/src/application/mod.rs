@@ -218,6 +218,7 @@ impl Application {
             process: &process,
             accepting: accepting.as_ref().map(|accepting| &accepting.state),
             verifier,
+            certificates: certificates.clone(),
             watch: &watch,
             held: worker.as_ref().map(|worker| &worker.held),
             dead_letters: &dead_letters,

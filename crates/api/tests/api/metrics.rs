@@ -11,6 +11,7 @@ use crate::helpers::{Answer, TestService};
 use crate::identity::{buyer, claims, guarded, post, seconds, signed};
 use crate::live::{SseClient, WsClient};
 use crate::scraped::{Scraped, answer, ask};
+use crate::tls::TestCertificate;
 
 const ON: (&str, &str) = ("APP__METRICS__PORT", "0");
 
@@ -121,12 +122,20 @@ async fn sell(service: &TestService) -> f64 {
 #[tokio::test]
 async fn a_sale_is_told_as_its_clients_saw_it() {
     let service = measured(&[]).await;
+    let results = |it: &Scraped| {
+        let results = it.values("tickets_orders_total", "result").into_iter();
+        results.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // What has no series yet does not increase when it comes for the first time.
+    let from_the_start = results(&Scraped::of(&service).await);
+    assert!(from_the_start.contains(&"queue_unavailable".to_owned()));
     let accepted = sell(&service).await;
     let scraped = Scraped::when(&service, |scraped| {
         let decisions = scraped.sum("tickets_decisions_total", &[]);
         decisions == accepted && is_decided(scraped)
     })
     .await;
+    assert_eq!(results(&scraped), from_the_start);
     let orders = |result| scraped.sum("tickets_orders_total", &[("result", result)]);
     assert_eq!(orders("accepted"), accepted);
     let others = ["replayed", "invalid_fields", "sold_out"].map(orders);
@@ -150,6 +159,10 @@ async fn a_sale_is_told_as_its_clients_saw_it() {
     }
     let decided = scraped.sum("tickets_store_seconds_count", &[("operation", "decide")]);
     assert_eq!(decided, scraped.sum("tickets_batch_orders_count", &[]));
+    for operation in ["beat", "take_lane", "read_claims"] {
+        let taken = scraped.sum("tickets_store_seconds_count", &[("operation", operation)]);
+        assert!(taken > 0.0, "{operation}");
+    }
     let answered = |status| {
         let labels = [
             ("route", "/tickets"),
@@ -262,6 +275,22 @@ async fn live_connections_are_counted_by_kind_and_by_why_they_were_closed() {
     assert_eq!(closed(&[]), 1.0, "who goes is not closed");
 }
 
+/// Of the one that new connections get.
+#[tokio::test]
+async fn the_end_of_the_certificate_is_told_and_follows_its_renewal() {
+    let mut certificate = TestCertificate::new();
+    let variables = certificate.variables("on");
+    let variables = variables.iter().map(|(name, value)| (&**name, &**value));
+    let service = measured(&variables.collect::<Vec<_>>()).await;
+    let ends = |it: &Scraped| it.all("tickets_certificate_not_after_timestamp_seconds", &[]);
+    let far = ends(&Scraped::of(&service).await);
+    certificate.renew_until(2030);
+    let scraped = Scraped::when(&service, |it| ends(it) != far).await;
+    assert_eq!(ends(&scraped), [1_893_456_000.0]);
+    // Without HTTPS there is none.
+    assert!(ends(&Scraped::of(&measured(&[]).await).await).is_empty());
+}
+
 #[tokio::test]
 async fn limits_and_tokens_are_counted_by_what_came_of_them() {
     let service = guarded(&[ON, ("APP__LIMITS__ORDERS_PER_USER", "1/h")]).await;
@@ -323,7 +352,7 @@ async fn promtool_has_nothing_to_say() {
         .stderr(Stdio::piped())
         .spawn();
     let mut started = started.unwrap_or_else(|error| {
-        panic!("{promtool}: {error}. `make promtool` installs Debian's as root, or set PROMTOOL")
+        panic!("{promtool}: {error}. `make prometheus` installs Debian's as root, or set PROMTOOL")
     });
     started
         .stdin

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::generate_simple_self_signed;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -36,10 +36,19 @@ impl TestCertificate {
 
     /// Writes another pair, one file after the other.
     pub(crate) fn renew(&mut self) {
-        let pair = generate_simple_self_signed([NAME.to_owned(), "localhost".to_owned()]).unwrap();
-        std::fs::write(self.file("certificate"), pair.cert.pem()).unwrap();
-        std::fs::write(self.file("key"), pair.signing_key.serialize_pem()).unwrap();
-        self.certificate = pair.cert.der().clone();
+        self.renew_until(4_096);
+    }
+
+    /// The same; it ends when that year begins.
+    pub(crate) fn renew_until(&mut self, year: i32) {
+        let names = [NAME.to_owned(), "localhost".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(self.file("certificate"), certificate.pem()).unwrap();
+        std::fs::write(self.file("key"), key.serialize_pem()).unwrap();
+        self.certificate = certificate.der().clone();
     }
 
     /// `certificate` or `key`.

@@ -60,8 +60,7 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
     assert!(took >= 3.0, "each waited a second at least: {took}");
 
     // What only servers have.
-    let scraped = Scraped::when(&api, |it| !it.all("tickets_dead_letters", &[]).is_empty()).await;
-    assert_eq!(scraped.sum("tickets_dead_letters", &[]), 0.0);
+    let scraped = Scraped::of(&api).await;
     let skew = scraped.sum("tickets_clock_skew_seconds", &[]);
     assert!(skew.abs() < 0.1, "{skew}");
     let pools = scraped.values("tickets_store_connections", "pool");
@@ -78,8 +77,33 @@ async fn what_waits_and_who_decides_is_true_while_a_worker_is_stopped() {
     }
     let reads = |cache| scraped.sum("tickets_cache_reads_total", &[("cache", cache)]);
     assert_eq!(["users", "shows"].map(reads), [4.0; 2]);
+    for cache in ["users", "shows"] {
+        let missed = [("cache", cache), ("result", "miss")];
+        let missed = scraped.sum("tickets_cache_reads_total", &missed);
+        let timed = scraped.sum("tickets_cache_miss_seconds_count", &[("cache", cache)]);
+        assert_eq!(timed, missed, "{cache}");
+    }
+    assert!(scraped.sum("tickets_cache_miss_seconds_sum", &[]) > 0.0);
     let looked = scraped.sum("tickets_state_cache_reads_total", &[("kind", "ticket")]);
     assert!(looked >= 1.0, "{looked}");
+    api.stop().await.unwrap();
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_process_tells_how_many_dead_letters_there_are() {
+    let backend = Backend::start().await;
+    let demo = [ON, ("APP__STORE__SEED_DEMO", "true")];
+    let api = TestService::on(&backend, Role::Api, &demo).await;
+    let worker = TestService::on(&backend, Role::Worker, &[ON]).await;
+    let tell = async |count: f64| {
+        for service in [&api, &worker] {
+            Scraped::when(service, |it| it.all("tickets_dead_letters", &[]) == [count]).await;
+        }
+    };
+    tell(0.0).await;
+    backend.queue().publish("standard.0", b"poison").await;
+    tell(1.0).await;
     api.stop().await.unwrap();
     worker.stop().await.unwrap();
 }

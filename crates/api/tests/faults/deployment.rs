@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use uuid::Uuid;
 use crate::backend::Backend;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The folder of settings.
+pub(crate) const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
 
 /// Everything that the processes of a test share.
 pub(crate) struct Deployment {
@@ -121,14 +124,16 @@ impl Deployment {
         }
     }
 
+    /// The settings that all processes have.
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickets"));
         command
             .args(arguments)
-            .env(
-                "APP_CONFIG_DIR",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/../../config"),
-            )
+            .env("APP_CONFIG_DIR", CONFIG)
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -151,7 +156,8 @@ impl Deployment {
         process
     }
 
-    async fn start_with(&self, role: &str, variables: &[(&str, &str)]) -> Process {
+    /// As [`Self::start`], with more settings.
+    pub(crate) async fn start_with(&self, role: &str, variables: &[(&str, &str)]) -> Process {
         let number = self.started.get();
         self.started.set(number + 1);
         let folder = self.logs.as_ref().unwrap().path();
@@ -221,6 +227,15 @@ impl Process {
         // The last line may be half written.
         let lines = text.lines().map(serde_json::from_str);
         lines.filter_map(Result::ok).collect()
+    }
+
+    /// Where its metrics are read.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        let lines = self.log_lines();
+        let mut addresses = lines
+            .iter()
+            .filter_map(|line| line["metrics.address"].as_str());
+        addresses.next().unwrap().parse().unwrap()
     }
 
     /// Status and body of its readiness.

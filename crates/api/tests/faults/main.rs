@@ -16,6 +16,7 @@
     reason = "what a service answers while it is broken is for the proof"
 )]
 
+mod alerts;
 mod broker;
 mod buyers;
 mod cluster;
@@ -31,6 +32,7 @@ mod pair;
 mod poison;
 mod priorities;
 mod probes;
+mod prometheus;
 mod proof;
 mod scene;
 mod seed;

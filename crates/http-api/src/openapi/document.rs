@@ -57,6 +57,19 @@ pub(crate) struct Described {
     pub(crate) operation: Operation,
 }
 
+impl Described {
+    /// What its requests may be refused for.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = Code> {
+        let by_needs: &[Code] = match self.needs {
+            Needs::Nothing => &[],
+            Needs::Caller | Needs::Listener => &[Code::Unauthorized, Code::KeysUnavailable],
+            Needs::Operator => &[Code::Unauthorized, Code::Forbidden, Code::KeysUnavailable],
+        };
+        let codes = any(self.path).iter().chain(by_needs);
+        codes.chain(&self.operation.problems).copied()
+    }
+}
+
 /// The document of these routes.
 pub(crate) fn write(routes: impl IntoIterator<Item = Described>) -> Value {
     let mut generator = generator();
@@ -167,7 +180,7 @@ fn operation(route: &Described, generator: &mut SchemaGenerator) -> Value {
         parameters,
         sent,
         answered,
-        problems,
+        ..
     } = &route.operation;
     let mut responses = Map::new();
     for answered in answered {
@@ -180,13 +193,7 @@ fn operation(route: &Described, generator: &mut SchemaGenerator) -> Value {
         });
         responses.insert("308".to_owned(), led);
     }
-    let by_needs: &[Code] = match route.needs {
-        Needs::Nothing => &[],
-        Needs::Caller | Needs::Listener => &[Code::Unauthorized, Code::KeysUnavailable],
-        Needs::Operator => &[Code::Unauthorized, Code::Forbidden, Code::KeysUnavailable],
-    };
-    let codes = any(route.path).iter().chain(by_needs).chain(problems);
-    refuse(&mut responses, codes.copied());
+    refuse(&mut responses, route.codes());
     let request_id = json!({"$ref": "#/components/parameters/X-Request-Id"});
     let mut written = json!({
         "operationId": id,

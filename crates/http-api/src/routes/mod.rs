@@ -12,6 +12,7 @@ mod users;
 
 use std::sync::LazyLock;
 
+use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ pub use self::table::Route;
 use self::table::{Endpoint, delete, get, patch, post, stream};
 use crate::access::Listener;
 use crate::live;
-use crate::openapi::{self, Operation};
+use crate::openapi::{self, Described, Operation};
 use crate::problem::{ApiError, Code};
 use crate::request_counts::RequestCounts;
 use crate::state::{Answer, State};
@@ -39,6 +40,13 @@ pub fn openapi() -> &'static str {
     &DOCUMENT
 }
 
+/// What orders may be refused for.
+fn codes_of_orders() -> Vec<Code> {
+    let is_order = |it: &Described| it.path == "/tickets" && it.methods.contains(&Method::POST);
+    let order = all().map(Endpoint::described).find(is_order);
+    order.iter().flat_map(Described::codes).collect()
+}
+
 /// Everything that is served; a process that only decides, without `accepting`, serves its health.
 pub(crate) fn serve(
     services: &mut web::ServiceConfig,
@@ -50,6 +58,7 @@ pub(crate) fn serve(
         services.app_data(state);
         services.app_data(Document(openapi()));
         endpoints.extend(accepting_routes());
+        counts.know_codes(codes_of_orders().into_iter().map(Code::as_str));
     }
     table::serve(services, endpoints, counts);
 }

@@ -51,6 +51,19 @@ pub(crate) struct Outcome {
     pub(crate) chaos: Chaos,
     /// What is wrong.
     pub(crate) findings: Findings,
+    /// What processes told Prometheus of it, where that was read.
+    pub(crate) metrics: Option<MetricsFigures>,
+}
+
+/// What processes told Prometheus of a sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MetricsFigures {
+    /// How many were asked.
+    pub(crate) processes: usize,
+    /// Figures that were compared.
+    pub(crate) compared: usize,
+    /// Those that are not what clients or the store say, in words.
+    pub(crate) differences: Vec<String>,
 }
 
 /// Why the sale ended.

@@ -78,6 +78,7 @@ impl Report {
             faults,
             processes: processes(outcome, sent),
             series: Series::of(outcome),
+            metrics: outcome.metrics.clone(),
             orders,
             pace,
         }
@@ -108,6 +109,8 @@ fn missed(scenario: &Scenario, outcome: &Outcome, orders: &Orders, pace: &Pace) 
         ));
     }
     missed.extend(outcome.chaos.wrong.iter().cloned());
+    let metrics = outcome.metrics.iter();
+    missed.extend(metrics.flat_map(|it| it.differences.iter().cloned()));
     missed
 }
 

@@ -8,7 +8,7 @@ use super::faults::FaultFigures;
 use super::latency::Percentiles;
 use super::series::Series;
 use crate::outcome::tally::{Step, Why};
-use crate::outcome::{Ending, WatcherFigures};
+use crate::outcome::{Ending, MetricsFigures, WatcherFigures};
 use crate::provenance::Provenance;
 use crate::scenario::sale::Outline;
 
@@ -39,8 +39,8 @@ pub(crate) struct Report {
     pub(crate) violations: BTreeMap<String, u64>,
     /// The first violations of each kind, in words.
     pub(crate) examples: Vec<String>,
-    /// Limits of the scenario that were not kept, and what processes did that no
-    /// fault explains, in words.
+    /// Limits of the scenario that were not kept, what processes did that no fault
+    /// explains, and metrics that do not agree, in words.
     pub(crate) missed: Vec<String>,
     /// Why the sale ended.
     pub(crate) ending: Ending,
@@ -74,6 +74,9 @@ pub(crate) struct Report {
     pub(crate) processes: Vec<ProcessFigures>,
     /// What happened over time.
     pub(crate) series: Series,
+    /// What processes told Prometheus; `None` where it was not compared.
+    #[serde(default)]
+    pub(crate) metrics: Option<MetricsFigures>,
 }
 
 /// What became of the orders.

@@ -89,6 +89,13 @@ fn outcome(report: &Report) -> Table {
     ));
     let waited = grouped(pace.backlog_peak);
     table.line(&format!("waited for a verdict at most | {waited} orders"));
+    if let Some(metrics) = &report.metrics {
+        let agree = match metrics.differences.len() {
+            0 => "all agree".to_owned(),
+            number => format!("**{number} do not agree**"),
+        };
+        table.line(&format!("metrics | {} figures; {agree}", metrics.compared));
+    }
     let cpu = |process: &ProcessFigures| process.cpu_micros_per_order;
     table.row(["CPU µs per order", &of_processes(report, 1, cpu)]);
     let peak = of_processes(report, 0, |process| process.peak_mib);

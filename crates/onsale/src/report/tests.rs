@@ -118,6 +118,7 @@ fn outcome() -> Outcome {
         tally,
         ending: Ending::Complete,
         ended: 1_600_000,
+        metrics: None,
         connections: 1,
         watchers: WatcherFigures::default(),
         stored: Stored {

@@ -1,6 +1,7 @@
 //! The processes that a run has started, and the ways from them to their
 //! servers: what faults happen to.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -184,6 +185,15 @@ impl Fleet {
         }
         watches.extend(self.server_watches.iter().cloned());
         watches
+    }
+
+    /// Where the metrics of all processes are read.
+    pub(crate) async fn metrics(&self) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for member in self.members() {
+            addresses.push(member.lock().await.service.metrics);
+        }
+        addresses
     }
 
     /// Breaks a node of the broker for a while, and waits until it is a member again.

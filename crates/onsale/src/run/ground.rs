@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -54,6 +55,11 @@ pub(crate) struct RemoteArgs {
     /// What the tokens say of their audience: `auth.audience` of the deployment.
     #[arg(long, value_name = "TEXT", requires = "token_key")]
     token_audience: Option<String>,
+    /// Compares the metrics that are read at this address, such as 10.0.0.5:9464.
+    ///
+    /// Once for each process of the deployment, which nobody else uses meanwhile.
+    #[arg(long, value_name = "ADDRESS", requires = "url")]
+    metrics: Vec<SocketAddr>,
     /// Uses existing users instead of adding them: this prefix followed by 0, 1, 2, and so on.
     #[arg(long, value_name = "PREFIX", requires = "url")]
     pub(crate) users_exist: Option<String>,
@@ -96,6 +102,8 @@ pub(crate) struct Ground {
     pub(crate) users_seconds: Option<f64>,
     /// What faults happen to, on real servers.
     pub(crate) fleet: Option<Fleet>,
+    /// Where the metrics of its processes are read, which begin with 0 when one is replaced.
+    pub(crate) metrics: Vec<SocketAddr>,
 }
 
 impl Ground {
@@ -110,6 +118,7 @@ impl Ground {
             versions: BTreeMap::new(),
             users_seconds: None,
             fleet: None,
+            metrics: Vec::new(),
         }
     }
 
@@ -149,6 +158,7 @@ impl Ground {
         let ground = Self {
             tokens: Rc::new(tokens),
             users_seconds,
+            metrics: remote.metrics.clone(),
             ..Self::at(target, url)
         };
         work(&ground).await
@@ -176,6 +186,7 @@ impl Ground {
         let ground = Self {
             tokens: tokens_of(secured, scenario, names),
             watched: vec![Watch::new(ALL, service.process.id()), client()],
+            metrics: vec![service.metrics],
             versions: BTreeMap::from([("tickets".to_owned(), program.version().await?)]),
             users_seconds: Some(users_seconds),
             ..Self::at(target, "memory")
@@ -223,6 +234,10 @@ impl Ground {
         let target = fleet.target().await;
         put_on_sale(&target, scenario, names).await?;
 
+        let metrics = match scenario.faults {
+            None => fleet.metrics().await,
+            Some(_) => Vec::new(),
+        };
         let mut watched = fleet.watches().await;
         watched.push(client());
         let ground = Self {
@@ -231,6 +246,7 @@ impl Ground {
             watched,
             versions: deployment.versions().await?,
             users_seconds: Some(users_seconds),
+            metrics,
             fleet: Some(fleet),
             ..Self::at(target, "services")
         };

@@ -9,6 +9,7 @@ mod command;
 mod desks;
 mod fleet;
 mod ground;
+mod metrics;
 mod observer;
 mod pool;
 mod sale;

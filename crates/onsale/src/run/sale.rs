@@ -21,6 +21,7 @@ use super::buyers::Buyers;
 use super::chaos;
 use super::clients::Clients;
 use super::ground::Ground;
+use super::metrics::Metrics;
 use super::observer::Observer;
 use crate::outcome::tally::Tally;
 use crate::outcome::{Chaos, Ending, Fault, Outcome};
@@ -65,6 +66,7 @@ pub(super) async fn sell(
     let tokens = Rc::clone(&ground.tokens);
     let clients = Clients::new(scenario.clone(), orders, names, target, tokens)?;
     let clients = Rc::new(clients);
+    let metrics = Metrics::before(&ground.metrics).await?;
     let buyers = Buyers::new(Rc::clone(&clients));
     let observer = Observer::new(Rc::clone(&buyers), ground.watched.clone(), progress);
     let set = LocalSet::new();
@@ -93,6 +95,7 @@ pub(super) async fn sell(
 
     let told = std::mem::take(&mut *clients.told.borrow_mut());
     let tally = std::mem::replace(&mut *clients.tally.borrow_mut(), Tally::new()?);
+    let metrics = metrics.compare(&tally, &sold.stored.tickets).await?;
     let journal = sold.stored.journal.as_deref();
     let history = journal.map(|journal| History::replay(&sold.stored.tickets, journal));
     let audited = ground.audit(&clients.names).await?;
@@ -126,6 +129,7 @@ pub(super) async fn sell(
         opening_seconds,
         chaos: sold.chaos,
         findings,
+        metrics,
     })
 }
 
