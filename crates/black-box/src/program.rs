@@ -20,6 +20,8 @@ use crate::usage::Watched;
 
 /// Where a process says that it is ready.
 const READY: &str = "/health/ready";
+/// The variable that says where a process's metrics are read.
+const METRICS_PORT: &str = "APP__METRICS__PORT";
 /// The role that takes no orders.
 const WORKER: &str = "worker";
 
@@ -148,8 +150,11 @@ impl Program {
             command.env("APP__TLS__MODE", "off");
             https = None;
         }
+        let is_silent = self.variables.iter().any(|(name, _)| name == METRICS_PORT);
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::lasting()?));
-        command.env("APP__METRICS__PORT", metrics.port().to_string());
+        if !is_silent {
+            command.env(METRICS_PORT, metrics.port().to_string());
+        }
         let process = Process::start(command, port, READY).await?;
         let endpoint = https.unwrap_or_else(|| process.address.into());
         Ok(Service {
@@ -191,7 +196,7 @@ pub struct Service {
     pub process: Process,
     /// Where it listens.
     pub target: Target,
-    /// Where its metrics are read.
+    /// Where its metrics are read, unless a setting of the program says otherwise.
     pub metrics: SocketAddr,
 }
 

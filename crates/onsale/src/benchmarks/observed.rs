@@ -9,12 +9,14 @@ use std::time::Duration;
 use anyhow::Context;
 use black_box::administration::Terms;
 use black_box::deployment::Deployment;
+use black_box::metrics::scrape;
 use black_box::program::Program;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
 use super::backlog::{decide_backlog, decide_backlog_by};
 use super::benchmark::{Benchmark, Setting, below};
@@ -91,7 +93,7 @@ impl Benchmark for Observed {
             ]);
         }
         table.note = format!(
-            "{} connections; metrics read every second, one order of 1,000 traced. {} orders, all \
+            "{} connections; one order of 1,000 traced, metrics read every second. {} orders, all \
              decided, no other.",
             self.connections,
             grouped(self.orders)
@@ -121,7 +123,6 @@ impl Ways {
         let collector = Collector::start().await?;
         let endpoint = format!("http://{}", collector.address);
         let on = [
-            ("metrics.port", "0"),
             ("tracing.otlp_endpoint", endpoint.as_str()),
             ("tracing.sample_ratio", SAMPLE_RATIO),
         ];
@@ -164,11 +165,13 @@ async fn take_turns(
         side.warm_up(setting.connections).await?;
         sides.push(side);
     }
+    let reading = read_metrics(services[1].metrics);
     for _ in 0..rounds {
         for side in &mut sides {
             side.turn(&load).await?;
         }
     }
+    reading.abort();
     let (mut accepted, mut turns) = (Vec::new(), Vec::new());
     for mut side in sides {
         accepted.append(&mut side.orders.accepted);
@@ -208,6 +211,18 @@ async fn take_turns(
         decide_ratio,
         orders,
     })
+}
+
+/// As Prometheus does.
+fn read_metrics(address: SocketAddr) -> AbortHandle {
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    let reading = async move {
+        while scrape(address).await.is_ok() {
+            sleep(PERIOD).await;
+        }
+    };
+    tokio::spawn(reading).abort_handle()
 }
 
 /// Takes every trace and keeps none.
