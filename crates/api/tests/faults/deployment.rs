@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::contract::send;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -261,7 +262,7 @@ impl Process {
 pub(crate) async fn ticket(client: &Client, url: &str, id: Uuid) -> Value {
     let mut ticket = Value::Null;
     eventually("a ticket is read", async || {
-        let answer = client.get(format!("{url}/tickets/{id}")).send().await;
+        let answer = send(client.get(format!("{url}/tickets/{id}"))).await;
         let answer = answer.unwrap();
         let status = answer.status();
         ticket = answer.json().await.unwrap();
