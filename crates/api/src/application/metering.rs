@@ -3,26 +3,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_server::Server;
 use anyhow::Context;
 use caching::CacheReads;
 use domain::order::Lane;
-use domain::ports::DeadLetters;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
-use http_api::{Answered, ProcessState};
+use http_api::{AcceptingState, Answered, ProcessState};
 use metrics::{Labels, MeasuredLedger, MeasuredPublisher, Metrics, Served, float};
 use tokens::Verifier;
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tokio::time::{MissedTickBehavior, interval};
 use worker::{HeldLanes, LaneWatch};
 
 use super::Role;
-use super::ground::Ground;
-use super::sides::Accepting;
+use super::dead_letters::DeadLetterCount;
+use crate::settings::Settings;
 use crate::wiring::{PoolUse, QueuePorts, StoreFigures, StorePorts};
 
 /// Puts what measures in front of the ports by which orders are accepted and decided.
@@ -132,20 +129,20 @@ pub(super) struct Metered<'a> {
     pub(super) role: Role,
     pub(super) process: &'a Arc<ProcessState>,
     /// If it accepts orders.
-    pub(super) accepting: Option<&'a Accepting>,
+    pub(super) accepting: Option<&'a Arc<AcceptingState>>,
     /// If callers have tokens.
     pub(super) verifier: Option<Arc<Verifier>>,
     pub(super) watch: &'a Arc<LaneWatch>,
     /// If it decides orders.
     pub(super) held: Option<&'a Arc<HeldLanes>>,
-    pub(super) ground: &'a Ground,
+    pub(super) dead_letters: &'a Arc<DeadLetterCount>,
+    pub(super) settings: &'a Settings,
 }
 
 /// The listener of metrics, and what it needs beside it.
 pub(super) struct Metering {
     pub(super) server: Server,
     pub(super) address: SocketAddr,
-    pub(super) dead_letters: Arc<DeadLetterCount>,
 }
 
 impl Metered<'_> {
@@ -164,9 +161,13 @@ impl Metered<'_> {
             token_checks(verifier, &mut metrics);
         }
         self.lanes(&mut metrics);
-        let letters = Arc::clone(&self.ground.queue.dead_letters);
-        let dead_letters = DeadLetterCount::new(letters, &mut metrics);
-        let address = self.ground.settings.metrics;
+        let letters = Arc::clone(self.dead_letters);
+        metrics.gauge(
+            "tickets_dead_letters",
+            "Orders that could not be decided and were put aside",
+            move || letters.latest().map(number),
+        );
+        let address = self.settings.metrics;
         let address = address.context("metrics.port is not set")?;
         let Served { server, address } = metrics::serve(address, metrics).with_context(|| {
             format!(
@@ -174,11 +175,7 @@ impl Metered<'_> {
                  free port, to 0 for any, or to \"\" for none"
             )
         })?;
-        Ok(Metering {
-            server,
-            address,
-            dead_letters,
-        })
+        Ok(Metering { server, address })
     }
 
     fn build_and_threads(&self, metrics: &mut Metrics) {
@@ -211,10 +208,10 @@ impl Metered<'_> {
     }
 
     /// What waits for a verdict, as far as this process has heard.
-    fn lines(&self, accepting: &Accepting, metrics: &mut Metrics) {
-        let lanes = self.ground.settings.queue.lanes;
+    fn lines(&self, accepting: &AcceptingState, metrics: &mut Metrics) {
+        let lanes = self.settings.queue.lanes;
         let mut gauge = |name, help, value: fn(Waiting) -> Option<f64>| {
-            let office = Arc::clone(&accepting.state.office);
+            let office = Arc::clone(&accepting.office);
             metrics.gauges(name, help, move || {
                 let of = |lane: Lane| {
                     PriorityClass::ALL.map(|class| {
@@ -317,7 +314,11 @@ fn requests(process: &Arc<ProcessState>, metrics: &mut Metrics) {
 }
 
 /// What is known where orders are accepted.
-fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics: &mut Metrics) {
+fn accepting_figures(
+    accepting: &AcceptingState,
+    process: &Arc<ProcessState>,
+    metrics: &mut Metrics,
+) {
     let state = Arc::clone(process);
     metrics.counters(
         "tickets_orders_total",
@@ -329,13 +330,13 @@ fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics
                 .collect()
         },
     );
-    let office = Arc::clone(&accepting.state.office);
+    let office = Arc::clone(&accepting.office);
     metrics.gauge(
         "tickets_closed_gates",
         "Shows that are sold out as far as this process has heard",
         move || Some(number(office.closed_gates())),
     );
-    let live = Arc::clone(&accepting.state.live);
+    let live = Arc::clone(&accepting.live);
     metrics.gauges(
         "tickets_live_connections",
         "Open WebSockets and event streams",
@@ -345,7 +346,7 @@ fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics
                 .collect()
         },
     );
-    let live = Arc::clone(&accepting.state.live);
+    let live = Arc::clone(&accepting.live);
     metrics.counters(
         "tickets_live_connections_closed_total",
         "WebSockets and event streams that this process closed, by why",
@@ -367,47 +368,4 @@ fn token_checks(verifier: Arc<Verifier>, metrics: &mut Metrics) {
             verifier.checks().map(of).collect()
         },
     );
-}
-
-/// Counts dead letters again and again: the queue is asked in the background, so that nobody who
-/// reads metrics waits for it.
-pub(super) struct DeadLetterCount {
-    letters: Arc<dyn DeadLetters>,
-    latest: AtomicUsize,
-}
-
-/// The queue did not answer.
-const UNKNOWN: usize = usize::MAX;
-
-impl DeadLetterCount {
-    fn new(letters: Arc<dyn DeadLetters>, metrics: &mut Metrics) -> Arc<Self> {
-        let count = Arc::new(Self {
-            letters,
-            latest: AtomicUsize::new(UNKNOWN),
-        });
-        let read = Arc::clone(&count);
-        metrics.gauge(
-            "tickets_dead_letters",
-            "Orders that could not be decided and were put aside",
-            move || {
-                let latest = read.latest.load(Ordering::Relaxed);
-                (latest != UNKNOWN).then(|| number(latest))
-            },
-        );
-        count
-    }
-
-    /// Never returns.
-    pub(super) async fn keep_current(&self) {
-        const PERIOD: Duration = Duration::from_secs(5);
-
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            // Readiness and the log say why a queue does not answer.
-            let count = self.letters.count().await.unwrap_or(UNKNOWN);
-            self.latest.store(count, Ordering::Relaxed);
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! The running process: builds everything from settings, runs it, stops it.
 
+mod dead_letters;
 mod ground;
 mod guarding;
 mod metering;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
+use self::dead_letters::DeadLetterCount;
 pub use self::role::Role;
 
 use self::ground::Ground;
@@ -51,6 +53,7 @@ pub struct Application {
     accepting: Option<Accepting>,
     worker: Option<Worker>,
     watch: Arc<LaneWatch>,
+    dead_letters: Arc<DeadLetterCount>,
     examiner: Arc<Examiner>,
     metering: Option<Metering>,
     ground: Ground,
@@ -119,7 +122,8 @@ impl Application {
         let queue = Arc::clone(&ground.queue.dependency);
         let mut needed = vec![queue, ground.store_dependency(), Arc::new(files)];
         // It concerns all processes, and stopping all of them would help nobody.
-        let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
+        let dead_letters = Arc::new(DeadLetterCount::new(Arc::clone(&ground.queue.dead_letters)));
+        let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone(), dead_letters.clone()];
         let redis = match &settings.redis {
             Some(redis) if role.accepts() => {
                 let identity = ground.store.identity.clone();
@@ -212,11 +216,12 @@ impl Application {
         let metered = Metered {
             role,
             process: &process,
-            accepting: accepting.as_ref(),
+            accepting: accepting.as_ref().map(|accepting| &accepting.state),
             verifier,
             watch: &watch,
             held: worker.as_ref().map(|worker| &worker.held),
-            ground: &ground,
+            dead_letters: &dead_letters,
+            settings,
         };
         let metering = metrics.map(|metrics| metered.serve(metrics)).transpose()?;
         info!(
@@ -243,6 +248,7 @@ impl Application {
             accepting,
             worker,
             watch,
+            dead_letters,
             examiner,
             metering,
             ground,

@@ -10,6 +10,7 @@ use super::operation::{Answered, Operation, Sent};
 use super::schemas::generator;
 use super::{headers, problems};
 use crate::access::Needs;
+use crate::health::is_health;
 use crate::problem::{Code, Problem};
 
 const DESCRIPTION: &str = "\
@@ -90,8 +91,8 @@ pub(crate) fn write(routes: impl IntoIterator<Item = Described>) -> Value {
             "headers": headers::components(),
             "parameters": {"X-Request-Id": {
                 "name": "X-Request-Id", "in": "header",
-                "description": "Names the request in problems and in the log, if it is 1 to 64 visible \
-                    ASCII characters.",
+                "description": "Names the request in its answer and in the log, if it is 1 to 64 \
+                    visible ASCII characters.",
                 "schema": {"type": "string"},
             }},
             "responses": {
@@ -204,10 +205,6 @@ fn operation(route: &Described, generator: &mut SchemaGenerator) -> Value {
     written
 }
 
-fn is_health(path: &str) -> bool {
-    path.starts_with("/health")
-}
-
 /// What every request of the path may be refused for.
 fn any(path: &str) -> &'static [Code] {
     if is_health(path) {
@@ -244,9 +241,9 @@ fn body(sent: &Sent) -> Value {
 
 fn answer(answered: &Answered, generator: &mut SchemaGenerator) -> Value {
     let mut content = answered.content.clone();
-    if let Some((schema, example)) = &answered.json {
+    for (media_type, schema, example) in &answered.json {
         let json = json!({"schema": schema(generator), "example": example});
-        content.insert("application/json".to_owned(), json);
+        content.insert((*media_type).to_owned(), json);
     }
     let mut written = json!({
         "description": answered.description,

@@ -4,17 +4,18 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// What every answer has.
-const EVERY: [&str; 3] = [
+const EVERY: [&str; 4] = [
     "Cache-Control",
     "Content-Security-Policy",
     "X-Content-Type-Options",
+    "X-Request-Id",
 ];
 
 /// What not each of the answers has that may.
 const SOMETIMES: [&str; 2] = ["Content-Encoding", "Upgrade"];
 
 /// Names, meanings and examples.
-const ALL: [(&str, &str, &str); 15] = [
+const ALL: [(&str, &str, &str); 16] = [
     ("Allow", "The methods of the path.", "GET, HEAD, POST"),
     (
         "Cache-Control",
@@ -78,6 +79,11 @@ const ALL: [(&str, &str, &str); 15] = [
         "no",
     ),
     ("X-Content-Type-Options", "Always `nosniff`.", "nosniff"),
+    (
+        "X-Request-Id",
+        "The request's own, or a random one: what the log has.",
+        "8a3731bcd02eb09e93171ff523692925",
+    ),
 ];
 
 /// For `components`.
