@@ -9,7 +9,8 @@
 )]
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf, absolute};
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
@@ -23,12 +24,14 @@ const TICKETS: &str = env!("CARGO_BIN_EXE_tickets");
 
 #[tokio::test]
 async fn in_memory_every_answer_is_as_documented() {
+    enter_top();
     let program = Program::in_memory(Some(TICKETS.into())).unwrap();
     ask_for_everything(&program).await.unwrap();
 }
 
 #[tokio::test]
 async fn on_servers_every_answer_is_as_documented() {
+    enter_top();
     let servers = Servers::find().unwrap();
     let worked = Deployment::with(&servers, Some(TICKETS.into()), async |deployment| {
         ask_for_everything(&deployment.program).await
@@ -41,12 +44,11 @@ async fn ask_for_everything(program: &Program) -> anyhow::Result<()> {
     let seeded = [("store.seed_demo".to_owned(), "true".to_owned())];
     let service = program.with_settings(&seeded.into()).serve("all").await?;
     let token = service.target.token.clone().context("no token")?;
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     // It leaves what it has seen in the folder where it runs.
     let folder = TempDir::new()?;
-    let asked = Command::new(schemathesis(&top))
+    let asked = Command::new(schemathesis()?)
         .arg("--config-file")
-        .arg(top.join("deploy/schemathesis.toml").canonicalize()?)
+        .arg(absolute("deploy/schemathesis.toml")?)
         .arg("run")
         .arg(format!("http://{}/openapi.json", service.address()))
         // A WebSocket is nothing that it speaks.
@@ -63,9 +65,14 @@ async fn ask_for_everything(program: &Program) -> anyhow::Result<()> {
     service.stop().await
 }
 
-fn schemathesis(top: &Path) -> PathBuf {
+/// Where the service finds its configuration.
+fn enter_top() {
+    env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+}
+
+fn schemathesis() -> io::Result<PathBuf> {
     let named = env::var_os("SCHEMATHESIS").map(PathBuf::from);
-    named.unwrap_or_else(|| top.join(".local/schemathesis/bin/st"))
+    named.map_or_else(|| absolute(".local/schemathesis/bin/st"), Ok)
 }
 
 fn number(name: &str, default: u32) -> String {
