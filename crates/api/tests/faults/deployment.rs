@@ -226,8 +226,8 @@ impl Process {
 
     /// Status and body of its readiness.
     pub(crate) async fn readiness(&self) -> Option<(u16, Value)> {
-        let answer = reqwest::get(format!("{}/health/ready", self.url)).await;
-        let answer = answer.ok()?;
+        let request = Client::new().get(format!("{}/health/ready", self.url));
+        let answer = send(request).await.ok()?;
         Some((answer.status().as_u16(), answer.json().await.ok()?))
     }
 
