@@ -36,6 +36,7 @@ async fn open(
 /// Asks once; the connection stays open.
 async fn ask_over(stream: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
     stream.write_all(request).await.unwrap();
+    stream.flush().await.unwrap();
     let mut heard = String::new();
     loop {
         if let Some((head, body)) = heard.split_once("\r\n\r\n") {

@@ -27,6 +27,7 @@ fn no_route_is_open_but_these() {
             "GET /health",
             "GET /health/live",
             "GET /health/ready",
+            "GET /health/startup",
             "GET /openapi.json",
             "GET /shows",
             "GET /shows/{id}",
