@@ -50,7 +50,7 @@ release:
 
 # An adapter that is missing can only be missed in a build without it.
 .PHONY: test
-test: services browser prometheus nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis, Chromium and Prometheus, which it starts or installs.
+test: services browser prometheus schemathesis nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis, Chromium, Prometheus and Schemathesis, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not $(NEEDS_A_CLUSTER)'
@@ -91,9 +91,9 @@ test-latest: services nextest ## All tests on the latest RabbitMQ and MySQL, fro
 	TICKETS_TEST_PROMISES=1 $(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)' && \
 	$(MAKE) test
 
-# All but what needs a database, a broker, a browser or Prometheus.
+# All but what needs a database, a broker, a browser, Prometheus or Schemathesis.
 NEEDS_NO_SERVER := not (kind(test) and (package(adapter-mysql) or package(adapter-rabbitmq) or package(adapter-redis) \
-	or binary(api_on_services) or binary(faults) or binary(browser) or test(promtool)))
+	or binary(api_on_services) or binary(faults) or binary(browser) or binary(schemathesis) or test(promtool)))
 
 .PHONY: test-memory
 test-memory: nextest ## The quick loop: what needs no servers.
@@ -140,6 +140,10 @@ browser: ## Finds or installs the Chromium in which reports and the page of the 
 prometheus: ## Finds or installs the Prometheus that reads metrics and evaluates alerts, with its promtool.
 	deploy/prometheus.sh
 
+.PHONY: schemathesis
+schemathesis: ## Finds or installs the Schemathesis that asks for all that the OpenAPI document allows.
+	deploy/schemathesis.sh
+
 .PHONY: nextest
 nextest:
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
@@ -155,17 +159,20 @@ check: hack ## Formatting, lints with each feature and with all, documentation.
 	$(CARGO) hack clippy $(CARGO_FLAGS) -p api --each-feature --exclude-features default --exclude-all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --all-features --no-deps --document-private-items
 
-# Against the service in memory. OPTIONS of what was deleted is answered all the same; a WebSocket
-# is nothing that it speaks.
+# How much `make test-schema` asks for. `make test` has the same tests, with few cases.
 SCHEMA_CASES ?= 50
 SCHEMA_SEED ?= 1
 
 .PHONY: test-schema
-test-schema: ## Sends what the OpenAPI document allows, and what it does not, to a service in memory (Schemathesis).
-	@test -x .local/schemathesis/bin/st || { python3 -m venv .local/schemathesis \
-		&& .local/schemathesis/bin/pip install --quiet 'schemathesis==4.32.5'; }
-	$(CARGO) build $(CARGO_FLAGS) -p api
-	SCHEMA_CASES=$(SCHEMA_CASES) SCHEMA_SEED=$(SCHEMA_SEED) deploy/test-schema.sh
+test-schema: services schemathesis nextest ## Sends SCHEMA_CASES of each operation that the OpenAPI document allows, and what it does not (Schemathesis).
+	SCHEMA_CASES=$(SCHEMA_CASES) SCHEMA_SEED=$(SCHEMA_SEED) \
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast --no-capture -E 'binary(schemathesis)'
+
+.PHONY: test-clients
+test-clients: ## Compiles and runs the clients of docs/clients, whatever happens between them and the service.
+	deploy/client-tools.sh
+	$(CARGO) build $(CARGO_FLAGS) -p api --all-features
+	python3 deploy/test-clients.py target/debug/tickets
 
 .PHONY: check-features
 check-features: hack ## Lints with every set of features; before a release, and when a feature changes.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares what the docs say with what the code has, where both can be read by a program:
 log lines that an operator may see, settings and their defaults, make targets, metrics, the map of
-the code, the crates that use each other, the files that know features, and the
-tests that SECURITY.md names. Follows links, looks for the files that are named, and measures
+the code, the crates that use each other, the files that know features, what CLIENTS.md shows of the
+clients, and the tests that SECURITY.md names. Follows links, looks for the files that are named, and measures
 lines. Lists every difference; exits 1 on any.
 """
 
@@ -272,6 +272,15 @@ def check_links():
                     expect(anchor in anchors(target), f"{place}: {link} leads to no heading")
 
 
+def check_clients():
+    """What CLIENTS.md shows of a client is in it, line by line."""
+    clients = [path.read_text() for path in (TOP / "docs/clients").iterdir()]
+    shown = re.findall(r"^```\w+\n(.*?)^```$", read("docs/CLIENTS.md"), re.M | re.S)
+    expect(shown, "CLIENTS.md shows nothing of a client")
+    for code in shown:
+        expect(any(code in client for client in clients), f"CLIENTS.md shows what no client has: {code.strip()}")
+
+
 def check_lines():
     """Tables cannot be broken, and what a tool writes between markers is its own."""
     for path in DOCS:
@@ -295,6 +304,7 @@ def main():
     check_features()
     check_tests()
     check_links()
+    check_clients()
     check_lines()
     for fault in faults:
         print(f"check-docs: {fault}", file=sys.stderr)

@@ -620,7 +620,10 @@ pub(crate) async fn declare_exchange(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::wire;
 
     fn refused(topology: &Topology, queue: &str, attempt: &mut Attempt) -> bool {
         topology.try_other_kind(&format!("queue {queue}"), attempt)
@@ -653,6 +656,33 @@ mod tests {
         assert!(!refused(&topology, "tickets.standard.0", &mut attempt));
         assert_eq!(older(&topology).len(), 0);
         assert!(!refused(&topology, "tickets.dead", &mut attempt));
+    }
+
+    #[test]
+    fn names_are_as_documented() {
+        let document = include_str!("../../../docs/asyncapi.json");
+        let document: Value = serde_json::from_str(document).unwrap();
+        let channel = |name: &str| document["channels"][name].clone();
+        let exchange = |name: &str| channel(name)["bindings"]["amqp"]["exchange"]["name"].clone();
+        let topology = Topology::new(String::new(), Lanes::new(1).unwrap());
+        assert_eq!(exchange("orders"), topology.orders_exchange().as_str());
+        assert_eq!(exchange("events"), topology.events_exchange().as_str());
+        let address = |name: &str| {
+            let address = channel(name)["address"].as_str().unwrap().to_owned();
+            address.replace("{class}", "high").replace("{lane}", "0")
+        };
+        let (lane, high) = (topology.lanes.get(0).unwrap(), PriorityClass::High);
+        assert_eq!(
+            address("orders"),
+            Topology::lane_key(high, lane).to_string()
+        );
+        assert_eq!(address("lane"), topology.lane_queue(high, lane).to_string());
+        assert_eq!(
+            address("deadLetters"),
+            topology.dead_letters_queue().to_string()
+        );
+        let marker = &document["components"]["messages"]["marker"]["bindings"]["amqp"];
+        assert_eq!(marker["messageType"], wire::MARKER);
     }
 
     #[test]

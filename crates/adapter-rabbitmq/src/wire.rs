@@ -442,7 +442,36 @@ pub fn decode_events(payload: &[u8]) -> Result<Vec<Event>, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use jsonschema::Validator;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    static ORDERS_MESSAGE: LazyLock<Validator> = LazyLock::new(|| definition("orders_message"));
+    static EVENTS_MESSAGE: LazyLock<Validator> = LazyLock::new(|| definition("events_message"));
+
+    /// Of the schema for those who read messages with other programs.
+    fn definition(name: &str) -> Validator {
+        let schema = include_str!("../../../docs/wire.schema.json");
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let definitions = &schema["definitions"];
+        let one = json!({
+            "$schema": schema["$schema"],
+            "definitions": definitions,
+            "allOf": [{"$ref": format!("#/definitions/{name}")}],
+        });
+        jsonschema::validator_for(&one).unwrap()
+    }
+
+    fn assert_documented(definition: &Validator, message: &[u8]) {
+        let message = serde_json::from_slice(message).unwrap();
+        let faults: Vec<_> = definition.iter_errors(&message).collect();
+        assert!(faults.is_empty(), "{message}: {faults:?}");
+    }
 
     const ORDERS: &str = r#"{"version":1,"class":"high","accepted_by":268435455,"redriven":false,"columns":["ticket_id","show_id","user_id","quantity","requested_at"],"orders":[["0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","230920","u~1.-_",2,1795600000123456]]}"#;
     const EVENTS: &str = r#"{"version":1,"events":[{"ticket":{"order":{"ticket_id":"0199a2b4-7d3e-8001-8a5f-3c0d9e412b77","show_id":"230920","user_id":"u~1.-_","quantity":2,"class":"high","requested_at":1795600000123456,"accepted_by":268435455,"redriven":false},"verdict":"reserved","hold_expires_at":1795600600000000,"decided_at":1795600000200000,"decision_seq":7,"status":"reserved","version":1}},{"show":{"show_id":"230920","available":1,"held":2,"sold":3,"seq":9}},{"accepted":{"accepted_by":268435455,"lane":63,"class":"standard","through":1795600000123456,"total":1234}},{"settled":{"accepted_by":268435455,"lane":63,"class":"standard","through":1795600000123456}}]}"#;
@@ -522,6 +551,125 @@ mod tests {
         let encoded = encode_events(&events());
         assert_eq!(String::from_utf8(encoded).unwrap(), EVENTS);
         assert_eq!(decode_events(EVENTS.as_bytes()).unwrap(), events());
+        assert_documented(&ORDERS_MESSAGE, ORDERS.as_bytes());
+        assert_documented(&EVENTS_MESSAGE, EVENTS.as_bytes());
+    }
+
+    fn id() -> impl Strategy<Value = String> {
+        "[A-Za-z0-9._~-]{1,64}"
+    }
+
+    fn class() -> impl Strategy<Value = PriorityClass> {
+        prop::sample::select(&PriorityClass::ALL[..])
+    }
+
+    fn instant() -> impl Strategy<Value = Timestamp> {
+        let micros = Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros();
+        micros.prop_map(|micros| Timestamp::from_micros(micros).unwrap())
+    }
+
+    fn lane() -> impl Strategy<Value = Lane> {
+        let lanes = Lanes::new(MAX_LANES).unwrap();
+        (0..MAX_LANES).prop_map(move |index| lanes.get(index).unwrap())
+    }
+
+    fn any_order() -> impl Strategy<Value = Order> {
+        let ticket = "[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+        let origin = (any::<u32>(), any::<bool>());
+        (ticket, id(), id(), 1_u32.., class(), instant(), origin).prop_map(
+            |(ticket_id, show_id, user_id, seats, class, requested_at, origin)| Order {
+                ticket_id: ticket_id.parse().unwrap(),
+                show_id: ShowId::stored(&show_id).unwrap(),
+                user_id: UserId::stored(&user_id).unwrap(),
+                quantity: Quantity::new(seats).unwrap(),
+                class,
+                requested_at,
+                accepted_by: ProcessId::new(origin.0),
+                redriven: origin.1,
+            },
+        )
+    }
+
+    fn any_verdict() -> impl Strategy<Value = Verdict> {
+        prop_oneof![
+            instant().prop_map(|hold_expires_at| Verdict::Reserved { hold_expires_at }),
+            Just(Verdict::Confirmed),
+            prop::sample::select(&RejectionReason::ALL[..]).prop_map(Verdict::Rejected),
+        ]
+    }
+
+    fn any_count() -> impl Strategy<Value = AcceptedOrders> {
+        let count = (any::<u32>(), lane(), class(), instant(), any::<u64>());
+        count.prop_map(|(process, lane, class, through, total)| AcceptedOrders {
+            accepted_by: ProcessId::new(process),
+            lane,
+            class,
+            through,
+            total,
+        })
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        let status = prop::sample::select(&Status::ALL[..]);
+        let seq = prop::option::of(1_u64..);
+        let ticket = (any_order(), any_verdict(), instant(), seq, status, 1_u32..);
+        let ticket = ticket.prop_map(
+            |(order, verdict, decided_at, decision_seq, status, version)| {
+                Event::Ticket(Ticket {
+                    order,
+                    verdict,
+                    decided_at,
+                    decision_seq,
+                    status,
+                    version,
+                })
+            },
+        );
+        let show = (id(), any::<[u32; 3]>(), 1_u64..);
+        let show = show.prop_map(|(show_id, [available, held, sold], seq)| {
+            Event::Show(ShowSeats {
+                show_id: ShowId::stored(&show_id).unwrap(),
+                seats: SeatCounts {
+                    available,
+                    held,
+                    sold,
+                },
+                seq,
+            })
+        });
+        let settled = |count: AcceptedOrders| SettledOrders {
+            accepted_by: count.accepted_by,
+            lane: count.lane,
+            class: count.class,
+            through: count.through,
+        };
+        prop_oneof![
+            ticket,
+            show,
+            any_count().prop_map(Event::Accepted),
+            any_count().prop_map(move |count| Event::Settled(settled(count))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_as_documented_and_is_read(
+            mut orders in vec(any_order(), 1..5),
+            events in vec(any_event(), 1..5),
+        ) {
+            let first = orders[0].clone();
+            for order in &mut orders {
+                order.class = first.class;
+                order.accepted_by = first.accepted_by;
+                order.redriven = first.redriven;
+            }
+            let encoded = encode_orders(&orders);
+            assert_documented(&ORDERS_MESSAGE, &encoded);
+            prop_assert_eq!(decode_orders(&encoded).unwrap(), orders);
+            let encoded = encode_events(&events);
+            assert_documented(&EVENTS_MESSAGE, &encoded);
+            prop_assert_eq!(decode_events(&encoded).unwrap(), events);
+        }
     }
 
     #[test]
@@ -587,6 +735,9 @@ mod tests {
                 matches!(decoded, Err(DecodeError::Invalid(_))),
                 "{broken}: {decoded:?}"
             );
+            if let Ok(broken) = serde_json::from_str(broken) {
+                assert!(!ORDERS_MESSAGE.is_valid(&broken), "{broken} is documented");
+            }
         }
     }
 }

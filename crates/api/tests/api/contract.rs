@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use jsonschema::{Draft, Validator};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 /// Of HTTP itself, or told of in words: any answer may have them.
@@ -37,6 +38,44 @@ pub(crate) struct Seen<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Unless it has none, or was not read.
     pub(crate) body: Option<&'a [u8]>,
+}
+
+/// By this every request of these tests is sent, and its answer is checked against the OpenAPI
+/// document. `clippy.toml` forbids the other ways.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where it is allowed"
+)]
+pub(crate) async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    let (method, path) = (
+        request.method().to_string(),
+        request.url().path().to_owned(),
+    );
+    let response = client.execute(request).await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let media_type = headers
+        .get("content-type")
+        .map_or("", |it| it.to_str().unwrap());
+    // Others may have no end.
+    let has_end = headers.contains_key("content-length") && media_type.ends_with("json");
+    let mut seen = Seen {
+        status: status.as_u16(),
+        headers: &headers,
+        body: None,
+    };
+    if !has_end {
+        check(&method, &path, seen);
+        return Ok(response);
+    }
+    let body = response.bytes().await?;
+    seen.body = (method != "HEAD").then_some(&body);
+    check(&method, &path, seen);
+    let mut again = hyper::Response::new(body);
+    *again.status_mut() = status;
+    *again.headers_mut() = headers;
+    Ok(again.into())
 }
 
 /// The answer to this request.

@@ -11,14 +11,14 @@ use api::clock::SystemClock;
 use api::settings::Settings;
 use domain::ports::Clock;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
-use crate::contract::{self, Seen};
+pub(crate) use crate::contract::send;
 use crate::transport::Transport;
 
 pub(crate) use port_contracts::DEADLINE;
@@ -239,44 +239,6 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
-}
-
-/// By this every request of these tests is sent, and its answer is checked against the OpenAPI
-/// document. `clippy.toml` forbids the other ways.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where it is allowed"
-)]
-pub(crate) async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
-    let (client, request) = request.build_split();
-    let request = request?;
-    let (method, path) = (
-        request.method().to_string(),
-        request.url().path().to_owned(),
-    );
-    let response = client.execute(request).await?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let media_type = headers
-        .get("content-type")
-        .map_or("", |it| it.to_str().unwrap());
-    // Others may have no end.
-    let has_end = headers.contains_key("content-length") && media_type.ends_with("json");
-    let mut seen = Seen {
-        status: status.as_u16(),
-        headers: &headers,
-        body: None,
-    };
-    if !has_end {
-        contract::check(&method, &path, seen);
-        return Ok(response);
-    }
-    let body = response.bytes().await?;
-    seen.body = (method != "HEAD").then_some(&body);
-    contract::check(&method, &path, seen);
-    let mut again = hyper::Response::new(body);
-    *again.status_mut() = status;
-    *again.headers_mut() = headers;
-    Ok(again.into())
 }
 
 impl Answer {

@@ -10,6 +10,7 @@ use tcp_proxy::Weather;
 use tokio::time::sleep;
 
 use crate::buyers::{Buyers, ONE_MORE, Sale, set_up, shows};
+use crate::contract::send;
 use crate::deployment::{Deployment, eventually};
 use crate::orders::names;
 use crate::proof::prove;
@@ -82,7 +83,7 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
     for _ in 0..5 {
         let asked = Instant::now();
         let request = client.post(format!("{}/tickets", api.url)).json(&order);
-        let answer = request.send().await.unwrap();
+        let answer = send(request).await.unwrap();
         measured("order refused without a broker", asked.elapsed());
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"));
@@ -106,7 +107,7 @@ async fn without_a_broker_orders_are_refused_in_time_and_readiness_says_why() {
     let back = Instant::now();
     let id = loop {
         let request = client.post(format!("{}/tickets", api.url)).json(&order);
-        let answer = request.send().await.unwrap();
+        let answer = send(request).await.unwrap();
         if answer.status() == 202 {
             let ticket: serde_json::Value = answer.json().await.unwrap();
             break ticket["ticket_id"].as_str().unwrap().parse().unwrap();

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backend::TOKEN;
+use crate::contract::send;
 use crate::deployment::eventually;
 use crate::orders::{Orders, holds, names};
 use crate::seed::Chance;
@@ -74,7 +75,7 @@ pub(crate) async fn set_up(url: &str, sale: Sale) {
     let post = async |path: &str, body: Value| {
         let request = client.post(format!("{url}{path}")).bearer_auth(TOKEN);
         let request = request.json(&body);
-        let answer = request.send().await.unwrap();
+        let answer = send(request).await.unwrap();
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
     };
     for show in shows() {
@@ -194,7 +195,7 @@ impl Buyer {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Outcome {
-        let Ok(response) = request.send().await else {
+        let Ok(response) = send(request).await else {
             return Outcome::Nothing;
         };
         let status = response.status().as_u16();

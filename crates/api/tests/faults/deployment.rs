@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::contract::send;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The folder of settings.
@@ -240,8 +241,8 @@ impl Process {
 
     /// Status and body of its readiness.
     pub(crate) async fn readiness(&self) -> Option<(u16, Value)> {
-        let answer = reqwest::get(format!("{}/health/ready", self.url)).await;
-        let answer = answer.ok()?;
+        let request = Client::new().get(format!("{}/health/ready", self.url));
+        let answer = send(request).await.ok()?;
         Some((answer.status().as_u16(), answer.json().await.ok()?))
     }
 
@@ -276,7 +277,7 @@ impl Process {
 pub(crate) async fn ticket(client: &Client, url: &str, id: Uuid) -> Value {
     let mut ticket = Value::Null;
     eventually("a ticket is read", async || {
-        let answer = client.get(format!("{url}/tickets/{id}")).send().await;
+        let answer = send(client.get(format!("{url}/tickets/{id}"))).await;
         let answer = answer.unwrap();
         let status = answer.status();
         ticket = answer.json().await.unwrap();

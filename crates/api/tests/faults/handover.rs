@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::buyers::{Buyers, LANES, ONE_MORE, Sale, set_up, shows};
+use crate::contract::send;
 use crate::deployment::{Deployment, Process, eventually, ticket};
 use crate::orders::names;
 use crate::proof::prove;
@@ -19,7 +20,7 @@ use crate::seed::Chance;
 async fn decided(client: &Client, url: &str, show: u32) -> (u32, Uuid) {
     let body = json!({"show_id": names().show(show), "user_id": names().user(ONE_MORE)});
     let request = client.post(format!("{url}/tickets")).json(&body);
-    let placed: Value = request.send().await.unwrap().json().await.unwrap();
+    let placed: Value = send(request).await.unwrap().json().await.unwrap();
     let id = placed["ticket_id"].as_str().unwrap().parse().unwrap();
     eventually("an order for each lane is decided", async || {
         ticket(client, url, id).await["status"] != "processing"

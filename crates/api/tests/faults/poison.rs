@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::buyers::{Buyers, ONE_MORE, Sale, set_up, shows};
+use crate::contract::send;
 use crate::deployment::{Deployment, Process, eventually, ticket};
 use crate::orders::names;
 use crate::proof::prove;
@@ -24,7 +25,7 @@ fn letters(deployment: &Deployment) -> Vec<Value> {
 async fn order(api: &Process) -> Uuid {
     let body = json!({"show_id": names().show(shows()[0]), "user_id": names().user(ONE_MORE)});
     let request = reqwest::Client::new().post(format!("{}/tickets", api.url));
-    let answer = request.json(&body).send().await.unwrap();
+    let answer = send(request.json(&body)).await.unwrap();
     assert_eq!(answer.status(), 202);
     let ticket: Value = answer.json().await.unwrap();
     ticket["ticket_id"].as_str().unwrap().parse().unwrap()

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::backend::TOKEN;
 use crate::buyers::{Sale, set_up};
+use crate::contract::send;
 use crate::deployment::{Deployment, eventually, ticket};
 use crate::orders::{Orders, names};
 use crate::proof::prove;
@@ -46,7 +47,7 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
         .post(format!("{}/shows", apis[0].url))
         .bearer_auth(TOKEN)
         .json(&show);
-    assert_eq!(created.send().await.unwrap().status(), 201);
+    assert_eq!(send(created).await.unwrap().status(), 201);
 
     let orders = (0..2 * ORDERS).map(|number| {
         let user = CLASSES[number % 2];
@@ -55,7 +56,7 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
         let url = &apis[(number / 2) % 2].url;
         let request = client.post(format!("{url}/tickets")).json(&body);
         async move {
-            let answer = request.send().await.unwrap();
+            let answer = send(request).await.unwrap();
             assert_eq!(answer.status(), 202);
             let ticket: Value = answer.json().await.unwrap();
             let id: Uuid = ticket["ticket_id"].as_str().unwrap().parse().unwrap();
@@ -68,7 +69,7 @@ async fn both_classes_of_a_backlog_are_served_four_to_one_through_kills() {
         .await;
     let show = format!("{}/shows/{}", apis[0].url, names().show(SHOW));
     let seq = async || -> u64 {
-        let answer = client.get(&show).send();
+        let answer = send(client.get(&show));
         let show: Value = answer.await.unwrap().json().await.unwrap();
         show["seq"].as_u64().unwrap()
     };

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::buyers::{Buyers, ONE_MORE, Sale, set_up, shows};
+use crate::contract::send;
 use crate::deployment::{Deployment, Process, eventually, ticket};
 use crate::orders::{Orders, holds, names};
 use crate::proof::prove;
@@ -123,7 +124,7 @@ impl Probe {
         let request = self.client.post(format!("{url}/tickets")).json(&body);
         let order = self.orders.lock().send(ONE_MORE, show, 1);
         let answered = async {
-            let answer = request.send().await.ok()?;
+            let answer = send(request).await.ok()?;
             let status = answer.status();
             Some((status, answer.json::<Value>().await.ok()?))
         };
@@ -144,7 +145,7 @@ impl Probe {
     }
 
     async fn is_decided(&self, url: &str, id: Uuid) -> bool {
-        let answer = self.client.get(format!("{url}/tickets/{id}")).send().await;
+        let answer = send(self.client.get(format!("{url}/tickets/{id}"))).await;
         let Ok(answer) = answer else {
             return false;
         };

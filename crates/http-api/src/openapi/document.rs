@@ -304,8 +304,11 @@ fn options(route: &Described) -> Value {
     responses.insert("204".to_owned(), answer);
     refuse(&mut responses, any(route.path).iter().copied());
     let parameters = route.operation.parameters.iter();
+    // The path has methods whether or not there is anything by this id.
+    let any = json!({"type": "string", "minLength": 1});
     let path: Vec<_> = parameters
         .filter(|parameter| parameter["in"] == "path")
+        .map(|parameter| json!({"name": parameter["name"], "in": "path", "required": true, "schema": any}))
         .collect();
     let words: String = route.path.split(|c: char| !c.is_alphanumeric()).collect();
     json!({

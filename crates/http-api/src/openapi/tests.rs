@@ -175,11 +175,167 @@ fn examples_are_what_their_schemas_say() {
     assert!(seen > 300, "{seen}");
 }
 
+fn read(path: &str) -> String {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(top.join(path)).unwrap()
+}
+
+/// The names of parameters in `place`, of operations and of the document.
+fn parameters<'a>(values: impl Iterator<Item = &'a Value>, place: &str) -> BTreeSet<String> {
+    let placed = values.filter(|parameter| parameter["in"] == place);
+    placed
+        .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn parameters_of(operation: &Value) -> impl Iterator<Item = &Value> {
+    operation["parameters"].as_array().into_iter().flatten()
+}
+
+/// In the docs: the methods and paths of calls.
+fn calls(text: &str) -> BTreeSet<(String, String)> {
+    let words: Vec<_> = text.split([' ', '\n', '`']).collect();
+    let pairs = words.windows(2).filter(|pair| {
+        METHODS.contains(&pair[0].to_lowercase().as_str())
+            && pair[0].chars().all(char::is_uppercase)
+            && pair[1].starts_with('/')
+    });
+    let ends = ['?', '.', ',', ';', ':', ')'];
+    let calls = pairs.map(|pair| {
+        (
+            pair[0].to_owned(),
+            pair[1].split(ends).next().unwrap().to_owned(),
+        )
+    });
+    calls.collect()
+}
+
+#[test]
+fn calls_that_the_docs_name_are_served() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let of = |folder: &str| fs::read_dir(top.join(folder)).unwrap();
+    let files = of("").chain(of("docs")).map(|file| file.unwrap().path());
+    let mut served: BTreeSet<_> = operations(&document())
+        .map(|(method, path, _)| (method.to_uppercase(), path.clone()))
+        .collect();
+    // By a listener of its own.
+    served.insert(("GET".to_owned(), "/metrics".to_owned()));
+    let mut seen = 0;
+    for file in files.filter(|file| file.extension().is_some_and(|kind| kind == "md")) {
+        for call in calls(&fs::read_to_string(&file).unwrap()) {
+            // `/openapi.json` has a dot of its own.
+            let is_served = served.iter().any(|(method, path)| {
+                *method == call.0 && path.split('.').next().unwrap() == call.1
+            });
+            assert!(is_served, "{} names {call:?}", file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+/// Headers and parameters by name: all that are served are in the reference for people, and no other.
+#[test]
+fn the_reference_for_people_has_the_same_headers_and_parameters() {
+    /// Of the protocols, or for what is between: clients do nothing about them.
+    const NOT_FOR_CLIENTS: [&str; 7] = [
+        "Connection",
+        "Content-Encoding",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Upgrade",
+        "X-Accel-Buffering",
+    ];
+    /// Told of in words.
+    const IN_WORDS: [&str; 2] = ["Content-Type", "Strict-Transport-Security"];
+
+    let document = document();
+    let text = read("docs/API.md") + &read("docs/NOTIFICATIONS.md");
+    let words = |characters: &'static str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !characters.contains(c));
+        words.map(str::to_owned).collect()
+    };
+    let (named, shared) = (words("-"), &document["components"]);
+    let own = operations(&document).flat_map(|(.., operation)| parameters_of(operation));
+    let shared_parameters = fields(&shared["parameters"]).map(|(_, parameter)| parameter);
+    let mut headers = parameters(own.chain(shared_parameters), "header");
+    headers.extend(fields(&shared["headers"]).map(|(name, _)| name.clone()));
+    for header in &headers {
+        let is_told = named.contains(header) || NOT_FOR_CLIENTS.contains(&header.as_str());
+        assert!(is_told, "the docs lack the header {header}");
+    }
+    // In the docs a header of several words is a quoted one with capitals.
+    let quoted = text.split('`').skip(1).step_by(2);
+    let quoted = quoted.map(|quoted| quoted.split(':').next().unwrap());
+    let is_header = |name: &&str| {
+        let mut parts = name.split('-').map(|part| part.chars().next());
+        let is_word = |c: char| c.is_ascii_alphabetic() || c == '-';
+        name.contains('-')
+            && name.chars().all(is_word)
+            && parts.all(|first| first.is_some_and(char::is_uppercase))
+    };
+    for name in quoted.filter(is_header) {
+        let is_there = headers.contains(name) || IN_WORDS.contains(&name);
+        assert!(is_there, "the docs name the header {name}");
+    }
+
+    let named = words("_");
+    let own = operations(&document).flat_map(|(.., operation)| parameters_of(operation));
+    for parameter in parameters(own, "query") {
+        assert!(
+            named.contains(&parameter),
+            "the docs lack the parameter {parameter}"
+        );
+    }
+}
+
+/// What streams say is told in `docs/asyncapi.json`.
+#[test]
+fn the_document_of_messages_has_the_same_streams() {
+    let document = document();
+    let messages: Value = serde_json::from_str(&read("docs/asyncapi.json")).unwrap();
+    let channels = &messages["channels"];
+    let stream = |channel: &str, query: &Value| {
+        let path = channels[channel]["address"].as_str().unwrap();
+        let operation = &document["paths"][path]["get"];
+        let mut served = parameters(parameters_of(operation), "query");
+        // Of the security of both.
+        served.insert("ticket".to_owned());
+        let told: BTreeSet<_> = fields(&query["properties"])
+            .map(|(name, _)| name.clone())
+            .collect();
+        assert_eq!(told, served, "{path}");
+    };
+    let bindings = &channels["webSocket"]["bindings"];
+    stream("webSocket", &bindings["ws"]["query"]);
+    let bindings = &messages["operations"]["tellTicketEvents"]["bindings"];
+    stream("ticketEvents", &bindings["http"]["query"]);
+
+    let schema: Value = serde_json::from_str(&read("docs/notifications.schema.json")).unwrap();
+    let to = |reference: &Value| {
+        let to = reference["$ref"].as_str().unwrap();
+        to.rsplit('/').next().unwrap().to_owned()
+    };
+    let payloads = |channel: &str| -> BTreeSet<String> {
+        let named = fields(&channels[channel]["messages"]).map(|(_, message)| to(message));
+        let payloads = named.map(|name| to(&messages["components"]["messages"][&name]["payload"]));
+        payloads.collect()
+    };
+    let of_server = schema["$defs"]["server_message"]["oneOf"]
+        .as_array()
+        .unwrap();
+    let mut told: BTreeSet<_> = of_server.iter().map(to).collect();
+    told.insert("client_message".to_owned());
+    assert_eq!(payloads("webSocket"), told);
+    let told = ["ticket", "waiting_line", "problem", "closing"].map(str::to_owned);
+    assert_eq!(payloads("ticketEvents"), BTreeSet::from(told));
+}
+
 /// The tables that people read.
 #[test]
 fn the_reference_for_people_has_the_same_calls_and_codes() {
-    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/API.md");
-    let text = fs::read_to_string(text).unwrap();
+    let text = read("docs/API.md");
     let rows = |header: &str| {
         let table = text.split_once(header).unwrap().1;
         let table = table.split("\n\n").next().unwrap();
