@@ -320,6 +320,7 @@ mod tests {
             user_id: UserId::from(1),
             quantity: Quantity::ONE,
             key: None,
+            trace: None,
         };
         let mut ids = Vec::new();
         for _ in 0..20_000 {

@@ -225,6 +225,7 @@ impl Scene {
             user_id: user.clone(),
             quantity: Quantity::ONE,
             class,
+            trace: None,
         };
         let decided = store.decide(&[order.accepted(now, process)], None).await;
         decided.unwrap();

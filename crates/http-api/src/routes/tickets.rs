@@ -47,6 +47,7 @@ fn order_request(
         user_id: whose(fields, caller, user_id),
         quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
         key: Some(None),
+        trace: Some(None),
     })
 }
 
