@@ -144,6 +144,20 @@ impl RequestCounts {
     }
 }
 
+/// The path of the route that answers, if one does.
+pub(crate) fn route_of(request: &HttpRequest) -> Option<&'static str> {
+    let route = request.app_data::<Arc<RouteCounts>>();
+    route.map(|route| route.path)
+}
+
+/// The method, if it is one that routes have.
+pub(crate) fn method_of(request: &HttpRequest) -> Option<&'static str> {
+    let named = METHODS.into_iter().filter(|name| *name != OTHER);
+    named
+        .into_iter()
+        .find(|name| *name == request.method().as_str())
+}
+
 /// As it is told by the path that routes are found by, so that an order which is refused before
 /// that is one, too.
 pub(crate) fn is_order(request: &HttpRequest) -> bool {

@@ -80,12 +80,13 @@ fn resource(instance: u32, version: &'static str) -> Resource {
         KeyValue::new("service.instance.id", instance.to_string()),
         KeyValue::new("service.version", version),
     ];
-    let resource = Resource::builder().with_attributes(ours);
-    let named = resource.clone().build();
-    let name = named.get(&"service.name".into());
+    // Unless it has a name, the library makes one of the program's.
+    let found = Resource::builder().build();
+    let name = found.get_ref(&"service.name".into());
     let is_named = name.is_some_and(|name| !name.as_str().starts_with("unknown_service"));
+    let resource = Resource::builder().with_attributes(ours);
     if is_named {
-        named
+        resource.build()
     } else {
         resource.with_service_name("tickets").build()
     }

@@ -152,6 +152,9 @@ impl Application {
         if let Some(metrics) = &metrics {
             metrics.stop(false).await;
         }
+        if let Some(traces) = self.ground.traces {
+            traces.shut_down().await;
+        }
         let left = consumer.volatile_orders();
         match died {
             Some(Some(Ok((task, result)))) => {

@@ -16,6 +16,8 @@ mod backend;
 mod bad_orders;
 mod cache;
 mod clock;
+#[path = "../api/collector.rs"]
+mod collector;
 #[allow(dead_code, reason = "what the tests that are left out use")]
 #[path = "../api/contract.rs"]
 mod contract;
@@ -57,6 +59,7 @@ mod rotating;
 #[path = "../api/scraped.rs"]
 mod scraped;
 mod shared_limits;
+mod tracing;
 #[path = "../api/transport.rs"]
 mod transport;
 #[path = "../api/waiting_line.rs"]

@@ -4,17 +4,18 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// What every answer has.
-const EVERY: [&str; 3] = [
+const EVERY: [&str; 4] = [
     "Cache-Control",
     "Content-Security-Policy",
     "X-Content-Type-Options",
+    "traceparent",
 ];
 
 /// What not each of the answers has that may.
-const SOMETIMES: [&str; 2] = ["Content-Encoding", "Upgrade"];
+const SOMETIMES: [&str; 3] = ["Content-Encoding", "Upgrade", "traceparent"];
 
 /// Names, meanings and examples.
-const ALL: [(&str, &str, &str); 15] = [
+const ALL: [(&str, &str, &str); 16] = [
     ("Allow", "The methods of the path.", "GET, HEAD, POST"),
     (
         "Cache-Control",
@@ -78,6 +79,11 @@ const ALL: [(&str, &str, &str); 15] = [
         "no",
     ),
     ("X-Content-Type-Options", "Always `nosniff`.", "nosniff"),
+    (
+        "traceparent",
+        "The span of the request (W3C Trace Context), while tracing is on.",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
 ];
 
 /// For `components`.
