@@ -87,7 +87,7 @@ impl Ground {
         if let Some(metrics) = metrics {
             metering::measure(&mut store, &mut queue, metrics);
             if let Some(traces) = &traces {
-                spans::count(traces, metrics);
+                metering::span_losses(traces, metrics);
             }
         }
         Ok(Self {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use domain::trace::{TraceContext, TraceParent};
 use http_api::{Delivered, RequestTrace, SampledRequest, TracedAnswer, Tracing};
-use metrics::{Labels, Metrics, float};
 use opentelemetry::trace::SpanKind;
 use traces::{Span, TracedConsumer, TracedEvents, TracedLedger, TracedPublisher, Traces, log_span};
 
@@ -23,16 +22,6 @@ pub(super) fn trace(store: &mut StorePorts, queue: &mut QueuePorts, traces: &Arc
     *consumer = Arc::new(TracedConsumer::new(Arc::clone(consumer), of()));
     *events = Arc::new(TracedEvents::new(Arc::clone(events), of()));
     store.ledger = Arc::new(TracedLedger::new(Arc::clone(&store.ledger), of()));
-}
-
-/// Counts the spans that were dropped.
-pub(super) fn count(traces: &Arc<Traces>, metrics: &mut Metrics) {
-    let traces = Arc::clone(traces);
-    metrics.counters(
-        "tickets_trace_spans_dropped_total",
-        "Spans that the collector did not take, or not in time",
-        move || vec![(Labels::new(), float(traces.dropped()))],
-    );
 }
 
 /// Makes the spans of requests and deliveries.
