@@ -21,6 +21,9 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// Of its text, in bytes.
+    pub const LENGTH: usize = 55;
+
     /// `None` for what is none; what a later version says beyond the first four fields is left out.
     ///
     /// ```
@@ -73,6 +76,7 @@ mod tests {
     fn what_a_later_version_adds_is_left_out() {
         let known = TraceParent::parse(&format!("00-{TRACE}-{SPAN}-00")).unwrap();
         assert!(!known.is_sampled);
+        assert_eq!(known.to_string().len(), TraceParent::LENGTH);
         let later = TraceParent::parse(&format!("cc-{TRACE}-{SPAN}-02-what-else")).unwrap();
         assert_eq!(later, known);
     }

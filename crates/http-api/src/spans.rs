@@ -1,5 +1,7 @@
 //! By what spans of requests and of deliveries are made. Nothing here knows where they go.
 
+use std::fmt::Write as _;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -81,7 +83,10 @@ impl RequestTrace {
                 status,
             });
         }
-        HeaderValue::try_from(self.parent.to_string()).ok()
+        // Each answer has one: it is written into what the header keeps.
+        let mut text = String::with_capacity(TraceParent::LENGTH);
+        write!(text, "{}", self.parent).ok()?;
+        HeaderValue::try_from(text).ok()
     }
 }
 
