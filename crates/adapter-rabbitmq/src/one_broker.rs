@@ -22,29 +22,24 @@ const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// The nodes, and what they were found to be.
 pub(crate) struct OneBroker {
     addresses: Addresses,
-    /// Once all of them were reached: they stay what they are.
-    found: Mutex<Option<Vec<Finding>>>,
+    /// Which of them are of another broker, once all were reached: they stay what they are.
+    compared: Mutex<Option<Vec<Finding>>>,
 }
 
 impl OneBroker {
     pub(crate) fn new(addresses: Addresses) -> Self {
         Self {
             addresses,
-            found: Mutex::default(),
+            compared: Mutex::default(),
         }
     }
 
+    /// Which of several nodes cannot be reached, or are of another broker.
     pub(crate) async fn findings(&self) -> Vec<Finding> {
-        let found = self.found.lock().clone();
-        match found {
-            Some(found) => found,
-            None if self.addresses.count() == 1 => Vec::new(),
-            None => self.look().await,
-        }
-    }
-
-    async fn look(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
+        if self.addresses.count() == 1 {
+            return findings;
+        }
         let mut reached = Vec::new();
         for (name, connected) in self.addresses.connect_all(PURPOSE).await {
             match connected {
@@ -52,29 +47,41 @@ impl OneBroker {
                 Err(error) => findings.push(unreached(&name, &error)),
             }
         }
-        let is_complete = findings.is_empty();
-        if let [(first, holding), others @ ..] = reached.as_slice() {
-            // Of this connection alone, and gone with it.
-            let queue = match hold(holding).await {
-                Ok(queue) => queue,
-                Err(error) => return vec![unreached(first, &error)],
-            };
-            for (name, connection) in others {
-                match knows(connection, &queue).await {
-                    Ok(true) => {}
-                    Ok(false) => findings.push(another(first, name)),
-                    Err(error) => return vec![unreached(name, &error)],
+        let compared = self.compared.lock().clone();
+        match compared {
+            Some(others) => findings.extend(others),
+            None => match compare(&reached).await {
+                Ok(others) => {
+                    if findings.is_empty() {
+                        *self.compared.lock() = Some(others.clone());
+                    }
+                    findings.extend(others);
                 }
-            }
+                Err(fell_silent) => findings.push(fell_silent),
+            },
         }
         for (_, connection) in &reached {
             let _closed = within_limit(connection.close(200, "OK".into())).await;
         }
-        if is_complete {
-            *self.found.lock() = Some(findings.clone());
-        }
         findings
     }
+}
+
+/// Those that do not know the queues of the first. Fails at a node that does not answer any more.
+async fn compare(nodes: &[(String, Connection)]) -> Result<Vec<Finding>, Finding> {
+    let mut others = Vec::new();
+    if let [(first, holding), rest @ ..] = nodes {
+        // Of this connection alone, and gone with it.
+        let queue = hold(holding).await;
+        let queue = queue.map_err(|error| unreached(first, &error))?;
+        for (name, connection) in rest {
+            let is_known = knows(connection, &queue).await;
+            if !is_known.map_err(|error| unreached(name, &error))? {
+                others.push(another(first, name));
+            }
+        }
+    }
+    Ok(others)
 }
 
 async fn hold(connection: &Connection) -> Result<ShortString, BrokerError> {
@@ -101,7 +108,7 @@ async fn knows(connection: &Connection, queue: &ShortString) -> Result<bool, Bro
 }
 
 fn unreached(name: &str, error: &BrokerError) -> Finding {
-    Finding::risk(
+    Finding::degraded(
         format!("node {name}"),
         format!("not reached: {error}"),
         if error.is_refusal() {

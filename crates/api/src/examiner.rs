@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// While something is broken: readiness says so until the next look.
+/// While something is broken or away: readiness says so until the next look.
 const LOOK_SOON: Duration = Duration::from_secs(5);
 /// Longer than any examination tries.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -65,7 +65,8 @@ impl Examiner {
         }
     }
 
-    /// Looks every 30 s, or 5 s while a guarantee does not hold, and logs what is found anew and what is well again.
+    /// Looks every 30 s, or 5 s while something is broken or away, and logs what is found anew and what
+    /// is well again.
     pub(crate) async fn watch(&self, stop: &CancellationToken) {
         loop {
             let looking = async {
@@ -99,6 +100,9 @@ impl Examiner {
                 Level::Broken => {
                     error!(server, subject, what, remedy, "a guarantee does not hold");
                 }
+                Level::Degraded => {
+                    warn!(server, subject, what, remedy, "one of several is away");
+                }
                 Level::Risk => warn!(
                     server,
                     subject, what, remedy, "a guarantee may not hold after the next fault"
@@ -119,16 +123,16 @@ impl Dependency for Examiner {
         "examination"
     }
 
-    /// Whether the latest look found a guarantee that does not hold.
+    /// Whether the latest look found a guarantee that does not hold, or a server that is away.
     async fn check(&self) -> Result<(), DependencyDown> {
         let found = self.found.lock();
-        let mut broken = found
-            .iter()
-            .filter(|(_, finding)| finding.level == Level::Broken);
-        let Some((server, finding)) = broken.next() else {
+        let is_bad = |level| matches!(level, Level::Broken | Level::Degraded);
+        let mut bad: Vec<_> = found.iter().filter(|found| is_bad(found.1.level)).collect();
+        bad.sort_by_key(|(_, finding)| finding.level);
+        let Some((server, finding)) = bad.first() else {
             return Ok(());
         };
-        let more = match broken.count() {
+        let more = match bad.len() - 1 {
             0 => String::new(),
             more => format!(" ({more} more: `tickets doctor`)"),
         };
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readiness_says_what_is_broken_and_not_what_may_break_or_is_unknown() {
+    async fn readiness_says_what_is_broken_or_away_and_not_what_may_break_or_is_unknown() {
         let server = Arc::new(Server(Mutex::default()));
         let examiner = Examiner::new(vec![Examined {
             name: "queue",
@@ -164,7 +168,11 @@ mod tests {
         *server.0.lock() = vec![finding(Level::Risk), finding(Level::Unknown)];
         examiner.look().await;
         examiner.check().await.unwrap();
-        *server.0.lock() = vec![finding(Level::Broken), finding(Level::Broken)];
+        *server.0.lock() = vec![finding(Level::Risk), finding(Level::Degraded)];
+        examiner.look().await;
+        let down = examiner.check().await.unwrap_err().to_string();
+        assert_eq!(down, "queue: queues: degraded. mend it");
+        *server.0.lock() = vec![finding(Level::Degraded), finding(Level::Broken)];
         examiner.look().await;
         let down = examiner.check().await.unwrap_err().to_string();
         assert_eq!(

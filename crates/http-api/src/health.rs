@@ -1,6 +1,7 @@
 //! Whether what the process needs is there: asked at most once a second.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::ports::Dependency;
@@ -27,8 +28,10 @@ pub struct Health {
 struct Asked {
     /// Without one of these the process cannot do its duty.
     needed: Vec<Arc<dyn Dependency>>,
-    /// Without one of these others cannot, and the service as a whole does not.
+    /// Without one of these it can, and the service as a whole is not as it should be.
     of_others: Vec<Arc<dyn Dependency>>,
+    /// All that is needed was up at one time.
+    has_started: AtomicBool,
 }
 
 /// What the dependencies answered.
@@ -44,9 +47,18 @@ impl Health {
     #[must_use]
     pub fn new(needed: Vec<Arc<dyn Dependency>>, of_others: Vec<Arc<dyn Dependency>>) -> Self {
         Self {
-            asked: Arc::new(Asked { needed, of_others }),
+            asked: Arc::new(Asked {
+                needed,
+                of_others,
+                has_started: AtomicBool::new(false),
+            }),
             latest: Mutex::default(),
         }
+    }
+
+    /// Whether all that is needed has been up at one time, as far as anybody asked.
+    pub(crate) fn has_started(&self) -> bool {
+        self.asked.has_started.load(Ordering::Relaxed)
     }
 
     /// Asks each dependency, at most once in [`FRESH`] however many want to know. The check runs in
@@ -80,11 +92,15 @@ fn ask(asked: Arc<Asked>) -> watch::Receiver<Option<Arc<Checked>>> {
     tokio::spawn(async move {
         let (needed, of_others) =
             tokio::join!(check_all(&asked.needed), check_all(&asked.of_others));
-        tell.send_replace(Some(Arc::new(Checked {
+        let checked = Checked {
             at: Instant::now(),
             needed,
             of_others,
-        })));
+        };
+        if checked.is_able() {
+            asked.has_started.store(true, Ordering::Relaxed);
+        }
+        tell.send_replace(Some(Arc::new(checked)));
     });
     answer
 }
@@ -109,6 +125,13 @@ impl Asked {
     }
 }
 
+impl Checked {
+    /// Whether all that the process needs is up.
+    pub(crate) fn is_able(&self) -> bool {
+        !self.needed.iter().any(DependencyBody::is_down)
+    }
+}
+
 async fn check_all(dependencies: &[Arc<dyn Dependency>]) -> Vec<DependencyBody> {
     join_all(dependencies.iter().map(|one| check(one.as_ref()))).await
 }
@@ -118,14 +141,20 @@ async fn check_all(dependencies: &[Arc<dyn Dependency>]) -> Vec<DependencyBody> 
 #[schemars(rename = "Dependency")]
 pub(crate) struct DependencyBody {
     /// Its name, such as `store`.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// `up` or `down`.
     status: &'static str,
     /// Of the answer, to a microsecond.
-    latency_ms: f64,
+    pub(crate) latency_ms: f64,
     /// Why it is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+}
+
+impl DependencyBody {
+    pub(crate) fn is_down(&self) -> bool {
+        self.reason.is_some()
+    }
 }
 
 async fn check(dependency: &dyn Dependency) -> DependencyBody {
@@ -145,7 +174,7 @@ async fn check(dependency: &dyn Dependency) -> DependencyBody {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use async_trait::async_trait;
     use domain::ports::DependencyDown;

@@ -115,7 +115,7 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
                     .or_default()
                     .push(address);
             }
-            Err(error) => findings.push(Finding::risk(
+            Err(error) => findings.push(Finding::degraded(
                 address,
                 format!("cannot be used if the primary fails: {}", said(error)),
                 "start it, or take it out of mysql.urls",
@@ -212,7 +212,7 @@ mod tests {
         let strangers = vec![Ok(seen(false, false, 2)), Ok(seen(true, false, 1))];
         assert_eq!(levels(strangers), [Level::Broken]);
         let alone = vec![Err(Fault::Closed.into()), Ok(seen(true, false, 1))];
-        assert_eq!(levels(alone), [Level::Risk]);
+        assert_eq!(levels(alone), [Level::Degraded]);
     }
 
     /// Told to take changes from one of them, an operator would take them from both.

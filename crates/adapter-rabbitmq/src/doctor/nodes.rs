@@ -62,7 +62,7 @@ fn of_cluster(nodes: &[Value]) -> Vec<Finding> {
     for node in nodes.iter().filter(|node| !is_running(node)) {
         let subject = format!("node {}", name(node));
         findings.push(if running * 2 > nodes.len() {
-            Finding::risk(
+            Finding::degraded(
                 subject,
                 "does not run or is cut off: the others go on, with fewer to spare",
                 format!(
@@ -254,7 +254,7 @@ mod tests {
     fn a_node_that_does_not_run_is_a_risk_while_there_is_a_majority() {
         let down = |name| json!({"name": name, "type": "disc", "running": false});
         let found_one = found(json!([node("a@1"), down("b@2"), node("c@3")]));
-        assert_only(&found_one, Level::Risk, "node b@2", "does not run");
+        assert_only(&found_one, Level::Degraded, "node b@2", "does not run");
         let found_two = found(json!([node("a@1"), down("b@2"), down("c@3")]));
         assert_eq!(found_two.len(), 2, "{found_two:?}");
         for (level, ..) in found_two {

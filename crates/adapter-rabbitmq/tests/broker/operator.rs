@@ -8,6 +8,7 @@ use domain::ports::{Dependency, Examination, Level};
 use port_contracts::{ManualClock, fixtures, promised, within};
 use reqwest::Url;
 use serde_json::json;
+use tcp_proxy::{TcpProxy, Weather, host_and_port};
 use test_servers::{TestPrefix, services};
 
 use crate::deletions::HEALED_WITHIN;
@@ -145,7 +146,7 @@ async fn addresses_that_are_not_of_one_broker_are_said() {
     };
     assert_eq!(found(&[&one, &one]).await.0, []);
     let (levels, told) = found(&[&one, &nobody]).await;
-    assert_eq!(levels, [Level::Risk]);
+    assert_eq!(levels, [Level::Degraded]);
     assert!(
         told.contains(":1") && told.contains("not reached"),
         "{told}"
@@ -154,6 +155,31 @@ async fn addresses_that_are_not_of_one_broker_are_said() {
     assert_eq!(levels, [Level::Broken]);
     assert!(told.contains("one cluster"), "{told}");
     drop(vhost);
+}
+
+/// All is promised as before, with one node less to spare.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_goes_away_after_it_was_reached_is_said() {
+    let one = url();
+    let proxy = TcpProxy::start(&host_and_port(one.as_str())).await.unwrap();
+    let other = proxy.url(one.as_str());
+    let prefix = TestPrefix::new();
+    let config = RabbitMqConfig {
+        urls: vec![one.to_string(), other],
+        ..config(one.as_str(), &prefix)
+    };
+    let clock = Arc::new(ManualClock::new(fixtures::start()));
+    let process = start(&config, &clock).await;
+    assert_eq!(process.examine().await, []);
+    proxy.set(Weather::Down);
+    proxy.cut();
+    let found = process.examine().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].level, Level::Degraded);
+    let name = format!("node {}", proxy.address());
+    assert_eq!(found[0].subject, name);
+    proxy.set(Weather::Fair);
+    assert_eq!(process.examine().await, []);
 }
 
 /// What is purged is lost; nothing else changes.

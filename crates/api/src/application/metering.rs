@@ -3,25 +3,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_server::Server;
 use anyhow::Context;
 use caching::CacheReads;
 use domain::order::Lane;
-use domain::ports::DeadLetters;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
 use http_api::{Answered, ProcessState};
 use metrics::{Labels, MeasuredLedger, MeasuredPublisher, Metrics, Served, float};
 use tokens::Verifier;
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tokio::time::{MissedTickBehavior, interval};
 use traces::Traces;
 use worker::{HeldLanes, LaneWatch};
 
 use super::Role;
+use super::dead_letters::DeadLetterCount;
 use super::ground::Ground;
 use super::sides::Accepting;
 use crate::wiring::{PoolUse, QueuePorts, StoreFigures, StorePorts};
@@ -149,6 +147,7 @@ pub(super) struct Metered<'a> {
     pub(super) watch: &'a Arc<LaneWatch>,
     /// If it decides orders.
     pub(super) held: Option<&'a Arc<HeldLanes>>,
+    pub(super) dead_letters: &'a Arc<DeadLetterCount>,
     pub(super) ground: &'a Ground,
 }
 
@@ -156,7 +155,6 @@ pub(super) struct Metered<'a> {
 pub(super) struct Metering {
     pub(super) server: Server,
     pub(super) address: SocketAddr,
-    pub(super) dead_letters: Arc<DeadLetterCount>,
 }
 
 impl Metered<'_> {
@@ -175,8 +173,12 @@ impl Metered<'_> {
             token_checks(verifier, &mut metrics);
         }
         self.lanes(&mut metrics);
-        let letters = Arc::clone(&self.ground.queue.dead_letters);
-        let dead_letters = DeadLetterCount::new(letters, &mut metrics);
+        let letters = Arc::clone(self.dead_letters);
+        metrics.gauge(
+            "tickets_dead_letters",
+            "Orders that could not be decided and were put aside",
+            move || letters.latest().map(number),
+        );
         let address = self.ground.settings.metrics;
         let address = address.context("metrics.port is not set")?;
         let Served { server, address } = metrics::serve(address, metrics).with_context(|| {
@@ -185,11 +187,7 @@ impl Metered<'_> {
                  free port, to 0 for any, or to \"\" for none"
             )
         })?;
-        Ok(Metering {
-            server,
-            address,
-            dead_letters,
-        })
+        Ok(Metering { server, address })
     }
 
     fn build_and_threads(&self, metrics: &mut Metrics) {
@@ -378,47 +376,4 @@ fn token_checks(verifier: Arc<Verifier>, metrics: &mut Metrics) {
             verifier.checks().map(of).collect()
         },
     );
-}
-
-/// Counts dead letters again and again: the queue is asked in the background, so that nobody who
-/// reads metrics waits for it.
-pub(super) struct DeadLetterCount {
-    letters: Arc<dyn DeadLetters>,
-    latest: AtomicUsize,
-}
-
-/// The queue did not answer.
-const UNKNOWN: usize = usize::MAX;
-
-impl DeadLetterCount {
-    fn new(letters: Arc<dyn DeadLetters>, metrics: &mut Metrics) -> Arc<Self> {
-        let count = Arc::new(Self {
-            letters,
-            latest: AtomicUsize::new(UNKNOWN),
-        });
-        let read = Arc::clone(&count);
-        metrics.gauge(
-            "tickets_dead_letters",
-            "Orders that could not be decided and were put aside",
-            move || {
-                let latest = read.latest.load(Ordering::Relaxed);
-                (latest != UNKNOWN).then(|| number(latest))
-            },
-        );
-        count
-    }
-
-    /// Never returns.
-    pub(super) async fn keep_current(&self) {
-        const PERIOD: Duration = Duration::from_secs(5);
-
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            // Readiness and the log say why a queue does not answer.
-            let count = self.letters.count().await.unwrap_or(UNKNOWN);
-            self.latest.store(count, Ordering::Relaxed);
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! The running process: builds everything from settings, runs it, stops it.
 
+mod dead_letters;
 mod ground;
 mod guarding;
 mod metering;
@@ -28,6 +29,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use worker::{Heard, LaneWatch, Worker};
 
+use self::dead_letters::DeadLetterCount;
 pub use self::role::Role;
 
 use self::ground::Ground;
@@ -54,6 +56,7 @@ pub struct Application {
     accepting: Option<Accepting>,
     worker: Option<Worker>,
     watch: Arc<LaneWatch>,
+    dead_letters: Arc<DeadLetterCount>,
     examiner: Arc<Examiner>,
     metering: Option<Metering>,
     ground: Ground,
@@ -124,7 +127,8 @@ impl Application {
         let queue = Arc::clone(&ground.queue.dependency);
         let mut needed = vec![queue, ground.store_dependency(), Arc::new(files)];
         // It concerns all processes, and stopping all of them would help nobody.
-        let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone()];
+        let dead_letters = Arc::new(DeadLetterCount::new(Arc::clone(&ground.queue.dead_letters)));
+        let mut of_others: Vec<Arc<dyn Dependency>> = vec![examiner.clone(), dead_letters.clone()];
         let redis = match &settings.redis {
             Some(redis) if role.accepts() => {
                 let identity = ground.store.identity.clone();
@@ -221,6 +225,7 @@ impl Application {
             verifier,
             watch: &watch,
             held: worker.as_ref().map(|worker| &worker.held),
+            dead_letters: &dead_letters,
             ground: &ground,
         };
         let metering = metrics.map(|metrics| metered.serve(metrics)).transpose()?;
@@ -248,6 +253,7 @@ impl Application {
             accepting,
             worker,
             watch,
+            dead_letters,
             examiner,
             metering,
             ground,

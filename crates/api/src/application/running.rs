@@ -83,13 +83,13 @@ impl Application {
             let handle = metering.server.handle();
             let server = metering.server;
             tasks.spawn(async move { ("server of metrics", server.await.map_err(Into::into)) });
-            let (letters, stopped) = (metering.dead_letters, last_stop.clone());
-            let counts = async move {
-                stopped.run_until_cancelled(letters.keep_current()).await;
-            };
-            spawn(&mut tasks, "counter of dead letters", counts);
             handle
         });
+        let (letters, stopped) = (self.dead_letters, last_stop.clone());
+        let counts = async move {
+            stopped.run_until_cancelled(letters.keep_current()).await;
+        };
+        spawn(&mut tasks, "counter of dead letters", counts);
         let (examiner, stopped) = (self.examiner, last_stop.clone());
         let examines = async move { examiner.watch(&stopped).await };
         spawn(&mut tasks, "examiner of the servers", examines);

@@ -1,9 +1,10 @@
 //! Health, for people and for orchestrators.
 
 use api::application::Role;
+use reqwest::Method;
 use serde_json::json;
 
-use crate::helpers::{SHOW, TestService};
+use crate::helpers::{Answer, SHOW, TestService};
 
 #[tokio::test]
 async fn health_is_as_documented() {
@@ -19,7 +20,15 @@ async fn health_is_as_documented() {
         .iter()
         .map(|d| d["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["queue", "store", "files", "lanes", "examination"]);
+    let expected = [
+        "queue",
+        "store",
+        "files",
+        "lanes",
+        "examination",
+        "dead_letters",
+    ];
+    assert_eq!(names, expected);
     for dependency in dependencies {
         assert_eq!(dependency["status"], "up");
         // Three digits, so that people can read it.
@@ -32,10 +41,59 @@ async fn health_is_as_documented() {
     }
 }
 
+/// draft-inadarei-api-health-check-06, for those who ask for it by name.
+#[tokio::test]
+async fn health_is_told_in_the_fields_of_the_draft() {
+    const TYPE: &str = "application/health+json";
+    let service = TestService::start().await;
+    let told = async |path: &str, accept: &str| {
+        let request = service.request(Method::GET, path).header("Accept", accept);
+        Answer::to(request).await
+    };
+    for (path, output) in [
+        ("/health", "OK"),
+        ("/health/live", "OK"),
+        ("/health/startup", "started"),
+        ("/health/ready", "ready"),
+    ] {
+        let answer = told(path, TYPE).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), TYPE);
+        assert_eq!(answer.text("status"), "pass");
+        assert_eq!(answer.text("output"), output);
+        let has_checks = answer.body["checks"].is_object();
+        assert_eq!(has_checks, !matches!(path, "/health" | "/health/live"));
+    }
+    let ready = told("/health/ready", TYPE).await;
+    let store = &ready.body["checks"]["store:responseTime"][0];
+    assert_eq!(store["status"], "pass");
+    assert_eq!(store["observedUnit"], "ms");
+    assert!(store["observedValue"].as_f64().unwrap() >= 0.0);
+    for (accept, expected) in [
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("application/health+json;q=0", "application/json"),
+        (
+            "application/health+json;q=0.4, application/json;q=0.5",
+            "application/json",
+        ),
+        (
+            "application/json;q=0.5, application/health+json;q=0.6",
+            TYPE,
+        ),
+        ("application/health+json, text/html", TYPE),
+        ("no media type", "application/json"),
+    ] {
+        let answer = told("/health/ready", accept).await;
+        assert_eq!(answer.header("content-type"), expected, "{accept}");
+    }
+}
+
 #[tokio::test]
 async fn a_worker_serves_health_only() {
     let service = TestService::with(Role::Worker, &[]).await;
     service.found("/health/ready").await;
+    service.found("/health/startup").await;
     service
         .get("/shows")
         .await

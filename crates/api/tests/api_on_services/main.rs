@@ -29,6 +29,7 @@ mod gate;
 mod handover;
 #[path = "../api/health.rs"]
 mod health;
+mod health_of_servers;
 #[path = "../api/helpers.rs"]
 mod helpers;
 #[path = "../api/holds.rs"]

@@ -10,6 +10,9 @@ pub enum Level {
     /// A guarantee does not hold: accepted orders may be lost or decided out of sequence, or none
     /// is accepted.
     Broken,
+    /// All that is promised holds, and something that is configured does not do its part: one of
+    /// several servers is away.
+    Degraded,
     /// All is well until the next fault.
     Risk,
     /// Could not be looked at.
@@ -21,6 +24,7 @@ impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broken => "broken",
+            Self::Degraded => "degraded",
             Self::Risk => "risk",
             Self::Unknown => "unknown",
         })
@@ -49,6 +53,15 @@ impl Finding {
         remedy: impl Into<String>,
     ) -> Self {
         Self::new(Level::Broken, subject, what, remedy)
+    }
+
+    /// Something that is configured does not do its part, and others do it.
+    pub fn degraded(
+        subject: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Level::Degraded, subject, what, remedy)
     }
 
     /// A guarantee may not hold after the next fault.

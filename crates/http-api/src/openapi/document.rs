@@ -250,9 +250,9 @@ fn body(sent: &Sent) -> Value {
 
 fn answer(answered: &Answered, generator: &mut SchemaGenerator) -> Value {
     let mut content = answered.content.clone();
-    if let Some((schema, example)) = &answered.json {
+    for (media_type, schema, example) in &answered.json {
         let json = json!({"schema": schema(generator), "example": example});
-        content.insert("application/json".to_owned(), json);
+        content.insert((*media_type).to_owned(), json);
     }
     let mut written = json!({
         "description": answered.description,

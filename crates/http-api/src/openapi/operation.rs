@@ -14,8 +14,8 @@ pub(super) struct Answered {
     /// Operations that go on with what is answered, and by which field of it.
     pub(super) links: &'static [(&'static str, &'static str)],
     pub(super) content: Map<String, Value>,
-    /// Of JSON, whose schema is a type's.
-    pub(super) json: Option<(SchemaOf, Value)>,
+    /// JSON whose schema is a type's, by media type.
+    pub(super) json: Vec<(&'static str, SchemaOf, Value)>,
 }
 
 /// A request's body: a JSON object.
@@ -128,9 +128,22 @@ impl Operation {
         example: Value,
     ) -> Self {
         self.answered(Answered {
-            json: Some((schema, example)),
+            json: vec![("application/json", schema, example)],
             ..Answered::bare(status, description)
         })
+    }
+
+    /// The answer of before may also be JSON of this kind.
+    pub(crate) fn or_json(
+        mut self,
+        media_type: &'static str,
+        schema: SchemaOf,
+        example: Value,
+    ) -> Self {
+        if let Some(answered) = self.answered.last_mut() {
+            answered.json.push((media_type, schema, example));
+        }
+        self
     }
 
     /// Answers nothing but a status.
@@ -183,7 +196,7 @@ impl Answered {
             headers: &[],
             links: &[],
             content: Map::new(),
-            json: None,
+            json: Vec::new(),
         }
     }
 }

@@ -58,11 +58,12 @@ fn all() -> impl Iterator<Item = Endpoint> {
     health_routes().into_iter().chain(accepting_routes())
 }
 
-fn health_routes() -> [Endpoint; 3] {
+fn health_routes() -> [Endpoint; 4] {
     use health as h;
     [
         get("/health", h::up, h::health_described),
         get("/health/live", h::up, h::live_described),
+        get("/health/startup", h::startup, h::startup_described),
         get("/health/ready", h::ready, h::ready_described),
     ]
 }
