@@ -222,6 +222,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_delivery_ends_when_the_connection_asks_for_what_comes_next() {
+        let listener = listener(2);
+        let (sent, mut told) = tokio::sync::oneshot::channel();
+        let delivered: Delivered = Box::new(move || sent.send(()).unwrap());
+        listener.send_traced("a".into(), Some(delivered));
+        listener.end(End::Complete);
+        assert_eq!(listener.next().await, message("a"));
+        told.try_recv().unwrap_err();
+        assert_eq!(listener.next().await, Next::End(End::Complete));
+        told.try_recv().unwrap();
+    }
+
+    #[tokio::test]
     async fn a_waiting_connection_is_woken() {
         let listener = listener(1);
         let (next, ()) = tokio::join!(listener.next(), async { listener.send("a".into()) });
