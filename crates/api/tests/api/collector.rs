@@ -36,7 +36,6 @@ pub(crate) struct Span {
     pub(crate) links: Vec<String>,
     pub(crate) attributes: BTreeMap<String, String>,
     /// `service.instance.id`.
-    #[allow(dead_code, reason = "tests of several processes use it")]
     pub(crate) process: String,
     pub(crate) began: u64,
     pub(crate) ended: u64,
@@ -58,7 +57,6 @@ impl Collector {
     }
 
     /// Nothing listens where it should be.
-    #[allow(dead_code, reason = "one of the programs that have this file uses it")]
     pub(crate) fn absent() -> Self {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
@@ -76,7 +74,6 @@ impl Collector {
     }
 
     /// All bytes that it got.
-    #[allow(dead_code, reason = "one of the programs that have this file uses it")]
     pub(crate) async fn bytes(&self) -> Vec<u8> {
         self.bodies.lock().await.concat()
     }

@@ -78,6 +78,7 @@ async fn one_trace_shows_the_whole_way_of_an_order() {
     assert_eq!(spans.len(), all.len(), "{spans:#?}");
     let [request, publish, wait, decide, announce, deliver] = all.map(|name| the(&spans, name));
     assert_eq!(request.id, server);
+    assert!(spans.iter().all(|span| span.process == request.process));
     let parents = [
         (request, CALLER),
         (publish, &*request.id),

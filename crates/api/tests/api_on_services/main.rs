@@ -16,6 +16,7 @@ mod backend;
 mod bad_orders;
 mod cache;
 mod clock;
+#[allow(dead_code, reason = "what the tests that are left out use")]
 #[path = "../api/collector.rs"]
 mod collector;
 #[allow(dead_code, reason = "what the tests that are left out use")]
