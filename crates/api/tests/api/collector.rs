@@ -133,6 +133,24 @@ impl Span {
     }
 }
 
+/// The spans of an order whose verdict was delivered: their names.
+pub(crate) const WAY: [&str; 6] = [
+    "POST /tickets",
+    "publish",
+    "wait",
+    "decide",
+    "announce",
+    "deliver",
+];
+
+/// Whether there are spans with each of these names. Processes send theirs when they like.
+pub(crate) fn has(names: &[&str]) -> impl Fn(&[Span]) -> bool {
+    move |spans| {
+        let mut names = names.iter();
+        names.all(|name| spans.iter().any(|span| span.name == *name))
+    }
+}
+
 /// The only span of that name.
 #[track_caller]
 pub(crate) fn the<'a>(spans: &'a [Span], name: &str) -> &'a Span {
