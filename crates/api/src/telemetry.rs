@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::log_writer::LogWriter;
-use crate::settings::{LogFormat, LogSettings};
+use crate::settings::{LogFormat, LogSettings, LoggedRequests};
 
 /// The broker's client complains of every connection and channel that it loses, the HTTP
 /// server (with h2) of every request that it cannot read. The adapter says so once, and the HTTP side
@@ -36,7 +36,7 @@ pub(crate) fn start(settings: &LogSettings) -> io::Result<()> {
     })?;
     let writer = Arc::new(writer);
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter(&settings.level))
+        .with_env_filter(filter(settings))
         .with_writer(Arc::clone(&writer))
         // It would panic where stderr cannot be written.
         .log_internal_errors(false);
@@ -70,9 +70,15 @@ pub(crate) fn log_panics() {
     }));
 }
 
-fn filter(level: &str) -> EnvFilter {
+fn filter(settings: &LogSettings) -> EnvFilter {
+    let requests = match settings.requests {
+        LoggedRequests::Off => "off",
+        LoggedRequests::Failed => "warn",
+        LoggedRequests::All => "info",
+    };
+    let level = &settings.level;
     // The later of two directives for the same target counts.
-    EnvFilter::new(format!("{TOLD_BY_OTHERS},{level}"))
+    EnvFilter::new(format!("{TOLD_BY_OTHERS},requests={requests},{level}"))
 }
 
 #[cfg(test)]
@@ -102,7 +108,7 @@ mod tests {
         let lines = Lines::default();
         let written = lines.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter("error"))
+            .with_env_filter(EnvFilter::new("error"))
             .with_writer(move || written.clone())
             .json()
             .flatten_event(true)
@@ -125,6 +131,26 @@ mod tests {
         assert_eq!(lines[1].get("span"), None);
     }
 
+    fn of(requests: LoggedRequests, level: &str) -> String {
+        let settings = LogSettings {
+            level: level.to_owned(),
+            requests,
+            format: LogFormat::Json,
+        };
+        filter(&settings).to_string()
+    }
+
+    #[test]
+    fn requests_have_a_level_of_their_own() {
+        for (requests, level) in [
+            (LoggedRequests::Off, "requests=off"),
+            (LoggedRequests::Failed, "requests=warn"),
+            (LoggedRequests::All, "requests=info"),
+        ] {
+            assert!(of(requests, "error").contains(level));
+        }
+    }
+
     #[test]
     fn what_others_say_better_is_said_when_it_is_asked_for() {
         for target in [
@@ -134,9 +160,10 @@ mod tests {
             "h2",
         ] {
             let off = format!("{target}=off");
-            assert!(filter("info").to_string().contains(&off), "{target}");
+            let filter = of(LoggedRequests::Off, "info");
+            assert!(filter.contains(&off), "{target}");
         }
-        let asked = filter("info,lapin=debug").to_string();
+        let asked = of(LoggedRequests::Off, "info,lapin=debug");
         assert!(
             asked.contains("lapin=debug") && !asked.contains("lapin=off"),
             "{asked}"

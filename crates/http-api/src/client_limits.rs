@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::warn;
 
+use crate::health::is_health;
+
 /// The section `limits`; what is `None` has no limit.
 #[derive(Debug, Clone, Default)]
 pub struct ClientLimitSettings {
@@ -135,7 +137,7 @@ impl ClientLimits {
         let path = request.match_info().as_str();
         let limit = if path == "/tickets" && request.method() == Method::POST {
             &self.orders_per_address
-        } else if path == "/health" || path.starts_with("/health/") {
+        } else if is_health(path) {
             // A probe that is refused would have the process taken for dead.
             &None
         } else {
@@ -345,7 +347,12 @@ mod tests {
         for path in ["/tickets", "/shows", "/nothing", "/healthy"] {
             assert_eq!(admitted(Method::GET, path), Err("requests_per_address"));
         }
-        for path in ["/health", "/health/live", "/health/ready"] {
+        for path in [
+            "/health",
+            "/health/live",
+            "/health/startup",
+            "/health/ready",
+        ] {
             admitted(Method::GET, path).unwrap();
         }
     }

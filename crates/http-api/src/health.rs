@@ -18,6 +18,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// For so long an answer of the dependencies is that of everybody who asks.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Whether the path, decoded, asks for health: answered to whoever asks, by whatever name.
+pub(crate) fn is_health(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/")
+}
+
 /// The dependencies that readiness checks, with their latest answers.
 pub struct Health {
     asked: Arc<Asked>,

@@ -24,6 +24,7 @@ mod parameters;
 mod patience;
 mod problem;
 mod request_counts;
+mod request_log;
 mod routes;
 mod server;
 mod spans;

@@ -3,7 +3,7 @@
 //! A request finds the counters of its route beside the route's handler, and theirs by position:
 //! no name is looked up. A client makes up no names, so their number is bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::iter::zip;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,8 +13,6 @@ use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
 use parking_lot::Mutex;
 use runtime::{Count, Sharded, Timed, Timing};
-
-use crate::routes;
 
 /// Of what no route answers.
 const NO_ROUTE: &str = "none";
@@ -29,8 +27,9 @@ const STATUSES: [u16; 29] = [
 
 /// The answers to all requests.
 pub struct RequestCounts {
-    /// One for each path, and the last for what no route answers.
-    routes: Vec<Arc<RouteCounts>>,
+    /// By path; a thread that begins to serve looks its own up.
+    routes: Mutex<BTreeMap<&'static str, Arc<RouteCounts>>>,
+    of_no_route: Arc<RouteCounts>,
     orders: OrderCounts,
 }
 
@@ -71,29 +70,20 @@ pub struct Answered {
 impl RequestCounts {
     /// No request so far.
     pub(crate) fn new() -> Self {
-        let paths = routes::routes().into_iter().map(|route| route.path);
-        // Each once.
-        let paths: BTreeSet<_> = paths.collect();
-        let routes = paths.into_iter().chain([NO_ROUTE]).map(|path| {
-            Arc::new(RouteCounts {
-                path,
-                methods: Default::default(),
-            })
-        });
         Self {
-            routes: routes.collect(),
+            routes: Mutex::default(),
+            of_no_route: Arc::new(RouteCounts::new(NO_ROUTE)),
             orders: OrderCounts::default(),
         }
     }
 
     /// Those of a path, for its resource.
-    pub(crate) fn of(&self, path: &str) -> Arc<RouteCounts> {
-        let known = self.routes.iter().find(|route| route.path == path);
-        Arc::clone(known.unwrap_or(self.of_no_route()))
-    }
-
-    fn of_no_route(&self) -> &Arc<RouteCounts> {
-        &self.routes[self.routes.len() - 1]
+    pub(crate) fn of(&self, path: &'static str) -> Arc<RouteCounts> {
+        let mut routes = self.routes.lock();
+        let route = routes
+            .entry(path)
+            .or_insert_with(|| Arc::new(RouteCounts::new(path)));
+        Arc::clone(route)
     }
 
     /// Takes note of an answer; `code` is its problem's.
@@ -108,7 +98,7 @@ impl RequestCounts {
         match request.app_data::<Arc<RouteCounts>>() {
             Some(route) => route.note(method, status, took),
             // It was refused before routes are looked for, or there is none.
-            None => self.of_no_route().note(method, status, took),
+            None => self.of_no_route.note(method, status, took),
         }
         if is_order(request) {
             self.orders.note(status, code);
@@ -118,7 +108,8 @@ impl RequestCounts {
     /// The answers so far; paths and methods that nobody asked for are left out.
     #[must_use]
     pub fn answered(&self) -> Vec<Answered> {
-        let routes = self.routes.iter();
+        let routes = self.routes.lock();
+        let routes = routes.values().chain([&self.of_no_route]);
         routes.flat_map(|route| route.answered()).collect()
     }
 
@@ -144,27 +135,37 @@ impl RequestCounts {
     }
 }
 
-/// The path of the route that answers, if one does.
+/// The path of its route, with `{id}` for ids; `none` for what no route answers.
+pub(crate) fn route(request: &HttpRequest) -> &'static str {
+    route_of(request).unwrap_or(NO_ROUTE)
+}
+
+/// The same, if one answers.
 pub(crate) fn route_of(request: &HttpRequest) -> Option<&'static str> {
-    let route = request.app_data::<Arc<RouteCounts>>();
-    route.map(|route| route.path)
+    let counts = request.app_data::<Arc<RouteCounts>>();
+    counts.map(|counts| counts.path)
 }
 
 /// The method, if it is one that routes have.
 pub(crate) fn method_of(request: &HttpRequest) -> Option<&'static str> {
-    let named = METHODS.into_iter().filter(|name| *name != OTHER);
-    named
-        .into_iter()
-        .find(|name| *name == request.method().as_str())
+    let mut named = METHODS.into_iter().filter(|name| *name != OTHER);
+    named.find(|name| *name == request.method().as_str())
 }
 
 /// As it is told by the path that routes are found by, so that an order which is refused before
 /// that is one, too.
-pub(crate) fn is_order(request: &HttpRequest) -> bool {
+fn is_order(request: &HttpRequest) -> bool {
     request.method() == Method::POST && request.match_info().as_str() == "/tickets"
 }
 
 impl RouteCounts {
+    fn new(path: &'static str) -> Self {
+        Self {
+            path,
+            methods: Default::default(),
+        }
+    }
+
     fn note(&self, method: &Method, status: StatusCode, took: Duration) {
         let place = METHODS.iter().position(|name| *name == method.as_str());
         let place = place.unwrap_or(METHODS.len() - 1);

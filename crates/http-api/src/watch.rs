@@ -15,8 +15,8 @@ use tracing::{Instrument, Span};
 use crate::admission::refuse;
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::given_up::GivenUp;
-use crate::problem::{ApiError, RequestId};
-use crate::request_counts::is_order;
+use crate::problem::{ApiError, RequestId, X_REQUEST_ID};
+use crate::request_log;
 use crate::spans::{RequestTrace, TRACEPARENT};
 use crate::state::Process;
 use crate::streams::OpenStream;
@@ -50,7 +50,7 @@ where
 {
     let in_flight = InFlight::enter(process);
     let begun = Instant::now();
-    let request_id = RequestId::given_by(request.headers());
+    let request_id = RequestId::name(request.headers_mut());
     let tracing = in_flight.0.tracing.as_deref();
     let trace = tracing.map(|tracing| RequestTrace::begin(tracing, request.headers()));
     if let Some(context) = trace.as_ref().and_then(RequestTrace::context) {
@@ -155,7 +155,7 @@ fn is_liveness(path: &str) -> bool {
 fn finish(
     process: &Process,
     mut response: ServiceResponse,
-    request_id: Option<RequestId>,
+    request_id: RequestId,
     begun: Instant,
 ) -> ServiceResponse {
     let mut code = None;
@@ -164,18 +164,18 @@ fn finish(
         .error()
         .and_then(|error| error.as_error::<ApiError>());
     if let Some(error) = failure {
-        let request_id = request_id.unwrap_or_else(RequestId::random);
         process.refusals.count(error);
-        code = is_order(response.request()).then(|| error.code());
+        code = Some(error.code());
         process.failures.log(error, &request_id);
         let problem = error.response(&request_id);
         response = response.into_response(problem);
     }
     let (request, status) = (response.request(), response.status());
-    process
-        .requests
-        .note(request, status, code, begun.elapsed());
+    let took = begun.elapsed();
+    process.requests.note(request, status, code, took);
+    request_log::write(request, status, code, took, &request_id);
     let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, request_id.into_value());
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

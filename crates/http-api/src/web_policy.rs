@@ -21,6 +21,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, HttpResponse};
 use futures_util::future::Either;
 
+use crate::health::is_health;
 use crate::live_tickets::LiveTickets;
 use crate::problem::{ApiError, NO_PAGE};
 
@@ -28,8 +29,8 @@ use crate::problem::{ApiError, NO_PAGE};
 const ALLOWED_HEADERS: &str =
     "authorization, content-type, idempotency-key, last-event-id, traceparent, x-request-id";
 /// What it may read, beside what every page may.
-const EXPOSED_HEADERS: &str =
-    "location, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate";
+const EXPOSED_HEADERS: &str = "location, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate, \
+     x-request-id";
 /// For how many seconds a browser need not ask again what it may.
 const MAX_AGE: &str = "600";
 /// A year, as browsers want it.
@@ -81,7 +82,7 @@ impl Rules {
         // As routes see it: decoded.
         let path = request.match_info().unprocessed();
         // Probes ask by addresses and names that are nobody else's business.
-        if matches!(path, "/health" | "/health/live" | "/health/ready") {
+        if is_health(path) {
             return None;
         }
         if !self.answers_to(request) {

@@ -24,7 +24,7 @@ pub use self::listener::{Served, serve};
 pub use self::measured_ledger::MeasuredLedger;
 pub use self::measured_publisher::MeasuredPublisher;
 pub use self::measured_state_cache::MeasuredStateCache;
-pub use self::sampled::Labels;
+pub use self::sampled::{Labels, float};
 
 use self::process::ProcessCollector;
 use self::sampled::{Sampled, Values};
@@ -111,11 +111,4 @@ impl Metrics {
         let _written = encode(&mut text, &self.registry);
         text
     }
-}
-
-/// Exact up to 2^53, which no count here comes near.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-pub const fn float(count: u64) -> f64 {
-    count as f64
 }

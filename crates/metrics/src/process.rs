@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::float;
+use crate::sampled::float;
 
 #[derive(Debug)]
 pub(crate) struct ProcessCollector;

@@ -75,3 +75,10 @@ fn each<V>(
     }
     Ok(())
 }
+
+/// Exact up to 2^53, which no count here comes near.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub const fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -14,8 +14,8 @@ use opentelemetry_sdk::trace::{
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::Traces;
 use crate::sampler::Sampler;
+use crate::span::Span;
 
 /// Spans that wait for the collector: a few megabytes.
 const MAX_QUEUED: usize = 4_096;
@@ -25,6 +25,9 @@ const DELAY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two lines of the log about spans that were dropped.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long the end of the process waits for the collector to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// Where traces go, and who sends them.
 #[derive(Debug, Clone)]
@@ -43,6 +46,15 @@ pub struct Destination {
 #[derive(Debug, thiserror::Error)]
 #[error("traces cannot be exported")]
 pub struct StartError(#[from] ExporterBuildError);
+
+/// The traces of a process: which requests are sampled, and where spans go.
+pub struct Traces {
+    /// Which requests are sampled.
+    pub sampler: Sampler,
+    /// Has a thread of its own, which alone waits for the collector.
+    processor: BatchSpanProcessor,
+    losses: Arc<Losses>,
+}
 
 impl Traces {
     /// Starts the thread that exports. The collector is not asked: it may come later.
@@ -72,6 +84,27 @@ impl Traces {
             losses,
         }))
     }
+
+    /// Takes a span that has ended now. Never waits: what the collector does not take in time is
+    /// dropped and counted.
+    pub fn record(&self, span: Span) {
+        if self.losses.has_room() {
+            self.processor.on_end(span.ended());
+        }
+    }
+
+    /// How many spans were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.losses.dropped()
+    }
+
+    /// Hands the last spans over, if the collector takes them within two seconds.
+    pub async fn shut_down(self: Arc<Self>) {
+        let last = move || self.processor.shutdown_with_timeout(LAST_SPANS);
+        // What is lost by now is counted, or nobody reads the count any more.
+        let _handed_over = tokio::task::spawn_blocking(last).await;
+    }
 }
 
 /// What is said of the process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are in it, too.
@@ -94,7 +127,7 @@ fn resource(instance: u32, version: &'static str) -> Resource {
 
 /// Counts the spans that are on their way, and those that are lost.
 #[derive(Debug, Default)]
-pub(crate) struct Losses {
+struct Losses {
     queued: AtomicUsize,
     dropped: AtomicU64,
     said: Mutex<Option<Instant>>,
@@ -102,7 +135,7 @@ pub(crate) struct Losses {
 
 impl Losses {
     /// Takes a place for a span, or counts it as dropped.
-    pub(crate) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         let has_room = self.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED;
         if !has_room {
             self.queued.fetch_sub(1, Ordering::Relaxed);
@@ -111,7 +144,7 @@ impl Losses {
         has_room
     }
 
-    pub(crate) fn dropped(&self) -> u64 {
+    fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 

@@ -8,7 +8,8 @@ use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFla
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::MAX_LINKS;
+/// Links of one span. A batch may have hundreds of sampled orders.
+const MAX_LINKS: usize = 32;
 
 /// A span that is going on. It is sampled, or it would not be there.
 pub struct Span {

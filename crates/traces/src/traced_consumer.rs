@@ -8,7 +8,8 @@ use domain::order::{Lane, Order};
 use domain::ports::{ConsumeError, DeliveryBatch, LaneConsumer, TicketConsumer};
 use opentelemetry::trace::SpanKind;
 
-use crate::{Span, Traces};
+use crate::export::Traces;
+use crate::span::Span;
 
 /// Makes a span `wait` of each sampled order that is delivered; another one when it is delivered
 /// again.

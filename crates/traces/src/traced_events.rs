@@ -7,7 +7,8 @@ use domain::event::Event;
 use domain::ports::{EventFeed, TicketEvents, TicketEventsError};
 use opentelemetry::trace::SpanKind;
 
-use crate::{Span, Traces};
+use crate::export::Traces;
+use crate::span::Span;
 
 /// Makes a span `announce` of each sampled order whose verdict is announced. Deliveries hang there.
 pub struct TracedEvents {

@@ -18,7 +18,8 @@ use domain::ticket::{Status, Ticket, Verdict};
 use opentelemetry::trace::SpanKind;
 use tracing::Instrument;
 
-use crate::{Span, Traces, log_span};
+use crate::export::Traces;
+use crate::span::{Span, log_span};
 
 /// Makes a span `decide` of each attempt to decide a sampled order. A batch that has one is a span
 /// `decide batch` in a trace of its own, because it belongs to many; links tie it to its orders.

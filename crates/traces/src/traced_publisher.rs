@@ -8,7 +8,8 @@ use domain::ports::{PublishError, TicketPublisher};
 use domain::waiting_line::AcceptTally;
 use opentelemetry::trace::SpanKind;
 
-use crate::{Span, Traces};
+use crate::export::Traces;
+use crate::span::Span;
 
 /// Makes a span `publish` of each sampled order. What comes after it hangs there.
 pub struct TracedPublisher {

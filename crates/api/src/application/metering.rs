@@ -11,7 +11,7 @@ use caching::CacheReads;
 use domain::order::Lane;
 use domain::user::PriorityClass;
 use domain::waiting_line::Waiting;
-use http_api::{Answered, ProcessState};
+use http_api::{AcceptingState, Answered, ProcessState};
 use metrics::{Labels, MeasuredLedger, MeasuredPublisher, Metrics, Served, float};
 use tokens::Verifier;
 use tokio::runtime::{Handle, RuntimeMetrics};
@@ -20,8 +20,7 @@ use worker::{HeldLanes, LaneWatch};
 
 use super::Role;
 use super::dead_letters::DeadLetterCount;
-use super::ground::Ground;
-use super::sides::Accepting;
+use crate::settings::Settings;
 use crate::wiring::{PoolUse, QueuePorts, StoreFigures, StorePorts};
 
 /// Puts what measures in front of the ports by which orders are accepted and decided.
@@ -141,14 +140,14 @@ pub(super) struct Metered<'a> {
     pub(super) role: Role,
     pub(super) process: &'a Arc<ProcessState>,
     /// If it accepts orders.
-    pub(super) accepting: Option<&'a Accepting>,
+    pub(super) accepting: Option<&'a Arc<AcceptingState>>,
     /// If callers have tokens.
     pub(super) verifier: Option<Arc<Verifier>>,
     pub(super) watch: &'a Arc<LaneWatch>,
     /// If it decides orders.
     pub(super) held: Option<&'a Arc<HeldLanes>>,
     pub(super) dead_letters: &'a Arc<DeadLetterCount>,
-    pub(super) ground: &'a Ground,
+    pub(super) settings: &'a Settings,
 }
 
 /// The listener of metrics, and what it needs beside it.
@@ -179,7 +178,7 @@ impl Metered<'_> {
             "Orders that could not be decided and were put aside",
             move || letters.latest().map(number),
         );
-        let address = self.ground.settings.metrics;
+        let address = self.settings.metrics;
         let address = address.context("metrics.port is not set")?;
         let Served { server, address } = metrics::serve(address, metrics).with_context(|| {
             format!(
@@ -220,10 +219,10 @@ impl Metered<'_> {
     }
 
     /// What waits for a verdict, as far as this process has heard.
-    fn lines(&self, accepting: &Accepting, metrics: &mut Metrics) {
-        let lanes = self.ground.settings.queue.lanes;
+    fn lines(&self, accepting: &AcceptingState, metrics: &mut Metrics) {
+        let lanes = self.settings.queue.lanes;
         let mut gauge = |name, help, value: fn(Waiting) -> Option<f64>| {
-            let office = Arc::clone(&accepting.state.office);
+            let office = Arc::clone(&accepting.office);
             metrics.gauges(name, help, move || {
                 let of = |lane: Lane| {
                     PriorityClass::ALL.map(|class| {
@@ -326,7 +325,11 @@ fn requests(process: &Arc<ProcessState>, metrics: &mut Metrics) {
 }
 
 /// What is known where orders are accepted.
-fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics: &mut Metrics) {
+fn accepting_figures(
+    accepting: &AcceptingState,
+    process: &Arc<ProcessState>,
+    metrics: &mut Metrics,
+) {
     let state = Arc::clone(process);
     metrics.counters(
         "tickets_orders_total",
@@ -338,13 +341,13 @@ fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics
                 .collect()
         },
     );
-    let office = Arc::clone(&accepting.state.office);
+    let office = Arc::clone(&accepting.office);
     metrics.gauge(
         "tickets_closed_gates",
         "Shows that are sold out as far as this process has heard",
         move || Some(number(office.closed_gates())),
     );
-    let live = Arc::clone(&accepting.state.live);
+    let live = Arc::clone(&accepting.live);
     metrics.gauges(
         "tickets_live_connections",
         "Open WebSockets and event streams",
@@ -354,7 +357,7 @@ fn accepting_figures(accepting: &Accepting, process: &Arc<ProcessState>, metrics
                 .collect()
         },
     );
-    let live = Arc::clone(&accepting.state.live);
+    let live = Arc::clone(&accepting.live);
     metrics.counters(
         "tickets_live_connections_closed_total",
         "WebSockets and event streams that this process closed, by why",

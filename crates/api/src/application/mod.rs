@@ -221,12 +221,12 @@ impl Application {
         let metered = Metered {
             role,
             process: &process,
-            accepting: accepting.as_ref(),
+            accepting: accepting.as_ref().map(|accepting| &accepting.state),
             verifier,
             watch: &watch,
             held: worker.as_ref().map(|worker| &worker.held),
             dead_letters: &dead_letters,
-            ground: &ground,
+            settings,
         };
         let metering = metrics.map(|metrics| metered.serve(metrics)).transpose()?;
         info!(

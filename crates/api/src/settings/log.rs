@@ -11,8 +11,21 @@ use super::reader::setting;
 pub struct LogSettings {
     /// A filter such as `info` or `info,domain=debug`.
     pub level: String,
+    /// Which requests have a line.
+    pub requests: LoggedRequests,
     /// Text for people or JSON for machines.
     pub format: LogFormat,
+}
+
+/// Requests that have a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoggedRequests {
+    /// None: metrics count them.
+    Off,
+    /// Those that were answered with a 5xx status.
+    Failed,
+    /// Each.
+    All,
 }
 
 /// How a log line looks.
@@ -26,9 +39,15 @@ pub enum LogFormat {
 
 pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<LogSettings> {
     let level = |text: &str| check_level(text).map(|()| text.to_owned());
+    let requests = [
+        ("off", LoggedRequests::Off),
+        ("failed", LoggedRequests::Failed),
+        ("all", LoggedRequests::All),
+    ];
     let formats = word([("text", LogFormat::Text), ("json", LogFormat::Json)]);
     all!(LogSettings {
         level: setting(fields, "log.level", text(level)),
+        requests: setting(fields, "log.requests", word(requests)),
         format: setting(fields, "log.format", formats),
     })
 }

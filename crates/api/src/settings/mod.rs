@@ -41,7 +41,7 @@ use secrecy::SecretString;
 pub use self::auth::{AuthSettings, JwtSettings, setting_of};
 pub use self::cache::{CacheAdapter, CacheSettings};
 pub use self::limits::LimitStore;
-pub use self::log::{LogFormat, LogSettings};
+pub use self::log::{LogFormat, LogSettings, LoggedRequests};
 pub use self::memory::MemorySettings;
 pub use self::mysql::MySqlSettings;
 pub use self::queue::{QueueChoice, QueueSettings};

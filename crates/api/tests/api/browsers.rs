@@ -101,7 +101,7 @@ async fn answers_and_problems_can_be_read_by_pages_of_allowed_sites_only() {
                 ("access-control-allow-origin", SHOP),
                 (
                     "access-control-expose-headers",
-                    "location, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate"
+                    "location, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate, x-request-id"
                 ),
             ]
         );

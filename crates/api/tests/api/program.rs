@@ -769,3 +769,72 @@ fn the_doctor_looks_for_the_keys_of_tokens() {
     let (is_well, said) = examined("{\"keys\": []}");
     assert!(!is_well && said.contains("no key"), "{said}");
 }
+
+/// Who reads the log learns which routes are asked for and how that went, and of no buyer.
+#[test]
+fn requests_are_logged_where_that_is_asked_for() {
+    let told = |requests: &str| {
+        let mut service = Serving::start(&[("APP__LOG__REQUESTS", requests)]);
+        let log = service.rest_of_log();
+        let mut connection = Connection::open(&service.address);
+        let body = r#"{"show_id": 230920, "user_id": "ada-lovelace"}"#;
+        let length = body.len();
+        let requests = format!(
+            "POST /tickets?who=ada HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\n\
+             content-type: application/json\r\nx-request-id: of-the-client\r\n\
+             content-length: {length}\r\n\r\n{body}\
+             GET /tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77 HTTP/1.1\r\nhost: x\r\n\r\n\
+             GET /nothing/ada HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        );
+        connection.send(&requests);
+        let answers = connection.until_closed();
+        service.signal("-TERM");
+        let lines = log.join().unwrap();
+        for secret in ["ada", "s3cret", "0199a2b4"] {
+            assert!(!lines.contains(secret), "{lines}");
+        }
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        let of_requests = lines.filter(|line: &serde_json::Value| line["target"] == "requests");
+        (answers, of_requests.collect::<Vec<_>>())
+    };
+    assert!(told("off").1.is_empty());
+    assert!(told("failed").1.is_empty());
+    let (answers, lines) = told("all");
+    let seen: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            assert_eq!(
+                (&line["level"], &line["message"]),
+                (&"INFO".into(), &"answered".into())
+            );
+            assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
+            let id = line["request.id"].as_str().unwrap();
+            assert!(
+                answers.contains(&format!("x-request-id: {id}\r\n")),
+                "{answers}"
+            );
+            let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+            let status = line["http.response.status_code"].as_u64().unwrap();
+            (
+                text("http.request.method"),
+                text("http.route"),
+                status,
+                text("code"),
+            )
+        })
+        .collect();
+    let line = |method: &str, route: &str, status: u64, code: &str| {
+        (method.to_owned(), route.to_owned(), status, code.to_owned())
+    };
+    assert_eq!(
+        seen,
+        [
+            line("POST", "/tickets", 404, "user_not_found"),
+            line("GET", "/tickets/{id}", 404, "ticket_not_found"),
+            line("GET", "none", 404, "route_not_found"),
+        ]
+    );
+    assert_eq!(lines[0]["request.id"], "of-the-client");
+}

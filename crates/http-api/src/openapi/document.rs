@@ -10,6 +10,7 @@ use super::operation::{Answered, Operation, Sent};
 use super::schemas::generator;
 use super::{headers, problems};
 use crate::access::Needs;
+use crate::health::is_health;
 use crate::problem::{Code, Problem};
 
 const DESCRIPTION: &str = "\
@@ -90,8 +91,8 @@ pub(crate) fn write(routes: impl IntoIterator<Item = Described>) -> Value {
             "headers": headers::components(),
             "parameters": {"X-Request-Id": {
                 "name": "X-Request-Id", "in": "header",
-                "description": "Names the request in problems and in the log, if it is 1 to 64 visible \
-                    ASCII characters.",
+                "description": "Names the request in its answer and in the log, if it is 1 to 64 \
+                    visible ASCII characters.",
                 "schema": {"type": "string"},
             }, "traceparent": {
                 "name": "traceparent", "in": "header",
@@ -208,10 +209,6 @@ fn operation(route: &Described, generator: &mut SchemaGenerator) -> Value {
         written["requestBody"] = body(sent);
     }
     written
-}
-
-fn is_health(path: &str) -> bool {
-    path.starts_with("/health")
 }
 
 /// What every request of the path may be refused for.

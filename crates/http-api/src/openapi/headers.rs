@@ -4,10 +4,11 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// What every answer has.
-const EVERY: [&str; 4] = [
+const EVERY: [&str; 5] = [
     "Cache-Control",
     "Content-Security-Policy",
     "X-Content-Type-Options",
+    "X-Request-Id",
     "traceparent",
 ];
 
@@ -15,7 +16,7 @@ const EVERY: [&str; 4] = [
 const SOMETIMES: [&str; 3] = ["Content-Encoding", "Upgrade", "traceparent"];
 
 /// Names, meanings and examples.
-const ALL: [(&str, &str, &str); 16] = [
+const ALL: [(&str, &str, &str); 17] = [
     ("Allow", "The methods of the path.", "GET, HEAD, POST"),
     (
         "Cache-Control",
@@ -79,6 +80,11 @@ const ALL: [(&str, &str, &str); 16] = [
         "no",
     ),
     ("X-Content-Type-Options", "Always `nosniff`.", "nosniff"),
+    (
+        "X-Request-Id",
+        "The request's own, or a random one: what the log has.",
+        "8a3731bcd02eb09e93171ff523692925",
+    ),
     (
         "traceparent",
         "The span of the request (W3C Trace Context), while tracing is on.",

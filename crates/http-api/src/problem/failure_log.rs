@@ -50,7 +50,7 @@ impl FailureLog {
         error: &(dyn std::error::Error + 'static),
         headers: &HeaderMap,
     ) {
-        let request_id = RequestId::given_by(headers);
+        let request_id = RequestId::of(headers);
         self.write("not_announced", error, request_id.as_ref());
     }
 

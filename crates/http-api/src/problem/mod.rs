@@ -39,7 +39,7 @@ pub(crate) use self::code::Code;
 pub(crate) use self::failure_log::FailureLog;
 pub(crate) use self::faults::{Fault, Faults};
 pub(crate) use self::refusals::Refusals;
-pub(crate) use self::request_id::RequestId;
+pub(crate) use self::request_id::{RequestId, X_REQUEST_ID};
 pub(crate) use self::unproved::Unproved;
 
 /// The most bytes of a body; more than any request of this API needs.
@@ -374,12 +374,14 @@ impl ApiError {
     /// The answer as it goes over the wire where no handler writes it and the connection ends.
     pub(crate) fn last_words(&self) -> Vec<u8> {
         let explanation = self.explanation();
-        let problem = self.problem(&explanation, &RequestId::random());
+        let request_id = RequestId::random();
+        let problem = self.problem(&explanation, &request_id);
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let (status, length) = (explanation.code.status(), body.len());
         let head = format!(
             "HTTP/1.1 {status}\r\nconnection: close\r\ncache-control: no-store\r\n\
              content-security-policy: {NO_PAGE}\r\nx-content-type-options: nosniff\r\n\
+             x-request-id: {request_id}\r\n\
              content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n"
         );
         (head + &body).into_bytes()
