@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -66,6 +66,7 @@ impl Traces {
             .with_http()
             .with_endpoint(destination.url)
             .with_timeout(PATIENCE)
+            .with_protocol(Protocol::HttpBinary)
             .build()?;
         let losses = Arc::<Losses>::default();
         let counting = Counting {
