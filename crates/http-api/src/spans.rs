@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use actix_web::HttpRequest;
+use actix_web::dev::ServiceRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
 use domain::trace::{TraceContext, TraceParent};
 use tracing::Span;
 
@@ -54,13 +55,13 @@ pub struct TracedAnswer {
 }
 
 impl RequestTrace {
-    pub(crate) fn begin(tracing: &dyn Tracing, headers: &HeaderMap) -> Self {
-        tracing.begin_request(caller(headers))
-    }
-
-    /// Where the spans of what the request asks for hang.
-    pub(crate) fn context(&self) -> Option<TraceContext> {
-        self.sampled.as_ref().map(|_| self.parent.context)
+    /// If it is sampled, the request learns where the spans of what it asks for hang.
+    pub(crate) fn begin(tracing: &dyn Tracing, request: &ServiceRequest) -> Self {
+        let trace = tracing.begin_request(caller(request.headers()));
+        if trace.sampled.is_some() {
+            request.extensions_mut().insert(trace.parent.context);
+        }
+        trace
     }
 
     pub(crate) fn log(&self) -> Span {
