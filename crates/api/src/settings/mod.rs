@@ -308,10 +308,9 @@ fn read(
     // the process, needs no protection.
     let queue_is_shared = |queue: &QueueSettings| !matches!(queue.adapter, QueueChoice::Memory(_));
     let store_is_shared = |store: &StoreSettings| !matches!(store.adapter, StoreChoice::Memory(_));
-    let is_toy = environment == DEVELOPMENT
-        && !queue.as_ref().is_some_and(queue_is_shared)
-        && !store.as_ref().is_some_and(store_is_shared);
-    let secrets_needed = !is_toy;
+    let secrets_needed = environment != DEVELOPMENT
+        || queue.as_ref().is_some_and(queue_is_shared)
+        || store.as_ref().is_some_and(store_is_shared);
     let auth = auth::read(fields, secrets_needed);
     let has_tokens = matches!(auth, Some(AuthSettings::Jwt(_)));
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
