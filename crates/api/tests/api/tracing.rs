@@ -101,7 +101,7 @@ async fn one_trace_shows_the_whole_way_of_an_order() {
         (batch.parent.as_str(), &batch.links),
         ("", &vec![decide.id.clone()])
     );
-    assert_eq!(decide.links, [batch.id.clone()]);
+    assert_eq!(decide.links, std::slice::from_ref(&batch.id));
     assert_ne!(batch.trace, TRACE);
     service.stop().await.unwrap();
 }
