@@ -103,6 +103,7 @@ impl Process {
             user_id: user_id("1"),
             quantity: Quantity::ONE,
             key: None,
+            trace: None,
         };
         match self.office.place_order(&Principal::agent(), request).await {
             Ok(PlacedOrder::Queued(order)) => Some(order),

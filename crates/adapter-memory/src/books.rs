@@ -241,7 +241,8 @@ impl Books {
     }
 
     /// Saves a first verdict.
-    fn add_ticket(&mut self, ticket: Ticket) {
+    fn add_ticket(&mut self, mut ticket: Ticket) {
+        ticket.order.trace = None;
         let id = ticket.order.ticket_id;
         if let Some(seq) = ticket.decision_seq
             && let Some(book) = self.shows.get_mut(&ticket.order.show_id)

@@ -20,6 +20,7 @@ use crate::confirms::{Confirms, STALLED};
 use crate::error::BrokerError;
 use crate::limits::within_limit;
 use crate::link::{Link, LiveChannel};
+use crate::trace_headers;
 use crate::wire;
 
 /// Events of one message.
@@ -170,13 +171,18 @@ impl Task {
         let mut sent = Vec::new();
         for some in events.chunks(MAX_EVENTS) {
             let body = wire::encode_events(some);
+            let mut properties =
+                BasicProperties::default().with_content_type(wire::CONTENT_TYPE.into());
+            if let Some(headers) = trace_headers::of_events(some) {
+                properties = properties.with_headers(headers);
+            }
             let publishing = live.channel.basic_publish(
                 self.exchange.clone(),
                 "".into(),
                 // Not mandatory: that nobody listens is no fault.
                 BasicPublishOptions::default(),
                 &body,
-                BasicProperties::default().with_content_type(wire::CONTENT_TYPE.into()),
+                properties,
             );
             sent.push(within_limit(publishing).await?);
         }

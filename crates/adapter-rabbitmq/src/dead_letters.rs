@@ -18,6 +18,7 @@ use crate::limits::{CLOSE_LIMIT, within_limit};
 use crate::link::{Link, LiveChannel};
 use crate::ticket_publisher::{message_properties, publish_confirmed};
 use crate::topology::Topology;
+use crate::trace_headers;
 use crate::wire;
 
 const AT: &str = "x-dead-at";
@@ -86,7 +87,8 @@ impl RabbitDeadLetters {
     }
 
     async fn store(&self, live: &LiveChannel, letter: &DeadLetter) -> Result<(), BrokerError> {
-        let mut headers = FieldTable::default();
+        let order = letter.order.as_slice();
+        let mut headers = trace_headers::of_orders(order).unwrap_or_default();
         headers.insert(AT.into(), AMQPValue::LongLongInt(letter.at.as_micros()));
         headers.insert(
             REASON.into(),
@@ -103,7 +105,7 @@ impl RabbitDeadLetters {
             "".into(),
             self.topology.dead_letters_queue(),
             &body,
-            message_properties().with_headers(headers),
+            message_properties(Some(headers)),
         );
         within_limit(publishing).await
     }
@@ -152,18 +154,18 @@ impl RabbitDeadLetters {
             };
             let lane = self.topology.lanes.of(&order.show_id);
             let key = Topology::lane_key(order.class, lane);
-            let redriven = Order {
+            let redriven = [Order {
                 redriven: true,
                 ..order
-            };
-            let body = wire::encode_orders(&[redriven]);
+            }];
+            let body = wire::encode_orders(&redriven);
             let publishing = publish_confirmed(
                 &live,
                 (&self.confirms, STALLED),
                 self.topology.orders_exchange(),
                 key,
                 &body,
-                message_properties(),
+                message_properties(trace_headers::of_orders(&redriven)),
             );
             within_limit(publishing).await?;
             within_limit(live.channel.basic_ack(tag, BasicAckOptions::default())).await?;
@@ -196,7 +198,10 @@ fn letter(delivery: Delivery) -> DeadLetter {
         _ => String::new(),
     };
     let order = match wire::decode_orders(&delivery.data) {
-        Ok(orders) => <[Order; 1]>::try_from(orders).ok().map(|[order]| order),
+        Ok(mut orders) => {
+            trace_headers::into_orders(Some(&headers), &mut orders);
+            <[Order; 1]>::try_from(orders).ok().map(|[order]| order)
+        }
         Err(_) => None,
     };
     DeadLetter {

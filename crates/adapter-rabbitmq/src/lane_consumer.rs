@@ -29,6 +29,7 @@ use crate::lane_troubles::LaneTroubles;
 use crate::limits::{CLOSE_LIMIT, within_limit};
 use crate::link::{Link, LiveChannel};
 use crate::topology::{PREFETCH, Topology};
+use crate::trace_headers;
 use crate::wire::{self, DecodeError};
 
 /// How long a node may take at most to say what waits in a queue. One that looks for the leader
@@ -117,10 +118,13 @@ impl ClassFeed {
             return;
         }
         let arrived = match wire::decode_orders(&delivery.data) {
-            Ok(orders) => Arrived::Orders {
-                tag,
-                orders: orders.into_iter(),
-            },
+            Ok(mut orders) => {
+                trace_headers::into_orders(delivery.properties.headers().as_ref(), &mut orders);
+                Arrived::Orders {
+                    tag,
+                    orders: orders.into_iter(),
+                }
+            }
             Err(DecodeError::Newer(version)) => Arrived::Newer(version),
             Err(error @ DecodeError::Invalid(_)) => Arrived::Undecodable {
                 tag,

@@ -20,6 +20,7 @@ mod set_lanes;
 mod ticket_events;
 mod ticket_publisher;
 mod topology;
+mod trace_headers;
 pub mod wire;
 
 pub use adapter::{RabbitMq, RabbitMqConfig};

@@ -20,6 +20,7 @@ use crate::error::BrokerError;
 use crate::limits::within_limit;
 use crate::link::{Link, LiveChannel};
 use crate::topology::{Topology, declare_exchange};
+use crate::trace_headers;
 use crate::wire;
 
 /// Between two attempts to subscribe.
@@ -179,7 +180,11 @@ impl Events {
                 return;
             };
             let heard = match wire::decode_events(&delivery.data) {
-                Ok(events) => Heard::Events(events.into()),
+                Ok(mut events) => {
+                    let headers = delivery.properties.headers().as_ref();
+                    trace_headers::into_events(headers, &mut events);
+                    Heard::Events(events.into())
+                }
                 Err(error) => {
                     warn!(%error, "skipped events that cannot be decoded");
                     Heard::Gap

@@ -19,7 +19,7 @@ use futures_util::TryFutureExt;
 use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
 use lapin::protocol::BasicProperties;
-use lapin::types::ShortString;
+use lapin::types::{FieldTable, ShortString};
 use rand::RngExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -30,6 +30,7 @@ use crate::error::BrokerError;
 use crate::limits::within_limit;
 use crate::link::{Link, LiveChannel};
 use crate::topology::Topology;
+use crate::trace_headers;
 use crate::wire;
 
 /// Orders in one message. A message is about 100 bytes per order.
@@ -58,10 +59,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) const PERSISTENT: u8 = 2;
 
-pub(crate) fn message_properties() -> BasicProperties {
-    BasicProperties::default()
+pub(crate) fn message_properties(headers: Option<FieldTable>) -> BasicProperties {
+    let properties = BasicProperties::default()
         .with_content_type(wire::CONTENT_TYPE.into())
-        .with_delivery_mode(PERSISTENT)
+        .with_delivery_mode(PERSISTENT);
+    match headers {
+        Some(headers) => properties.with_headers(headers),
+        None => properties,
+    }
 }
 
 /// Publishes and waits until the broker has stored the message in a queue.
@@ -385,7 +390,7 @@ impl Outlet {
         patience.min(LONGEST_PATIENCE)
     }
 
-    async fn publish(&self, body: &[u8]) -> Result<(), BrokerError> {
+    async fn publish(&self, body: &[u8], properties: BasicProperties) -> Result<(), BrokerError> {
         let live = self.live.as_ref().ok_or(BrokerError::Connecting)?;
         publish_confirmed(
             live,
@@ -393,7 +398,7 @@ impl Outlet {
             self.exchange.clone(),
             self.routing_key.clone(),
             body,
-            message_properties(),
+            properties,
         )
         .await
     }
@@ -489,12 +494,13 @@ impl Sending {
     /// copy too many does no harm, the ledger decides a ticket once.
     async fn send(&mut self, mut batch: Batch) {
         let body = wire::encode_orders(&batch.orders);
+        let properties = message_properties(trace_headers::of_orders(&batch.orders));
         let confirms = Arc::clone(&self.outlet.confirms);
         let _unconfirmed = confirms.enter();
         let mut may_be_stored = false;
         let mut wait = LOOK_AGAIN;
         loop {
-            let published = self.outlet.publish(&body);
+            let published = self.outlet.publish(&body, properties.clone());
             let Err(error) = self.arrivals.during(&mut batch, published).await else {
                 self.outlet.silences = 0;
                 if mem::take(&mut self.is_failing) {

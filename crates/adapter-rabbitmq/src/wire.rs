@@ -218,6 +218,7 @@ impl TryFrom<OrderBody<'_>> for Order {
             requested_at: instant("requested_at", body.requested_at)?,
             accepted_by: ProcessId::new(body.accepted_by),
             redriven: body.redriven,
+            trace: None,
         })
     }
 }
@@ -486,6 +487,7 @@ mod tests {
             requested_at: Timestamp::from_micros(1_795_600_000_123_456).unwrap(),
             accepted_by: ProcessId::new(u32::MAX),
             redriven: false,
+            trace: None,
         }
     }
 
@@ -586,6 +588,7 @@ mod tests {
                 requested_at,
                 accepted_by: ProcessId::new(origin.0),
                 redriven: origin.1,
+                trace: None,
             },
         )
     }

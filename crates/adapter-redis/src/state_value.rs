@@ -123,6 +123,7 @@ impl TicketBody<'_> {
                 requested_at: Timestamp::from_micros(self.requested_at).ok()?,
                 accepted_by: ProcessId::new(self.accepted_by),
                 redriven: self.redriven,
+                trace: None,
             },
             verdict,
             decided_at: Timestamp::from_micros(self.decided_at).ok()?,

@@ -322,6 +322,7 @@ impl TryFrom<TicketRow> for Ticket {
                     requested_at: instant("tickets", row.requested_at)?,
                     accepted_by: ProcessId::new(row.accepted_by),
                     redriven: row.redriven,
+                    trace: None,
                 },
                 verdict: verdict(row.verdict, row.hold_expires_at)?,
                 decided_at: instant("tickets", row.decided_at)?,

@@ -83,7 +83,53 @@ fn filter(settings: &LogSettings) -> EnvFilter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use domain::trace::TraceContext;
+
     use super::*;
+
+    /// As docs/OPERATIONS.md has it; at any level.
+    #[test]
+    fn a_line_within_a_sampled_request_has_its_ids() {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+
+        impl io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let lines = Lines::default();
+        let written = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("error"))
+            .with_writer(move || written.clone())
+            .json()
+            .flatten_event(true)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let context = TraceContext {
+                trace_id: 0xa,
+                span_id: 0xb,
+            };
+            traces::log_span(context).in_scope(|| error!("within"));
+            error!("outside");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines[0]["span"]["trace_id"], format!("{:032x}", 0xa));
+        assert_eq!(lines[0]["span"]["span_id"], format!("{:016x}", 0xb));
+        assert_eq!(lines[1].get("span"), None);
+    }
 
     fn of(requests: LoggedRequests, level: &str) -> String {
         let settings = LogSettings {

@@ -24,6 +24,7 @@ pub mod schedule;
 pub mod show;
 pub mod ticket;
 pub mod time;
+pub mod trace;
 pub mod use_cases;
 pub mod user;
 pub mod waiting_line;

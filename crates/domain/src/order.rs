@@ -6,6 +6,7 @@ use crate::ids::{ShowId, UserId};
 pub use crate::lane::{Lane, LaneSet, Lanes, MAX_LANES};
 use crate::receipt::{ProcessId, TicketId};
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 use crate::user::PriorityClass;
 
 /// Number of seats of one order, at least 1.
@@ -45,6 +46,8 @@ pub struct NewOrder {
     pub quantity: Quantity,
     /// The queue of the lane that the order waits in.
     pub class: PriorityClass,
+    /// As [`Order::trace`].
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// An order that has its place in a lane.
@@ -67,6 +70,9 @@ pub struct Order {
     pub accepted_by: ProcessId,
     /// Put back from the dead letters: it lost its place in the sequence.
     pub redriven: bool,
+    /// Where its trace goes on, if it is one of those that are sampled. Nothing is decided by it, a
+    /// queue may lose it, and a ledger does not keep it.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl NewOrder {
@@ -82,6 +88,7 @@ impl NewOrder {
             requested_at,
             accepted_by,
             redriven: false,
+            trace: self.trace,
         }
     }
 }

@@ -145,8 +145,19 @@ impl RequestCounts {
 
 /// The path of its route, with `{id}` for ids; `none` for what no route answers.
 pub(crate) fn route(request: &HttpRequest) -> &'static str {
+    route_of(request).unwrap_or(NO_ROUTE)
+}
+
+/// The same, if one answers.
+pub(crate) fn route_of(request: &HttpRequest) -> Option<&'static str> {
     let counts = request.app_data::<Arc<RouteCounts>>();
-    counts.map_or(NO_ROUTE, |counts| counts.path)
+    counts.map(|counts| counts.path)
+}
+
+/// The method, if it is one that routes have.
+pub(crate) fn method_of(request: &HttpRequest) -> Option<&'static str> {
+    let mut named = METHODS.into_iter().filter(|name| *name != OTHER);
+    named.find(|name| *name == request.method().as_str())
 }
 
 /// As it is told by the path that routes are found by, so that an order which is refused before

@@ -195,6 +195,7 @@ impl Parts {
         let process = Process::new(process);
         let watched = process.clone();
         let rules = Rc::new(rules);
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
         let admitting = Rc::clone(&rules);
         let app = App::new()
             .app_data(process.clone())
@@ -202,7 +203,7 @@ impl Parts {
             .app_data(web::PathConfig::default().error_handler(malformed_path))
             .wrap_fn(move |request, inner| admit(&admitting, request, inner))
             .wrap(Admission(Arc::clone(&limits)))
-            .wrap_fn(move |request, inner| watch(watched.clone(), request, inner))
+            .wrap_fn(move |request, inner| watch(watched.clone(), scheme, request, inner))
             .wrap_fn(move |request, inner| tell(&rules, request, inner))
             .configure(|services| {
                 routes::serve(services, accepting.map(State::new), &counts.requests);

@@ -16,6 +16,7 @@ use crate::lists::Lists;
 use crate::live::Live;
 use crate::problem::{ApiError, FailureLog, Refusals};
 use crate::request_counts::RequestCounts;
+use crate::spans::Tracing;
 use crate::traffic::Traffic;
 
 /// What a handler gives.
@@ -33,6 +34,8 @@ pub struct ProcessState {
     pub limits: Arc<ClientLimits>,
     /// What was answered.
     pub requests: RequestCounts,
+    /// What makes spans, while tracing is on.
+    pub(crate) tracing: Option<Arc<dyn Tracing>>,
     threads: Mutex<Vec<RuntimeMetrics>>,
     pub(crate) health: Health,
     pub(crate) failures: FailureLog,
@@ -42,11 +45,16 @@ pub struct ProcessState {
 impl ProcessState {
     /// Without a request so far.
     #[must_use]
-    pub fn new(health: Health, limits: Arc<ClientLimits>) -> Self {
+    pub fn new(
+        health: Health,
+        limits: Arc<ClientLimits>,
+        tracing: Option<Arc<dyn Tracing>>,
+    ) -> Self {
         Self {
             traffic: Traffic::default(),
             limits,
             requests: RequestCounts::new(),
+            tracing,
             threads: Mutex::default(),
             health,
             failures: FailureLog::default(),

@@ -10,12 +10,14 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSF
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures_util::future::{Either, select};
+use tracing::{Instrument, Span};
 
 use crate::admission::refuse;
 use crate::client_stream::{AnswerKind, BodyKind, Client};
 use crate::given_up::GivenUp;
 use crate::problem::{ApiError, RequestId, X_REQUEST_ID};
 use crate::request_log;
+use crate::spans::{RequestTrace, TRACEPARENT};
 use crate::state::Process;
 use crate::streams::OpenStream;
 
@@ -38,6 +40,7 @@ impl Drop for InFlight {
 /// The middleware around every handler.
 pub(crate) fn watch<S, B>(
     process: Process,
+    scheme: &'static str,
     mut request: ServiceRequest,
     inner: &S,
 ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S, B>
@@ -48,6 +51,9 @@ where
     let in_flight = InFlight::enter(process);
     let begun = Instant::now();
     let request_id = RequestId::name(request.headers_mut());
+    let tracing = in_flight.0.tracing.as_deref();
+    let trace = tracing.map(|tracing| RequestTrace::begin(tracing, &request));
+    let log = trace.as_ref().map_or_else(Span::none, RequestTrace::log);
     let client = request.conn_data::<Rc<Client>>().cloned();
     let mut stream = None;
     if let Some(client) = &client {
@@ -80,6 +86,7 @@ where
                 Either::Right(answer) => answer.await?.map_into_boxed_body(),
             })
         };
+        let answered = answered.instrument(log.clone());
         let response: Result<_, Error> = match &stream {
             None => answered.await,
             Some((_, given_up)) => match select(pin!(answered), pin!(given_up.wait())).await {
@@ -88,7 +95,14 @@ where
                 Either::Right(_) => Err(ApiError::BodyIncomplete.into()),
             },
         };
-        let mut response = finish(&in_flight.0, response?, request_id, begun);
+        let response = response?;
+        let mut response = log.in_scope(|| finish(&in_flight.0, response, request_id, begun));
+        if let Some(trace) = trace {
+            let (request, status) = (response.request(), response.status());
+            if let Some(parent) = trace.end(request, status, scheme) {
+                response.headers_mut().insert(TRACEPARENT, parent);
+            }
+        }
         let kind = answer_kind(&response);
         if let (Some((stream, given_up)), Some(client)) = (stream, &client) {
             if refused.is_some() || in_flight.0.traffic.is_stopping() {

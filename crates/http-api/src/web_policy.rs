@@ -27,10 +27,10 @@ use crate::problem::{ApiError, NO_PAGE};
 
 /// What a page of an allowed site may send.
 const ALLOWED_HEADERS: &str =
-    "authorization, content-type, idempotency-key, last-event-id, x-request-id";
+    "authorization, content-type, idempotency-key, last-event-id, traceparent, x-request-id";
 /// What it may read, beside what every page may.
-const EXPOSED_HEADERS: &str =
-    "location, retry-after, ratelimit, ratelimit-policy, www-authenticate, x-request-id";
+const EXPOSED_HEADERS: &str = "location, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate, \
+     x-request-id";
 /// For how many seconds a browser need not ask again what it may.
 const MAX_AGE: &str = "600";
 /// A year, as browsers want it.

@@ -76,7 +76,7 @@ async fn served() -> (Arc<ProcessState>, SocketAddr, TlsConnector) {
         TrustedProxies::default(),
         None,
     );
-    let process = Arc::new(ProcessState::new(health, Arc::new(limits)));
+    let process = Arc::new(ProcessState::new(health, Arc::new(limits), None));
     let policy = Arc::new(WebPolicy::default());
     let served = serve(
         any,

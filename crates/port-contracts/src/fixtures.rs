@@ -128,6 +128,7 @@ impl OrderSource {
             user_id,
             quantity: Quantity::ONE,
             class: PriorityClass::Standard,
+            trace: None,
         }
     }
 

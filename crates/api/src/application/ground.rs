@@ -9,11 +9,13 @@ use metrics::Metrics;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use traces::{Destination, Traces};
 use tracing::warn;
 
 use super::Role;
 use super::metering;
 use super::preparation::Preparation;
+use super::spans;
 use crate::clock::WatchedClock;
 use crate::settings::{Settings, TicketSettings};
 use crate::wiring::{QueuePorts, QueueUse, StorePorts, StoreUse};
@@ -28,6 +30,8 @@ pub(super) struct Ground {
     pub(super) watched_clock: Option<Arc<WatchedClock>>,
     pub(super) store: StorePorts,
     pub(super) queue: QueuePorts,
+    /// While tracing is on.
+    pub(super) traces: Option<Arc<Traces>>,
     /// Goes on after the start if the store did not answer.
     pub(super) preparing: JoinHandle<()>,
 }
@@ -68,8 +72,23 @@ impl Ground {
         let queue = settings.queue.adapter();
         let queue = queue.connect(&settings, dating, process, identity, usage);
         let mut queue = queue.await?;
+        let traces = match &settings.tracing {
+            Some(tracing) => Some(Traces::start(Destination {
+                url: tracing.otlp_endpoint.clone(),
+                sample_ratio: tracing.sample_ratio,
+                instance: process.get(),
+                version: env!("CARGO_PKG_VERSION"),
+            })?),
+            None => None,
+        };
+        if let Some(traces) = &traces {
+            spans::trace(&mut store, &mut queue, traces);
+        }
         if let Some(metrics) = metrics {
             metering::measure(&mut store, &mut queue, metrics);
+            if let Some(traces) = &traces {
+                metering::span_losses(traces, metrics);
+            }
         }
         Ok(Self {
             settings,
@@ -79,6 +98,7 @@ impl Ground {
             watched_clock,
             store,
             queue,
+            traces,
             preparing,
         })
     }

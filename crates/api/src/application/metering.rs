@@ -18,6 +18,7 @@ use metrics::{
 };
 use tokens::Verifier;
 use tokio::runtime::{Handle, RuntimeMetrics};
+use traces::Traces;
 use worker::{HeldLanes, LaneWatch};
 
 use super::Role;
@@ -34,6 +35,16 @@ pub(super) fn measure(store: &mut StorePorts, queue: &mut QueuePorts, metrics: &
     store.ledger = Arc::new(MeasuredLedger::new(ledger, seconds.clone(), metrics));
     store.claims = Arc::new(MeasuredLaneClaims::new(claims, seconds));
     store_figures(std::mem::take(&mut store.figures), metrics);
+}
+
+/// Counts the spans that are dropped.
+pub(super) fn span_losses(traces: &Arc<Traces>, metrics: &mut Metrics) {
+    let traces = Arc::clone(traces);
+    metrics.counters(
+        "tickets_trace_spans_dropped_total",
+        "Spans that the collector did not take, or not in time",
+        move || vec![(Labels::new(), float(traces.dropped()))],
+    );
 }
 
 /// One label.

@@ -9,6 +9,7 @@ mod redis_in_use;
 mod role;
 mod running;
 mod sides;
+mod spans;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use anyhow::Context;
 use domain::ports::{Clock, Dependency};
 use domain::waiting_line::WaitingLine;
 use http_api::{
-    Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, WebPolicy, serve,
+    Certificates, ClientLimits, Health, Https, ProcessState, Served, Serving, Tracing, WebPolicy,
+    serve,
 };
 use limits::SharedTokens;
 use metrics::Metrics;
@@ -35,6 +37,7 @@ use self::metering::{Metered, Metering};
 use self::preparation::Preparation;
 use self::redis_in_use::RedisInUse;
 use self::sides::Accepting;
+use self::spans::HttpSpans;
 use crate::examiner::{Examined, Examiner};
 use crate::open_files::OpenFiles;
 use crate::settings::{AuthSettings, LimitStore, Settings};
@@ -96,6 +99,8 @@ impl Application {
         let files = OpenFiles::of_this_process(&settings)?;
         let mut metrics = settings.metrics.is_some().then(Metrics::new);
         let ground = Ground::connect(settings, role, clock, metrics.as_mut()).await?;
+        let spans = ground.traces.clone();
+        let spans = spans.map(|traces| -> Arc<dyn Tracing> { Arc::new(HttpSpans(traces)) });
         let Ground {
             settings, clock, ..
         } = &ground;
@@ -169,11 +174,11 @@ impl Application {
             tokens.as_ref(),
         ));
         let health = Health::new(needed, of_others);
-        let process = Arc::new(ProcessState::new(health, limits));
+        let process = Arc::new(ProcessState::new(health, limits, spans.clone()));
         let accepting = line.zip(guarding).map(|(line, guarding)| {
             let process = Arc::clone(&process);
             let state = ground.state(redis.as_ref(), metrics.as_mut());
-            ground.accepting(line, state, process, guarding.guard, guarding.keys)
+            ground.accepting(line, state, process, spans, guarding.guard, guarding.keys)
         });
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let serving = Serving {
@@ -327,6 +332,7 @@ mod tests {
             user_id: UserId::from(1),
             quantity: Quantity::ONE,
             key: None,
+            trace: None,
         };
         let mut ids = Vec::new();
         for _ in 0..20_000 {

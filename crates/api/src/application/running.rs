@@ -28,7 +28,7 @@ impl Application {
     /// Runs until `stop` is cancelled, then stops in order: readiness fails, and after
     /// `server.lame_duck_seconds` no connection or order is taken any more; requests in flight get their
     /// answers; orders that only this process has are decided; live connections
-    /// have heard of that and are closed; tasks end.
+    /// have heard of that and are closed; tasks end; the last spans are handed over.
     ///
     /// # Errors
     /// When a task ended by itself, or when the deadline came before the end
@@ -151,6 +151,9 @@ impl Application {
         server.stop(false).await;
         if let Some(metrics) = &metrics {
             metrics.stop(false).await;
+        }
+        if let Some(traces) = self.ground.traces {
+            traces.shut_down().await;
         }
         let left = consumer.volatile_orders();
         match died {

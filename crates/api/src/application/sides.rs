@@ -8,7 +8,7 @@ use domain::gate::SoldOutGate;
 use domain::ports::{DecidedState, StateCache};
 use domain::use_cases::{BoxOffice, BoxOfficeParts, DecidingDesk};
 use domain::waiting_line::{AcceptTally, WaitingLine};
-use http_api::{AcceptingState, Guard, Live, ProcessState};
+use http_api::{AcceptingState, Guard, Live, ProcessState, Tracing};
 use metrics::{MeasuredStateCache, Metrics};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use worker::{DecisionLog, Worker};
@@ -58,6 +58,7 @@ impl Ground {
         line: Arc<WaitingLine>,
         state: Option<Arc<dyn DecidedState>>,
         process: Arc<ProcessState>,
+        spans: Option<Arc<dyn Tracing>>,
         guard: Guard,
         keys: DropGuard,
     ) -> Accepting {
@@ -84,7 +85,7 @@ impl Ground {
             line,
             tally,
         }));
-        let live = Arc::new(Live::new(Arc::clone(&office), settings.live.clone()));
+        let live = Arc::new(Live::new(Arc::clone(&office), settings.live.clone(), spans));
         let side = AcceptingSide::new(Arc::clone(&office), live.clone());
         Accepting {
             state: Arc::new(AcceptingState::new(process, office, live, guard)),

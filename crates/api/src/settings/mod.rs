@@ -22,6 +22,7 @@ mod store;
 mod tests;
 mod tickets;
 mod tls;
+mod tracing;
 mod urls;
 mod worker;
 
@@ -51,6 +52,7 @@ pub use self::server::ServerSettings;
 pub use self::store::{StoreChoice, StoreSettings};
 pub use self::tickets::TicketSettings;
 pub use self::tls::TlsSettings;
+pub use self::tracing::TracingSettings;
 
 /// The environment that needs no secrets.
 const DEVELOPMENT: &str = "development";
@@ -78,6 +80,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `metrics.*`: where metrics are read, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// `tracing.*`, if traces are made.
+    pub tracing: Option<TracingSettings>,
     /// `queue.*`
     pub queue: QueueSettings,
     /// The section `store`.
@@ -140,7 +144,8 @@ pub fn variables_of(
     let mut faults = Vec::new();
     for (name, value) in process {
         let start = name.as_encoded_bytes().get(..PREFIX.len());
-        let is_ours = start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()));
+        let is_ours = start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
+            || tracing::STANDARD.iter().any(|standard| name == *standard);
         // A path, which needs not be text.
         if !is_ours || name == CONFIG_DIR {
             continue;
@@ -209,6 +214,7 @@ impl Sources {
         let mut faults = Faults::new(usize::MAX, fields::dotted);
         let mut strays = BTreeSet::new();
         let mut settings = HashMap::new();
+        let standard = variables.clone();
         // In sequence: the same environment has the same faults each time.
         for (name, value) in variables.into_iter().collect::<BTreeMap<_, _>>() {
             let written = name.to_uppercase();
@@ -219,6 +225,7 @@ impl Sources {
                 faults.note(place, "is set twice, in capitals and in small letters");
             }
         }
+        tracing::set_by_standard(&standard, &mut settings);
         let unread = secret_files::read(&mut settings, &mut faults);
         for (name, above) in below_others(&settings) {
             let place = Place::Field(&Place::Document, &name);
@@ -291,6 +298,7 @@ fn read(
     let tls = tls::read(fields, server.as_ref().map(|server| server.port));
     let https = tls.as_ref().and_then(|(tls, _)| tls.as_ref());
     let metrics = metrics::read(fields, server.as_ref(), https);
+    let tracing = tracing::read(fields);
     let allowed_origins = cors::read(fields);
     let log = log::read(fields);
     let queue = queue::read(fields);
@@ -300,10 +308,9 @@ fn read(
     // the process, needs no protection.
     let queue_is_shared = |queue: &QueueSettings| !matches!(queue.adapter, QueueChoice::Memory(_));
     let store_is_shared = |store: &StoreSettings| !matches!(store.adapter, StoreChoice::Memory(_));
-    let is_toy = environment == DEVELOPMENT
-        && !queue.as_ref().is_some_and(queue_is_shared)
-        && !store.as_ref().is_some_and(store_is_shared);
-    let secrets_needed = !is_toy;
+    let secrets_needed = environment != DEVELOPMENT
+        || queue.as_ref().is_some_and(queue_is_shared)
+        || store.as_ref().is_some_and(store_is_shared);
     let auth = auth::read(fields, secrets_needed);
     let has_tokens = matches!(auth, Some(AuthSettings::Jwt(_)));
     let tickets = tickets::read(fields, secrets_needed || has_tokens);
@@ -344,6 +351,7 @@ fn read(
         allowed_origins: allowed_origins?,
         log: log?,
         metrics: metrics?,
+        tracing: tracing?,
         queue: queue?,
         store: store?,
         worker: worker?,

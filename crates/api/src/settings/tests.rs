@@ -780,3 +780,56 @@ fn keys_and_algorithms_that_do_not_go_together_are_listed_with_everything_else()
         assert!(!faults.contains("hunter2"), "{faults}");
     }
 }
+
+#[test]
+fn traces_go_where_a_setting_or_opentelemetry_says() {
+    let tracing = |variables: &[(&str, &str)]| load(variables).unwrap().tracing;
+    let to = |variables: &[(&str, &str)]| tracing(variables).unwrap().otlp_endpoint;
+    const OURS: &str = "APP__TRACING__OTLP_ENDPOINT";
+    const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+    assert_eq!(tracing(&[]), None);
+    assert_eq!(tracing(&[(ALL, "")]), None);
+    assert_eq!(to(&[(OURS, "http://c:4318")]), "http://c:4318/v1/traces");
+    assert_eq!(to(&[(OURS, "http://c:4318/own")]), "http://c:4318/own");
+    assert_eq!(to(&[(ALL, "http://c/base/")]), "http://c/base/v1/traces");
+    assert_eq!(
+        to(&[(ALL, "http://a"), (TRACES, "http://t/x")]),
+        "http://t/x"
+    );
+    assert_eq!(to(&[(ALL, "http://a"), (OURS, "http://o/x")]), "http://o/x");
+    // Set to nothing, it is off.
+    assert_eq!(tracing(&[(ALL, "http://a"), (OURS, "")]), None);
+    let ratio = |name| tracing(&[(OURS, "http://c"), (name, "0.25")]).unwrap();
+    for name in ["APP__TRACING__SAMPLE_RATIO", "OTEL_TRACES_SAMPLER_ARG"] {
+        assert_eq!(ratio(name).sample_ratio, 0.25);
+    }
+    let read = variables_of([(ALL.into(), "http://a".into())]).unwrap();
+    assert_eq!(read[ALL], "http://a");
+}
+
+#[test]
+fn a_collector_that_cannot_be_asked_is_refused() {
+    for (value, fault) in [
+        ("https://c:4318", "must be like http://collector:4318"),
+        ("collector:4318", "must be like http://collector:4318"),
+        ("http://", "must be like http://collector:4318"),
+        ("http://u:hunter2@c", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("http://c?x=1", "parameter"),
+    ] {
+        let faults = load(&[("APP__TRACING__OTLP_ENDPOINT", value)]).unwrap_err();
+        let faults = faults.to_string();
+        assert!(faults.contains("tracing.otlp_endpoint"), "{faults}");
+        assert!(
+            faults.contains(fault) && !faults.contains("hunter2"),
+            "{faults}"
+        );
+    }
+    for ratio in ["-0.1", "1.1", "NaN", "half"] {
+        let faults = load(&[("APP__TRACING__SAMPLE_RATIO", ratio)]).unwrap_err();
+        let faults = faults.to_string();
+        let what = "tracing.sample_ratio: must be a number from 0 to 1";
+        assert!(faults.contains(what), "{faults}");
+    }
+}

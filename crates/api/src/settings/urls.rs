@@ -107,6 +107,24 @@ pub(crate) fn management(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// `http://collector:4318`, to which `path` is added if it has none.
+///
+/// # Errors
+/// Like [`mysql`].
+pub(crate) fn collector(text: &str, path: &str) -> Result<String, String> {
+    let mut url = parsed(text, &["http"], "http://collector:4318")?;
+    known_parameters(&url, &[])?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user, which would not be sent; set the variable \
+            OTEL_EXPORTER_OTLP_HEADERS to the header that the collector wants"
+            .to_owned());
+    }
+    if matches!(url.path(), "" | "/") {
+        url.set_path(path);
+    }
+    Ok(url.into())
+}
+
 /// `redis://user:password@host:6379/0`.
 ///
 /// # Errors

@@ -49,7 +49,7 @@ async fn a_browser_is_told_what_a_page_of_an_allowed_site_may_send() {
         [
             (
                 "access-control-allow-headers",
-                "authorization, content-type, idempotency-key, last-event-id, x-request-id"
+                "authorization, content-type, idempotency-key, last-event-id, traceparent, x-request-id"
             ),
             ("access-control-allow-methods", "GET, HEAD, POST"),
             ("access-control-allow-origin", SHOP),
@@ -101,7 +101,7 @@ async fn answers_and_problems_can_be_read_by_pages_of_allowed_sites_only() {
                 ("access-control-allow-origin", SHOP),
                 (
                     "access-control-expose-headers",
-                    "location, retry-after, ratelimit, ratelimit-policy, www-authenticate, x-request-id"
+                    "location, retry-after, ratelimit, ratelimit-policy, traceparent, www-authenticate, x-request-id"
                 ),
             ]
         );

@@ -17,6 +17,9 @@ mod bad_orders;
 mod cache;
 mod clock;
 #[allow(dead_code, reason = "what the tests that are left out use")]
+#[path = "../api/collector.rs"]
+mod collector;
+#[allow(dead_code, reason = "what the tests that are left out use")]
 #[path = "../api/contract.rs"]
 mod contract;
 mod doctor;
@@ -58,6 +61,7 @@ mod rotating;
 #[path = "../api/scraped.rs"]
 mod scraped;
 mod shared_limits;
+mod tracing;
 #[path = "../api/transport.rs"]
 mod transport;
 #[path = "../api/waiting_line.rs"]

@@ -10,6 +10,7 @@ use crate::principal::Principal;
 use crate::receipt::{IdempotencyKey, TicketId};
 use crate::show::SalesWindow;
 use crate::ticket::Ticket;
+use crate::trace::TraceContext;
 use crate::user::{PriorityClass, User};
 
 /// What a client asks for.
@@ -23,6 +24,8 @@ pub struct OrderRequest {
     pub quantity: Quantity,
     /// The client's name for this request, if it may repeat it.
     pub key: Option<IdempotencyKey>,
+    /// The span of the request, if it is sampled.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// What became of an order.
@@ -157,6 +160,7 @@ impl BoxOffice {
             user_id: request.user_id,
             quantity: request.quantity,
             class,
+            trace: request.trace,
         };
         match parts.publisher.publish(order).await {
             Ok(order) => {

@@ -65,6 +65,7 @@ pub(crate) fn order(receipts: &Receipts, user: u64, seats: u32, requested_at: Ti
         user_id,
         quantity: Quantity::new(seats).unwrap(),
         class,
+        trace: None,
     }
     .accepted(requested_at, receipts.process())
 }

@@ -23,6 +23,7 @@ fn request(user: u64, key: Option<&str>) -> OrderRequest {
         user_id: user_id(user),
         quantity: Quantity::ONE,
         key: key.map(|key| IdempotencyKey::new(key.as_bytes()).unwrap()),
+        trace: None,
     }
 }
 

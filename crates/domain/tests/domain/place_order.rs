@@ -25,6 +25,7 @@ fn request() -> OrderRequest {
         user_id: UserId::new("1").unwrap(),
         quantity: Quantity::ONE,
         key: None,
+        trace: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn order_of(id: &str) -> OrderRequest {
         user_id: user(id),
         quantity: Quantity::ONE,
         key: None,
+        trace: None,
     }
 }
 

@@ -356,6 +356,7 @@ fn request(key: Option<&str>) -> OrderRequest {
         user_id: user_id(1),
         quantity: Quantity::ONE,
         key: key.map(|key| IdempotencyKey::new(key.as_bytes()).unwrap()),
+        trace: None,
     }
 }
 

@@ -12,6 +12,7 @@ use domain::principal::Principal;
 use parking_lot::Mutex;
 
 use super::message::{Closing, Dialect};
+use crate::spans::Delivered;
 
 /// A connection as those see it who have something to tell it.
 pub(crate) struct Listener {
@@ -24,7 +25,10 @@ pub(crate) struct Listener {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<ByteString>,
+    /// With what is to be called once they are sent.
+    waiting: VecDeque<(ByteString, Option<Delivered>)>,
+    /// Of the message that was taken last: the next one is asked for when it is sent.
+    sending: Option<Delivered>,
     end: Option<End>,
     /// Of the connection's task, when it waits.
     waker: Option<Waker>,
@@ -88,12 +92,17 @@ impl Listener {
     /// Takes a message, or, when the buffer is full, ends the listener: what
     /// waits is given up, because a client that is that late has to read the state again.
     pub(crate) fn send(&self, message: ByteString) {
+        self.send_traced(message, None);
+    }
+
+    /// The same of a message whose delivery is a span.
+    pub(crate) fn send_traced(&self, message: ByteString, delivered: Option<Delivered>) {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return;
         }
         if state.waiting.len() < self.capacity {
-            state.waiting.push_back(message);
+            state.waiting.push_back((message, delivered));
         } else {
             state.waiting = VecDeque::new();
             state.end = Some(End::Closing(Closing::SlowReader));
@@ -125,16 +134,24 @@ impl Listener {
         const KEPT: usize = 8;
 
         let mut state = self.state.lock();
-        if let Some(message) = state.waiting.pop_front() {
+        let sent = state.sending.take();
+        let next = if let Some((message, delivered)) = state.waiting.pop_front() {
+            state.sending = delivered;
             if state.waiting.is_empty() {
                 state.waiting.shrink_to(KEPT);
             }
-            return Poll::Ready(Next::Message(message));
+            Poll::Ready(Next::Message(message))
+        } else {
+            match state.end {
+                Some(end) => Poll::Ready(Next::End(end)),
+                None => wait(&mut state, context),
+            }
+        };
+        drop(state);
+        if let Some(sent) = sent {
+            sent();
         }
-        match state.end {
-            Some(end) => Poll::Ready(Next::End(end)),
-            None => wait(&mut state, context),
-        }
+        next
     }
 
     /// Waits until the buffer has run over; for the connection's task while it
@@ -202,6 +219,19 @@ mod tests {
         overrun.await;
         let end = End::Closing(Closing::SlowReader);
         assert_eq!(listener.next().await, Next::End(end));
+    }
+
+    #[tokio::test]
+    async fn a_delivery_ends_when_the_connection_asks_for_what_comes_next() {
+        let listener = listener(2);
+        let (sent, mut told) = tokio::sync::oneshot::channel();
+        let delivered: Delivered = Box::new(move || sent.send(()).unwrap());
+        listener.send_traced("a".into(), Some(delivered));
+        listener.end(End::Complete);
+        assert_eq!(listener.next().await, message("a"));
+        told.try_recv().unwrap_err();
+        assert_eq!(listener.next().await, Next::End(End::Complete));
+        told.try_recv().unwrap();
     }
 
     #[tokio::test]

@@ -23,6 +23,16 @@ pub(crate) enum Dialect {
     EventStream,
 }
 
+impl Dialect {
+    /// As spans name it.
+    pub(crate) const fn protocol(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::EventStream => "sse",
+        }
+    }
+}
+
 /// Why the service closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closing {

@@ -12,6 +12,7 @@ use super::connection_registry::ConnectionRegistry;
 use super::message::Closing;
 use super::show_registry::ShowRegistry;
 use super::ticket_registry::TicketRegistry;
+use crate::spans::Tracing;
 
 /// The limits and intervals of live connections.
 #[derive(Debug, Clone)]
@@ -44,12 +45,16 @@ pub struct Live {
 impl Live {
     /// Without a connection so far.
     #[must_use]
-    pub fn new(office: Arc<BoxOffice>, settings: LiveSettings) -> Self {
+    pub fn new(
+        office: Arc<BoxOffice>,
+        settings: LiveSettings,
+        tracing: Option<Arc<dyn Tracing>>,
+    ) -> Self {
         Self {
             office,
             connections: ConnectionRegistry::new(settings.max_connections),
             settings,
-            tickets: TicketRegistry::default(),
+            tickets: TicketRegistry::new(tracing),
             shows: ShowRegistry::default(),
             missed: Notify::new(),
             closed: Default::default(),

@@ -225,6 +225,7 @@ impl Scene {
             user_id: user.clone(),
             quantity: Quantity::ONE,
             class,
+            trace: None,
         };
         let decided = store.decide(&[order.accepted(now, process)], None).await;
         decided.unwrap();
@@ -237,6 +238,7 @@ impl Scene {
                 heartbeat: Duration::from_secs(15),
                 line_interval: Duration::from_secs(2),
             },
+            None,
         ));
         let mut tasks = JoinSet::new();
         let accepting = Arc::new(AcceptingSide::new(office, live.clone()));

@@ -16,6 +16,7 @@ use super::listener::{Audience, End, Listener};
 use super::message::{Closing, Content, Dialect, Failure, Message, write};
 use super::watches::{self, Watches};
 use crate::json::ticket::{TicketBody, WaitingLineBody};
+use crate::spans::Tracing;
 
 /// Version of a ticket that has no verdict yet.
 const PROCESSING: u32 = 0;
@@ -25,6 +26,8 @@ const PROCESSING: u32 = 0;
 #[derive(Default)]
 pub(crate) struct TicketRegistry {
     watches: Mutex<HashMap<TicketId, Watches<Watch>>>,
+    /// Makes the spans of verdicts that are told.
+    tracing: Option<Arc<dyn Tracing>>,
 }
 
 /// One listener's subscription to one ticket. There are very many of them.
@@ -53,6 +56,14 @@ impl watches::Watch for Watch {
 }
 
 impl TicketRegistry {
+    /// Without a subscription so far.
+    pub(crate) fn new(tracing: Option<Arc<dyn Tracing>>) -> Self {
+        Self {
+            watches: Mutex::default(),
+            tracing,
+        }
+    }
+
     /// From now on the listener is told every state with a higher version than
     /// `told`. A second subscription to the same ticket only brings its hint
     /// and returns false.
@@ -125,9 +136,13 @@ impl TicketRegistry {
                 let body = TicketBody::decided(ticket).in_version(ticket.version);
                 Message::new(Content::Ticket(body))
             });
+            let dialect = watch.listener.dialect();
+            let delivered = self.tracing.as_deref().zip(ticket.order.trace.as_deref());
+            let delivered = delivered
+                .map(|(tracing, context)| tracing.begin_delivery(*context, dialect.protocol()));
             watch
                 .listener
-                .send(message.written(watch.listener.dialect()));
+                .send_traced(message.written(dialect), delivered);
             if is_final && watch.listener.dialect() == Dialect::EventStream {
                 watch.listener.end(End::Complete);
             }

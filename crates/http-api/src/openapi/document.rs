@@ -107,6 +107,11 @@ pub(crate) fn write(routes: impl IntoIterator<Item = Described>) -> Value {
                 "description": "Names the request in its answer and in the log, if it is 1 to 64 \
                     visible ASCII characters.",
                 "schema": {"type": "string"},
+            }, "traceparent": {
+                "name": "traceparent", "in": "header",
+                "description": "The caller's span (W3C Trace Context). While tracing is on, the \
+                    request belongs to the same trace; another value is skipped.",
+                "schema": {"type": "string"},
             }},
             "responses": {
                 "MethodNotAllowed": problems::answer(&[Code::MethodNotAllowed]),
@@ -194,12 +199,13 @@ fn operation(route: &Described, generator: &mut SchemaGenerator) -> Value {
         responses.insert("308".to_owned(), led);
     }
     refuse(&mut responses, route.codes());
-    let request_id = json!({"$ref": "#/components/parameters/X-Request-Id"});
+    let of_any = ["X-Request-Id", "traceparent"]
+        .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}));
     let mut written = json!({
         "operationId": id,
         "tags": [tag(route.path)],
         "summary": summary,
-        "parameters": parameters.iter().chain([&request_id]).collect::<Vec<_>>(),
+        "parameters": parameters.iter().chain(&of_any).collect::<Vec<_>>(),
         "security": security(route.needs),
         "responses": responses,
     });

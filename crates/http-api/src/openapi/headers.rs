@@ -4,18 +4,19 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// What every answer has.
-const EVERY: [&str; 4] = [
+const EVERY: [&str; 5] = [
     "Cache-Control",
     "Content-Security-Policy",
     "X-Content-Type-Options",
     "X-Request-Id",
+    "traceparent",
 ];
 
 /// What not each of the answers has that may.
-const SOMETIMES: [&str; 2] = ["Content-Encoding", "Upgrade"];
+const SOMETIMES: [&str; 3] = ["Content-Encoding", "Upgrade", "traceparent"];
 
 /// Names, meanings and examples.
-const ALL: [(&str, &str, &str); 16] = [
+const ALL: [(&str, &str, &str); 17] = [
     ("Allow", "The methods of the path.", "GET, HEAD, POST"),
     (
         "Cache-Control",
@@ -83,6 +84,11 @@ const ALL: [(&str, &str, &str); 16] = [
         "X-Request-Id",
         "The request's own, or a random one: what the log has.",
         "8a3731bcd02eb09e93171ff523692925",
+    ),
+    (
+        "traceparent",
+        "The span of the request (W3C Trace Context), while tracing is on.",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ),
 ];
 

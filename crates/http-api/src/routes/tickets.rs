@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use domain::ids::UserId;
 use domain::order::Quantity;
 use domain::ports::TicketPage;
@@ -12,6 +12,7 @@ use domain::principal::Principal;
 use domain::receipt::{IdempotencyKey, TicketId};
 use domain::rule::TransitionKind;
 use domain::time::Timestamp;
+use domain::trace::TraceContext;
 use domain::use_cases::{LineHint, OrderRequest, PlacedOrder, TicketView};
 use fields::{Fields, Value, all, text, whole};
 use schemars::JsonSchema;
@@ -47,6 +48,7 @@ fn order_request(
         user_id: whose(fields, caller, user_id),
         quantity: fields.or("quantity", 1, seats).and_then(Quantity::new),
         key: Some(None),
+        trace: Some(None),
     })
 }
 
@@ -123,6 +125,11 @@ pub(crate) async fn place(
     let max = state.office.max_quantity();
     let mut order = body.read(&request, |fields| order_request(fields, &caller, max))?;
     order.key = read_key(&request)?;
+    order.trace = request
+        .extensions()
+        .get::<TraceContext>()
+        .copied()
+        .map(Box::new);
     if caller.agent {
         // Only the body says for whom; a buyer's was counted before it was read.
         state.process.limits.admit_order_of(&order.user_id).await?;

@@ -89,6 +89,7 @@ fn draw_request(world: &World, key: Option<&str>) -> OrderRequest {
         user_id: chance.pick(&plan.users).id.clone(),
         quantity: Quantity::new(chance.seats(1, 3)).unwrap(),
         key: key.map(|key| IdempotencyKey::new(key).unwrap()),
+        trace: None,
     })
 }
 
