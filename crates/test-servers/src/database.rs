@@ -12,9 +12,25 @@ pub async fn create(url: &str, prefix: &str) -> anyhow::Result<String> {
     Ok(format!("{server}/{name}"))
 }
 
-/// Drops the database of this URL with all that is in it.
+/// Drops the database of this URL with all that is in it, and ends the sessions that use it: a
+/// transaction that nobody ends any more would keep its tables until the server gives it up.
 pub async fn drop(url: &str) -> anyhow::Result<()> {
-    execute(url, &format!("DROP DATABASE {}", name(url)?)).await
+    const SESSIONS: &str = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist \
+        WHERE db = ? AND id <> CONNECTION_ID()";
+
+    let name = name(url)?;
+    let mut connection = connect(url).await?;
+    let sessions = sqlx::query_scalar(SESSIONS).bind(name);
+    let sessions: Vec<u64> = sessions.fetch_all(&mut connection).await?;
+    for session in sessions {
+        // It may have ended by itself.
+        let _ended = connection.execute(&*format!("KILL {session}")).await;
+    }
+    connection
+        .execute(&*format!("DROP DATABASE {name}"))
+        .await?;
+    connection.close().await?;
+    Ok(())
 }
 
 /// The name of the database that a URL ends with.
