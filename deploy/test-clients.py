@@ -33,6 +33,9 @@ BAD_DAY = {
     "ticket": ["wait"],
     "confirm": ["lose", 503],
 }
+# `Retry-After` of what is on the way: a date, nothing to wait for, and what a shell would run.
+ODD = ["Wed, 21 Oct 2026 07:28:00 GMT", "0", "-1", "1e9", "99999999", "ATTEMPTS[$(touch run-by-a-header)0]"]
+ODD_DAY = {"order": [{"retry-after": odd} for odd in ODD]}
 NO_STREAMS = {"events": [503] * 100, "ticket": ["wait", "lose"]}
 RETRY_AFTER = 1
 
@@ -76,7 +79,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append(
             {"kind": kind(self.path), "act": act, "at": time.monotonic(), "headers": headers, "body": body})
         if isinstance(act, int):
-            self.refuse(act)
+            self.refuse(act, str(RETRY_AFTER))
+        elif isinstance(act, dict):
+            self.refuse(503, act["retry-after"])
         elif act == "wait":
             self.let_wait()
         else:
@@ -85,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(service.getresponse(), act)
         self.close_connection = True
 
-    def refuse(self, status):
+    def refuse(self, status, retry_after):
         self.send_response(status)
         if status == 500:
             # Not by the service: no code, and nothing to wait for.
@@ -93,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"<html>")
             return
         self.send_header("Content-Type", "application/problem+json")
-        self.send_header("Retry-After", str(RETRY_AFTER))
+        self.send_header("Retry-After", retry_after)
         self.end_headers()
         self.wfile.write(json.dumps({"status": status, "code": "outcome_unknown", "detail": "…"}).encode())
 
@@ -195,6 +200,16 @@ def on_a_bad_day(client, service):
     assert len(proxy.asked("confirm")) == len(BAD_DAY["confirm"]) + 1
 
 
+def on_an_odd_day(client, service):
+    """What is no number of seconds is as good as none: its own pauses, the first of 250 ms at least."""
+    proxy = confirms(client, service, ODD_DAY, "odd-day")
+    orders = proxy.asked("order")
+    assert len(orders) == len(ODD) + 1
+    for before, after in zip(orders, orders[1:]):
+        assert after["at"] - before["at"] >= 0.25, f"a request came at once after {before['act']}"
+    assert not (FOLDER / "run-by-a-header").exists(), "a header was run"
+
+
 def without_streams(client, service):
     proxy = confirms(client, service, NO_STREAMS, "no-streams")
     assert len(proxy.asked("ticket")) == len(NO_STREAMS["ticket"]) + 1
@@ -232,7 +247,7 @@ def main():
         ask(service, "/shows", {"id": "hold", "title": "With holds", "capacity": 100, "hold_seconds": 600})
         ask(service, "/shows", {"id": "small", "title": "Sold out at once", "capacity": 1})
         for client in CLIENTS:
-            for case in (on_a_bad_day, without_streams, what_is_final_is_not_repeated):
+            for case in (on_a_bad_day, on_an_odd_day, without_streams, what_is_final_is_not_repeated):
                 print(f"{client}: {case.__name__}", flush=True)
                 try:
                     case(client, service)

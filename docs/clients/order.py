@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import random
+import re
 import sys
 import time
 import urllib.error
@@ -31,8 +32,14 @@ class Problem(Exception):
 
 
 def pause(attempt, retry_after=None):
-    """What the service asks for, or else twice as long each time; never all clients at once."""
-    seconds = float(retry_after) if retry_after else 0.25 * 2 ** min(attempt, 5)
+    """What the service asks for, or else twice as long each time; never all clients at once.
+
+    Nothing but seconds is taken: something on the way may send a date.
+    """
+    if re.fullmatch("[1-9][0-9]{0,4}", retry_after or ""):
+        seconds = int(retry_after)
+    else:
+        seconds = 0.25 * 2 ** min(attempt, 5)
     time.sleep(seconds + random.uniform(0, seconds / 2))
 
 

@@ -18,9 +18,10 @@ CURL=(curl -sS)
 readonly CURL
 
 # What the service asks for ($2), or else twice as long each time; never all clients at once.
+# Nothing but seconds is taken: something on the way may send a date, or what bash would run.
 pause() {
     local ms=$((250 << ($1 < 5 ? $1 : 5)))
-    [[ -z ${2:-} ]] || ms=$(($2 * 1000))
+    [[ ! ${2:-} =~ ^[1-9][0-9]{0,4}$ ]] || ms=$(($2 * 1000))
     ms=$((ms + RANDOM % (ms / 2 + 1)))
     sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
 }

@@ -24,9 +24,13 @@ const token = process.env.TOKEN;
 const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
 const client = createClient<paths>({ baseUrl: base, headers, fetch: fetchAgain });
 
-/** What the service asks for, or else twice as long each time; never all clients at once. */
+/**
+ * What the service asks for, or else twice as long each time; never all clients at once.
+ * Nothing but seconds is taken: something on the way may send a date.
+ */
 async function pause(attempt: number, retryAfter: string | null = null): Promise<void> {
-  const ms = retryAfter ? Number(retryAfter) * 1000 : 250 * 2 ** Math.min(attempt, 5);
+  const isSeconds = /^[1-9]\d{0,4}$/.test(retryAfter ?? "");
+  const ms = isSeconds ? Number(retryAfter) * 1000 : 250 * 2 ** Math.min(attempt, 5);
   await sleep(ms + (Math.random() * ms) / 2);
 }
 

@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use tracing::{info, warn};
 
 use crate::problem::RequestId;
-use crate::request_counts::route;
+use crate::request_counts::{method_of, route};
 
 /// At WARN if the service failed, else at INFO. The target is what `log.requests` lets through.
 pub(crate) fn write(
@@ -23,7 +23,7 @@ pub(crate) fn write(
             $level!(
                 target: "requests",
                 {
-                    http.request.method = request.method().as_str(),
+                    http.request.method = method_of(request).unwrap_or("other"),
                     http.route = route(request),
                     http.response.status_code = status.as_u16(),
                     code,

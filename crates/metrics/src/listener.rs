@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::http::KeepAlive;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
@@ -41,6 +42,8 @@ pub fn serve(address: SocketAddr, metrics: Metrics) -> io::Result<Served> {
     .workers(1)
     .max_connections(CONNECTIONS)
     .client_request_timeout(REQUEST_TIMEOUT)
+    // Who asks again and again without reading would keep the others out.
+    .keep_alive(KeepAlive::Disabled)
     .disable_signals()
     .listen(listener)?
     .run();

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use api::application::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::helpers::{Answer, TestService};
 use crate::identity::{buyer, claims, guarded, post, seconds, signed};
-use crate::live::{SseClient, WsClient};
+use crate::live::{SseClient, WsClient, within};
 use crate::scraped::{Scraped, answer, ask};
 use crate::tls::TestCertificate;
 
@@ -249,6 +251,20 @@ async fn metrics_are_read_at_an_address_of_their_own() {
     gone.unwrap_err();
     // As all other tests have it.
     assert_eq!(TestService::start().await.metrics, None);
+}
+
+/// Who asks again and again without reading would keep the others out.
+#[tokio::test]
+async fn a_connection_is_for_one_reading() {
+    let service = measured(&[]).await;
+    let mut connection = TcpStream::connect(service.metrics.unwrap()).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    let mut told = String::new();
+    let told_all = connection.read_to_string(&mut told);
+    within("the end", told_all).await.unwrap();
+    assert_eq!(told.matches("HTTP/1.1 200 OK").count(), 1);
+    service.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -784,13 +784,14 @@ fn requests_are_logged_where_that_is_asked_for() {
              content-type: application/json\r\nx-request-id: of-the-client\r\n\
              content-length: {length}\r\n\r\n{body}\
              GET /tickets/0199a2b4-7d3e-8001-8a5f-3c0d9e412b77 HTTP/1.1\r\nhost: x\r\n\r\n\
+             ADALOVELACE /shows HTTP/1.1\r\nhost: x\r\n\r\n\
              GET /nothing/ada HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
         );
         connection.send(&requests);
         let answers = connection.until_closed();
         service.signal("-TERM");
         let lines = log.join().unwrap();
-        for secret in ["ada", "s3cret", "0199a2b4"] {
+        for secret in ["ada", "ADA", "s3cret", "0199a2b4"] {
             assert!(!lines.contains(secret), "{lines}");
         }
         let lines = lines
@@ -833,6 +834,7 @@ fn requests_are_logged_where_that_is_asked_for() {
         [
             line("POST", "/tickets", 404, "user_not_found"),
             line("GET", "/tickets/{id}", 404, "ticket_not_found"),
+            line("other", "/shows", 405, "method_not_allowed"),
             line("GET", "none", 404, "route_not_found"),
         ]
     );
