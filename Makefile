@@ -53,7 +53,7 @@ release:
 test: services browser prometheus schemathesis nextest ## Runs all tests; needs MySQL, RabbitMQ, Redis, Chromium, Prometheus and Schemathesis, which it starts or installs.
 	$(CARGO) test $(CARGO_FLAGS) --workspace --all-features --doc
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
-	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not $(NEEDS_A_CLUSTER)'
+	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not ($(NEEDS_A_CLUSTER) or $(TAKES_MINUTES))'
 
 # Three nodes in network namespaces need root, so they are a target of their own.
 NEEDS_A_CLUSTER := (binary(faults) and test(/^cluster::/))
@@ -71,11 +71,13 @@ test-pair: services nextest ## A primary and its replica change roles under load
 	TICKETS_FAULT_SWITCHES=5 TICKETS_TEST_PROMISES=1 \
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast --success-output final -E 'test(pair::)'
 
-# `make test` does this, too.
+# Waits for alerts: minutes more than the gate has. Before a release, and when metrics or alerts change.
+TAKES_MINUTES := (binary(faults) and test(/^alerts::/))
+
 .PHONY: test-alerts
 test-alerts: services prometheus nextest ## Each alert fires by its cause, and none in a clean sale: real processes, read by a real Prometheus.
 	set -a && . .local/services.env && \
-	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E 'binary(faults) and test(/^alerts::/)'
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(TAKES_MINUTES)'
 
 # Minutes more than the gate has: before a release, and when an adapter changes.
 .PHONY: test-latest
