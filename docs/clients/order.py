@@ -27,7 +27,8 @@ class Problem(Exception):
     """An answer that is final. Programs tell problems by `code`."""
 
     def __init__(self, problem):
-        super().__init__(f"{problem.get('code')}: {problem.get('detail')}")
+        faults = "".join(f"\n  {json.dumps(fault)}" for fault in problem.get("errors", []))
+        super().__init__(f"{problem.get('code')}: {problem.get('detail')}{faults}")
         self.code = problem.get("code")
 
 
@@ -119,7 +120,9 @@ def wait_for_verdict(base, ticket_path):
 
 
 def main():
-    base, show, user = sys.argv[1:4]
+    if len(sys.argv) < 4:
+        raise SystemExit("usage: order.py URL SHOW USER [SEATS], with a URL such as http://localhost:3001")
+    base, show, user = sys.argv[1].rstrip("/"), *sys.argv[2:4]
     seats = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     # One key for one order, kept where a restart finds it: the same key is the same order.
     key = str(uuid.uuid4())

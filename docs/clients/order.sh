@@ -5,7 +5,11 @@
 # Ends with 0 for a confirmed ticket, with 2 for one that is rejected, and else with 1.
 set -euo pipefail
 
-readonly BASE=$1 SHOW=$2 USER_ID=$3 SEATS=${4:-1} ATTEMPTS=8
+if (($# < 3)); then
+    echo "usage: order.sh URL SHOW USER [SEATS], with a URL such as http://localhost:3001" >&2
+    exit 1
+fi
+readonly BASE=${1%/} SHOW=$2 USER_ID=$3 SEATS=${4:-1} ATTEMPTS=8
 # The service sends something each 15 s (`live.heartbeat_seconds`): twice that is silence.
 readonly SILENCE_SECONDS=30
 
@@ -45,7 +49,7 @@ call() {
         *)
             # Programs tell problems by `code`. `hold_expired`: give the money back.
             # `sales_closed`, `show_not_found`: tell the buyer.
-            jq -r '"refused, \(.code): \(.detail)"' "$FOLDER/body" >&2 ||
+            jq -r '"refused, \(.code): \(.detail)", (.errors[]? | "  \(.)")' "$FOLDER/body" >&2 ||
                 echo "refused, status $status" >&2
             exit 1
             ;;

@@ -19,7 +19,12 @@ const ATTEMPTS = 8;
 // The service sends something each 15 s (`live.heartbeat_seconds`): twice that is silence.
 const SILENCE_MS = 30_000;
 
-const [base = "", show = "", user = "", seats = "1"] = process.argv.slice(2);
+const [url = "", show = "", user = "", seats = "1"] = process.argv.slice(2);
+if (!url || !show || !user) {
+  console.error("usage: order.js URL SHOW USER [SEATS], with a URL such as http://localhost:3001");
+  process.exit(1);
+}
+const base = url.replace(/\/$/, "");
 const token = process.env.TOKEN;
 const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
 const client = createClient<paths>({ baseUrl: base, headers, fetch: fetchAgain });

@@ -92,6 +92,8 @@ pub(crate) struct Link {
     repaired: Mutex<Option<(Instant, Result<(), BrokerError>)>>,
     /// When it was said that a node was left.
     said: Mutex<Option<Instant>>,
+    /// When it was said that the connection is lost: a broker may end each one soon after it began.
+    said_lost: Mutex<Option<Instant>>,
     /// Since when the nodes are in doubt: one was left because it did nothing, and none has
     /// shown since that it has a majority.
     doubted: Mutex<Option<Instant>>,
@@ -128,6 +130,7 @@ impl Link {
             repairing: tokio::sync::Mutex::default(),
             repaired: Mutex::default(),
             said: Mutex::default(),
+            said_lost: Mutex::default(),
             doubted: Mutex::default(),
         }
     }
@@ -294,7 +297,12 @@ impl Link {
         }
         if self.live.lock().take().is_some() {
             let node = self.addresses.current();
-            warn!(connection = self.purpose, %node, "lost the broker; connecting again");
+            let mut said = self.said_lost.lock();
+            if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                warn!(connection = self.purpose, %node, "lost the broker; connecting again");
+                *said = Some(Instant::now());
+            }
+            drop(said);
             self.addresses.turn(UNREACHABLE);
         }
         let failed_before = self.failed.lock().clone();

@@ -22,7 +22,8 @@ use tokio_util::either::Either;
 
 use crate::open_connections::OpenConnection;
 use crate::patience::Patience;
-use crate::problem::ApiError;
+use crate::problem::{ApiError, RequestId};
+use crate::request_log;
 use crate::streams::{AT_ONCE, Streams};
 
 /// What is read of one client before others have their turn, in bytes.
@@ -399,8 +400,12 @@ impl ClientStream {
     }
 
     fn say_last_words(&mut self, error: &ApiError, context: &mut Context<'_>) {
+        let request_id = RequestId::random();
+        self.client.connection.note_unread(error.status());
+        request_log::write_unread(error, &request_id);
         // Who is gone, or does not read, cannot be told.
-        let _told = Pin::new(&mut self.transport).poll_write(context, &error.last_words());
+        let words = error.last_words(&request_id);
+        let _told = Pin::new(&mut self.transport).poll_write(context, &words);
     }
 
     /// The client was too slow: for the HTTP server that is the end of what it sends. A handler
@@ -552,6 +557,7 @@ mod tests {
 
     use super::*;
     use crate::open_connections::{ConnectionLimits, OpenConnections};
+    use crate::request_counts::RequestCounts;
     use crate::streams::OpenStream;
 
     /// Longer than any test.
@@ -568,7 +574,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, peer) = tokio::join!(listener.accept(), peer);
-        let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
+        let all = Arc::new(OpenConnections::new(
+            ConnectionLimits::of(32),
+            RequestCounts::new().of_no_route(),
+        ));
         let patience = Patience {
             request,
             answer,

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actix_web::http::StatusCode;
 use limits::{Exceeded, Place};
+
+use crate::request_counts::RouteCounts;
 
 /// How many clients may be connected at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,7 @@ impl ConnectionLimits {
 pub(crate) struct OpenConnections {
     open: AtomicUsize,
     limits: ConnectionLimits,
+    unread: Arc<RouteCounts>,
 }
 
 /// The service has as many clients as its limit of open files lets it serve.
@@ -53,10 +57,12 @@ pub(crate) enum Refused {
 }
 
 impl OpenConnections {
-    pub(crate) const fn new(limits: ConnectionLimits) -> Self {
+    /// What cannot be read as a request is counted as `unread`.
+    pub(crate) const fn new(limits: ConnectionLimits, unread: Arc<RouteCounts>) -> Self {
         Self {
             open: AtomicUsize::new(0),
             limits,
+            unread,
         }
     }
 
@@ -81,6 +87,11 @@ pub(crate) struct OpenConnection {
 }
 
 impl OpenConnection {
+    /// Counts what came over it and cannot be read as a request.
+    pub(crate) fn note_unread(&self, status: StatusCode) {
+        self.all.unread.note_unread(status);
+    }
+
     /// Why nothing but liveness is answered over it.
     pub(crate) fn refused(&self) -> Option<Refused> {
         if self.is_surplus {
@@ -101,10 +112,14 @@ impl Drop for OpenConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request_counts::RequestCounts;
 
     #[test]
     fn the_last_few_are_surplus_until_others_are_closed() {
-        let all = Arc::new(OpenConnections::new(ConnectionLimits::of(32)));
+        let all = Arc::new(OpenConnections::new(
+            ConnectionLimits::of(32),
+            RequestCounts::new().of_no_route(),
+        ));
         let mut served: Vec<_> = (0..28).map(|_| all.enter(None)).collect();
         assert!(served.iter().all(|one| one.refused().is_none()));
         let surplus = all.enter(None);

@@ -34,12 +34,14 @@ pub struct RequestCounts {
 }
 
 /// The answers to the requests of one path.
+#[derive(Debug)]
 pub(crate) struct RouteCounts {
     path: &'static str,
     /// By [`METHODS`].
     methods: [OnceLock<MethodCounts>; METHODS.len()],
 }
 
+#[derive(Debug)]
 struct MethodCounts {
     /// By [`STATUSES`], and the others.
     statuses: Sharded<[AtomicU64; STATUSES.len() + 1]>,
@@ -84,6 +86,11 @@ impl RequestCounts {
             .entry(path)
             .or_insert_with(|| Arc::new(RouteCounts::new(path)));
         Arc::clone(route)
+    }
+
+    /// Those of what no route answers.
+    pub(crate) fn of_no_route(&self) -> Arc<RouteCounts> {
+        Arc::clone(&self.of_no_route)
     }
 
     /// No order was refused for one of these so far: the first that is, is an increase.
@@ -176,15 +183,21 @@ impl RouteCounts {
 
     fn note(&self, method: &Method, status: StatusCode, took: Duration) {
         let place = METHODS.iter().position(|name| *name == method.as_str());
-        let place = place.unwrap_or(METHODS.len() - 1);
-        let counts = self.methods[place].get_or_init(|| MethodCounts {
+        let counts = self.of_method(place.unwrap_or(METHODS.len() - 1));
+        counts.count(status);
+        counts.seconds.note(took);
+    }
+
+    /// Of what has no method that could be read, and no beginning to measure from.
+    pub(crate) fn note_unread(&self, status: StatusCode) {
+        self.of_method(METHODS.len() - 1).count(status);
+    }
+
+    fn of_method(&self, place: usize) -> &MethodCounts {
+        self.methods[place].get_or_init(|| MethodCounts {
             statuses: Sharded::default(),
             seconds: Timing::of_calls(),
-        });
-        let place = STATUSES.binary_search(&status.as_u16());
-        let place = place.unwrap_or(STATUSES.len());
-        counts.statuses.own()[place].fetch_add(1, Ordering::Relaxed);
-        counts.seconds.note(took);
+        })
     }
 
     fn answered(&self) -> impl Iterator<Item = Answered> {
@@ -206,6 +219,14 @@ impl RouteCounts {
                 seconds: counts.seconds.read(),
             })
         })
+    }
+}
+
+impl MethodCounts {
+    fn count(&self, status: StatusCode) {
+        let place = STATUSES.binary_search(&status.as_u16());
+        let place = place.unwrap_or(STATUSES.len());
+        self.statuses.own()[place].fetch_add(1, Ordering::Relaxed);
     }
 }
 

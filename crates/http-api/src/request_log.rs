@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use tracing::{info, warn};
 
-use crate::problem::RequestId;
+use crate::problem::{ApiError, RequestId};
 use crate::request_counts::{method_of, route};
 
 /// At WARN if the service failed, else at INFO. The target is what `log.requests` lets through.
@@ -39,4 +39,17 @@ pub(crate) fn write(
     } else {
         line!(info);
     }
+}
+
+/// Of what cannot be read as a request, or did not come in time.
+pub(crate) fn write_unread(error: &ApiError, request_id: &RequestId) {
+    info!(
+        target: "requests",
+        {
+            http.response.status_code = error.status().as_u16(),
+            code = error.code(),
+            request.id = %request_id,
+        },
+        "answered"
+    );
 }

@@ -97,10 +97,11 @@ pub fn serve(
         .max_concurrent_connections(accepted_by_thread)
         .disable_signals()
         .shutdown_timeout(LAST_ANSWERS_SECONDS);
+    let unread = process.requests.of_no_route();
     let parts = Parts {
         process,
         accepting,
-        connections: Arc::new(OpenConnections::new(serving.connections)),
+        connections: Arc::new(OpenConnections::new(serving.connections, unread)),
         serving,
         stopping: server.graceful_shutdown_signal(),
     };

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter as Export, SpanProcessor,
 };
 use parking_lot::Mutex;
-use tracing::warn;
+use reqwest::blocking::Client;
+use reqwest::redirect::Policy;
+use tracing::{info, warn};
 
 use crate::sampler::Sampler;
 use crate::span::Span;
@@ -44,8 +49,17 @@ pub struct Destination {
 
 /// Why no traces are made.
 #[derive(Debug, thiserror::Error)]
-#[error("traces cannot be exported")]
-pub struct StartError(#[from] ExporterBuildError);
+pub enum StartError {
+    /// The exporter cannot be made of the settings.
+    #[error("traces cannot be exported")]
+    Exporter(#[from] ExporterBuildError),
+    /// The HTTP client cannot be made.
+    #[error("there is no HTTP client for traces")]
+    Client(#[from] reqwest::Error),
+    /// A bug of the HTTP client.
+    #[error("the HTTP client for traces panicked")]
+    Panicked,
+}
 
 /// The traces of a process: which requests are sampled, and where spans go.
 pub struct Traces {
@@ -64,6 +78,7 @@ impl Traces {
     pub fn start(destination: Destination) -> Result<Arc<Self>, StartError> {
         let exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(client()?)
             .with_endpoint(destination.url)
             .with_timeout(PATIENCE)
             .with_protocol(Protocol::HttpBinary)
@@ -108,6 +123,18 @@ impl Traces {
     }
 }
 
+/// Spans go where the settings say, with the keys of `OTEL_EXPORTER_OTLP_HEADERS`: to no proxy of
+/// the environment, and to nobody to whom a collector leads.
+fn client() -> Result<Client, StartError> {
+    let building = || {
+        let client = Client::builder().timeout(PATIENCE).no_proxy();
+        client.redirect(Policy::none()).build()
+    };
+    // A blocking client may not be made where tasks run.
+    let built = thread::scope(|scope| scope.spawn(building).join());
+    Ok(built.map_err(|_| StartError::Panicked)??)
+}
+
 /// What is said of the process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are in it, too.
 fn resource(instance: u32, version: &'static str) -> Resource {
     let ours = [
@@ -131,6 +158,7 @@ fn resource(instance: u32, version: &'static str) -> Resource {
 struct Losses {
     queued: AtomicUsize,
     dropped: AtomicU64,
+    /// Whether and when it was logged that spans are dropped.
     said: Mutex<Option<Instant>>,
 }
 
@@ -147,6 +175,14 @@ impl Losses {
 
     fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The collector took spans.
+    fn end(&self) {
+        if self.said.lock().take().is_some() {
+            let dropped = self.dropped();
+            info!(spans.dropped = dropped, "the collector takes spans again");
+        }
     }
 
     fn drop_some(&self, spans: u64, error: &str) {
@@ -175,8 +211,9 @@ impl Export for Counting {
         let spans = batch.len();
         let exported = self.exporter.export(batch).await;
         self.losses.queued.fetch_sub(spans, Ordering::Relaxed);
-        if let Err(error) = &exported {
-            self.losses.drop_some(spans as u64, &error.to_string());
+        match &exported {
+            Err(error) => self.losses.drop_some(spans as u64, &error.to_string()),
+            Ok(()) => self.losses.end(),
         }
         exported
     }

@@ -117,7 +117,7 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
             }
             Err(error) => findings.push(Finding::degraded(
                 address,
-                format!("cannot be used if the primary fails: {}", said(error)),
+                format!("cannot be used now: {}", said(error)),
                 "start it, or take it out of mysql.urls",
             )),
         }
@@ -127,6 +127,11 @@ fn judge(all: &[(String, Result<Seen, StoreError>)]) -> Vec<Finding> {
         some.join(", ")
     };
     match writable.as_slice() {
+        [] if all.iter().all(|(_, seen)| seen.is_err()) => findings.push(Finding::broken(
+            "mysql.urls",
+            "none of these servers is reached: nothing is decided, confirmed or cancelled",
+            "start the primary, or see why it cannot be reached from here",
+        )),
         [] => findings.push(Finding::broken(
             "mysql.urls",
             "none of these servers takes changes: nothing is decided, confirmed or cancelled",
@@ -209,6 +214,10 @@ mod tests {
         assert_eq!(levels(two), [Level::Broken]);
         let none = vec![Ok(seen(false, false, 1)), Ok(seen(false, false, 1))];
         assert_eq!(levels(none), [Level::Broken]);
+        let away = || Err(Fault::Closed.into());
+        let nobody = vec![away(), away()];
+        let expected = [Level::Degraded, Level::Degraded, Level::Broken];
+        assert_eq!(levels(nobody), expected);
         let strangers = vec![Ok(seen(false, false, 2)), Ok(seen(true, false, 1))];
         assert_eq!(levels(strangers), [Level::Broken]);
         let alone = vec![Err(Fault::Closed.into()), Ok(seen(true, false, 1))];

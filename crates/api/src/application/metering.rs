@@ -208,8 +208,9 @@ impl Metered<'_> {
         let address = address.context("metrics.port is not set")?;
         let Served { server, address } = metrics::serve(address, metrics).with_context(|| {
             format!(
-                "metrics.host, metrics.port: cannot listen on {address}; set metrics.port to a \
-                 free port, to 0 for any, or to \"\" for none"
+                "metrics.host, metrics.port: cannot listen on {address}; set metrics.host to an \
+                 address of this machine, and metrics.port to a free port, to 0 for any, or to \
+                 \"\" for none"
             )
         })?;
         Ok(Metering { server, address })

@@ -44,13 +44,25 @@ pub(crate) struct Span {
 impl Collector {
     /// Answers each request with `status`; never, if it is 0.
     pub(crate) async fn start(status: u16) -> Self {
+        Self::answering(status, "").await
+    }
+
+    /// Says that another one takes the traces.
+    pub(crate) async fn leading_to(other: &Self) -> Self {
+        let location = format!("Location: {}/v1/traces\r\n", other.url);
+        Self::answering(307, &location).await
+    }
+
+    async fn answering(status: u16, header: &str) -> Self {
+        let answer = format!("HTTP/1.1 {status} X\r\n{header}Content-Length: 0\r\n\r\n");
+        let answer = (status != 0).then_some(answer);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let bodies = Arc::<Mutex<Vec<_>>>::default();
         let kept = Arc::clone(&bodies);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, status, Arc::clone(&kept)));
+                tokio::spawn(serve(client, answer.clone(), Arc::clone(&kept)));
             }
         });
         Self { url, bodies }
@@ -178,7 +190,7 @@ fn attributes(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
         .collect()
 }
 
-async fn serve(client: TcpStream, status: u16, kept: Arc<Mutex<Vec<Vec<u8>>>>) {
+async fn serve(client: TcpStream, answer: Option<String>, kept: Arc<Mutex<Vec<Vec<u8>>>>) {
     let mut client = BufReader::new(client);
     loop {
         let mut length = 0;
@@ -203,10 +215,9 @@ async fn serve(client: TcpStream, status: u16, kept: Arc<Mutex<Vec<Vec<u8>>>>) {
             return;
         }
         kept.lock().await.push(body);
-        if status == 0 {
-            std::future::pending::<()>().await;
-        }
-        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+        let Some(answer) = &answer else {
+            return std::future::pending().await;
+        };
         if client.write_all(answer.as_bytes()).await.is_err() {
             return;
         }

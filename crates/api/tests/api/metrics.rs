@@ -253,6 +253,28 @@ async fn metrics_are_read_at_an_address_of_their_own() {
     assert_eq!(TestService::start().await.metrics, None);
 }
 
+/// An attack that no route sees is seen here.
+#[tokio::test]
+async fn what_cannot_be_read_as_a_request_is_counted() {
+    let service = measured(&[]).await;
+    let address = service.url.trim_start_matches("http://");
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(b"GET\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    let told_all = connection.read_to_string(&mut told);
+    within("the end", told_all).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 400 "), "{told}");
+    let labels = [("route", "none"), ("method", "other"), ("status", "400")];
+    let scraped = Scraped::when(&service, |it| {
+        it.sum("tickets_http_requests_total", &labels) > 0.0
+    });
+    assert_eq!(
+        scraped.await.sum("tickets_http_requests_total", &labels),
+        1.0
+    );
+    service.stop().await.unwrap();
+}
+
 /// Who asks again and again without reading would keep the others out.
 #[tokio::test]
 async fn a_connection_is_for_one_reading() {

@@ -242,7 +242,10 @@ async fn no_span_has_what_concerns_a_person() {
 #[tokio::test]
 async fn a_collector_that_fails_changes_nothing() {
     let silent = Collector::start(0).await;
+    let another = Collector::start(200).await;
     for (collector, loses) in [
+        // Keys for the one are not for the other.
+        (Collector::leading_to(&another).await, true),
         (Collector::absent(), true),
         (Collector::start(500).await, true),
         (silent, false),
@@ -258,4 +261,5 @@ async fn a_collector_that_fails_changes_nothing() {
         Scraped::when(&service, |it| !loses || dropped(it) > 0.0).await;
         service.stop().await.unwrap();
     }
+    assert!(another.bytes().await.is_empty());
 }

@@ -334,6 +334,11 @@ impl ApiError {
         }
     }
 
+    /// Its answer's status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.explanation().code.status()
+    }
+
     /// Its stable code.
     pub(crate) fn code(&self) -> &'static str {
         self.explanation().code.as_str()
@@ -372,10 +377,9 @@ impl ApiError {
     }
 
     /// The answer as it goes over the wire where no handler writes it and the connection ends.
-    pub(crate) fn last_words(&self) -> Vec<u8> {
+    pub(crate) fn last_words(&self, request_id: &RequestId) -> Vec<u8> {
         let explanation = self.explanation();
-        let request_id = RequestId::random();
-        let problem = self.problem(&explanation, &request_id);
+        let problem = self.problem(&explanation, request_id);
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let (status, length) = (explanation.code.status(), body.len());
         let head = format!(
