@@ -55,14 +55,16 @@ test: services browser prometheus schemathesis nextest ## Runs all tests; needs 
 	$(CARGO) nextest run $(CARGO_FLAGS) -p api --lib
 	$(CARGO) nextest run $(CARGO_FLAGS) --workspace --all-features -E 'not ($(NEEDS_A_CLUSTER) or $(TAKES_MINUTES))'
 
-# Three nodes in network namespaces need root, so they are a target of their own.
+# Three nodes in network namespaces need root, so they are a target of their own. CLUSTER_TESTS
+# takes a part of them: the gate has no time for every way in which a node can fail.
+CLUSTER_TESTS ?= all()
 NEEDS_A_CLUSTER := (binary(faults) and test(/^cluster::/))
 
 .PHONY: test-cluster
 test-cluster: services cluster nextest ## Faults on a broker of three nodes, within the limits that are promised; root on Debian.
 	set -a && . .local/cluster.env && \
 	TICKETS_TEST_PROMISES=$${TICKETS_TEST_PROMISES-1} \
-	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER)'
+	$(CARGO) nextest run $(CARGO_FLAGS) -p api --all-features --no-fail-fast -E '$(NEEDS_A_CLUSTER) and $(CLUSTER_TESTS)'
 
 # `make test` switches twice.
 .PHONY: test-pair

@@ -22,6 +22,8 @@ pub struct MySqlConfig {
     pub only_reads: bool,
     /// The most connections of this process, at least [`adapter_sql::MIN_CONNECTIONS`].
     pub max_connections: u32,
+    /// How long a read may take, connecting included.
+    pub read_timeout: Duration,
     /// How far the server's clock may be off.
     pub max_clock_skew: Duration,
 }
@@ -32,6 +34,7 @@ impl fmt::Debug for MySqlConfig {
         f.debug_struct("MySqlConfig")
             .field("only_reads", &self.only_reads)
             .field("max_connections", &self.max_connections)
+            .field("read_timeout", &self.read_timeout)
             .field("max_clock_skew", &self.max_clock_skew)
             .finish_non_exhaustive()
     }
@@ -63,6 +66,7 @@ impl Engine for MySql {
         let servers = Servers::new(&config.urls, wanted)?;
         let limits = Limits {
             connections: Shares::of(config.max_connections),
+            read_timeout: config.read_timeout,
             max_clock_skew: config.max_clock_skew,
         };
         Ok((Self { servers }, limits))

@@ -14,8 +14,8 @@ use crate::error::Fault;
 /// How long a change may take, waiting for locks and connecting included,
 /// before it counts as lost.
 pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(10);
-/// The same for what waits for no lock; buyers wait for it.
-const READ_LIMIT: Duration = Duration::from_secs(3);
+/// The same for the claims of lanes, which wait for no lock.
+const CLAIM_LIMIT: Duration = Duration::from_secs(3);
 
 /// What every statement needs.
 pub(crate) struct Database<E: Engine> {
@@ -46,10 +46,10 @@ impl<E: Engine> Database<E> {
         let shares = limits.connections;
         Self {
             clock,
-            reading: Arc::new(connections(shares.reading, READ_LIMIT)),
-            selling: Arc::new(connections(shares.selling, READ_LIMIT)),
+            reading: Arc::new(connections(shares.reading, limits.read_timeout)),
+            selling: Arc::new(connections(shares.selling, limits.read_timeout)),
             changing: connections(shares.changing, CHANGE_LIMIT),
-            claiming: connections(1, READ_LIMIT),
+            claiming: connections(1, CLAIM_LIMIT),
             ahead_micros: AtomicI64::new(NEVER),
             limits,
             engine,

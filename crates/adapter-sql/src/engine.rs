@@ -66,6 +66,8 @@ pub trait Engine: Sized + Send + Sync + 'static {
 pub struct Limits {
     /// How many connections there are.
     pub connections: Shares,
+    /// How long a read may take, connecting included, before the store counts as unavailable.
+    pub read_timeout: Duration,
     /// How far the server's clock may be off.
     pub max_clock_skew: Duration,
 }

@@ -15,6 +15,8 @@ pub(crate) fn config(database: &TestDatabase) -> MySqlConfig {
         urls: vec![database.url()],
         only_reads: false,
         max_connections: 12,
+        // A busy machine fails no case.
+        read_timeout: Duration::from_secs(60),
         // The cases live by a clock of their own.
         max_clock_skew: Duration::MAX,
     }

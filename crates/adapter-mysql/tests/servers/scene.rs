@@ -29,6 +29,7 @@ pub(crate) fn config(urls: Vec<String>) -> MySqlConfig {
         urls,
         only_reads: false,
         max_connections: 12,
+        read_timeout: Duration::from_secs(3),
         max_clock_skew: Duration::from_secs(1),
     }
 }

@@ -135,6 +135,7 @@ async fn store(database: &TestDatabase) -> MySqlStore {
         urls: vec![database.url()],
         only_reads: false,
         max_connections: 12,
+        read_timeout: Duration::from_secs(60),
         max_clock_skew: Duration::MAX,
     };
     let clock = Arc::new(ManualClock::new(fixtures::start()));

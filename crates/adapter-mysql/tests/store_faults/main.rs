@@ -214,6 +214,7 @@ async fn processes_that_start_together_migrate_once() {
         urls: vec![database.url()],
         only_reads: false,
         max_connections: 4,
+        read_timeout: Duration::from_secs(3),
         max_clock_skew: Duration::MAX,
     };
     let migrations = (0..4).map(|_| {

@@ -56,6 +56,7 @@ impl Store {
             urls: vec![proxy.url(&database.url())],
             only_reads: false,
             max_connections,
+            read_timeout: Duration::from_secs(3),
             max_clock_skew,
         };
         let clock = Arc::new(ManualClock::new(fixtures::start()));

@@ -1,10 +1,12 @@
 //! `store.*`
 
+use std::time::Duration;
+
 use fields::{Fields, all, flag};
 
 use super::memory::MemorySettings;
 use super::mysql::{self, MySqlSettings};
-use super::reader::{ReadAdapter, adapter, setting};
+use super::reader::{ReadAdapter, adapter, millis, setting};
 
 /// What `store.adapter` may name.
 const ADAPTERS: [(&str, ReadAdapter<StoreChoice>); 2] = [
@@ -28,6 +30,8 @@ pub enum StoreChoice {
 pub struct StoreSettings {
     /// Which adapter.
     pub adapter: StoreChoice,
+    /// How long a read of a database may take.
+    pub read_timeout: Duration,
     /// Whether user `1` and show `230920` are added at start.
     pub seed_demo: bool,
 }
@@ -35,6 +39,7 @@ pub struct StoreSettings {
 pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<StoreSettings> {
     all!(StoreSettings {
         adapter: adapter(fields, "store.adapter", ADAPTERS),
+        read_timeout: setting(fields, "store.read_timeout_ms", millis(100)),
         seed_demo: setting(fields, "store.seed_demo", flag),
     })
 }

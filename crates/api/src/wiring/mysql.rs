@@ -37,6 +37,7 @@ impl StoreAdapter for MySqlSettings {
             urls: exposed(&self.urls),
             only_reads: usage == StoreUse::Reads,
             max_connections: self.max_connections,
+            read_timeout: settings.store.read_timeout,
             max_clock_skew: settings.max_clock_skew,
         };
         let users_at_hand = if usage == StoreUse::TakesOrders {

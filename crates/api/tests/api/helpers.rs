@@ -222,10 +222,11 @@ fn settings(backend: &Backend, transport: &Transport, variables: &[(&str, &str)]
 
 /// Settings under which a busy machine changes no answer. A test that is about one of
 /// these sets it itself.
-pub(crate) fn patient() -> [(&'static str, &'static str); 3] {
+pub(crate) fn patient() -> [(&'static str, &'static str); 4] {
     [
         ("APP__SERVER__SHUTDOWN_DEADLINE_SECONDS", "600"),
         ("APP__QUEUE__PUBLISH_TIMEOUT_MS", "60000"),
+        ("APP__STORE__READ_TIMEOUT_MS", "60000"),
         ("APP__LIVE__STALLED_AFTER_MS", "600000"),
     ]
 }

@@ -12,6 +12,9 @@ use crate::backend::Backend;
 use crate::helpers::{SHOW, TestService};
 use crate::live::{SseClient, WsClient, change, hold};
 
+/// The outcome is what these tests wait for.
+const READS_IN_TIME: (&str, &str) = ("APP__STORE__READ_TIMEOUT_MS", "3000");
+
 /// Takes orders and decides them, with a show `held`.
 async fn seller(backend: &Backend) -> TestService {
     let demo = [("APP__STORE__SEED_DEMO", "true")];
@@ -99,7 +102,8 @@ async fn while_the_store_is_unreachable_clients_are_told_so_and_the_state_follow
         .unwrap();
     let url = proxy.url(&backend.database().url());
     let seller = seller(&backend).await;
-    let telling = TestService::on(&backend, Role::Api, &[("APP__MYSQL__URL", &url)]).await;
+    let variables = [("APP__MYSQL__URL", &*url), READS_IN_TIME];
+    let telling = TestService::on(&backend, Role::Api, &variables).await;
     let id = seller.placed(hold()).await;
     seller.decided(&id).await;
     let mut client = WsClient::connect(&telling).await;
@@ -139,7 +143,8 @@ async fn a_client_that_asks_faster_than_the_store_answers_waits() {
         .await
         .unwrap();
     let url = proxy.url(&backend.database().url());
-    let telling = TestService::on(&backend, Role::Api, &[("APP__MYSQL__URL", &url)]).await;
+    let variables = [("APP__MYSQL__URL", &*url), READS_IN_TIME];
+    let telling = TestService::on(&backend, Role::Api, &variables).await;
     let mut client = WsClient::connect(&telling).await;
     proxy.set(Weather::Stalled);
     client.subscribe(&[], &["held"]).await;
