@@ -16,8 +16,9 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 
 /// Makes spans. While tracing is off there is none.
 pub trait Tracing: Send + Sync {
-    /// Begins the span of a request, if it is sampled. `caller` is the caller's span.
-    fn begin_request(&self, caller: Option<TraceParent>) -> RequestTrace;
+    /// Begins the span of a request, if it is sampled. `caller` is the caller's span. None if
+    /// there is neither: most requests are in no trace.
+    fn begin_request(&self, caller: Option<TraceParent>) -> Option<RequestTrace>;
 
     /// Begins the span of a verdict on its way to a connection, below `parent`.
     fn begin_delivery(&self, parent: TraceContext, protocol: &'static str) -> Delivered;
@@ -56,12 +57,12 @@ pub struct TracedAnswer {
 
 impl RequestTrace {
     /// If it is sampled, the request learns where the spans of what it asks for hang.
-    pub(crate) fn begin(tracing: &dyn Tracing, request: &ServiceRequest) -> Self {
-        let trace = tracing.begin_request(caller(request.headers()));
+    pub(crate) fn begin(tracing: &dyn Tracing, request: &ServiceRequest) -> Option<Self> {
+        let trace = tracing.begin_request(caller(request.headers()))?;
         if trace.sampled.is_some() {
             request.extensions_mut().insert(trace.parent.context);
         }
-        trace
+        Some(trace)
     }
 
     pub(crate) fn log(&self) -> Span {
@@ -84,7 +85,7 @@ impl RequestTrace {
                 status,
             });
         }
-        // Each answer has one: it is written into what the header keeps.
+        // It is written into what the header keeps.
         let mut text = String::with_capacity(TraceParent::LENGTH);
         write!(text, "{}", self.parent).ok()?;
         HeaderValue::try_from(text).ok()

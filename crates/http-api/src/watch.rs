@@ -52,7 +52,7 @@ where
     let begun = Instant::now();
     let request_id = RequestId::name(request.headers_mut());
     let tracing = in_flight.0.tracing.as_deref();
-    let trace = tracing.map(|tracing| RequestTrace::begin(tracing, &request));
+    let trace = tracing.and_then(|tracing| RequestTrace::begin(tracing, &request));
     let log = trace.as_ref().map_or_else(Span::none, RequestTrace::log);
     let client = request.conn_data::<Rc<Client>>().cloned();
     let mut stream = None;

@@ -1,5 +1,6 @@
 //! The way into the queue.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,22 +28,31 @@ impl TracedPublisher {
 
 #[async_trait]
 impl TicketPublisher for TracedPublisher {
-    async fn publish(&self, mut order: NewOrder) -> Result<Order, PublishError> {
+    // Written out, so that an order without a trace, as most are, costs no future of its own.
+    fn publish<'a, 'async_trait>(
+        &'a self,
+        mut order: NewOrder,
+    ) -> Pin<Box<dyn Future<Output = Result<Order, PublishError>> + Send + 'async_trait>>
+    where
+        'a: 'async_trait,
+    {
         let Some(context) = order.trace.as_deref_mut() else {
-            return self.publisher.publish(order).await;
+            return self.publisher.publish(order);
         };
         let mut span = Span::child_of(*context, "publish", SpanKind::Producer);
         *context = span.context;
         span.note("tickets.class", order.class.as_str());
-        let published = self.publisher.publish(order).await;
-        match &published {
-            Ok(_) => {}
-            Err(PublishError::Full { .. }) => span.fail("queue_full"),
-            Err(PublishError::Unavailable(_)) => span.fail("queue_unavailable"),
-            Err(PublishError::OutcomeUnknown) => span.fail("outcome_unknown"),
-        }
-        self.traces.record(span);
-        published
+        Box::pin(async move {
+            let published = self.publisher.publish(order).await;
+            match &published {
+                Ok(_) => {}
+                Err(PublishError::Full { .. }) => span.fail("queue_full"),
+                Err(PublishError::Unavailable(_)) => span.fail("queue_unavailable"),
+                Err(PublishError::OutcomeUnknown) => span.fail("outcome_unknown"),
+            }
+            self.traces.record(span);
+            published
+        })
     }
 
     fn count_unheard(&self, tally: Arc<AcceptTally>) {

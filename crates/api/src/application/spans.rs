@@ -28,11 +28,12 @@ pub(super) fn trace(store: &mut StorePorts, queue: &mut QueuePorts, traces: &Arc
 pub(super) struct HttpSpans(pub(super) Arc<Traces>);
 
 impl Tracing for HttpSpans {
-    fn begin_request(&self, caller: Option<TraceParent>) -> RequestTrace {
+    fn begin_request(&self, caller: Option<TraceParent>) -> Option<RequestTrace> {
         let is_sampled = self.0.sampler.samples(caller);
         let mut span = match caller {
             Some(caller) => Span::child_of(caller.context, "HTTP", SpanKind::Server),
-            None => Span::root("HTTP", SpanKind::Server),
+            None if is_sampled => Span::root("HTTP", SpanKind::Server),
+            None => return None,
         };
         let context = span.context;
         let traces = Arc::clone(&self.0);
@@ -43,13 +44,13 @@ impl Tracing for HttpSpans {
                 traces.record(span);
             }),
         });
-        RequestTrace {
+        Some(RequestTrace {
             parent: TraceParent {
                 context,
                 is_sampled,
             },
             sampled,
-        }
+        })
     }
 
     fn begin_delivery(&self, parent: TraceContext, protocol: &'static str) -> Delivered {

@@ -87,7 +87,8 @@ const ALL: [(&str, &str, &str); 17] = [
     ),
     (
         "traceparent",
-        "The span of the request (W3C Trace Context), while tracing is on.",
+        "The span of the request (W3C Trace Context), if it is sampled or came with one, while \
+         tracing is on.",
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ),
 ];
