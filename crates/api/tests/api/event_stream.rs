@@ -81,11 +81,13 @@ async fn what_is_known_may_stand_in_the_query_and_may_be_empty() {
         };
         assert_eq!(send(request).await.unwrap().status(), status, "{query}");
     }
-    let path = format!("/tickets/{id}/events?lastEventId=x");
-    service
-        .get(&path)
-        .await
-        .assert_invalid_parameter("lastEventId");
+    for other in ["x", "%2B1", "0000000001"] {
+        let path = format!("/tickets/{id}/events?lastEventId={other}");
+        service
+            .get(&path)
+            .await
+            .assert_invalid_parameter("lastEventId");
+    }
 }
 
 #[tokio::test]

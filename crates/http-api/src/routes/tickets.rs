@@ -241,8 +241,12 @@ fn event_id(text: &str) -> Result<Option<u32>, &'static str> {
     if text.is_empty() {
         return Ok(None);
     }
-    let version = text.parse().map(Some);
-    version.map_err(|_| "must be the id of an event of this stream, or empty")
+    // `parse` alone takes a sign, and any number of zeros before the number.
+    let is_number = text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let version = is_number.then(|| text.parse().ok()).flatten();
+    version
+        .map(Some)
+        .ok_or("must be the id of an event of this stream, or empty")
 }
 
 /// `GET /tickets?user_id=`.
